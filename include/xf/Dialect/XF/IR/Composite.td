@@ -1,0 +1,102 @@
+//===- Composite.td - the paper's and d2l's own words ----------*- tablegen -*-===//
+// Sublayers that declare their parameters under a name. The stage `input` decomposes them into the primitive ops; nothing later sees them.
+//===----------------------------------------------------------------------===//
+#ifndef XF_COMPOSITE_TD
+#define XF_COMPOSITE_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+class XF_Composite<string mnemonic, list<Trait> traits = []> : XF_Op<mnemonic, traits> { let hasVerifier = 1; }
+
+def XF_EmbedOp : XF_Composite<"embed"> {
+  let summary = "embeddings times sqrt(d_model), plus positions, then dropout";
+  let description = [{
+    Paper, 3.4, 3.5 and 5.4. Declares `name.weight` (vocabulary x features, normal with deviation features^-0.5), and with learned positions
+    `positions_name.weight` (max_positions x features). Two ops of one name share the table.
+
+    - C1: result has a row a token. C2: learned positions have positions_name and max_positions.
+
+    ```mlir
+    %x = xf.embed "embedding" (%ids, %offsets) vocabulary(37000) positions(sinusoidal) dropout(0.1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Ids:$ids, XF_Offsets:$offsets, I64Attr:$vocabulary, XF_PositionKindAttr:$positions, OptionalAttr<StrAttr>:$positions_name,
+                       OptionalAttr<I64Attr>:$max_positions, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = [{
+    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`dropout` `(` $dropout^ `)`)?
+    attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention"> {
+  let summary = "multi-head attention";
+  let description = [{
+    Paper, 3.2.2: `Concat(head_1, ..., head_h) W^O`, `head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V)`, scale 1 / sqrt(d_k). Declares `name.query`, `name.key`, `name.value`, `name.output`,
+    each `.weight` and with `bias` also `.bias`.
+
+    - C1: key and value have as many rows. C2: heads, d_k and d_v are at least 1. C3: result has query's rows.
+
+    ```mlir
+    %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal
+      : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, I64Attr:$heads, I64Attr:$d_k, I64Attr:$d_v,
+                       UnitAttr:$causal, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = [{
+    $name `(` $query `,` $key `,` $value `)` `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `head_dims` `(` $d_k `,` $d_v `)` (`causal` $causal^)? (`bias` $bias^)?
+    (`dropout` `(` $dropout^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def XF_FeedForwardOp : XF_Composite<"feed_forward"> {
+  let summary = "position-wise feed-forward network";
+  let description = [{
+    Paper, 3.3: `activation(x W_1 + b_1) W_2 + b_2`, dropout between where given (tensor2tensor). Declares `name.in.weight`, `name.out.weight`, and with `bias` `name.in.bias`, `name.out.bias`.
+
+    - C1: hidden is at least 1. C2: result has x's type.
+
+    ```mlir
+    %f = xf.feed_forward "feed_forward" (%x) hidden(2048) relu bias : (tensor<?x512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, I64Attr:$hidden, XF_ActivationKindAttr:$activation, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = [{
+    $name `(` $x `)` `hidden` `(` $hidden `)` $activation (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def XF_AddNormOp : XF_Composite<"add_norm"> {
+  let summary = "LayerNorm(x + Dropout(Sublayer(x)))";
+  let description = [{
+    Paper, 3.1 and 5.4; d2l's AddNorm. Declares `name.weight` (ones) and `name.bias` (zeros).
+
+    - C1: x, sublayer and result have one type.
+
+    ```mlir
+    %y = xf.add_norm "attention_norm" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, XF_Matrix:$sublayer, DefaultValuedAttr<F32Attr, "0.0f">:$dropout, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$name `(` $x `,` $sublayer `)` (`dropout` `(` $dropout^ `)`)? (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+}
+
+def XF_ProjectOp : XF_Composite<"project"> {
+  let summary = "a named linear map, or the pre-softmax one";
+  let description = [{
+    `x W^T (+ b)`. Declares `name.weight` (features x in), shared with an xf.embed of the same name (paper, 3.4), and with `bias` `name.bias`.
+
+    - C1: result has x's rows.
+
+    ```mlir
+    %logits = xf.project "embedding" (%x) : (tensor<?x512xf32>) -> tensor<?x37000xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, UnitAttr:$bias);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$name `(` $x `)` (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+}
+#endif

@@ -1,0 +1,111 @@
+//===- Elementwise.td - residual, activations, dropout ---------*- tablegen -*-===//
+#ifndef XF_ELEMENTWISE_TD
+#define XF_ELEMENTWISE_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_AddOp : XF_Primitive<"add", "Elementwise", [XF_Differentiable, SameOperandsAndResultType, Commutative]> {
+  let summary = "a residual connection, or a sum of gradients";
+  let description = [{
+    `result = a + b`.
+    - C1: one type throughout.
+
+    ```mlir
+    %y = xf.add %x, %sublayer : tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$a `,` $b attr-dict `:` type($result)";
+  let backward = [{ return {cotangents[0], cotangents[0]}; }];
+}
+
+class XF_Activation<string mnemonic, code rule> : XF_Primitive<mnemonic, "Elementwise", [XF_Differentiable, SameOperandsAndResultType]> {
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$x attr-dict `:` type($result)";
+  let backward = rule;
+}
+def XF_ReluOp : XF_Activation<"relu", [{
+    return {ReluBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getResult())};
+  }]> {
+  let summary = "max(0, x)";
+  let description = [{
+    `result = max(0, x)`.
+    - C1: one type throughout.
+
+    ```mlir
+    %h = xf.relu %x : tensor<?x2048xf32>
+    ```
+  }];
+}
+def XF_GeluOp : XF_Activation<"gelu", [{
+    return {GeluBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())};
+  }]> {
+  let summary = "x times the normal distribution function of x";
+  let description = [{
+    `result = x / 2 (1 + erf(x / sqrt 2))` (Hendrycks & Gimpel 2016).
+    - C1: one type throughout.
+
+    ```mlir
+    %h = xf.gelu %x : tensor<?x2048xf32>
+    ```
+  }];
+}
+
+class XF_ActivationBackward<string mnemonic> : XF_Primitive<mnemonic, "Elementwise", [SameOperandsAndResultType]> {
+  let arguments = (ins AnyRankedTensor:$cotangent, AnyRankedTensor:$saved);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$cotangent `,` $saved attr-dict `:` type($result)";
+}
+def XF_ReluBackwardOp : XF_ActivationBackward<"relu_backward"> {
+  let summary = "gradient of relu from its result";
+  let description = [{
+    `result = saved > 0 ? cotangent : 0`, where saved is relu's result.
+    - C1: one type throughout.
+
+    ```mlir
+    %dx = xf.relu_backward %dy, %y : tensor<?x2048xf32>
+    ```
+  }];
+}
+def XF_GeluBackwardOp : XF_ActivationBackward<"gelu_backward"> {
+  let summary = "gradient of gelu from its operand";
+  let description = [{
+    `result = cotangent (Phi(x) + x phi(x))`, where saved is gelu's operand x, Phi and phi the normal distribution function and density.
+    - C1: one type throughout.
+
+    ```mlir
+    %dx = xf.gelu_backward %dy, %x : tensor<?x2048xf32>
+    ```
+  }];
+}
+
+def XF_DropoutOp : XF_Primitive<"dropout", "Elementwise", [XF_Differentiable, TypesMatchWith<"result has x's type", "x", "result", "$_self">]> {
+  let summary = "zeroes elements at random, scales the others";
+  let description = [{
+    `result[r, c] = u(r, c) >= rate ? x[r, c] / (1 - rate) : 0`; u is Philox 4x32-10 of (seed, step, site, r, c) as docs/Program.md defines it, so
+    that tiles and threads do not matter and the backward draws the same numbers again instead of storing them.
+
+    | operand | shape |
+    |---|---|
+    | x | tokens x features |
+    | random | 2: seed, step |
+    | site | i64: a number of its own for every dropout of the model |
+
+    - C1: 0 <= rate < 1.
+
+    ```mlir
+    %y = xf.dropout %x, %random, %site rate(0.1) : tensor<?x512xf32>, tensor<2xi64>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x, XF_Random:$random, I64:$site, F32Attr:$rate);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$x `,` $random `,` $site `rate` `(` $rate `)` attr-dict `:` type($x) `,` type($random)";
+  let hasVerifier = 1;
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(3);
+    grads[0] = DropoutOp::create(builder, loc, cotangents[0].getType(), cotangents[0], getRandom(), getSite(), getRateAttr());
+    return grads;
+  }];
+}
+#endif

@@ -1,0 +1,87 @@
+//===- Embedding.td - tokens and positions to vectors ----------*- tablegen -*-===//
+#ifndef XF_EMBEDDING_TD
+#define XF_EMBEDDING_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable]> {
+  let summary = "rows of a table, scaled";
+  let description = [{
+    `result[t, :] = scale * table[ids[t], :]` (paper, 3.4: scale sqrt(d_model)).
+
+    | operand | shape |
+    |---|---|
+    | ids | tokens |
+    | table | vocabulary x features |
+    | result | tokens x features |
+
+    - C1: result is tokens x features.
+
+    ```mlir
+    %e = xf.embedding %ids, %table scale(22.6274) : (tensor<?xi32>, tensor<37000x512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Ids:$ids, XF_Matrix:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$ids `,` $table (`scale` `(` $scale^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(2);
+    if (active[1])
+      grads[1] = EmbeddingBackwardOp::create(builder, loc, getTable().getType(), cotangents[0], getIds(), ::mlir::Value(), getScaleAttr());
+    return grads;
+  }];
+}
+
+def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+  let summary = "gradient of a table: sums of the rows with equal ids";
+  let description = [{
+    `result[v, :] = into[v, :] + scale * sum over t with ids[t] = v, in increasing t, of cotangent[t, :]`. Sums run in token order for every v, so
+    the result does not depend on the number of threads. Without `into` the sum starts at zero.
+
+    - C1: cotangent is tokens x features, result vocabulary x features, `into` of result's type.
+
+    ```mlir
+    %g = xf.embedding_backward %dy, %ids scale(22.6274) : (tensor<?x512xf32>, tensor<?xi32>) -> tensor<37000x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$cotangent, XF_Ids:$ids, Optional<XF_Matrix>:$into, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$cotangent `,` $ids (`into` $into^)? (`scale` `(` $scale^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDefinition = [{
+    int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+  }];
+}
+
+def XF_PositionIdsOp : XF_Primitive<"position_ids", "Scalar"> {
+  let summary = "each packed token's index in its sequence";
+  let description = [{
+    `result[t] = t - offsets[b]` for the b with offsets[b] <= t < offsets[b+1]. `ids` gives the number of tokens.
+
+    ```mlir
+    %p = xf.position_ids %ids, %offsets : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins XF_Ids:$ids, XF_Offsets:$offsets);
+  let results = (outs XF_Ids:$result);
+  let assemblyFormat = "$ids `,` $offsets attr-dict `:` functional-type(operands, results)";
+}
+
+def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
+  let summary = "sinusoidal positions";
+  let description = [{
+    Interleaved (paper, 3.5): `result[t, 2i] = sin(p[t] / 10000^(2i/d))`, `result[t, 2i+1] = cos(p[t] / 10000^(2i/d))`.
+    `halves` (tensor2tensor): `[sin | cos]`, `i < d/2`, with `10000^(i / (d/2 - 1))` for the divisor.
+
+    - C1: result is tokens x features; with `halves` features is even and at least 4.
+
+    ```mlir
+    %s = xf.sinusoidal %positions : (tensor<?xi32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Ids:$positions, UnitAttr:$halves);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$positions (`halves` $halves^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+#endif

@@ -1,0 +1,77 @@
+//===- Linear.td - matrix products and their gradients ---------*- tablegen -*-===//
+#ifndef XF_LINEAR_TD
+#define XF_LINEAR_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
+  let summary = "y = x W^T + b";
+  let description = [{
+    | operand | shape |
+    |---|---|
+    | x | tokens x in |
+    | weight | out x in |
+    | bias | out |
+    | result | tokens x out |
+
+    - C1: x and weight agree on `in`. C2: bias has `out` elements. C3: result is tokens x out.
+
+    ```mlir
+    %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x, XF_Matrix:$weight, Optional<XF_Vector>:$bias);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$x `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$x, "::mlir::Value":$weight, "::mlir::Value":$bias)>];
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(getNumOperands());
+    ::mlir::Value dy = cotangents[0];
+    if (active[0])
+      grads[0] = MatmulOp::create(builder, loc, getX().getType(), dy, getWeight(), ::mlir::Value(), false, false);
+    if (active[1])
+      grads[1] = MatmulOp::create(builder, loc, getWeight().getType(), dy, getX(), ::mlir::Value(), true, false);
+    if (getBias() && active[2])
+      grads[2] = ColumnSumOp::create(builder, loc, getBias().getType(), dy);
+    return grads;
+  }];
+}
+
+def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+  let summary = "a general matrix product";
+  let description = [{
+    `result = into + op(a) op(b)`, op transposing where asked; `into` is zero where absent. Sums over the contracted extent run in increasing order in one
+    chain an element (blocked by a constant), whatever the number of threads.
+
+    - C1: op(a) is m x k, op(b) k x n, result (and into) m x n.
+
+    ```mlir
+    %dw = xf.matmul %dy, %x transpose_a : (tensor<?x2048xf32>, tensor<?x512xf32>) -> tensor<2048x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$a, XF_Matrix:$b, Optional<XF_Matrix>:$into, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$a `,` $b (`into` $into^)? (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDefinition = [{
+    int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+  }];
+}
+
+def XF_ColumnSumOp : XF_Primitive<"column_sum", "Column"> {
+  let summary = "sum over tokens: the gradient of a bias";
+  let description = [{
+    `result[c] = sum over t, in increasing t, of x[t, c]`.
+
+    - C1: result has x's features.
+
+    ```mlir
+    %db = xf.column_sum %dy : (tensor<?x2048xf32>) -> tensor<2048xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x);
+  let results = (outs XF_Vector:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+#endif

@@ -1,0 +1,94 @@
+//===- Loss.td - cross-entropy and probabilities ---------------*- tablegen -*-===//
+#ifndef XF_LOSS_TD
+#define XF_LOSS_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]> {
+  let summary = "label-smoothed cross-entropy of every token";
+  let description = [{
+    With log p = log softmax(logits[t, :]) over V entries: `token_loss[t] = -(1 - smoothing) log p[label] - smoothing / V sum_v log p[v]` (paper, 5.4), `token_nll[t] = -log p[label]`,
+    `log_sum_exp[t]` of the row.
+
+    - C1: labels and the results have a number a row of logits. C2: 0 <= smoothing < 1.
+
+    ```mlir
+    %loss, %nll, %lse = xf.cross_entropy %logits, %labels smoothing(0.1) : (tensor<?x37000xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$logits, XF_Ids:$labels, DefaultValuedAttr<F32Attr, "0.0f">:$smoothing);
+  let results = (outs XF_Rows:$token_loss, XF_Rows:$token_nll, XF_Rows:$log_sum_exp);
+  let assemblyFormat = "$logits `,` $labels (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(2);
+    // Only token_loss leads to the loss of training; token_nll is reported.
+    if (active[0] && cotangents[0])
+      grads[0] = CrossEntropyBackwardOp::create(builder, loc, getLogits().getType(), cotangents[0], getLogits(), getLabels(), getLogSumExp(), getSmoothingAttr());
+    return grads;
+  }];
+}
+
+def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [XF_OwnExtents]> {
+  let summary = "gradient of cross_entropy's token_loss by the logits";
+  let description = [{
+    `result[t, v] = cotangent[t] (exp(logits[t, v] - log_sum_exp[t]) - (1 - smoothing) [v = label] - smoothing / V)`.
+
+    - C1: result has logits' type, the others a number a row.
+
+    ```mlir
+    %dlogits = xf.cross_entropy_backward %dloss, %logits, %labels, %lse smoothing(0.1)
+      : (tensor<?xf32>, tensor<?x37000xf32>, tensor<?xi32>, tensor<?xf32>) -> tensor<?x37000xf32>
+    ```
+  }];
+  let arguments = (ins XF_Rows:$cotangent, XF_Matrix:$logits, XF_Ids:$labels, XF_Rows:$log_sum_exp, DefaultValuedAttr<F32Attr, "0.0f">:$smoothing);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$cotangent `,` $logits `,` $labels `,` $log_sum_exp (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDefinition = [{ ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {1, dim}; } }];
+}
+
+def XF_MeanOp : XF_Primitive<"mean", "Scalar", [XF_Differentiable]> {
+  let summary = "mean over tokens";
+  let description = [{
+    `result = (sum over t, in increasing t, of x[t]) / tokens`; 0 for no tokens.
+
+    ```mlir
+    %loss = xf.mean %token_loss : (tensor<?xf32>) -> tensor<f32>
+    ```
+  }];
+  let arguments = (ins XF_Rows:$x);
+  let results = (outs XF_Scalar:$result);
+  let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
+  let backward = [{ return {MeanBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())}; }];
+}
+
+def XF_MeanBackwardOp : XF_Primitive<"mean_backward", "Scalar", [XF_OwnExtents]> {
+  let summary = "gradient of mean";
+  let description = [{
+    `result[t] = cotangent / tokens`. `like` gives the number of tokens.
+
+    ```mlir
+    %dx = xf.mean_backward %dy, %x : (tensor<f32>, tensor<?xf32>) -> tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins XF_Scalar:$cotangent, XF_Rows:$like);
+  let results = (outs XF_Rows:$result);
+  let assemblyFormat = "$cotangent `,` $like attr-dict `:` functional-type(operands, results)";
+  let extraDefinition = [{ ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned) { return {1, 0}; } }];
+}
+
+def XF_LogSoftmaxOp : XF_Primitive<"log_softmax", "Row", [SameOperandsAndResultType]> {
+  let summary = "log probabilities of every row, for decoding";
+  let description = [{
+    `result[t, v] = logits[t, v] - log sum_w exp logits[t, w]`.
+    - C1: one type throughout.
+
+    ```mlir
+    %p = xf.log_softmax %logits : tensor<?x37000xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$logits);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$logits attr-dict `:` type($result)";
+}
+#endif

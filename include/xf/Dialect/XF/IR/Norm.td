@@ -1,0 +1,72 @@
+//===- Norm.td - layer normalisation ---------------------------*- tablegen -*-===//
+#ifndef XF_NORM_TD
+#define XF_NORM_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_LayerNormOp : XF_Primitive<"layer_norm", "Row", [XF_Differentiable]> {
+  let summary = "layer normalisation over features";
+  let description = [{
+    `result[t, :] = (x[t, :] - mean) / sqrt(variance + epsilon) * weight + bias`, mean and (biased) variance over the features of row t
+    (Ba, Kiros, Hinton 2016).
+
+    - C1: weight and bias have x's features.
+
+    ```mlir
+    %y = xf.layer_norm %x, %weight, %bias epsilon(1.0e-5) : (tensor<?x512xf32>, tensor<512xf32>, tensor<512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x, XF_Vector:$weight, XF_Vector:$bias, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$x `,` $weight `,` $bias (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(3);
+    auto rows = ::mlir::RankedTensorType::get({getX().getType().getDimSize(0)}, getX().getType().getElementType());
+    auto back = LayerNormBackwardOp::create(builder, loc, ::mlir::TypeRange{getX().getType(), rows, rows}, cotangents[0], getX(), getWeight(), getEpsilonAttr());
+    grads[0] = back.getResult();
+    if (active[1] || active[2]) {
+      auto params = LayerNormParameterBackwardOp::create(builder, loc, getWeight().getType(), getBias().getType(), cotangents[0], getX(), back.getMean(), back.getReciprocalDeviation());
+      grads[1] = params.getWeight();
+      grads[2] = params.getBias();
+    }
+    return grads;
+  }];
+}
+
+def XF_LayerNormBackwardOp : XF_Primitive<"layer_norm_backward", "Row"> {
+  let summary = "gradient of layer_norm by its operand";
+  let description = [{
+    With h = (x - mean) * r, r = 1 / sqrt(variance + epsilon), g = cotangent * weight: `result = r (g - mean(g) - h mean(g h))`. The row's mean and r come out
+    too, for the gradients of weight and bias.
+
+    - C1: cotangent and result have x's type, weight its features, mean and reciprocal_deviation a number a row.
+
+    ```mlir
+    %dx, %mean, %r = xf.layer_norm_backward %dy, %x, %weight epsilon(1.0e-5)
+      : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<512xf32>) -> (tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>)
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$x, XF_Vector:$weight, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let results = (outs XF_Matrix:$result, XF_Rows:$mean, XF_Rows:$reciprocal_deviation);
+  let assemblyFormat = "$cotangent `,` $x `,` $weight (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def XF_LayerNormParameterBackwardOp : XF_Primitive<"layer_norm_parameter_backward", "Column"> {
+  let summary = "gradients of layer_norm by weight and bias";
+  let description = [{
+    `weight[c] = sum over t of cotangent[t, c] (x[t, c] - mean[t]) r[t]`, `bias[c] = sum over t of cotangent[t, c]`, both in increasing t.
+
+    - C1: x has cotangent's type; mean and reciprocal_deviation have a number a row; weight and bias have the features.
+
+    ```mlir
+    %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r
+      : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<512xf32>, tensor<512xf32>)
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$x, XF_Rows:$mean, XF_Rows:$reciprocal_deviation);
+  let results = (outs XF_Vector:$weight, XF_Vector:$bias);
+  let assemblyFormat = "$cotangent `,` $x `,` $mean `,` $reciprocal_deviation attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+#endif

@@ -1,0 +1,108 @@
+//===- Structure.td - parameters, layers, groups, dispatches ---*- tablegen -*-===//
+// What holds a model together: named parameters, layers applied under a name, and the forms that fused groups take on
+// their way to kernels (xf.group in `fuse`, xf.dispatch from `outline`, xf.buffer from `plan`).
+//===----------------------------------------------------------------------===//
+#ifndef XF_STRUCTURE_TD
+#define XF_STRUCTURE_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+def XF_ParamOp : XF_Op<"param", [Symbol]> {
+  let summary = "a parameter of the model: a key of its safetensors file";
+  let description = [{
+    Declares a parameter; tying is using one parameter twice. `value` is the gain of xavier_uniform, the standard deviation of normal,
+    the bound of uniform. Xavier: uniform in +-gain * sqrt(6 / (fan_in + fan_out)), shape (out, in) (Glorot & Bengio 2010).
+
+    - C1: the type is a static tensor of f32.
+
+    ```mlir
+    xf.param @encoder.0.attention.query.weight : tensor<512x512xf32> xavier_uniform(1.0)
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<AnyRankedTensor>:$type, XF_InitKindAttr:$init, DefaultValuedAttr<F32Attr, "1.0f">:$value);
+  let assemblyFormat = "$sym_name `:` $type $init `(` $value `)` attr-dict";
+  let hasVerifier = 1;
+}
+
+def XF_GetParamOp : XF_Op<"get_param", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a parameter";
+  let description = [{
+    - C1: `name` is an xf.param of the result's type.
+
+    ```mlir
+    %w = xf.get_param @embedding.weight : tensor<37000x512xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$name);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$name `:` type($result) attr-dict";
+}
+
+def XF_ApplyOp : XF_Op<"apply", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "applies a layer function under a name";
+  let description = [{
+    Calls `layer`, whose composite ops declare parameters; they get the prefix `name.`. The stage `input` turns it into a func.call that passes
+    them, so that a layer is compiled once however often it is applied.
+
+    - C1: `layer` is a function of these operand and result types.
+
+    ```mlir
+    %y = xf.apply @encoder_layer as "encoder.0" (%x, %starts) : (tensor<?x512xf32>, tensor<?xi32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$layer, StrAttr:$name, Variadic<AnyRankedTensor>:$operands);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$layer `as` $name `(` $operands `)` `:` functional-type($operands, $results) attr-dict";
+}
+
+def XF_YieldOp : XF_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"GroupOp">]> {
+  let summary = "the results of an xf.group";
+  let arguments = (ins Variadic<AnyType>:$operands);
+  let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
+}
+
+def XF_GroupOp : XF_Op<"group", [SingleBlock, RecursiveMemoryEffects]> {
+  let summary = "primitive ops that one kernel computes";
+  let description = [{
+    The stage `fuse` wraps every primitive op into a group with those that share its kernel; `kind` is that of the group's root. Its body
+    uses values from outside freely; `outline` turns it into a function and an xf.dispatch.
+
+    ```mlir
+    %y = xf.group matmul "feed_forward.in" {
+      %0 = xf.linear %x, %w, %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
+      %1 = xf.relu %0 : tensor<?x2048xf32>
+      xf.yield %1 : tensor<?x2048xf32>
+    } : tensor<?x2048xf32>
+    ```
+  }];
+  let arguments = (ins XF_KernelKindAttr:$kind, StrAttr:$label);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$kind $label attr-dict-with-keyword $body (`:` type($results)^)?";
+}
+
+def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInterface>, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "runs a kernel over all its tiles";
+  let description = [{
+    From `outline` on tensors; from `plan` on buffers, where the results have become operands (the last `writes` of them) and i64
+    scalars are constants.
+
+    - C1: `kernel` is a function with attribute xf.kernel whose types agree.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let assemblyFormat = "$kernel $label `(` $operands `)` (`writes` $writes^)? `:` functional-type($operands, $results) attr-dict";
+}
+
+def XF_BufferOp : XF_Op<"buffer", [Pure]> {
+  let summary = "memory that the plan assigned";
+  let description = [{
+    A slot of the arena (`index` is its number), an input or output of the function (its number), or a place in one of the flat
+    arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
+    `[constant, coefficient of dimension 0, ...]`; `first` and `last` are the dispatches between which a slot is alive.
+  }];
+  let arguments = (ins XF_BufferKindAttr:$kind, I64Attr:$index, OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "affine extents">>:$extents,
+                       OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$kind `(` $index `)` (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
+}
+#endif

@@ -1,0 +1,121 @@
+//===- XFBase.td - dialect, enums, interfaces and base classes -*- tablegen -*-===//
+// Shared by the op families beside this file. An op's differentiation rule is the `backward` code of its definition.
+//===----------------------------------------------------------------------===//
+#ifndef XF_BASE_TD
+#define XF_BASE_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+
+def XF_Dialect : Dialect {
+  let name = "xf";
+  let cppNamespace = "::mlir::xf";
+  let summary = "Transformers as a dataflow graph";
+  let description = [{
+    The operations of "Attention Is All You Need" on packed batches: a batch of B sequences is a tensor of tokens x features,
+    `tensor<?x512xf32>`, with `offsets : tensor<?xi32>` of B+1 sequence starts. Composite ops carry the paper's and d2l's names and
+    declare their parameters; the primitive ones, into which they decompose, are what every later stage works on.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+//===-- Types ----------------------------------------------------------------===//
+def XF_Activations : RankedTensorOf<[AnyFloat]>;     // tokens x features
+def XF_Rows : 1DTensorOf<[AnyFloat]>;                // one number a token
+def XF_Matrix : 2DTensorOf<[AnyFloat]>;
+def XF_Vector : 1DTensorOf<[AnyFloat]>;
+def XF_Scalar : 0DTensorOf<[AnyFloat]>;
+def XF_Ids : 1DTensorOf<[I32]>;                      // token ids, labels, positions, row lists
+def XF_Offsets : 1DTensorOf<[I32]>;                  // B+1 starts of packed sequences
+def XF_Random : 1DTensorOf<[I64]>;                   // (seed, step)
+def XF_Hyper : 1DTensorOf<[AnyFloat]>;               // see docs/Program.md, `hyper`
+
+//===-- Enums ----------------------------------------------------------------===//
+class XF_Enum<string name, list<I32EnumAttrCase> cases> : I32EnumAttr<name, "", cases> {
+  let cppNamespace = "::mlir::xf";
+  let genSpecializedAttr = 0;
+}
+class XF_EnumAttr<I32EnumAttr info, string mnemonic> : EnumAttr<XF_Dialect, info, mnemonic>;
+
+def XF_InitKind : XF_Enum<"InitKind", [
+  I32EnumAttrCase<"XavierUniform", 0, "xavier_uniform">, I32EnumAttrCase<"Normal", 1, "normal">,
+  I32EnumAttrCase<"Uniform", 2, "uniform">, I32EnumAttrCase<"Zeros", 3, "zeros">, I32EnumAttrCase<"Ones", 4, "ones">]>;
+def XF_InitKindAttr : XF_EnumAttr<XF_InitKind, "init">;
+def XF_PositionKind : XF_Enum<"PositionKind", [
+  I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Sinusoidal", 1, "sinusoidal">,
+  I32EnumAttrCase<"SinusoidalHalves", 2, "sinusoidal_halves">, I32EnumAttrCase<"Learned", 3, "learned">]>;
+def XF_PositionKindAttr : XF_EnumAttr<XF_PositionKind, "positions">;
+def XF_ActivationKind : XF_Enum<"ActivationKind", [
+  I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">]>;
+def XF_ActivationKindAttr : XF_EnumAttr<XF_ActivationKind, "activation">;
+def XF_KernelKind : XF_Enum<"KernelKind", [
+  I32EnumAttrCase<"Elementwise", 0, "elementwise">, // each element of a row from the same element of the operands
+  I32EnumAttrCase<"Row", 1, "row">,                 // reductions along the row; rows are independent
+  I32EnumAttrCase<"Column", 2, "column">,           // reductions over all rows; columns are independent
+  I32EnumAttrCase<"Matmul", 3, "matmul">, I32EnumAttrCase<"Attention", 4, "attention">,
+  I32EnumAttrCase<"AttentionBackward", 5, "attention_backward">,
+  I32EnumAttrCase<"Scatter", 6, "scatter">,         // rows written where another tensor says
+  I32EnumAttrCase<"Scalar", 7, "scalar">,           // one tile
+  I32EnumAttrCase<"Optimizer", 8, "optimizer">]>;   // over the flat arenas
+def XF_KernelKindAttr : XF_EnumAttr<XF_KernelKind, "kernel">;
+def XF_BufferKind : XF_Enum<"BufferKind", [
+  I32EnumAttrCase<"Slot", 0, "slot">, I32EnumAttrCase<"Input", 1, "input">, I32EnumAttrCase<"Output", 2, "output">,
+  I32EnumAttrCase<"Parameter", 3, "parameter">, I32EnumAttrCase<"Gradient", 4, "gradient">,
+  I32EnumAttrCase<"FirstMoment", 5, "first_moment">, I32EnumAttrCase<"SecondMoment", 6, "second_moment">]>;
+def XF_BufferKindAttr : XF_EnumAttr<XF_BufferKind, "buffer">;
+
+//===-- Interfaces -----------------------------------------------------------===//
+def XF_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
+  let cppNamespace = "::mlir::xf";
+  let description = [{ An op whose derivative is known: reverse mode, one rule an op, written beside it. }];
+  let methods = [InterfaceMethod<[{
+      Builds the cotangents of the operands from those of the results. `cotangents[i]` is null where result i does not reach the loss
+      (at least one is not); `active[i]` says whether operand i's cotangent is wanted. Returns a value for each operand, null
+      where it is not wanted or zero.
+    }], "::llvm::SmallVector<::mlir::Value>", "buildBackward",
+    (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$cotangents, "::llvm::ArrayRef<bool>":$active)>];
+}
+def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
+  let cppNamespace = "::mlir::xf";
+  let description = [{ A primitive op: what kind of kernel computes it, and where its dynamic extents come from. }];
+  let methods = [
+    InterfaceMethod<"The kind of kernel that computes this op", "::mlir::xf::KernelKind", "getKernelKind">,
+    InterfaceMethod<[{Which (operand, dimension) gives the dynamic extent `dim` of result `result`}],
+      "::std::pair<unsigned, unsigned>", "getExtentSource", (ins "unsigned":$result, "unsigned":$dim), "",
+      [{ return {0, 0}; }]>,
+    InterfaceMethod<"The operand whose buffer result `result` updates in place, or -1", "int", "getInPlaceOperand",
+      (ins "unsigned":$result), "", [{ return -1; }]>];
+}
+
+//===-- Base classes ---------------------------------------------------------===//
+class XF_Op<string mnemonic, list<Trait> traits = []> : Op<XF_Dialect, mnemonic, traits>;
+
+/// A primitive op: value semantics, a kernel kind, and optionally a differentiation rule (`backward`, the body of buildBackward
+/// with `builder`, `cotangents`, `active`, and `loc` in scope).
+class XF_Primitive<string mnemonic, string kind, list<Trait> traits = []>
+    : XF_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<XF_KernelOpInterface>], traits)> {
+  code backward = [{}];
+  code extraDeclaration = [{}];
+  code extraDefinition = [{}];
+  let extraClassDeclaration = extraDeclaration;
+  let extraClassDefinition = [{
+    ::mlir::xf::KernelKind $cppClass::getKernelKind() { return ::mlir::xf::KernelKind::}] # kind # [{; }
+  }] # extraDefinition # !if(!eq(backward, [{}]), "", [{
+    ::llvm::SmallVector<::mlir::Value> $cppClass::buildBackward(::mlir::OpBuilder &builder, ::mlir::ValueRange cotangents,
+                                                                ::llvm::ArrayRef<bool> active) {
+      ::mlir::Location loc = getLoc(); (void)loc;
+      }] # backward # [{
+    }
+  }]);
+}
+defvar XF_Differentiable = DeclareOpInterfaceMethods<XF_DifferentiableOpInterface>;
+defvar XF_OwnExtents = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getExtentSource"]>;
+
+#endif

@@ -1,0 +1,40 @@
+//===- XF.cpp - the dialect, its attributes and interfaces ----------------===//
+// Registration. Verifiers are in Verify.cpp; what an op computes is written in its definition (the .td files).
+//===----------------------------------------------------------------------===//
+#include "xf/Dialect/XF/IR/XF.h"
+
+using namespace mlir;
+using namespace mlir::xf;
+
+#include "xf/Dialect/XF/IR/XFEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "xf/Dialect/XF/IR/XFAttrs.cpp.inc"
+#include "xf/Dialect/XF/IR/XFDialect.cpp.inc"
+#include "xf/Dialect/XF/IR/XFInterfaces.cpp.inc"
+#define GET_OP_CLASSES
+#include "xf/Dialect/XF/IR/XFOps.cpp.inc"
+
+void XFDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "xf/Dialect/XF/IR/XFAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "xf/Dialect/XF/IR/XFOps.cpp.inc"
+      >();
+}
+
+void LinearOp::build(OpBuilder &builder, OperationState &state, Value x, Value weight, Value bias) {
+  auto xType = cast<RankedTensorType>(x.getType());
+  auto result = RankedTensorType::get({xType.getDimSize(0), cast<RankedTensorType>(weight.getType()).getDimSize(0)}, xType.getElementType());
+  build(builder, state, result, x, weight, bias);
+}
+
+void DispatchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  // On tensors a dispatch is a value, unless it is there for its effect on the arenas alone.
+  if (getWrites() || getNumResults() == 0) {
+    effects.emplace_back(MemoryEffects::Read::get());
+    effects.emplace_back(MemoryEffects::Write::get());
+  }
+}

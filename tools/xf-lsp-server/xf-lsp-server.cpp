@@ -1,0 +1,12 @@
+//===- xf-lsp-server.cpp - language server for .mlir files with xf --------===//
+// Completion, hover and diagnostics in an editor; a thin main over MLIR's server.
+//===----------------------------------------------------------------------===//
+#include "xf/InitAll.h"
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/Tools/mlir-lsp-server/MlirLspServerMain.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  mlir::xf::registerAllDialects(registry);
+  return failed(mlir::MlirLspServerMain(argc, argv, registry));
+}
