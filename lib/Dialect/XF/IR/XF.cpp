@@ -2,6 +2,7 @@
 // Registration. Verifiers are in Verify.cpp; what an op computes is written in its definition (the .td files).
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
+#include "mlir/Transforms/InliningUtils.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -14,7 +15,18 @@ using namespace mlir::xf;
 #define GET_OP_CLASSES
 #include "xf/Dialect/XF/IR/XFOps.cpp.inc"
 
+namespace {
+/// Layers are functions that calls may be replaced by: every op may be inlined.
+struct XFInlinerInterface : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+  bool isLegalToInline(Operation *, Operation *, bool) const final { return true; }
+  bool isLegalToInline(Region *, Region *, bool, IRMapping &) const final { return true; }
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const final { return true; }
+};
+} // namespace
+
 void XFDialect::initialize() {
+  addInterfaces<XFInlinerInterface>();
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "xf/Dialect/XF/IR/XFAttrs.cpp.inc"
