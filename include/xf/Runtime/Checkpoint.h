@@ -1,0 +1,56 @@
+//===- Checkpoint.h - The state of a training run on disk ----------------------------===//
+// RUN/checkpoint-STEP.safetensors holds parameters, both moments, and in its metadata everything else
+// that decides the bits to come: step, seed, place in the data, settings, best validation loss.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_CHECKPOINT_H
+#define XF_RUNTIME_CHECKPOINT_H
+
+#include "xf/Runtime/Parameters.h"
+
+#include <array>
+#include <limits>
+
+namespace xf::runtime {
+
+/// The optimizer's settings, the input `hyper` of `train_step`.
+struct Hyper {
+  double learningRate = 1;
+  double warmup = 4000;
+  std::string schedule = "noam"; // or "constant"
+  double clipNorm = 0;           // 0: none
+  double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-9, weightDecay = 0;
+
+  std::array<float, 8> values() const;
+};
+
+/// What a training run is at, besides its arrays.
+struct Progress {
+  int64_t step = 0;                                          // steps done
+  uint64_t seed = 1;                                         // of initialisation, dropout and the order of the data
+  int64_t epoch = 0;                                         // epochs done
+  int64_t batch = 0;                                         // batches done in this one
+  double bestLoss = std::numeric_limits<double>::infinity(); // on the validation set
+  Hyper hyper;
+  nlohmann::json data; // how batches are made; another recipe would make the cursor meaningless
+
+  Safetensors::Metadata metadata() const;
+  static Expected<Progress> parse(const Safetensors &file);
+};
+
+std::string checkpointPath(const std::string &folder, int64_t step);
+
+/// Writes RUN/checkpoint-STEP.safetensors and removes all but the newest `keep`.
+Expected<void> saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
+                              const Progress &progress, int keep = 5);
+
+/// Loads the newest whole checkpoint of a folder; `rejected` gets what was wrong with newer ones. Nothing where it has
+/// none.
+Expected<std::optional<Progress>> loadCheckpoint(const std::string &folder, const Program &program, ModelState &state,
+                                                 std::vector<std::string> &rejected);
+
+/// The file that `--model=PATH` means: a file itself, or a run's model.safetensors.
+Expected<std::string> modelFile(const std::string &path);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_CHECKPOINT_H

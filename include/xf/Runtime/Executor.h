@@ -1,0 +1,105 @@
+//===- Executor.h - Runs the functions of a program ---------------------------------===//
+// Binds inputs to a function's dims, plans its arena, and walks its dispatches with the whole team.
+// Results depend on the inputs alone: tiles are cut by shape, whoever computes them.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_EXECUTOR_H
+#define XF_RUNTIME_EXECUTOR_H
+
+#include "xf/Runtime/Memory.h"
+#include "xf/Runtime/Plan.h"
+#include "xf/Runtime/Program.h"
+#include "xf/Runtime/Team.h"
+
+#include <map>
+
+namespace xf::runtime {
+
+/// A named tensor somewhere in memory.
+struct TensorView {
+  std::string_view name;
+  ElementType type = ElementType::F32;
+  std::vector<int64_t> shape;
+  void *data = nullptr;
+
+  int64_t elements() const;
+  int64_t bytes() const { return elements() * byteWidth(type); }
+};
+
+std::string formatShape(std::span<const int64_t> shape);
+
+/// The flat arrays of a model; those a function does not use may be null.
+struct ModelArenas {
+  float *parameters = nullptr;
+  float *gradients = nullptr;
+  float *firstMoments = nullptr;
+  float *secondMoments = nullptr;
+};
+
+/// Where a value first stopped being finite.
+struct NonFinite {
+  std::string label; // the dispatch that wrote it
+  std::string tensor;
+};
+
+class Executor {
+public:
+  Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team);
+
+  /// The dims that these inputs give the function, or which of them disagree and where.
+  Expected<std::vector<int64_t>> bind(const Function &function, std::span<const TensorView> inputs) const;
+
+  /// Exact bytes of the arena for a call with these dims.
+  int64_t workspaceBytes(const Function &function, std::span<const int64_t> dims);
+
+  /// Bytes of temporary memory this executor holds now.
+  int64_t heldBytes() const { return arena.size() + scratch.size() + unwanted.size(); }
+
+  /// Calls `function`. Inputs are found by name, all must be there; outputs that are not asked for are dropped.
+  Expected<void> run(const Function &function, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                     const ModelArenas &model);
+
+  /// As `run`, but looks at every f32 value that a dispatch wrote; nothing where all are finite.
+  Expected<std::optional<NonFinite>> findNonFinite(const Function &function, std::span<const TensorView> inputs,
+                                                   const ModelArenas &model);
+
+  /// From now on, `run` times every dispatch.
+  void startProfile() { profiling = true; }
+  /// A table by kernel: calls, milliseconds, share.
+  std::string profileReport() const;
+
+private:
+  struct Step {
+    const Dispatch *dispatch;
+    KernelFunction kernel;
+    size_t buffers, dims; // where its part of `pointers` and `extents` starts
+    int64_t tiles;
+    bool meets; // the team waits for all of this step's tiles before the next
+  };
+  struct KernelTime {
+    int64_t calls = 0;
+    double seconds = 0;
+  };
+
+  const ArenaPlan &plan(const Function &function, std::span<const int64_t> dims);
+  Expected<void> prepare(const Function &function, std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs, const ModelArenas &model);
+  void execute(const std::function<void(size_t)> &observe);
+
+  const Program &program;
+  std::span<const KernelFunction> kernels;
+  Team &team;
+  std::map<std::pair<const Function *, std::vector<int64_t>>, ArenaPlan> plans;
+  Pages arena, scratch, unwanted; // unwanted: outputs nobody asked for
+  int64_t scratchBytes = 0;       // a worker
+  std::vector<int64_t> dims;      // of the call that is prepared
+  std::vector<Step> steps;
+  std::vector<void *> pointers;
+  std::vector<int64_t> extents;
+  std::atomic<int64_t> nextTile{0};
+  bool profiling = false;
+  std::vector<KernelTime> times; // by kernel
+};
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_EXECUTOR_H

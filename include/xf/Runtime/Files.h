@@ -1,0 +1,49 @@
+//===- Files.h - Files read whole and written whole ---------------------------------===//
+// Reading maps a file; writing goes to a file beside the target that is synced and renamed, so that
+// what stands under a name is always complete, whenever the process is killed.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_FILES_H
+#define XF_RUNTIME_FILES_H
+
+#include "xf/Runtime/Error.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace xf::runtime {
+
+/// A file's bytes, mapped read-only.
+class MappedFile {
+public:
+  MappedFile() = default;
+  MappedFile(MappedFile &&other) noexcept : bytes(std::exchange(other.bytes, {})) {}
+  MappedFile &operator=(MappedFile &&other) noexcept {
+    std::swap(bytes, other.bytes);
+    return *this;
+  }
+  ~MappedFile();
+
+  static Expected<MappedFile> open(const std::string &path);
+  std::span<const char> data() const { return bytes; }
+
+private:
+  std::span<const char> bytes;
+};
+
+/// Replaces `path` by the parts in order, durably and all at once.
+Expected<void> writeFile(const std::string &path, std::span<const std::string_view> parts);
+inline Expected<void> writeFile(const std::string &path, std::string_view text) {
+  return writeFile(path, std::span(&text, 1));
+}
+
+/// Makes the folder (and those above it) and checks that files can be written there; `bytes` more if known.
+Expected<void> makeWritableFolder(const std::string &path, int64_t bytes = 0);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_FILES_H

@@ -1,0 +1,49 @@
+//===- Parameters.h - A model's values: initialised, loaded, saved ------------------===//
+// The four flat arrays a program works on, and their way from a seed or a file into memory and back.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_PARAMETERS_H
+#define XF_RUNTIME_PARAMETERS_H
+
+#include "xf/Runtime/Executor.h"
+#include "xf/Runtime/Safetensors.h"
+
+namespace xf::runtime {
+
+/// Which of the arrays are there besides the parameters.
+struct ArenaNeeds {
+  bool gradients = false;
+  bool moments = false;
+};
+
+class ModelState {
+public:
+  /// All zeros.
+  static Expected<ModelState> allocate(const Program &program, ArenaNeeds needs);
+
+  ModelArenas arenas() const {
+    return {parameters.as<float>(), gradients.as<float>(), firstMoments.as<float>(), secondMoments.as<float>()};
+  }
+
+  /// Fills the parameters as their initialisers say. Depends on the seed and each parameter's index alone.
+  void initialize(const Program &program, uint64_t seed);
+
+  /// Loads every parameter by name. Files of checkpoints will do: moments in them are passed over.
+  Expected<void> loadParameters(const Program &program, const Safetensors &file);
+
+  /// Loads both moments; zeros where the file has none at all (a file of weights is a state before its first step).
+  Expected<void> loadMoments(const Program &program, const Safetensors &file);
+
+  std::vector<TensorView> parameterViews(const Program &program) const;
+  /// Parameters as NAME, `first_moment.NAME` and `second_moment.NAME`. `names` keeps the texts alive.
+  std::vector<TensorView> trainingViews(const Program &program, std::vector<std::string> &names) const;
+
+private:
+  Pages parameters, gradients, firstMoments, secondMoments;
+};
+
+/// A parameter's place in one of the flat arrays, under a name.
+TensorView parameterView(const Parameter &parameter, float *array, std::string_view name);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_PARAMETERS_H

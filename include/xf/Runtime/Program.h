@@ -1,0 +1,130 @@
+//===- Program.h - The description of a compiled model, parsed ----------------------===//
+// docs/Program.md in structs. Parsed and checked once at start-up: everything after may rely on
+// every index being in range and every interval holding its uses.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_PROGRAM_H
+#define XF_RUNTIME_PROGRAM_H
+
+#include "xf/Runtime/Error.h"
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xf::runtime {
+
+using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t tile,
+                                void *scratch);
+
+enum class ElementType { F32, I32, I64 };
+int64_t byteWidth(ElementType type);
+std::string_view name(ElementType type);
+
+/// constant + sum of coefficient * dim, over the dims of a function.
+struct Affine {
+  std::vector<int64_t> terms; // the constant first
+  int64_t at(std::span<const int64_t> dims) const {
+    int64_t value = terms[0];
+    for (size_t i = 0; i < dims.size(); ++i)
+      value += terms[i + 1] * dims[i];
+    return value;
+  }
+};
+
+/// One extent of a tensor: a number, or one of the function's dims.
+struct Extent {
+  int64_t size = 0;
+  int dim = -1;
+  int64_t at(std::span<const int64_t> dims) const { return dim < 0 ? size : dims[dim]; }
+};
+
+struct Initializer {
+  enum Kind { XavierUniform, Normal, Uniform, Zeros, Ones } kind = Zeros;
+  double value = 0; // gain, stddev or bound
+};
+
+struct Parameter {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset = 0;
+  Initializer init;
+  int64_t elements() const;
+};
+
+struct Kernel {
+  std::string name;
+  int64_t scratch = 0;
+};
+
+struct TensorType {
+  std::string name;
+  ElementType type = ElementType::F32;
+  std::vector<Extent> shape;
+  std::vector<int64_t> shapeAt(std::span<const int64_t> dims) const;
+};
+
+struct Slot {
+  std::string name;
+  ElementType type = ElementType::F32;
+  Affine bytes;
+  int64_t first = 0, last = 0;
+};
+
+enum class Space { Slot, Parameter, Input, Output, Gradient, FirstMoment, SecondMoment };
+
+struct Operand {
+  Space space = Space::Slot;
+  int64_t index = 0; // of a slot, input or output; elements into the other arenas
+};
+
+struct GridAxis {
+  Affine extent;
+  int64_t tile = 1;
+};
+
+struct Dispatch {
+  int64_t kernel = 0;
+  std::string label;
+  std::vector<Operand> operands;
+  std::vector<int64_t> writes; // indices into operands
+  std::vector<Affine> dims;
+  std::vector<int64_t> scalars;
+  std::vector<GridAxis> grid;
+};
+
+struct Function {
+  std::string name;
+  std::vector<std::string> dims;
+  std::vector<TensorType> inputs, outputs;
+  std::vector<Slot> slots;
+  std::vector<Dispatch> dispatches;
+  bool usesGradients = false, usesMoments = false, usesParameters = false;
+
+  std::optional<size_t> input(std::string_view name) const;
+  std::optional<size_t> output(std::string_view name) const;
+};
+
+struct Program {
+  std::string name, kind;
+  std::string triple, cpu;
+  std::vector<std::string> features;
+  nlohmann::json model, options; // the preset's keys and how it was compiled: printed, and read by name where needed
+  std::vector<Parameter> parameters;
+  int64_t parameterElements = 0;
+  std::vector<Kernel> kernels;
+  std::vector<Function> functions;
+
+  const Function *function(std::string_view name) const;
+};
+
+/// Parses and checks; any failure is ours (exit code 2): the compiler wrote the text.
+Expected<Program> parseProgram(std::string_view json, int64_t kernelCount);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_PROGRAM_H

@@ -1,0 +1,332 @@
+//===- Executor.cpp - Runs the functions of a program -------------------------------===//
+// Binding, preparing (every pointer and extent a dispatch needs, computed once a call), and the walk.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <numeric>
+
+using namespace xf::runtime;
+
+int64_t TensorView::elements() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t(1), std::multiplies<>());
+}
+
+std::string xf::runtime::formatShape(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}
+
+Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
+    : program(program), kernels(kernels), team(team), times(kernels.size()) {
+  for (const Kernel &kernel : program.kernels)
+    scratchBytes = std::max(scratchBytes, kernel.scratch);
+  scratchBytes = (scratchBytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
+}
+
+static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
+  for (const TensorView &tensor : tensors)
+    if (tensor.name == name)
+      return &tensor;
+  return nullptr;
+}
+
+/// What a function expects of a tensor, with the dims' names: "i32 [source_tokens, 512]".
+static std::string describe(const TensorType &type, const Function &function) {
+  std::vector<std::string> extents;
+  for (const Extent &extent : type.shape)
+    extents.push_back(extent.dim < 0 ? std::to_string(extent.size) : function.dims[extent.dim]);
+  return fmt::format("{} [{}]", name(type.type), fmt::join(extents, ", "));
+}
+
+Expected<std::vector<int64_t>> Executor::bind(const Function &function, std::span<const TensorView> inputs) const {
+  std::vector<int64_t> bound(function.dims.size(), -1);
+  std::vector<const TensorType *> boundBy(function.dims.size(), nullptr);
+  for (const TensorType &type : function.inputs) {
+    const TensorView *tensor = find(inputs, type.name);
+    if (!tensor)
+      return userError(fmt::format("'{}' needs the input '{}' ({}), which is missing", function.name, type.name,
+                                   describe(type, function)));
+    if (tensor->type != type.type || tensor->shape.size() != type.shape.size())
+      return userError(fmt::format("expected input '{}' of '{}' to be {}, but got {} {}", type.name, function.name,
+                                   describe(type, function), name(tensor->type), formatShape(tensor->shape)));
+    for (size_t axis = 0; axis < type.shape.size(); ++axis) {
+      Extent extent = type.shape[axis];
+      int64_t size = tensor->shape[axis];
+      if (extent.dim < 0) {
+        if (size != extent.size)
+          return userError(fmt::format("expected extent {} of input '{}' of '{}' to be {}, but got {}", axis, type.name,
+                                       function.name, extent.size, size));
+      } else if (!boundBy[extent.dim]) {
+        bound[extent.dim] = size;
+        boundBy[extent.dim] = &type;
+      } else if (bound[extent.dim] != size) {
+        return userError(fmt::format("expected '{}' of input '{}' to match '{}' ({}), but got {}",
+                                     function.dims[extent.dim], type.name, boundBy[extent.dim]->name, bound[extent.dim],
+                                     size));
+      }
+    }
+  }
+  return bound;
+}
+
+const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_t> at) {
+  std::pair key(&function, std::vector<int64_t>(at.begin(), at.end()));
+  auto found = plans.find(key);
+  if (found != plans.end())
+    return found->second;
+  std::vector<Interval> intervals;
+  intervals.reserve(function.slots.size());
+  for (const Slot &slot : function.slots)
+    intervals.push_back({slot.bytes.at(at), slot.first, slot.last});
+  // Batches repeat from epoch to epoch; the steps of a search never do, and must not pile up.
+  if (plans.size() >= 256)
+    plans.clear();
+  return plans.emplace(std::move(key), planArena(intervals)).first->second;
+}
+
+int64_t Executor::workspaceBytes(const Function &function, std::span<const int64_t> at) {
+  return plan(function, at).totalBytes;
+}
+
+static int64_t tileCount(const Dispatch &dispatch, std::span<const int64_t> dims) {
+  int64_t tiles = 1;
+  for (const GridAxis &axis : dispatch.grid)
+    tiles *= (axis.extent.at(dims) + axis.tile - 1) / axis.tile;
+  return tiles;
+}
+
+Expected<void> Executor::prepare(const Function &function, std::span<const TensorView> inputs,
+                                 std::span<const TensorView> outputs, const ModelArenas &model) {
+  Expected<std::vector<int64_t>> bound = bind(function, inputs);
+  if (!bound)
+    return bound.error();
+  dims = std::move(*bound);
+  if ((function.usesGradients && !model.gradients) || (function.usesParameters && !model.parameters) ||
+      (function.usesMoments && !(model.firstMoments && model.secondMoments)))
+    return internalError(fmt::format("'{}' was called without the arrays it works on", function.name));
+
+  const ArenaPlan &layout = plan(function, dims);
+  if (layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + availableMemory())
+    return userError(fmt::format("not enough memory: '{}' needs {} for these inputs, and {} is available",
+                                 function.name, mebibytes(layout.totalBytes),
+                                 mebibytes(arena.size() + availableMemory())));
+  if (Expected<void> room = arena.reserve(layout.totalBytes); !room)
+    return room.error();
+  if (Expected<void> room = scratch.reserve(scratchBytes * team.size()); !room)
+    return room.error();
+
+  std::vector<void *> inputData, outputData;
+  for (const TensorType &type : function.inputs)
+    inputData.push_back(find(inputs, type.name)->data);
+  std::vector<int64_t> unwantedOffsets;
+  int64_t unwantedBytes = 0;
+  for (const TensorType &type : function.outputs) {
+    std::vector<int64_t> shape = type.shapeAt(dims);
+    const TensorView *tensor = find(outputs, type.name);
+    if (tensor && (tensor->shape != shape || tensor->type != type.type))
+      return internalError(fmt::format("output '{}' of '{}' is {} {}, but got room for {} {}", type.name, function.name,
+                                       name(type.type), formatShape(shape), name(tensor->type),
+                                       formatShape(tensor->shape)));
+    outputData.push_back(tensor ? tensor->data : nullptr);
+    if (!tensor) {
+      int64_t bytes = TensorView{type.name, type.type, shape}.bytes();
+      unwantedOffsets.push_back(unwantedBytes);
+      unwantedBytes += (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
+    }
+  }
+  // Not shared: a later dispatch may read an output of this one.
+  if (Expected<void> room = unwanted.reserve(unwantedBytes); !room)
+    return room.error();
+  auto offset = unwantedOffsets.begin();
+  for (void *&data : outputData)
+    if (!data)
+      data = unwanted.data() + *offset++;
+
+  auto address = [&](Operand operand) -> void * {
+    switch (operand.space) {
+    case Space::Slot:
+      return arena.data() + layout.offsets[operand.index];
+    case Space::Input:
+      return inputData[operand.index];
+    case Space::Output:
+      return outputData[operand.index];
+    case Space::Parameter:
+      return model.parameters + operand.index;
+    case Space::Gradient:
+      return model.gradients + operand.index;
+    case Space::FirstMoment:
+      return model.firstMoments + operand.index;
+    case Space::SecondMoment:
+      return model.secondMoments + operand.index;
+    }
+    return nullptr;
+  };
+  steps.clear();
+  pointers.clear();
+  extents.clear();
+  for (const Dispatch &dispatch : function.dispatches) {
+    int64_t tiles = tileCount(dispatch, dims);
+    if (tiles <= 0)
+      continue;
+    // Steps of one tile are worker 0's, in order: between two of them nobody has to wait.
+    if (!steps.empty())
+      steps.back().meets = steps.back().tiles > 1 || tiles > 1;
+    steps.push_back({&dispatch, kernels[dispatch.kernel], pointers.size(), extents.size(), tiles, false});
+    for (Operand operand : dispatch.operands)
+      pointers.push_back(address(operand));
+    for (const Affine &dim : dispatch.dims)
+      extents.push_back(dim.at(dims));
+  }
+  return {};
+}
+
+void Executor::execute(const std::function<void(size_t)> &observe) {
+  nextTile.store(0, std::memory_order_relaxed);
+  auto walk = [&](int worker) {
+    void *mine = scratch.data() + worker * scratchBytes;
+    for (size_t index = 0; index < steps.size(); ++index) {
+      const Step &step = steps[index];
+      void *const *buffers = pointers.data() + step.buffers;
+      const int64_t *extent = extents.data() + step.dims;
+      const int64_t *scalars = step.dispatch->scalars.data();
+      if (step.tiles == 1) {
+        if (worker == 0)
+          step.kernel(buffers, extent, scalars, 0, mine);
+      } else {
+        // Contiguous chunks keep neighbours' data in one core's cache; four a worker even out unequal tiles.
+        int64_t chunk = std::max<int64_t>(1, step.tiles / (4 * team.size()));
+        int64_t begin;
+        while ((begin = nextTile.fetch_add(chunk, std::memory_order_relaxed)) < step.tiles)
+          for (int64_t tile = begin; tile < std::min(begin + chunk, step.tiles); ++tile)
+            step.kernel(buffers, extent, scalars, tile, mine);
+      }
+      if (step.meets || observe)
+        team.barrier([&] {
+          nextTile.store(0, std::memory_order_relaxed);
+          if (observe)
+            observe(index);
+        });
+    }
+  };
+  bool alone = std::all_of(steps.begin(), steps.end(), [](const Step &step) { return step.tiles == 1; });
+  if (alone && !observe)
+    walk(0);
+  else
+    team.run(walk);
+}
+
+Expected<void> Executor::run(const Function &function, std::span<const TensorView> inputs,
+                             std::span<const TensorView> outputs, const ModelArenas &model) {
+  if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
+    return prepared;
+  if (!profiling) {
+    execute(nullptr);
+    return {};
+  }
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point last = Clock::now();
+  execute([&](size_t index) {
+    Clock::time_point now = Clock::now();
+    KernelTime &time = times[steps[index].dispatch->kernel];
+    ++time.calls;
+    time.seconds += std::chrono::duration<double>(now - last).count();
+    last = now;
+  });
+  return {};
+}
+
+std::string Executor::profileReport() const {
+  std::vector<size_t> order;
+  double total = 0;
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (times[i].calls)
+      order.push_back(i);
+    total += times[i].seconds;
+  }
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return times[a].seconds > times[b].seconds; });
+  std::string report = fmt::format("{:<48} {:>9} {:>12} {:>7}\n", "kernel", "calls", "ms", "share");
+  for (size_t i : order)
+    report += fmt::format("{:<48} {:>9} {:>12.3f} {:>6.1f}%\n", program.kernels[i].name, times[i].calls,
+                          times[i].seconds * 1e3, total > 0 ? times[i].seconds / total * 100 : 0);
+  return report;
+}
+
+/// The parameter that owns element `offset` of the flat arrays.
+static const Parameter *parameterAt(const Program &program, int64_t offset) {
+  for (const Parameter &parameter : program.parameters)
+    if (offset >= parameter.offset && offset < parameter.offset + parameter.elements())
+      return &parameter;
+  return nullptr;
+}
+
+Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &function, std::span<const TensorView> inputs,
+                                                           const ModelArenas &model) {
+  // All outputs have room of their own here: they are looked at too.
+  Expected<std::vector<int64_t>> bound = bind(function, inputs);
+  if (!bound)
+    return bound.error();
+  std::vector<std::vector<char>> storage;
+  std::vector<TensorView> outputs;
+  for (const TensorType &type : function.outputs) {
+    outputs.push_back({type.name, type.type, type.shapeAt(*bound)});
+    storage.emplace_back(outputs.back().bytes());
+    outputs.back().data = storage.back().data();
+  }
+  if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
+    return prepared.error();
+
+  const ArenaPlan &layout = plan(function, dims);
+  auto slotBytes = [&](int64_t slot) { return function.slots[slot].bytes.at(dims); };
+  // What a dispatch writes only a part of must not show the bytes of a dead slot: a slot is cleared when its life
+  // begins.
+  size_t cleared = 0;
+  std::vector<size_t> byFirst(function.slots.size());
+  std::iota(byFirst.begin(), byFirst.end(), 0);
+  std::sort(byFirst.begin(), byFirst.end(),
+            [&](size_t a, size_t b) { return function.slots[a].first < function.slots[b].first; });
+  auto clearUntil = [&](int64_t dispatch) {
+    for (; cleared < byFirst.size() && function.slots[byFirst[cleared]].first <= dispatch; ++cleared)
+      std::memset(arena.data() + layout.offsets[byFirst[cleared]], 0, slotBytes(byFirst[cleared]));
+  };
+  auto dispatchOf = [&](size_t step) { return steps[step].dispatch - function.dispatches.data(); };
+  if (!steps.empty())
+    clearUntil(dispatchOf(0));
+
+  std::optional<NonFinite> first;
+  auto look = [&](const Dispatch &dispatch, const std::string &tensor, const void *data, int64_t elements) {
+    const float *values = static_cast<const float *>(data);
+    for (int64_t i = 0; i < elements; ++i)
+      if (!std::isfinite(values[i])) {
+        first = NonFinite{dispatch.label, tensor};
+        return;
+      }
+  };
+  execute([&](size_t index) {
+    const Dispatch &dispatch = *steps[index].dispatch;
+    for (int64_t write : dispatch.writes) {
+      if (first)
+        break;
+      Operand operand = dispatch.operands[write];
+      const void *data = pointers[steps[index].buffers + write];
+      if (operand.space == Space::Slot) {
+        const Slot &slot = function.slots[operand.index];
+        if (slot.type == ElementType::F32)
+          look(dispatch, slot.name, data, slotBytes(operand.index) / 4);
+      } else if (operand.space == Space::Output) {
+        const TensorView &output = outputs[operand.index];
+        if (output.type == ElementType::F32)
+          look(dispatch, std::string(output.name), data, output.elements());
+      } else if (operand.space == Space::Gradient) {
+        if (const Parameter *parameter = parameterAt(program, operand.index))
+          look(dispatch, "grad." + parameter->name, data, parameter->offset + parameter->elements() - operand.index);
+      }
+    }
+    if (index + 1 < steps.size())
+      clearUntil(dispatchOf(index + 1));
+  });
+  return first;
+}

@@ -1,0 +1,120 @@
+//===- Files.cpp - Files read whole and written whole -------------------------------===//
+// POSIX calls with the system's own reason in every message.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Files.h"
+#include "xf/Runtime/Memory.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+using namespace xf::runtime;
+
+static Error systemError(std::string_view doing, const std::string &path) {
+  return userError(fmt::format("can't {} '{}': {}", doing, path, std::strerror(errno)));
+}
+
+namespace {
+/// A descriptor that closes itself.
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0)
+      close(number);
+  }
+};
+} // namespace
+
+MappedFile::~MappedFile() {
+  if (!bytes.empty())
+    munmap(const_cast<char *>(bytes.data()), bytes.size());
+}
+
+Expected<MappedFile> MappedFile::open(const std::string &path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat status;
+  if (file.number < 0 || fstat(file.number, &status) != 0)
+    return systemError("open", path);
+  if (S_ISDIR(status.st_mode)) {
+    errno = EISDIR;
+    return systemError("open", path);
+  }
+  if (!S_ISREG(status.st_mode))
+    return userError(fmt::format("can't map '{}': expected a regular file", path));
+  MappedFile mapped;
+  if (status.st_size == 0)
+    return mapped;
+  void *address = mmap(nullptr, status.st_size, PROT_READ, MAP_PRIVATE, file.number, 0);
+  if (address == MAP_FAILED)
+    return systemError("map", path);
+  mapped.bytes = {static_cast<const char *>(address), size_t(status.st_size)};
+  return mapped;
+}
+
+static bool writeAll(int file, std::string_view part) {
+  while (!part.empty()) {
+    ssize_t written = write(file, part.data(), std::min<size_t>(part.size(), size_t(1) << 30));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return false;
+    part.remove_prefix(written);
+  }
+  return true;
+}
+
+Expected<void> xf::runtime::writeFile(const std::string &path, std::span<const std::string_view> parts) {
+  // A fixed name: what a killed process left is overwritten by the next.
+  std::filesystem::path target(path);
+  std::string beside = (target.parent_path() / ("." + target.filename().string() + ".partial")).string();
+  {
+    Descriptor file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+    if (file.number < 0)
+      return systemError("write", path);
+    bool complete = true;
+    for (std::string_view part : parts)
+      complete = complete && writeAll(file.number, part);
+    if (!complete || fsync(file.number) != 0) {
+      Error error = systemError("write", path);
+      unlink(beside.c_str());
+      return error;
+    }
+  }
+  if (rename(beside.c_str(), path.c_str()) != 0) {
+    Error error = systemError("write", path);
+    unlink(beside.c_str());
+    return error;
+  }
+  std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
+  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.number >= 0)
+    fsync(directory.number);
+  return {};
+}
+
+Expected<void> xf::runtime::makeWritableFolder(const std::string &path, int64_t bytes) {
+  std::error_code failure;
+  std::filesystem::create_directories(path, failure);
+  if (failure)
+    return userError(fmt::format("can't make the folder '{}': {}", path, failure.message()));
+  // Asking the system beats looking at permission bits: read-only mounts and quotas say so here.
+  std::string probe = path + "/.writable";
+  Descriptor file{::open(probe.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+  if (file.number < 0)
+    return systemError("write to the folder", path);
+  unlink(probe.c_str());
+  struct statvfs status;
+  if (statvfs(path.c_str(), &status) == 0) {
+    int64_t free = int64_t(status.f_bavail) * int64_t(status.f_frsize);
+    if (free < bytes)
+      return userError(fmt::format("can't write to the folder '{}': {} (needs {}, has {})", path, std::strerror(ENOSPC),
+                                   mebibytes(bytes), mebibytes(free)));
+  }
+  return {};
+}

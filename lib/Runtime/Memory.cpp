@@ -1,0 +1,95 @@
+//===- Memory.cpp - Pages for arenas, and how many there are ------------------------===//
+// mmap with huge pages advised, and the three places a limit can come from on Linux.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Memory.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace xf::runtime;
+
+static constexpr int64_t hugePage = int64_t(2) << 20;
+
+void Pages::release() {
+  if (mapping.base)
+    munmap(mapping.base, mapping.mapped);
+  mapping = {};
+}
+
+Expected<Pages> Pages::allocate(int64_t bytes) {
+  Pages pages;
+  if (bytes <= 0)
+    return pages;
+  bool huge = bytes >= hugePage;
+  int64_t mapped = bytes + (huge ? hugePage : 0);
+  void *base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED)
+    return userError(fmt::format("not enough memory: needs {}, and {} is available", mebibytes(bytes),
+                                 mebibytes(availableMemory())));
+  auto address = reinterpret_cast<uintptr_t>(base);
+  if (huge) {
+    address = (address + hugePage - 1) / hugePage * hugePage;
+    // Only whole huge pages: the tail would round resident memory up to the next 2 MiB.
+    madvise(reinterpret_cast<void *>(address), bytes / hugePage * hugePage, MADV_HUGEPAGE);
+  }
+  pages.mapping = {reinterpret_cast<char *>(address), bytes, base, mapped};
+  return pages;
+}
+
+Expected<void> Pages::reserve(int64_t bytes) {
+  if (bytes <= mapping.bytes)
+    return {};
+  release(); // first: the old and the new need not fit together
+  Expected<Pages> grown = allocate(bytes);
+  if (!grown)
+    return grown.error();
+  *this = std::move(*grown);
+  return {};
+}
+
+static constexpr int64_t unlimited = std::numeric_limits<int64_t>::max();
+
+/// The value after `key` in a file of lines "key value [kB]", in bytes.
+static int64_t field(const char *path, const std::string &key) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string name, unit;
+    int64_t value;
+    if (words >> name >> value && name == key)
+      return words >> unit && unit == "kB" ? value * 1024 : value;
+  }
+  return unlimited;
+}
+
+static int64_t number(const char *path) {
+  std::ifstream file(path);
+  int64_t value;
+  return file >> value ? value : unlimited;
+}
+
+int64_t xf::runtime::availableMemory() {
+  int64_t available = field("/proc/meminfo", "MemAvailable:");
+  if (int64_t limit = number("/sys/fs/cgroup/memory.max"); limit != unlimited) {
+    // The page cache is given back under pressure, so it does not count as used.
+    int64_t cache = field("/sys/fs/cgroup/memory.stat", "inactive_file");
+    int64_t used = number("/sys/fs/cgroup/memory.current") - (cache == unlimited ? 0 : cache);
+    available = std::min(available, limit - used);
+  }
+  rlimit space;
+  if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) {
+    int64_t used = number("/proc/self/statm");
+    if (used != unlimited)
+      available = std::min(available, int64_t(space.rlim_cur) - used * sysconf(_SC_PAGESIZE));
+  }
+  return std::max<int64_t>(available, 0);
+}
+
+std::string xf::runtime::mebibytes(int64_t bytes) { return fmt::format("{:.1f} MiB", double(bytes) / (1 << 20)); }

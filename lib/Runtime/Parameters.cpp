@@ -1,0 +1,153 @@
+//===- Parameters.cpp - A model's values: initialised, loaded, saved ----------------===//
+// Initialisers on Philox, and loading by name with every mismatch named at once.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Parameters.h"
+#include "xf/Runtime/Philox.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <numbers>
+
+using namespace xf::runtime;
+
+static constexpr std::string_view firstPrefix = "first_moment.", secondPrefix = "second_moment.";
+
+Expected<ModelState> ModelState::allocate(const Program &program, ArenaNeeds needs) {
+  ModelState state;
+  int64_t bytes = program.parameterElements * int64_t(sizeof(float));
+  auto reserve = [&](bool needed, Pages &pages) -> Expected<void> {
+    return needed ? pages.reserve(bytes) : Expected<void>();
+  };
+  for (auto [needed, pages] :
+       {std::pair(true, &state.parameters), std::pair(needs.gradients, &state.gradients),
+        std::pair(needs.moments, &state.firstMoments), std::pair(needs.moments, &state.secondMoments)})
+    if (Expected<void> reserved = reserve(needed, *pages); !reserved)
+      return reserved.error();
+  return state;
+}
+
+/// In (0, 1), never at an end: its logarithm is finite.
+static double unitInterval(uint32_t word) { return (word + 0.5) * 0x1p-32; }
+
+static float draw(const Initializer &init, double bound, const std::array<uint32_t, 4> &words, int lane) {
+  switch (init.kind) {
+  case Initializer::Zeros:
+    return 0;
+  case Initializer::Ones:
+    return 1;
+  case Initializer::Normal: {
+    // Box and Muller: two words make two values.
+    double radius = std::sqrt(-2 * std::log(unitInterval(words[lane & 2])));
+    double angle = 2 * std::numbers::pi * unitInterval(words[(lane & 2) + 1]);
+    return float(init.value * radius * (lane & 1 ? std::sin(angle) : std::cos(angle)));
+  }
+  case Initializer::XavierUniform:
+  case Initializer::Uniform:
+    return float((2 * unitInterval(words[lane]) - 1) * bound);
+  }
+  return 0;
+}
+
+void ModelState::initialize(const Program &program, uint64_t seed) {
+  for (size_t index = 0; index < program.parameters.size(); ++index) {
+    const Parameter &parameter = program.parameters[index];
+    double bound = parameter.init.value;
+    if (parameter.init.kind == Initializer::XavierUniform) {
+      // Glorot and Bengio 2010; weights are (out, in).
+      double fanOut = parameter.shape.empty() ? 1 : parameter.shape.front();
+      double fanIn = parameter.shape.empty() ? 1 : parameter.shape.back();
+      bound = parameter.init.value * std::sqrt(6 / (fanIn + fanOut));
+    }
+    float *values = parameters.as<float>() + parameter.offset;
+    std::array<uint32_t, 4> words{};
+    for (int64_t i = 0; i < parameter.elements(); ++i) {
+      if (i % 4 == 0)
+        words = philox({uint32_t(i / 4), uint32_t(index), 0, 0x696e6974 /* 'init' */},
+                       {uint32_t(seed), uint32_t(seed >> 32)});
+      values[i] = draw(parameter.init, bound, words, i % 4);
+    }
+  }
+}
+
+TensorView xf::runtime::parameterView(const Parameter &parameter, float *array, std::string_view name) {
+  return {name, ElementType::F32, parameter.shape, array + parameter.offset};
+}
+
+/// "a, b, c" of the first ten, and how many there are.
+static std::string listNames(const std::vector<std::string> &names) {
+  constexpr size_t shown = 10;
+  size_t count = std::min(names.size(), shown);
+  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + count, ", "));
+  return names.size() > shown ? fmt::format("{}, ... ({} in all)", text, names.size()) : text;
+}
+
+/// Copies `prefix` + NAME for every parameter from the file into `array`.
+static Expected<void> load(const Program &program, const Safetensors &file, std::string_view prefix, float *array) {
+  std::vector<std::string> wrong, missing, unexpected;
+  std::map<std::string, bool, std::less<>> known;
+  for (const Parameter &parameter : program.parameters) {
+    std::string name = std::string(prefix) + parameter.name;
+    const TensorView *tensor = file.find(name);
+    known.emplace(name, true);
+    if (!tensor)
+      missing.push_back(name);
+    else if (tensor->type != ElementType::F32 || tensor->shape != parameter.shape)
+      wrong.push_back(fmt::format("expected '{}' to be f32 {}, but got {} {}", name, formatShape(parameter.shape),
+                                  xf::runtime::name(tensor->type), formatShape(tensor->shape)));
+    else
+      std::memcpy(array + parameter.offset, tensor->data, tensor->bytes());
+  }
+  if (prefix.empty())
+    for (const TensorView &tensor : file.tensors())
+      if (!known.contains(tensor.name) && !tensor.name.starts_with(firstPrefix) &&
+          !tensor.name.starts_with(secondPrefix))
+        unexpected.emplace_back(tensor.name);
+  if (wrong.empty() && missing.empty() && unexpected.empty())
+    return {};
+  std::string message = fmt::format("'{}' does not match the model '{}'", file.path(), program.name);
+  constexpr size_t shown = 10;
+  for (size_t i = 0; i < std::min(wrong.size(), shown); ++i)
+    message += "\n  " + wrong[i];
+  if (wrong.size() > shown)
+    message += fmt::format("\n  ... and {} more of another shape", wrong.size() - shown);
+  if (!missing.empty())
+    message += "\n  missing: " + listNames(missing);
+  if (!unexpected.empty())
+    message += "\n  unexpected: " + listNames(unexpected);
+  return userError(message);
+}
+
+Expected<void> ModelState::loadParameters(const Program &program, const Safetensors &file) {
+  return load(program, file, "", parameters.as<float>());
+}
+
+Expected<void> ModelState::loadMoments(const Program &program, const Safetensors &file) {
+  bool any = false;
+  for (const TensorView &tensor : file.tensors())
+    any |= tensor.name.starts_with(firstPrefix) || tensor.name.starts_with(secondPrefix);
+  if (!any)
+    return {};
+  if (Expected<void> first = load(program, file, firstPrefix, firstMoments.as<float>()); !first)
+    return first;
+  return load(program, file, secondPrefix, secondMoments.as<float>());
+}
+
+std::vector<TensorView> ModelState::parameterViews(const Program &program) const {
+  std::vector<TensorView> views;
+  for (const Parameter &parameter : program.parameters)
+    views.push_back(parameterView(parameter, parameters.as<float>(), parameter.name));
+  return views;
+}
+
+std::vector<TensorView> ModelState::trainingViews(const Program &program, std::vector<std::string> &names) const {
+  names.clear();
+  names.reserve(2 * program.parameters.size()); // views point into it
+  std::vector<TensorView> views = parameterViews(program);
+  for (const Parameter &parameter : program.parameters)
+    for (auto [prefix, pages] : {std::pair(firstPrefix, &firstMoments), std::pair(secondPrefix, &secondMoments)})
+      views.push_back(
+          parameterView(parameter, pages->as<float>(), names.emplace_back(std::string(prefix) + parameter.name)));
+  return views;
+}

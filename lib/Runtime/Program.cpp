@@ -1,0 +1,282 @@
+//===- Program.cpp - The description of a compiled model, parsed --------------------===//
+// JSON to structs with the invariants of docs/Program.md checked on the way.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Program.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <set>
+#include <stdexcept>
+
+using namespace xf::runtime;
+using nlohmann::json;
+
+int64_t xf::runtime::byteWidth(ElementType type) { return type == ElementType::I64 ? 8 : 4; }
+
+std::string_view xf::runtime::name(ElementType type) {
+  switch (type) {
+  case ElementType::F32:
+    return "f32";
+  case ElementType::I32:
+    return "i32";
+  case ElementType::I64:
+    return "i64";
+  }
+  return "?";
+}
+
+int64_t Parameter::elements() const {
+  int64_t count = 1;
+  for (int64_t extent : shape)
+    count *= extent;
+  return count;
+}
+
+std::vector<int64_t> TensorType::shapeAt(std::span<const int64_t> dims) const {
+  std::vector<int64_t> result;
+  for (const Extent &extent : shape)
+    result.push_back(extent.at(dims));
+  return result;
+}
+
+static std::optional<size_t> find(const std::vector<TensorType> &tensors, std::string_view name) {
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].name == name)
+      return i;
+  return std::nullopt;
+}
+
+std::optional<size_t> Function::input(std::string_view name) const { return find(inputs, name); }
+std::optional<size_t> Function::output(std::string_view name) const { return find(outputs, name); }
+
+const Function *Program::function(std::string_view name) const {
+  for (const Function &function : functions)
+    if (function.name == name)
+      return &function;
+  return nullptr;
+}
+
+namespace {
+/// Raised inside this file alone: where the text breaks the contract.
+struct Malformed : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+} // namespace
+
+template <typename... Args> [[noreturn]] static void fail(fmt::format_string<Args...> format, Args &&...args) {
+  throw Malformed(fmt::format(format, std::forward<Args>(args)...));
+}
+
+static ElementType parseType(const json &value) {
+  const auto &text = value.get_ref<const std::string &>();
+  if (text == "f32")
+    return ElementType::F32;
+  if (text == "i32")
+    return ElementType::I32;
+  if (text == "i64")
+    return ElementType::I64;
+  fail("expected element type 'f32', 'i32' or 'i64', but got '{}'", text);
+}
+
+static Affine parseAffine(const json &value, const Function &function) {
+  Affine affine{value.get<std::vector<int64_t>>()};
+  if (affine.terms.size() != function.dims.size() + 1)
+    fail("expected an affine size of '{}' to have {} terms, but got {}", function.name, function.dims.size() + 1,
+         affine.terms.size());
+  return affine;
+}
+
+static Initializer parseInitializer(const json &value) {
+  const auto &kind = value.at("kind").get_ref<const std::string &>();
+  if (kind == "xavier_uniform")
+    return {Initializer::XavierUniform, value.value("gain", 1.0)};
+  if (kind == "normal")
+    return {Initializer::Normal, value.at("stddev").get<double>()};
+  if (kind == "uniform")
+    return {Initializer::Uniform, value.at("bound").get<double>()};
+  if (kind == "zeros")
+    return {Initializer::Zeros, 0};
+  if (kind == "ones")
+    return {Initializer::Ones, 0};
+  fail("unknown initialiser '{}'", kind);
+}
+
+static void parseParameters(const json &root, Program &program) {
+  program.parameterElements = root.at("parameter_elements").get<int64_t>();
+  std::set<std::string> names;
+  for (const json &value : root.at("parameters")) {
+    Parameter parameter;
+    parameter.name = value.at("name").get<std::string>();
+    parameter.shape = value.at("shape").get<std::vector<int64_t>>();
+    parameter.offset = value.at("offset").get<int64_t>();
+    parameter.init = parseInitializer(value.at("init"));
+    if (!names.insert(parameter.name).second)
+      fail("parameter '{}' is listed twice", parameter.name);
+    for (int64_t extent : parameter.shape)
+      if (extent <= 0)
+        fail("parameter '{}' has extent {}", parameter.name, extent);
+    program.parameters.push_back(std::move(parameter));
+  }
+  std::vector<const Parameter *> byOffset;
+  for (const Parameter &parameter : program.parameters)
+    byOffset.push_back(&parameter);
+  std::sort(byOffset.begin(), byOffset.end(), [](auto *a, auto *b) { return a->offset < b->offset; });
+  int64_t end = 0;
+  for (const Parameter *parameter : byOffset) {
+    if (parameter->offset < end)
+      fail("parameter '{}' overlaps the one before it", parameter->name);
+    end = parameter->offset + parameter->elements();
+  }
+  if (end > program.parameterElements)
+    fail("expected parameters to end within {} elements, but they end at {}", program.parameterElements, end);
+}
+
+static std::vector<TensorType> parseTensors(const json &list, const Function &function) {
+  std::vector<TensorType> tensors;
+  for (const json &value : list) {
+    TensorType tensor;
+    tensor.name = value.at("name").get<std::string>();
+    tensor.type = parseType(value.at("type"));
+    for (const json &extent : value.at("shape")) {
+      if (extent.is_string()) {
+        auto dim = std::find(function.dims.begin(), function.dims.end(), extent.get_ref<const std::string &>());
+        if (dim == function.dims.end())
+          fail("tensor '{}' of '{}' has the unknown dim '{}'", tensor.name, function.name, extent.get<std::string>());
+        tensor.shape.push_back({0, int(dim - function.dims.begin())});
+      } else {
+        tensor.shape.push_back({extent.get<int64_t>(), -1});
+      }
+    }
+    if (find(tensors, tensor.name))
+      fail("tensor '{}' of '{}' is listed twice", tensor.name, function.name);
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+static Operand parseOperand(const json &value, size_t dispatch, const Function &function, const Program &program) {
+  const auto &space = value.at(0).get_ref<const std::string &>();
+  int64_t index = value.at(1).get<int64_t>();
+  auto checked = [&](Space kind, int64_t count) {
+    if (index < 0 || index >= count)
+      fail("operand '{}' {} of dispatch {} in '{}' is out of range, there are {}", space, index, dispatch,
+           function.name, count);
+    return Operand{kind, index};
+  };
+  if (space == "slot") {
+    Operand operand = checked(Space::Slot, function.slots.size());
+    const Slot &slot = function.slots[index];
+    if (int64_t(dispatch) < slot.first || int64_t(dispatch) > slot.last)
+      fail("dispatch {} in '{}' touches slot '{}' outside its lifetime [{}, {}]", dispatch, function.name, slot.name,
+           slot.first, slot.last);
+    return operand;
+  }
+  if (space == "input")
+    return checked(Space::Input, function.inputs.size());
+  if (space == "output")
+    return checked(Space::Output, function.outputs.size());
+  if (space == "parameter")
+    return checked(Space::Parameter, program.parameterElements);
+  if (space == "gradient")
+    return checked(Space::Gradient, program.parameterElements);
+  if (space == "first_moment")
+    return checked(Space::FirstMoment, program.parameterElements);
+  if (space == "second_moment")
+    return checked(Space::SecondMoment, program.parameterElements);
+  fail("unknown operand '{}' in '{}'", space, function.name);
+}
+
+static Dispatch parseDispatch(const json &value, size_t index, Function &function, const Program &program) {
+  Dispatch dispatch;
+  dispatch.kernel = value.at("kernel").get<int64_t>();
+  if (dispatch.kernel < 0 || dispatch.kernel >= int64_t(program.kernels.size()))
+    fail("dispatch {} in '{}' calls kernel {}, there are {}", index, function.name, dispatch.kernel,
+         program.kernels.size());
+  dispatch.label = value.at("label").get<std::string>();
+  for (const json &operand : value.at("operands")) {
+    dispatch.operands.push_back(parseOperand(operand, index, function, program));
+    Space space = dispatch.operands.back().space;
+    function.usesParameters |= space == Space::Parameter;
+    function.usesGradients |= space == Space::Gradient;
+    function.usesMoments |= space == Space::FirstMoment || space == Space::SecondMoment;
+  }
+  dispatch.writes = value.at("writes").get<std::vector<int64_t>>();
+  for (int64_t write : dispatch.writes)
+    if (write < 0 || write >= int64_t(dispatch.operands.size()))
+      fail("dispatch {} in '{}' writes operand {}, there are {}", index, function.name, write,
+           dispatch.operands.size());
+  for (const json &dim : value.at("dims"))
+    dispatch.dims.push_back(parseAffine(dim, function));
+  dispatch.scalars = value.at("scalars").get<std::vector<int64_t>>();
+  for (const json &axis : value.at("grid")) {
+    dispatch.grid.push_back({parseAffine(axis.at("extent"), function), axis.at("tile").get<int64_t>()});
+    if (dispatch.grid.back().tile <= 0)
+      fail("dispatch {} in '{}' has tile {}", index, function.name, dispatch.grid.back().tile);
+  }
+  return dispatch;
+}
+
+static Function parseFunction(const json &value, const Program &program) {
+  Function function;
+  function.name = value.at("name").get<std::string>();
+  function.dims = value.at("dims").get<std::vector<std::string>>();
+  function.inputs = parseTensors(value.at("inputs"), function);
+  function.outputs = parseTensors(value.at("outputs"), function);
+  std::vector<bool> bound(function.dims.size(), false);
+  for (const TensorType &input : function.inputs)
+    for (const Extent &extent : input.shape)
+      if (extent.dim >= 0)
+        bound[extent.dim] = true;
+  for (size_t i = 0; i < bound.size(); ++i)
+    if (!bound[i])
+      fail("dim '{}' of '{}' is the extent of no input", function.dims[i], function.name);
+  int64_t dispatches = value.at("dispatches").size();
+  for (const json &entry : value.at("slots")) {
+    Slot slot;
+    slot.name = entry.at("name").get<std::string>();
+    slot.type = parseType(entry.at("type"));
+    slot.bytes = parseAffine(entry.at("size"), function);
+    slot.first = entry.at("first").get<int64_t>();
+    slot.last = entry.at("last").get<int64_t>();
+    if (slot.first < 0 || slot.first > slot.last || slot.last >= dispatches)
+      fail("slot '{}' of '{}' has the lifetime [{}, {}], there are {} dispatches", slot.name, function.name, slot.first,
+           slot.last, dispatches);
+    function.slots.push_back(std::move(slot));
+  }
+  for (const json &entry : value.at("dispatches"))
+    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), function, program));
+  return function;
+}
+
+static Program parse(std::string_view text, int64_t kernelCount) {
+  json root = json::parse(text);
+  if (int64_t abi = root.at("abi").get<int64_t>(); abi != 1)
+    fail("expected 'abi' 1, but got {}", abi);
+  Program program;
+  program.name = root.at("name").get<std::string>();
+  program.kind = root.at("kind").get<std::string>();
+  const json &target = root.at("target");
+  program.triple = target.at("triple").get<std::string>();
+  program.cpu = target.at("cpu").get<std::string>();
+  program.features = target.at("features").get<std::vector<std::string>>();
+  program.model = root.value("model", json::object());
+  program.options = root.value("options", json::object());
+  parseParameters(root, program);
+  for (const json &value : root.at("kernels"))
+    program.kernels.push_back({value.at("name").get<std::string>(), value.value("scratch", int64_t(0))});
+  if (int64_t(program.kernels.size()) != kernelCount)
+    fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
+  for (const json &value : root.at("functions"))
+    program.functions.push_back(parseFunction(value, program));
+  return program;
+}
+
+Expected<Program> xf::runtime::parseProgram(std::string_view text, int64_t kernelCount) {
+  try {
+    return parse(text, kernelCount);
+  } catch (const Malformed &malformed) {
+    return internalError(fmt::format("the program's description is malformed: {}", malformed.what()));
+  } catch (const json::exception &malformed) {
+    return internalError(fmt::format("the program's description is malformed: {}", malformed.what()));
+  }
+}

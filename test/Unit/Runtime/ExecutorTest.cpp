@@ -1,0 +1,172 @@
+//===- ExecutorTest.cpp - Running functions of the toy program -----------------------===//
+#include "Toy.h"
+#include "xf/Runtime/Parameters.h"
+
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace xf;
+using namespace xf::runtime;
+
+namespace {
+struct ToyModel {
+  Program program;
+  Team team;
+  Executor executor;
+  ModelState state;
+
+  explicit ToyModel(int threads)
+      : program(std::move(*parseProgram(toy::programJson(), toy::kernels().size()))), team(threads),
+        executor(program, toy::kernels(), team),
+        state(std::move(*ModelState::allocate(program, {.gradients = true, .moments = true}))) {
+    state.initialize(program, 3);
+  }
+  const Function &operator[](std::string_view name) { return *program.function(name); }
+};
+
+struct Batch {
+  std::vector<int32_t> sourceIds, sourceOffsets{0}, targetIds, targetOffsets{0}, labels;
+  std::vector<int64_t> random = {5, 1};
+  std::vector<float> hyper = {0.1f, 4, 0, 1, 0.9f, 0.98f, 1e-9f, 0};
+
+  explicit Batch(int sequences) {
+    for (int b = 0; b < sequences; ++b) {
+      for (int i = 0; i < 2 + b % 4; ++i)
+        sourceIds.push_back(4 + (7 * b + 3 * i) % 20);
+      for (int i = 0; i < 1 + b % 5; ++i) {
+        targetIds.push_back(i ? 4 + (5 * b + i) % 20 : 1);
+        labels.push_back(4 + (5 * b + i + 1) % 20);
+      }
+      sourceOffsets.push_back(sourceIds.size());
+      targetOffsets.push_back(targetIds.size());
+    }
+  }
+  std::vector<TensorView> views() {
+    auto ids = [](std::string_view name, std::vector<int32_t> &values) {
+      return TensorView{name, ElementType::I32, {int64_t(values.size())}, values.data()};
+    };
+    return {ids("labels", labels),
+            ids("source_ids", sourceIds),
+            ids("source_offsets", sourceOffsets),
+            ids("target_ids", targetIds),
+            ids("target_offsets", targetOffsets),
+            {"random", ElementType::I64, {2}, random.data()},
+            {"hyper", ElementType::F32, {8}, hyper.data()}};
+  }
+};
+
+TensorView scalar(std::string_view name, float &value) { return {name, ElementType::F32, {}, &value}; }
+} // namespace
+
+TEST(Executor, RunsAndKeepsTheBitsAtAnyThreadCount) {
+  std::vector<float> expected;
+  for (int threads : {1, 2, 3, 8}) {
+    ToyModel model(threads);
+    Batch batch(33);
+    std::vector<float> losses;
+    for (int step = 1; step <= 5; ++step) {
+      batch.random[1] = step;
+      float loss = 0, norm = 0;
+      Expected<void> ran =
+          model.executor.run(model["train_step"], batch.views(),
+                             std::vector{scalar("loss", loss), scalar("gradient_norm", norm)}, model.state.arenas());
+      ASSERT_TRUE(ran) << ran.error().message;
+      EXPECT_GT(norm, 0);
+      losses.push_back(loss);
+    }
+    float *parameters = model.state.arenas().parameters;
+    losses.insert(losses.end(), parameters, parameters + toy::elements);
+    EXPECT_LT(losses[4], losses[0]);
+    if (expected.empty())
+      expected = losses;
+    EXPECT_EQ(std::memcmp(losses.data(), expected.data(), losses.size() * 4), 0) << threads << " threads";
+  }
+}
+
+TEST(Executor, NamesWhatDoesNotBind) {
+  ToyModel model(1);
+  struct Case {
+    const char *message;
+    std::function<void(std::vector<TensorView> &)> breakIt;
+  };
+  const Case cases[] = {
+      {"'loss' needs the input 'labels' (i32 [target_tokens]), which is missing", [](auto &v) { v.erase(v.begin()); }},
+      {"expected input 'labels' of 'loss' to be i32 [target_tokens], but got f32 [9]",
+       [](auto &v) { v[0].type = ElementType::F32; }},
+      {"expected input 'labels' of 'loss' to be i32 [target_tokens], but got i32 [9, 1]",
+       [](auto &v) { v[0].shape = {9, 1}; }},
+      {"expected 'target_tokens' of input 'labels' to match 'target_ids' (9), but got 8",
+       [](auto &v) { v[0].shape = {8}; }},
+  };
+  for (const Case &c : cases) {
+    Batch batch(4);
+    batch.labels.resize(9), batch.targetIds.resize(9), batch.targetOffsets.back() = 9;
+    std::vector<TensorView> views = batch.views();
+    c.breakIt(views);
+    Expected<void> ran = model.executor.run(model["loss"], views, {}, model.state.arenas());
+    ASSERT_FALSE(ran);
+    EXPECT_EQ(ran.error().message, c.message);
+    EXPECT_EQ(ran.error().exitCode, 1);
+  }
+  Batch batch(4);
+  batch.hyper.resize(7);
+  std::vector<TensorView> views = batch.views();
+  views.back().shape = {7};
+  Expected<void> ran = model.executor.run(model["train_step"], views, {}, model.state.arenas());
+  ASSERT_FALSE(ran);
+  EXPECT_EQ(ran.error().message, "expected extent 0 of input 'hyper' of 'train_step' to be 8, but got 7");
+}
+
+TEST(Executor, WorkspaceIsThePlan) {
+  ToyModel model(1);
+  Batch batch(8);
+  const Function &function = model["gradients"];
+  std::vector<int64_t> dims = std::move(*model.executor.bind(function, batch.views()));
+  EXPECT_EQ(dims[2], int64_t(batch.targetIds.size()));
+  std::vector<Interval> intervals;
+  for (const Slot &slot : function.slots)
+    intervals.push_back({slot.bytes.at(dims), slot.first, slot.last});
+  EXPECT_EQ(model.executor.workspaceBytes(function, dims), planArena(intervals).totalBytes);
+  EXPECT_GT(model.executor.workspaceBytes(function, dims), 0);
+}
+
+TEST(Executor, EmptyBatchRunsNoTiles) {
+  ToyModel model(2);
+  Batch batch(0);
+  float loss = 7;
+  Expected<void> ran =
+      model.executor.run(model["loss"], batch.views(), std::vector{scalar("loss", loss)}, model.state.arenas());
+  ASSERT_TRUE(ran) << ran.error().message;
+  EXPECT_EQ(loss, 0);
+}
+
+TEST(Executor, FindsTheFirstTensorThatIsNotFinite) {
+  for (int threads : {1, 3}) {
+    ToyModel model(threads);
+    Batch batch(9);
+    Expected<std::optional<NonFinite>> clean =
+        model.executor.findNonFinite(model["gradients"], batch.views(), model.state.arenas());
+    ASSERT_TRUE(clean);
+    EXPECT_FALSE(*clean);
+    model.state.arenas().parameters[toy::projection + 5] = INFINITY;
+    Expected<std::optional<NonFinite>> found =
+        model.executor.findNonFinite(model["gradients"], batch.views(), model.state.arenas());
+    ASSERT_TRUE(found);
+    ASSERT_TRUE(*found);
+    EXPECT_EQ((*found)->label, "loss.cross_entropy");
+    EXPECT_EQ((*found)->tensor, "token_nll");
+  }
+}
+
+TEST(Executor, ProfileCountsEveryDispatch) {
+  ToyModel model(2);
+  Batch batch(9);
+  model.executor.startProfile();
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(model.executor.run(model["loss"], batch.views(), {}, model.state.arenas()));
+  std::string report = model.executor.profileReport();
+  EXPECT_NE(report.find("cross_entropy"), std::string::npos);
+  EXPECT_NE(report.find("        3"), std::string::npos);
+  EXPECT_EQ(report.find("adam"), std::string::npos);
+}
