@@ -73,23 +73,23 @@ Expected<std::vector<int64_t>> Executor::bind(const Function &function, std::spa
   return bound;
 }
 
+ArenaPlan xf::runtime::planFunction(const Function &function, std::span<const int64_t> at) {
+  std::vector<Interval> intervals;
+  intervals.reserve(function.slots.size());
+  for (const Slot &slot : function.slots)
+    intervals.push_back({slot.bytes.at(at), slot.first, slot.last});
+  return planArena(intervals);
+}
+
 const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_t> at) {
   std::pair key(&function, std::vector<int64_t>(at.begin(), at.end()));
   auto found = plans.find(key);
   if (found != plans.end())
     return found->second;
-  std::vector<Interval> intervals;
-  intervals.reserve(function.slots.size());
-  for (const Slot &slot : function.slots)
-    intervals.push_back({slot.bytes.at(at), slot.first, slot.last});
   // Batches repeat from epoch to epoch; the steps of a search never do, and must not pile up.
   if (plans.size() >= 256)
     plans.clear();
-  return plans.emplace(std::move(key), planArena(intervals)).first->second;
-}
-
-int64_t Executor::workspaceBytes(const Function &function, std::span<const int64_t> at) {
-  return plan(function, at).totalBytes;
+  return plans.emplace(std::move(key), planFunction(function, at)).first->second;
 }
 
 static int64_t tileCount(const Dispatch &dispatch, std::span<const int64_t> dims) {

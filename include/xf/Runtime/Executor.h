@@ -41,15 +41,20 @@ struct NonFinite {
   std::string tensor;
 };
 
+/// Offsets of all slots for a call with these dims.
+ArenaPlan planFunction(const Function &function, std::span<const int64_t> dims);
+
+/// Exact bytes of the arena for a call with these dims.
+inline int64_t workspaceBytes(const Function &function, std::span<const int64_t> dims) {
+  return planFunction(function, dims).totalBytes;
+}
+
 class Executor {
 public:
   Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team);
 
   /// The dims that these inputs give the function, or which of them disagree and where.
   Expected<std::vector<int64_t>> bind(const Function &function, std::span<const TensorView> inputs) const;
-
-  /// Exact bytes of the arena for a call with these dims.
-  int64_t workspaceBytes(const Function &function, std::span<const int64_t> dims);
 
   /// Bytes of temporary memory this executor holds now.
   int64_t heldBytes() const { return arena.size() + scratch.size() + unwanted.size(); }

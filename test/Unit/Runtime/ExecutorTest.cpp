@@ -127,8 +127,8 @@ TEST(Executor, WorkspaceIsThePlan) {
   std::vector<Interval> intervals;
   for (const Slot &slot : function.slots)
     intervals.push_back({slot.bytes.at(dims), slot.first, slot.last});
-  EXPECT_EQ(model.executor.workspaceBytes(function, dims), planArena(intervals).totalBytes);
-  EXPECT_GT(model.executor.workspaceBytes(function, dims), 0);
+  EXPECT_EQ(workspaceBytes(function, dims), planArena(intervals).totalBytes);
+  EXPECT_GT(workspaceBytes(function, dims), 0);
 }
 
 TEST(Executor, EmptyBatchRunsNoTiles) {

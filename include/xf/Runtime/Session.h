@@ -1,0 +1,54 @@
+//===- Session.h - A model ready to be run --------------------------------------------===//
+// What every command works with: the program, its kernels and embedded files, and the team and
+// executor that are started when first needed.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_SESSION_H
+#define XF_RUNTIME_SESSION_H
+
+#include "xf/Runtime/Object.h"
+#include "xf/Runtime/Parameters.h"
+
+#include <memory>
+
+namespace xf::runtime {
+
+class Session {
+public:
+  Session(Program program, std::span<const KernelFunction> kernels, std::span<const XfBlob> blobs)
+      : program(std::move(program)), kernels(kernels), blobs(blobs) {}
+
+  const Program program;
+
+  /// Options that all commands share; they take effect when the executor starts.
+  int threads = 0; // 0: one a core
+  bool profile = false;
+
+  Executor &executor();
+  int teamSize() { return executor(), team->size(); }
+
+  /// An embedded file, if it is there.
+  std::optional<std::span<const char>> blob(std::string_view name) const;
+
+  /// Parameters of `model` (a file or a run's folder; empty: the embedded weights).
+  Expected<Safetensors> openModel(const std::string &model) const;
+  Expected<ModelState> loadModel(const std::string &model, ArenaNeeds needs = {}) const;
+
+  /// Words the model knows: `which` is "source" or "target"; a shared or only vocabulary answers for both.
+  int64_t vocabularySize(std::string_view which) const;
+
+private:
+  std::span<const KernelFunction> kernels;
+  std::span<const XfBlob> blobs;
+  std::unique_ptr<Team> team;
+  std::unique_ptr<Executor> runner;
+};
+
+/// Whether this machine has what the program was compiled for; the message names what it lacks.
+Expected<void> checkProcessor(const Program &program);
+
+/// "1,234,944".
+std::string withCommas(int64_t value);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_SESSION_H

@@ -1,0 +1,141 @@
+//===- Common.cpp - What several commands share ----------------------------------------===//
+// Shared options, tensors of this process, and the check of indices that kernels rely on.
+//===--------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "xf/Runtime/Checkpoint.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
+  command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
+      ->default_str("one a core")
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--profile", session.profile, "Print the time spent in each kernel to stderr");
+}
+
+void xf::runtime::addModelOption(CLI::App &command, const Session &session, std::string &model) {
+  CLI::Option *option = command.add_option("--model", model, "A run's folder or a file of weights (.safetensors)");
+  if (session.blob("weights"))
+    option->default_str("the embedded weights");
+}
+
+void xf::runtime::addHyperOptions(CLI::App &command, Hyper &hyper) {
+  command.add_option("--learning-rate", hyper.learningRate, "Learning rate; with the schedule noam a factor on it")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--schedule", hyper.schedule, "noam: warm-up, then the inverse square root of the step; or constant")
+      ->check(CLI::IsMember({"noam", "constant"}));
+  command.add_option("--warmup", hyper.warmup, "Steps of warm-up (noam)")->check(CLI::PositiveNumber);
+  command.add_option("--clip-norm", hyper.clipNorm, "Largest norm of all gradients together; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+}
+
+OwnedTensor::OwnedTensor(std::string name, ElementType type, std::vector<int64_t> shape)
+    : label(std::move(name)), type(type), shape(std::move(shape)) {
+  size_t bytes = (size_t(view().bytes()) / 64 + 1) * 64;
+  auto *memory = static_cast<char *>(std::aligned_alloc(64, bytes));
+  if (!memory)
+    throw std::bad_alloc();
+  std::memset(memory, 0, bytes);
+  storage = {memory, [](char *p) { std::free(p); }};
+}
+
+Expected<OwnedTensor> OwnedTensor::copy(const TensorView &tensor, ElementType to) {
+  bool narrow = tensor.type == ElementType::I64 && to == ElementType::I32;
+  OwnedTensor result(std::string(tensor.name), narrow ? to : tensor.type, tensor.shape);
+  if (!narrow) {
+    std::memcpy(result.as<char>(), tensor.data, tensor.bytes());
+    return result;
+  }
+  for (int64_t i = 0; i < tensor.elements(); ++i) {
+    int64_t value;
+    std::memcpy(&value, static_cast<const char *>(tensor.data) + i * 8, 8);
+    if (value != int32_t(value))
+      return userError(fmt::format("value {} of '{}' at index {} does not fit 32 bits", value, tensor.name, i));
+    result.as<int32_t>()[i] = int32_t(value);
+  }
+  return result;
+}
+
+std::vector<TensorView> xf::runtime::viewsOf(std::span<const OwnedTensor> tensors) {
+  std::vector<TensorView> views;
+  for (const OwnedTensor &tensor : tensors)
+    views.push_back(tensor.view());
+  return views;
+}
+
+static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
+  for (const TensorView &tensor : tensors)
+    if (tensor.name == name)
+      return &tensor;
+  return nullptr;
+}
+
+static Expected<void> checkRange(const TensorView &tensor, int64_t limit, std::string_view of) {
+  const int32_t *values = static_cast<const int32_t *>(tensor.data);
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    if (values[i] < 0 || values[i] >= limit)
+      return userError(fmt::format("expected '{}' at index {} to be below {} ({}), but got {}", tensor.name, i, limit,
+                                   of, values[i]));
+  return {};
+}
+
+static Expected<void> checkOffsets(const TensorView &offsets, const TensorView &rows) {
+  const int32_t *values = static_cast<const int32_t *>(offsets.data);
+  int64_t count = offsets.elements();
+  if (count == 0 || values[0] != 0)
+    return userError(fmt::format("expected '{}' to start with 0", offsets.name));
+  for (int64_t i = 1; i < count; ++i)
+    if (values[i] < values[i - 1])
+      return userError(fmt::format("expected '{}' not to decrease, but got {} after {} at index {}", offsets.name,
+                                   values[i], values[i - 1], i));
+  if (values[count - 1] != rows.shape[0])
+    return userError(fmt::format("expected '{}' to end with the length of '{}' ({}), but got {}", offsets.name,
+                                 rows.name, rows.shape[0], values[count - 1]));
+  return {};
+}
+
+Expected<void> xf::runtime::validateIndices(const Session &session, const Function &function,
+                                            std::span<const TensorView> inputs) {
+  // What a list of integers points into: offsets into the rows of another tensor, ids into a vocabulary.
+  struct Rule {
+    std::string_view name, into;
+  };
+  constexpr Rule offsets[] = {{"source_offsets", "source_ids"},
+                              {"target_offsets", "target_ids"},
+                              {"offsets", "ids"},
+                              {"memory_offsets", "memory_rows"},
+                              {"cache_offsets", "cache_rows"}};
+  constexpr Rule rows[] = {{"memory_rows", "memory.0"}, {"cache_rows", "cache.0"}, {"cache_slots", "cache.0"}};
+  constexpr Rule ids[] = {{"source_ids", "source"}, {"target_ids", "target"}, {"labels", "target"}, {"ids", "target"}};
+  auto given = [&](std::string_view name) { return function.input(name) ? find(inputs, name) : nullptr; };
+  for (Rule rule : offsets)
+    if (const TensorView *list = given(rule.name), *into = given(rule.into); list && into)
+      if (Expected<void> checked = checkOffsets(*list, *into); !checked)
+        return checked;
+  for (Rule rule : rows)
+    if (const TensorView *list = given(rule.name), *into = given(rule.into); list && into)
+      if (Expected<void> checked = checkRange(*list, into->shape[0], fmt::format("the rows of '{}'", into->name));
+          !checked)
+        return checked;
+  for (Rule rule : ids)
+    if (const TensorView *list = given(rule.name))
+      if (int64_t size = session.vocabularySize(rule.into))
+        if (Expected<void> checked = checkRange(*list, size, fmt::format("the {} vocabulary", rule.into)); !checked)
+          return checked;
+  const TensorView *source = given("source_offsets"), *target = given("target_offsets");
+  if (source && target && source->shape != target->shape)
+    return userError(
+        fmt::format("expected as many sequences in 'target_offsets' as in 'source_offsets' ({}), but got {}",
+                    source->shape[0] - 1, target->shape[0] - 1));
+  auto learned = session.program.model.find("positions");
+  auto longest = session.program.model.find("max_positions");
+  if (learned != session.program.model.end() && *learned == "learned" && longest != session.program.model.end())
+    if (const TensorView *positions = given("positions"))
+      return checkRange(*positions, longest->get<int64_t>(), "the learned positions");
+  return {};
+}

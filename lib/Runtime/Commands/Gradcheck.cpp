@@ -1,0 +1,218 @@
+//===- Gradcheck.cpp - The command `gradcheck` ----------------------------------------------===//
+// Compares the compiled `gradients` with central differences of the compiled `loss`, one parameter at a
+// time along two directions: the gradient itself (where the slope stands out of rounding, so that a wrong
+// scale shows) and random signs (which see the parts of a gradient that are missing).
+//===--------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "xf/Runtime/Philox.h"
+
+#include <cmath>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+namespace {
+struct GradcheckOptions {
+  std::string function = "loss", model;
+  uint64_t seed = 1;
+};
+
+constexpr double relativeTolerance = 2e-2;
+/// Rounding of a loss in f32, relative: its own last bit and the sums under it.
+constexpr double lossNoise = 8e-7;
+
+/// The slope by both ways along one direction.
+struct Slope {
+  double analytic = 0, difference = 0, floor = 0;
+  double excess() const { return std::abs(analytic - difference) - floor; }
+  double relative() const {
+    double size = std::max(std::abs(analytic), std::abs(difference));
+    return size > 0 ? std::max(excess(), 0.0) / size : 0;
+  }
+  bool agrees() const { return std::isfinite(difference) && relative() <= relativeTolerance; }
+};
+
+class Gradcheck {
+public:
+  Gradcheck(Session &session, ModelState &state, std::vector<TensorView> batch)
+      : session(session), state(state), batch(std::move(batch)), loss(*session.program.function("loss")) {}
+
+  Expected<int> run();
+
+private:
+  Expected<double> lossNow();
+  Expected<Slope> slopeAlong(const Parameter &parameter, std::span<const float> direction);
+
+  Session &session;
+  ModelState &state;
+  std::vector<TensorView> batch;
+  const Function &loss;
+  double baseLoss = 0;
+};
+} // namespace
+
+/// A few sequences of ids below the vocabulary: enough of every length to meet every branch of a kernel.
+static std::vector<OwnedTensor> randomBatch(const Session &session, const Function &function, uint64_t seed) {
+  const int32_t lengths[2][4] = {{5, 1, 7, 3}, {4, 6, 1, 9}};
+  std::vector<OwnedTensor> tensors;
+  for (size_t index = 0; index < function.inputs.size(); ++index) {
+    const TensorType &input = function.inputs[index];
+    const int32_t *length = lengths[input.name.starts_with("source")];
+    bool offsets = input.name.ends_with("offsets");
+    int32_t tokens = length[0] + length[1] + length[2] + length[3];
+    OwnedTensor tensor(input.name, input.type, {offsets ? 5 : tokens});
+    int32_t *values = tensor.as<int32_t>();
+    int64_t vocabulary = session.vocabularySize(input.name.starts_with("source") ? "source" : "target");
+    for (int i = 0; i < (offsets ? 5 : tokens); ++i)
+      if (offsets)
+        values[i] = i ? values[i - 1] + length[i - 1] : 0;
+      else
+        values[i] = int32_t(philox({uint32_t(i), uint32_t(index), 0, 0x62617463 /* 'batc' */},
+                                   {uint32_t(seed), uint32_t(seed >> 32)})[0] %
+                            uint64_t(std::max<int64_t>(vocabulary, 1)));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+Expected<double> Gradcheck::lossNow() {
+  float value = 0;
+  // Without smoothing the loss is the mean of the tokens', summed here in double: less rounding to see through.
+  std::optional<size_t> tokens = loss.output("token_nll");
+  auto smoothing = session.program.model.find("smoothing");
+  bool plain = tokens && smoothing != session.program.model.end() && *smoothing == 0;
+  Expected<std::vector<int64_t>> dims = session.executor().bind(loss, batch);
+  if (!dims)
+    return dims.error();
+  std::vector<float> nll;
+  std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &value}};
+  if (plain) {
+    nll.resize(loss.outputs[*tokens].shapeAt(*dims)[0]);
+    outputs.push_back({"token_nll", ElementType::F32, {int64_t(nll.size())}, nll.data()});
+  }
+  if (Expected<void> ran = session.executor().run(loss, batch, outputs, state.arenas()); !ran)
+    return ran.error();
+  if (!plain)
+    return double(value);
+  double sum = 0;
+  for (float each : nll)
+    sum += each;
+  return sum / double(nll.size());
+}
+
+Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<const float> direction) {
+  int64_t count = parameter.elements();
+  float *values = state.arenas().parameters + parameter.offset;
+  const float *gradient = state.arenas().gradients + parameter.offset;
+  std::vector<float> before(values, values + count);
+  double analytic = 0, square = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    analytic += double(gradient[i]) * direction[i];
+    square += double(before[i]) * before[i];
+  }
+  // No element moves by much more than a third of the parameter's usual size.
+  double largest = 0.3 * std::max(std::sqrt(square), 0.02 * std::sqrt(double(count)));
+  Slope best;
+  // Steps that change the loss by so much: the large ones see curvature, the small ones rounding.
+  for (double change : {0.01, 0.003, 0.03, 0.001}) {
+    double step = std::min(largest, analytic != 0 ? change / std::abs(analytic) : largest);
+    double losses[2], moved[2];
+    for (int side : {0, 1}) {
+      moved[side] = 0;
+      for (int64_t i = 0; i < count; ++i) {
+        values[i] = float(before[i] + (side ? step : -step) * direction[i]);
+        moved[side] += (double(values[i]) - before[i]) * direction[i]; // what rounding left of the step
+      }
+      Expected<double> now = lossNow();
+      std::copy(before.begin(), before.end(), values);
+      if (!now)
+        return now.error();
+      losses[side] = *now;
+    }
+    double distance = moved[1] - moved[0];
+    Slope slope{analytic, (losses[1] - losses[0]) / distance, lossNoise * std::max(1.0, std::abs(baseLoss)) / distance};
+    if (change == 0.01 || std::abs(slope.analytic - slope.difference) < std::abs(best.analytic - best.difference))
+      best = slope;
+    if (best.agrees())
+      break;
+  }
+  return best;
+}
+
+Expected<int> Gradcheck::run() {
+  float value;
+  Expected<void> ran =
+      session.executor().run(*session.program.function("gradients"), batch,
+                             std::vector<TensorView>{{"loss", ElementType::F32, {}, &value}}, state.arenas());
+  if (!ran)
+    return ran.error();
+  Expected<double> base = lossNow();
+  if (!base)
+    return base.error();
+  baseLoss = *base;
+  bool sameLoss = std::abs(value - baseLoss) <= 1e-5 * std::max(1.0, std::abs(baseLoss));
+  if (!sameLoss)
+    fmt::print("expected 'loss' of 'gradients' to match that of 'loss' ({:.7g}), but got {:.7g}\n", baseLoss, value);
+  size_t agreed = 0;
+  fmt::print("{:<56} {:>12} {:>13} {:>13} {:>9}\n", "parameter", "|gradient|", "analytic", "difference", "relative");
+  const auto &parameters = session.program.parameters;
+  for (size_t index = 0; index < parameters.size(); ++index) {
+    const Parameter &parameter = parameters[index];
+    const float *gradient = state.arenas().gradients + parameter.offset;
+    std::vector<float> own(gradient, gradient + parameter.elements()), signs(own.size());
+    double norm = 0;
+    for (float each : own)
+      norm += double(each) * each;
+    norm = std::sqrt(norm);
+    for (size_t i = 0; i < own.size(); ++i) {
+      own[i] = norm > 0 ? float(own[i] / norm) : 0;
+      uint32_t word = philox({uint32_t(i / 128), uint32_t(index), 0, 0x7369676e /* 'sign' */}, {1, 0})[i / 32 % 4];
+      signs[i] = float((word >> (i % 32) & 1 ? 1 : -1) / std::sqrt(double(own.size())));
+    }
+    Expected<Slope> worst = slopeAlong(parameter, signs);
+    if (norm > 0 && worst) {
+      Expected<Slope> along = slopeAlong(parameter, own);
+      if (!along || along->relative() > worst->relative() || (worst->agrees() && !along->agrees()))
+        worst = std::move(along);
+    }
+    if (!worst)
+      return worst.error();
+    agreed += worst->agrees();
+    fmt::print("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>9.1e}{}\n", parameter.name, norm, worst->analytic,
+               worst->difference, worst->relative(), worst->agrees() ? "" : "  differs");
+  }
+  fmt::print("gradcheck: {} of {} parameters agree with differences of the loss\n", std::min(agreed, parameters.size()),
+             parameters.size());
+  return agreed == parameters.size() + 1 ? 0 : 1;
+}
+
+static Expected<int> gradcheck(Session &session, const GradcheckOptions &options) {
+  if (options.function != "loss")
+    return userError(fmt::format("'{}' can't be checked: 'loss' is the function with derivatives", options.function));
+  Expected<ModelState> state = ModelState::allocate(session.program, {.gradients = true});
+  if (!state)
+    return state.error();
+  if (options.model.empty())
+    state->initialize(session.program, options.seed);
+  else {
+    Expected<Safetensors> file = session.openModel(options.model);
+    if (!file)
+      return file.error();
+    if (Expected<void> loaded = state->loadParameters(session.program, *file); !loaded)
+      return loaded.error();
+  }
+  std::vector<OwnedTensor> tensors = randomBatch(session, *session.program.function("loss"), options.seed);
+  return Gradcheck(session, *state, viewsOf(tensors)).run();
+}
+
+void xf::runtime::addGradcheck(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<GradcheckOptions>();
+  CLI::App *command =
+      app.add_subcommand("gradcheck", "Compare the compiled derivatives with differences, per parameter");
+  command->add_option("FUNCTION", options->function, "The function whose derivatives are checked");
+  command->add_option("--model", options->model, "Parameters to check at; default: initial values from --seed");
+  command->add_option("--seed", options->seed, "Seed of the initial values and of the batch");
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return gradcheck(session, *options); }; });
+}

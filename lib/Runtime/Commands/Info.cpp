@@ -1,0 +1,72 @@
+//===- Info.cpp - The command `info` ----------------------------------------------------===//
+// What the executable is: parameters, vocabulary, memory as a function of tokens, target, options.
+//===--------------------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+static void line(std::string_view what, std::string_view text) { fmt::print("{:<14} {}\n", what, text); }
+
+/// "key=value key=value" of a flat JSON object.
+static std::string keys(const nlohmann::json &object) {
+  std::vector<std::string> texts;
+  for (const auto &[key, value] : object.items())
+    texts.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
+  return fmt::format("{}", fmt::join(texts, " "));
+}
+
+/// Dims of a batch with this many tokens a side in sentences of 25, the mean of WMT's.
+static std::vector<int64_t> dimsFor(const Function &function, int64_t tokens) {
+  std::vector<int64_t> dims;
+  for (const std::string &dim : function.dims)
+    dims.push_back(dim.ends_with("plus_1") ? tokens / 25 + 1 : tokens);
+  return dims;
+}
+
+static Expected<int> info(Session &session) {
+  const Program &program = session.program;
+  int64_t elements = 0;
+  for (const Parameter &parameter : program.parameters)
+    elements += parameter.elements();
+  int64_t bytes = program.parameterElements * 4;
+  line("model", fmt::format("{} ({})", program.name, program.kind));
+  line("configuration", keys(program.model));
+  line("parameters",
+       fmt::format("{} in {} tensors, {}", withCommas(elements), program.parameters.size(), mebibytes(bytes)));
+  if (int64_t source = session.vocabularySize("source"), target = session.vocabularySize("target"); source || target) {
+    std::string embedded = session.blob("source_vocabulary") || session.blob("target_vocabulary")
+                               ? "embedded"
+                               : "none embedded: text commands read and write token ids";
+    line("vocabulary",
+         source == target ? fmt::format("{} ({})", withCommas(source), embedded)
+                          : fmt::format("source {}, target {} ({})", withCommas(source), withCommas(target), embedded));
+  }
+  line("weights", session.blob("weights") ? "embedded" : "none embedded: pass --model");
+  line("target", fmt::format("{}, CPU {} ({})", program.triple, program.cpu, fmt::join(program.features, " ")));
+  line("compiled with", keys(program.options));
+  std::vector<std::string_view> names;
+  for (const Function &function : program.functions)
+    names.push_back(function.name);
+  line("functions", fmt::format("{}; {} kernels", fmt::join(names, " "), program.kernels.size()));
+  if (program.function("train_step"))
+    line("memory",
+         fmt::format("parameters {}; training adds gradients and moments, {}", mebibytes(bytes), mebibytes(3 * bytes)));
+  else
+    line("memory", fmt::format("parameters {}", mebibytes(bytes)));
+  for (const char *name : {"train_step", "loss"})
+    if (const Function *function = program.function(name)) {
+      std::vector<std::string> sizes;
+      for (int64_t tokens : {1024, 4096, 16384})
+        sizes.push_back(fmt::format("{} tokens {}", withCommas(tokens),
+                                    mebibytes(workspaceBytes(*function, dimsFor(*function, tokens)))));
+      line(fmt::format("  {}", name), fmt::format("workspace for {}", fmt::join(sizes, ", ")));
+    }
+  return 0;
+}
+
+void xf::runtime::addInfo(CLI::App &app, Session &session, Action &action) {
+  CLI::App *command = app.add_subcommand("info", "Print what this executable is");
+  command->callback([&] { action = [&session] { return info(session); }; });
+}

@@ -1,0 +1,164 @@
+//===- Run.cpp - The command `run FUNCTION` ----------------------------------------------===//
+// Calls one public function on tensors from a file. `gradients` gives `grad.NAME`; `train_step` takes a
+// checkpoint and gives the next.
+//===--------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "xf/Runtime/Checkpoint.h"
+
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+namespace {
+struct RunOptions {
+  std::string function, model, input, output;
+  Hyper hyper;
+  uint64_t seed = 1;
+};
+} // namespace
+
+/// Copies the function's inputs out of the file; tensors that it has no use for are named.
+static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, const Safetensors &file) {
+  std::vector<OwnedTensor> inputs;
+  for (const TensorView &tensor : file.tensors()) {
+    std::optional<size_t> index = function.input(tensor.name);
+    if (!index) {
+      std::vector<std::string_view> names;
+      for (const TensorType &input : function.inputs)
+        names.push_back(input.name);
+      return userError(fmt::format("'{}' has no input '{}' (in '{}'); its inputs are {}", function.name, tensor.name,
+                                   file.path(), fmt::join(names, ", ")));
+    }
+    Expected<OwnedTensor> copy = OwnedTensor::copy(tensor, function.inputs[*index].type);
+    if (!copy)
+      return copy.error();
+    inputs.push_back(std::move(*copy));
+  }
+  return inputs;
+}
+
+/// Inputs that a dispatch writes: results as much as the outputs are.
+static std::vector<bool> writtenInputs(const Function &function) {
+  std::vector<bool> written(function.inputs.size(), false);
+  for (const Dispatch &dispatch : function.dispatches)
+    for (int64_t write : dispatch.writes)
+      if (dispatch.operands[write].space == Space::Input)
+        written[dispatch.operands[write].index] = true;
+  return written;
+}
+
+/// The state and progress that `--model` holds: a checkpoint, or weights before their first step.
+static Expected<Progress> loadState(const Session &session, const RunOptions &options, ModelState &state) {
+  Expected<Safetensors> file = session.openModel(options.model);
+  if (!file)
+    return file.error();
+  if (Expected<void> loaded = state.loadParameters(session.program, *file); !loaded)
+    return loaded.error();
+  Progress progress;
+  progress.seed = options.seed;
+  if (file->metadata().contains("xf.progress")) {
+    Expected<Progress> parsed = Progress::parse(*file);
+    if (!parsed)
+      return parsed;
+    progress = std::move(*parsed);
+  }
+  progress.hyper = options.hyper;
+  if (Expected<void> loaded = state.loadMoments(session.program, *file); !loaded)
+    return loaded.error();
+  return progress;
+}
+
+static Expected<int> run(Session &session, const RunOptions &options) {
+  const Program &program = session.program;
+  const Function *function = program.function(options.function);
+  if (!function) {
+    std::vector<std::string_view> names;
+    for (const Function &each : program.functions)
+      names.push_back(each.name);
+    return userError(fmt::format("no function '{}'; this executable has {}", options.function, fmt::join(names, ", ")));
+  }
+  Expected<Safetensors> file = Safetensors::open(options.input);
+  if (!file)
+    return file.error();
+  Expected<std::vector<OwnedTensor>> inputs = readInputs(*function, *file);
+  if (!inputs)
+    return inputs.error();
+
+  Expected<ModelState> state =
+      ModelState::allocate(program, {.gradients = function->usesGradients, .moments = function->usesMoments});
+  if (!state)
+    return state.error();
+  Progress progress;
+  if (function->usesMoments) {
+    Expected<Progress> loaded = loadState(session, options, *state);
+    if (!loaded)
+      return loaded.error();
+    progress = std::move(*loaded);
+  } else if (function->usesParameters) {
+    Expected<Safetensors> weights = session.openModel(options.model);
+    if (!weights)
+      return weights.error();
+    if (Expected<void> loaded = state->loadParameters(program, *weights); !loaded)
+      return loaded.error();
+  }
+  // What a training step needs besides its batch follows from the checkpoint and the options.
+  if (function->input("random") && !file->find("random")) {
+    OwnedTensor random("random", ElementType::I64, {2});
+    random.as<int64_t>()[0] = int64_t(progress.seed);
+    random.as<int64_t>()[1] = progress.step + 1;
+    inputs->push_back(random);
+  }
+  if (function->input("hyper") && !file->find("hyper")) {
+    OwnedTensor hyper("hyper", ElementType::F32, {8});
+    auto values = options.hyper.values();
+    std::copy(values.begin(), values.end(), hyper.as<float>());
+    inputs->push_back(hyper);
+  }
+
+  std::vector<TensorView> views = viewsOf(*inputs);
+  Expected<std::vector<int64_t>> dims = session.executor().bind(*function, views);
+  if (!dims)
+    return dims.error();
+  if (Expected<void> valid = validateIndices(session, *function, views); !valid)
+    return valid.error();
+  std::vector<OwnedTensor> outputs;
+  for (const TensorType &type : function->outputs)
+    outputs.emplace_back(type.name, type.type, type.shapeAt(*dims));
+  std::vector<TensorView> results = viewsOf(outputs);
+  if (Expected<void> ran = session.executor().run(*function, views, results, state->arenas()); !ran)
+    return ran.error();
+
+  std::vector<bool> written = writtenInputs(*function);
+  for (const TensorView &view : views)
+    if (written[*function->input(view.name)])
+      results.push_back(view);
+  for (const TensorView &result : results)
+    if (result.shape.empty() && result.type == ElementType::F32)
+      fmt::print("{} {:.9g}\n", result.name, *static_cast<float *>(result.data));
+  std::vector<std::string> names;
+  names.reserve(program.parameters.size());
+  if (function->usesMoments) {
+    ++progress.step;
+    Expected<void> saved = writeSafetensors(options.output, state->trainingViews(program, names), progress.metadata());
+    return saved ? Expected<int>(0) : saved.error();
+  }
+  if (function->usesGradients)
+    for (const Parameter &parameter : program.parameters)
+      results.push_back(
+          parameterView(parameter, state->arenas().gradients, names.emplace_back("grad." + parameter.name)));
+  Expected<void> saved = writeSafetensors(options.output, results);
+  return saved ? Expected<int>(0) : saved.error();
+}
+
+void xf::runtime::addRun(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App *command = app.add_subcommand("run", "Call one function on tensors");
+  command->add_option("FUNCTION", options->function, "One of the functions that `info` lists")->required();
+  command->add_option("--input", options->input, "The function's inputs (.safetensors)")->required();
+  command->add_option("--output", options->output, "Where its outputs go (.safetensors)")->required();
+  addModelOption(*command, session, options->model);
+  addHyperOptions(*command, options->hyper);
+  command->add_option("--seed", options->seed, "Seed of dropout where --model is not a checkpoint");
+  addExecutionOptions(*command, session);
+  command->callback([&session, &action, options] { action = [&session, options] { return run(session, *options); }; });
+}

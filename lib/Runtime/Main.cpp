@@ -1,0 +1,67 @@
+//===- Main.cpp - The executable's entry ------------------------------------------------===//
+// Reads the description, offers the commands that the model's functions make possible, and is the
+// only place that prints errors and turns them into exit codes.
+//===--------------------------------------------------------------------------------===//
+#include "Commands/Commands.h"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+static int fail(const Error &error) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}{}\n", error.message,
+             error.exitCode == 2 ? "\nthis is a defect of xf, not of your input" : "");
+  return error.exitCode;
+}
+
+static Expected<int> start(int argc, char **argv) {
+  Expected<Program> program = parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
+  if (!program)
+    return program.error();
+  if (Expected<void> able = checkProcessor(*program); !able)
+    return able.error();
+  Session session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)});
+
+  CLI::App app(fmt::format("{}: a model compiled by xf", session.program.name));
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  Action action;
+  auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
+  addInfo(app, session, action);
+  addRun(app, session, action);
+  if (has("loss") && has("gradients"))
+    addGradcheck(app, session, action);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success &help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError &problem) {
+    std::string message = problem.what();
+    return userError(fmt::format("{}; see {} --help", message, argv[0]));
+  }
+  Expected<int> code = action();
+  if (session.profile)
+    fmt::print(stderr, "{}", session.executor().profileReport());
+  return code;
+}
+
+int main(int argc, char **argv) {
+  std::signal(SIGPIPE, SIG_DFL); // as other filters do: `translate | head` ends quietly
+  try {
+    Expected<int> code = start(argc, argv);
+    if (!code)
+      return fail(code.error());
+    if (std::fflush(stdout) != 0)
+      return fail(userError("can't write the results to stdout"));
+    return *code;
+  } catch (const std::bad_alloc &) {
+    return fail(userError(fmt::format("not enough memory; {} is available", mebibytes(availableMemory()))));
+  } catch (const std::exception &unexpected) {
+    return fail(internalError(unexpected.what()));
+  }
+}

@@ -1,0 +1,149 @@
+//===- Session.cpp - A model ready to be run ------------------------------------------===//
+// Start-up checks and where parameters come from.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Session.h"
+#include "xf/Runtime/Checkpoint.h"
+
+#include <fmt/format.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+using namespace xf::runtime;
+
+Executor &Session::executor() {
+  if (!runner) {
+    team = std::make_unique<Team>(threads);
+    runner = std::make_unique<Executor>(program, kernels, *team);
+    if (profile)
+      runner->startProfile();
+  }
+  return *runner;
+}
+
+std::optional<std::span<const char>> Session::blob(std::string_view name) const {
+  for (const XfBlob &blob : blobs)
+    if (name == blob.name)
+      return std::span(static_cast<const char *>(blob.data), size_t(blob.size));
+  return std::nullopt;
+}
+
+Expected<Safetensors> Session::openModel(const std::string &model) const {
+  if (model.empty()) {
+    if (auto weights = blob("weights"))
+      return Safetensors::parse(*weights, "the embedded weights");
+    return userError("this executable was compiled without weights; pass --model=RUN or --model=FILE.safetensors");
+  }
+  Expected<std::string> path = modelFile(model);
+  if (!path)
+    return path.error();
+  return Safetensors::open(*path);
+}
+
+Expected<ModelState> Session::loadModel(const std::string &model, ArenaNeeds needs) const {
+  Expected<Safetensors> file = openModel(model);
+  if (!file)
+    return file.error();
+  Expected<ModelState> state = ModelState::allocate(program, needs);
+  if (!state)
+    return state;
+  if (Expected<void> loaded = state->loadParameters(program, *file); !loaded)
+    return loaded.error();
+  return state;
+}
+
+int64_t Session::vocabularySize(std::string_view which) const {
+  auto own = program.model.find(std::string(which) + "_vocabulary");
+  auto shared = program.model.find("vocabulary");
+  const nlohmann::json *value = own != program.model.end() ? &*own : shared != program.model.end() ? &*shared : nullptr;
+  return value && value->is_number() ? value->get<int64_t>() : 0;
+}
+
+#if defined(__x86_64__)
+namespace {
+/// Where CPUID shows a feature of LLVM's name. `state`: bits of XCR0 the system must save.
+struct Feature {
+  const char *name;
+  unsigned leaf;
+  enum Register { EAX, EBX, ECX, EDX } reg;
+  int bit;
+  unsigned state = 0;
+};
+constexpr unsigned ymm = 0x6, zmm = 0xe6;
+constexpr Feature features[] = {
+    {"sse3", 1, Feature::ECX, 0},
+    {"ssse3", 1, Feature::ECX, 9},
+    {"fma", 1, Feature::ECX, 12, ymm},
+    {"cx16", 1, Feature::ECX, 13},
+    {"sse4.1", 1, Feature::ECX, 19},
+    {"sse4.2", 1, Feature::ECX, 20},
+    {"movbe", 1, Feature::ECX, 22},
+    {"popcnt", 1, Feature::ECX, 23},
+    {"avx", 1, Feature::ECX, 28, ymm},
+    {"f16c", 1, Feature::ECX, 29, ymm},
+    {"bmi", 7, Feature::EBX, 3},
+    {"avx2", 7, Feature::EBX, 5, ymm},
+    {"bmi2", 7, Feature::EBX, 8},
+    {"avx512f", 7, Feature::EBX, 16, zmm},
+    {"avx512dq", 7, Feature::EBX, 17, zmm},
+    {"adx", 7, Feature::EBX, 19},
+    {"avx512ifma", 7, Feature::EBX, 21, zmm},
+    {"avx512cd", 7, Feature::EBX, 28, zmm},
+    {"sha", 7, Feature::EBX, 29},
+    {"avx512bw", 7, Feature::EBX, 30, zmm},
+    {"avx512vl", 7, Feature::EBX, 31, zmm},
+    {"avx512vbmi", 7, Feature::ECX, 1, zmm},
+    {"avx512vbmi2", 7, Feature::ECX, 6, zmm},
+    {"gfni", 7, Feature::ECX, 8},
+    {"vaes", 7, Feature::ECX, 9, ymm},
+    {"vpclmulqdq", 7, Feature::ECX, 10, ymm},
+    {"avx512vnni", 7, Feature::ECX, 11, zmm},
+    {"avx512bitalg", 7, Feature::ECX, 12, zmm},
+    {"avx512vpopcntdq", 7, Feature::ECX, 14, zmm},
+    {"lzcnt", 0x80000001, Feature::ECX, 5},
+};
+
+bool present(const Feature &feature, unsigned long long savedState) {
+  unsigned registers[4] = {};
+  if (!__get_cpuid_count(feature.leaf, 0, &registers[0], &registers[1], &registers[2], &registers[3]))
+    return false;
+  return (registers[feature.reg] >> feature.bit & 1) && (savedState & feature.state) == feature.state;
+}
+
+/// XCR0: which vector registers the system saves; 0 where it says nothing.
+unsigned long long savedState() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1))
+    return 0;
+  unsigned low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low | (unsigned long long)high << 32;
+}
+} // namespace
+
+Expected<void> xf::runtime::checkProcessor(const Program &program) {
+  if (!program.triple.starts_with("x86_64"))
+    return userError(fmt::format("this executable was compiled for '{}', this machine is x86_64", program.triple));
+  std::vector<std::string> lacking;
+  unsigned long long state = savedState();
+  for (const std::string &name : program.features)
+    for (const Feature &feature : features)
+      if (name == feature.name && !present(feature, state))
+        lacking.push_back(name);
+  if (lacking.empty())
+    return {};
+  return userError(fmt::format("this executable was compiled for the CPU '{}', this machine lacks {}; compile with an "
+                               "older --cpu, such as x86-64-v2",
+                               program.cpu, fmt::join(lacking, ", ")));
+}
+#else
+Expected<void> xf::runtime::checkProcessor(const Program &) { return {}; }
+#endif
+
+std::string xf::runtime::withCommas(int64_t value) {
+  std::string digits = std::to_string(value);
+  for (int64_t place = int64_t(digits.size()) - 3; place > (value < 0 ? 1 : 0); place -= 3)
+    digits.insert(place, ",");
+  return digits;
+}
