@@ -1,5 +1,6 @@
 //===- InitAll.cpp - the one registration point ---------------------------===//
 #include "xf/InitAll.h"
+#include "xf/Autodiff/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Index/IR/IndexDialect.h"
@@ -15,4 +16,5 @@ void mlir::xf::registerAllDialects(DialectRegistry &registry) {
 
 void mlir::xf::registerAllPasses() {
   registerTransformsPasses();
+  registerAutodiffPasses();
 }

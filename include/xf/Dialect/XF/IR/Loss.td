@@ -21,9 +21,14 @@ def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]
   let hasVerifier = 1;
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(2);
-    // Only token_loss leads to the loss of training; token_nll is reported.
-    if (active[0] && cotangents[0])
+    if (!active[0])
+      return grads;
+    if (cotangents[0])
       grads[0] = CrossEntropyBackwardOp::create(builder, loc, getLogits().getType(), cotangents[0], getLogits(), getLabels(), getLogSumExp(), getSmoothingAttr());
+    if (cotangents[1]) { // token_nll is token_loss without smoothing
+      ::mlir::Value nll = CrossEntropyBackwardOp::create(builder, loc, getLogits().getType(), cotangents[1], getLogits(), getLabels(), getLogSumExp(), builder.getF32FloatAttr(0));
+      grads[0] = grads[0] ? ::mlir::Value(AddOp::create(builder, loc, nll.getType(), grads[0], nll)) : nll;
+    }
     return grads;
   }];
 }

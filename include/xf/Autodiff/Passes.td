@@ -1,0 +1,35 @@
+//===- Passes.td - differentiation -----------------------------*- tablegen -*-===//
+// The passes of the stage `autodiff`. Rules stand beside the ops, as the `backward` code of their definitions.
+//===----------------------------------------------------------------------===//
+#ifndef XF_AUTODIFF_PASSES_TD
+#define XF_AUTODIFF_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def AutodiffPass : Pass<"xf-autodiff", "::mlir::ModuleOp"> {
+  let summary = "derive gradients and the training step by reverse-mode differentiation";
+  let description = [{
+    Before: the form after `input`. Makes `@gradients` of `@loss` and `@train_step` of `@model`, where those are, and erases `@model`.
+    A layer is differentiated once, as a function: `@LAYER.fwd` gives its results and what the backward needs, `@LAYER.bwd` takes
+    that and the cotangents of the results. Where a layer is used with other arguments or results on the way from a parameter to
+    the loss it gets another pair, numbered.
+
+    The backward runs in reverse program order, each op's rule as soon as the cotangents of its results are complete. What no rule
+    asks for is not computed, zeros are never made, and of the forward only the values that a backward uses are saved.
+    With `recompute=full` a layer saves nothing but its operands: its backward runs it again first.
+  }];
+  let options = [
+    Option<"recompute", "recompute", "::mlir::xf::Recompute", "::mlir::xf::Recompute::None", "What a layer's backward computes again instead of keeping", [{
+      ::llvm::cl::values(clEnumValN(::mlir::xf::Recompute::None, "none", "nothing"), clEnumValN(::mlir::xf::Recompute::Full, "full", "the whole layer"))
+    }]>];
+  let dependentDialects = ["::mlir::xf::XFDialect", "::mlir::func::FuncDialect"];
+}
+
+def AccumulateGradientsPass : Pass<"xf-accumulate-gradients", "::mlir::ModuleOp"> {
+  let summary = "add products and sums of rows to the gradient that is there already";
+  let description = [{
+    `xf.add(x, product)` becomes `product into x` where product is an xf.matmul or xf.embedding_backward and both are used
+    nowhere else: the contributions of a tied parameter, or to the input of several projections, meet in one buffer.
+  }];
+  let dependentDialects = ["::mlir::xf::XFDialect"];
+}
+#endif
