@@ -2,6 +2,8 @@
 #include "xf/InitAll.h"
 #include "xf/Autodiff/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Kernels/Passes.h"
+#include "xf/Target/Target.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Index/IR/IndexDialect.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
@@ -17,4 +19,7 @@ void mlir::xf::registerAllDialects(DialectRegistry &registry) {
 void mlir::xf::registerAllPasses() {
   registerTransformsPasses();
   registerAutodiffPasses();
+  registerXFKernelsPasses();
+  registerXFTargetPasses();
+  registerLowerToLLVMPipeline();
 }

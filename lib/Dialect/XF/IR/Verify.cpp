@@ -1,10 +1,10 @@
 //===- Verify.cpp - the constraints of the ops ----------------------------===//
-// What ODS can't say. A check is commented with the name that its constraint has in the op's description; messages speak of shapes
-// in the model's words and give both values.
+// What ODS can't say. A check is commented with the name that its constraint has in the op's description; messages
+// speak of shapes in the model's words and give both values.
 //===----------------------------------------------------------------------===//
-#include "xf/Dialect/XF/IR/XF.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "xf/Dialect/XF/IR/XF.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -17,37 +17,43 @@ std::string shapeString(Type type) {
   auto shape = cast<ShapedType>(type).getShape();
   if (shape.empty())
     stream << "scalar";
-  llvm::interleave(shape, stream, [&](int64_t size) { ShapedType::isDynamic(size) ? stream << "?" : stream << size; }, " x ");
+  llvm::interleave(
+      shape, stream, [&](int64_t size) { ShapedType::isDynamic(size) ? stream << "?" : stream << size; }, " x ");
   return text;
 }
 
 /// Two extents agree where they are equal or one of them is only known at run time.
 bool agree(int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; }
 
-LogicalResult expectExtent(Operation *op, StringRef what, Value value, unsigned dim, int64_t expected, StringRef whose) {
+LogicalResult expectExtent(Operation *op, StringRef what, Value value, unsigned dim, int64_t expected,
+                           StringRef whose) {
   int64_t actual = cast<ShapedType>(value.getType()).getDimSize(dim);
   if (agree(actual, expected))
     return success();
-  return op->emitOpError() << "expected '" << what << "' to match " << whose << " (" << expected << "), but got " << actual;
+  return op->emitOpError() << "expected '" << what << "' to match " << whose << " (" << expected << "), but got "
+                           << actual;
 }
 
 LogicalResult expectShape(Operation *op, StringRef what, Value value, ArrayRef<int64_t> expected, StringRef whose) {
   auto actual = cast<RankedTensorType>(value.getType());
-  bool matches = actual.getRank() == static_cast<int64_t>(expected.size()) && llvm::all_of(llvm::zip(actual.getShape(), expected), [](auto pair) {
-    // A result's extent must be written as it is known: dynamic where it comes from a dynamic one.
-    return std::get<0>(pair) == std::get<1>(pair);
-  });
+  bool matches = actual.getRank() == static_cast<int64_t>(expected.size()) &&
+                 llvm::all_of(llvm::zip(actual.getShape(), expected), [](auto pair) {
+                   // A result's extent must be written as it is known: dynamic where it comes from a dynamic one.
+                   return std::get<0>(pair) == std::get<1>(pair);
+                 });
   if (matches)
     return success();
-  return op->emitOpError() << "expected '" << what << "' to have shape " << shapeString(RankedTensorType::get(expected, actual.getElementType())) << " (" << whose << "), but got "
-                           << shapeString(actual);
+  return op->emitOpError() << "expected '" << what << "' to have shape "
+                           << shapeString(RankedTensorType::get(expected, actual.getElementType())) << " (" << whose
+                           << "), but got " << shapeString(actual);
 }
 
 LogicalResult expectRate(Operation *op, StringRef what, APFloat rate) {
   double value = rate.convertToDouble();
   if (value >= 0 && value < 1)
     return success();
-  return op->emitOpError() << "expected " << what << " to be at least 0 and less than 1, but got " << llvm::formatv("{0}", value).str();
+  return op->emitOpError() << "expected " << what << " to be at least 0 and less than 1, but got "
+                           << llvm::formatv("{0}", value).str();
 }
 
 int64_t dimSize(Value value, unsigned dim) { return cast<RankedTensorType>(value.getType()).getDimSize(dim); }
@@ -64,14 +70,16 @@ LogicalResult expectHeads(Operation *op, StringRef what, Value value, int64_t he
     return failure();
   if (dimSize(value, 1) % heads == 0)
     return success();
-  return op->emitOpError() << "expected the features of '" << what << "' to be a multiple of heads (" << heads << "), but got " << dimSize(value, 1);
+  return op->emitOpError() << "expected the features of '" << what << "' to be a multiple of heads (" << heads
+                           << "), but got " << dimSize(value, 1);
 }
 
 /// Query and key agree on heads * d_k; the message speaks of head dims.
 LogicalResult expectSameHeadDim(Operation *op, Value query, Value key, int64_t heads) {
   if (dimSize(query, 1) == dimSize(key, 1))
     return success();
-  return op->emitOpError() << "expected 'key' head dim to match 'query' (" << dimSize(query, 1) / heads << "), but got " << dimSize(key, 1) / heads;
+  return op->emitOpError() << "expected 'key' head dim to match 'query' (" << dimSize(query, 1) / heads << "), but got "
+                           << dimSize(key, 1) / heads;
 }
 } // namespace
 
@@ -89,12 +97,15 @@ LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError() << "expected '" << getName() << "' to be a parameter of the module";
   if (param.getType() == getType())
     return success();
-  InFlightDiagnostic diagnostic = emitOpError() << "expected parameter '" << getName() << "' to have shape " << shapeString(param.getType()) << ", but it is used as " << shapeString(getType());
+  InFlightDiagnostic diagnostic = emitOpError()
+                                  << "expected parameter '" << getName() << "' to have shape "
+                                  << shapeString(param.getType()) << ", but it is used as " << shapeString(getType());
   diagnostic.attachNote(param.getLoc()) << "declared here";
   return diagnostic;
 }
 
-static LogicalResult verifyCallTypes(Operation *op, StringRef what, func::FuncOp callee, TypeRange operands, TypeRange results) {
+static LogicalResult verifyCallTypes(Operation *op, StringRef what, func::FuncOp callee, TypeRange operands,
+                                     TypeRange results) {
   FunctionType type = callee.getFunctionType();
   auto withNote = [&](InFlightDiagnostic diagnostic) {
     diagnostic.attachNote(callee.getLoc()) << what << " defined here";
@@ -102,10 +113,13 @@ static LogicalResult verifyCallTypes(Operation *op, StringRef what, func::FuncOp
   };
   auto check = [&](TypeRange actual, TypeRange expected, StringRef kind) -> LogicalResult {
     if (actual.size() != expected.size())
-      return withNote(op->emitOpError() << "expected " << expected.size() << " " << kind << "s for " << what << " '" << callee.getName() << "', but got " << actual.size());
+      return withNote(op->emitOpError() << "expected " << expected.size() << " " << kind << "s for " << what << " '"
+                                        << callee.getName() << "', but got " << actual.size());
     for (auto [index, pair] : llvm::enumerate(llvm::zip(actual, expected)))
       if (std::get<0>(pair) != std::get<1>(pair))
-        return withNote(op->emitOpError() << "expected " << kind << " " << index << " of " << what << " '" << callee.getName() << "' to be " << std::get<1>(pair) << ", but got " << std::get<0>(pair));
+        return withNote(op->emitOpError()
+                        << "expected " << kind << " " << index << " of " << what << " '" << callee.getName()
+                        << "' to be " << std::get<1>(pair) << ", but got " << std::get<0>(pair));
     return success();
   };
   if (failed(check(operands, type.getInputs(), "operand")))
@@ -124,7 +138,8 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto kernel = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getKernelAttr());
   if (!kernel || !kernel->hasAttr("xf.kernel")) // C1
     return emitOpError() << "expected '" << getKernel() << "' to be a kernel of the module";
-  // After `plan` the dispatch speaks of buffers and after `schedule` the kernel of tiles: only the tensor form has equal types.
+  // After `plan` the dispatch speaks of buffers and after `schedule` the kernel of tiles: only the tensor form has
+  // equal types.
   if (getWrites() || llvm::any_of(getOperandTypes(), llvm::IsaPred<MemRefType>))
     return success();
   return verifyCallTypes(*this, "kernel", kernel, getOperandTypes(), getResultTypes());
@@ -135,7 +150,8 @@ LogicalResult EmbedOp::verify() {
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getIds(), 0), "the number of tokens"))) // C1
     return failure();
   if (getPositions() == PositionKind::Learned && (!getPositionsName() || !getMaxPositions())) // C2
-    return emitOpError() << "expected learned positions to give their name and max_positions, as in positions(learned, \"positions\", 512)";
+    return emitOpError() << "expected learned positions to give their name and max_positions, as in positions(learned, "
+                            "\"positions\", 512)";
   if (failed(expectPositive(*this, "vocabulary", getVocabulary())))
     return failure();
   return expectRate(*this, "dropout", getDropout());
@@ -144,7 +160,8 @@ LogicalResult EmbedOp::verify() {
 LogicalResult MultiHeadAttentionOp::verify() {
   if (failed(expectExtent(*this, "value", getValue(), 0, dimSize(getKey(), 0), "the rows of 'key'"))) // C1
     return failure();
-  for (auto [what, value] : {std::pair<StringRef, int64_t>{"heads", getHeads()}, {"d_k", getDK()}, {"d_v", getDV()}}) // C2
+  for (auto [what, value] :
+       {std::pair<StringRef, int64_t>{"heads", getHeads()}, {"d_k", getDK()}, {"d_v", getDV()}}) // C2
     if (failed(expectPositive(*this, what, value)))
       return failure();
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'"))) // C3
@@ -173,12 +190,14 @@ LogicalResult ProjectOp::verify() { // C1
 
 //===-- Embedding ---------------------------------------------------------===//
 LogicalResult EmbeddingOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)}, "tokens x the table's features");
+  return expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
+                     "tokens x the table's features");
 }
 
 LogicalResult EmbeddingBackwardOp::verify() { // C1
   if (failed(expectExtent(*this, "ids", getIds(), 0, dimSize(getCotangent(), 0), "the rows of 'cotangent'")) ||
-      failed(expectShape(*this, "result", getResult(), {dimSize(getResult(), 0), dimSize(getCotangent(), 1)}, "vocabulary x the cotangent's features")))
+      failed(expectShape(*this, "result", getResult(), {dimSize(getResult(), 0), dimSize(getCotangent(), 1)},
+                         "vocabulary x the cotangent's features")))
     return failure();
   if (getInto())
     return expectShape(*this, "into", getInto(), getResult().getType().getShape(), "that of the result");
@@ -188,7 +207,9 @@ LogicalResult EmbeddingBackwardOp::verify() { // C1
 LogicalResult SinusoidalOp::verify() { // C1
   int64_t features = dimSize(getResult(), 1);
   if (getHalves() && (features % 2 != 0 || features < 4))
-    return emitOpError() << "expected an even number of features, at least 4, for sinusoidal positions in halves, but got " << features;
+    return emitOpError()
+           << "expected an even number of features, at least 4, for sinusoidal positions in halves, but got "
+           << features;
   return expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features");
 }
 
@@ -196,22 +217,28 @@ LogicalResult SinusoidalOp::verify() { // C1
 LogicalResult LinearOp::verify() {
   if (failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
     return failure();
-  if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getWeight(), 0), "the rows of 'weight'"))) // C2
+  if (getBias() &&
+      failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getWeight(), 0), "the rows of 'weight'"))) // C2
     return failure();
-  return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), dimSize(getWeight(), 0)}, "the rows of 'x' x the rows of 'weight'"); // C3
+  return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), dimSize(getWeight(), 0)},
+                     "the rows of 'x' x the rows of 'weight'"); // C3
 }
 
 LogicalResult MatmulOp::verify() { // C1
   unsigned ta = getTransposeA(), tb = getTransposeB();
-  if (failed(expectExtent(*this, "b", getB(), tb ? 1 : 0, dimSize(getA(), ta ? 0 : 1), "the contracted extent of 'a'")) ||
-      failed(expectShape(*this, "result", getResult(), {dimSize(getA(), ta ? 1 : 0), dimSize(getB(), tb ? 0 : 1)}, "m x n")))
+  if (failed(
+          expectExtent(*this, "b", getB(), tb ? 1 : 0, dimSize(getA(), ta ? 0 : 1), "the contracted extent of 'a'")) ||
+      failed(expectShape(*this, "result", getResult(), {dimSize(getA(), ta ? 1 : 0), dimSize(getB(), tb ? 0 : 1)},
+                         "m x n")))
     return failure();
   if (getInto())
     return expectShape(*this, "into", getInto(), getResult().getType().getShape(), "that of the result");
   return success();
 }
 
-LogicalResult ColumnSumOp::verify() { return expectShape(*this, "result", getResult(), {dimSize(getX(), 1)}, "the features of 'x'"); } // C1
+LogicalResult ColumnSumOp::verify() {
+  return expectShape(*this, "result", getResult(), {dimSize(getX(), 1)}, "the features of 'x'");
+} // C1
 
 //===-- Elementwise -------------------------------------------------------===//
 LogicalResult DropoutOp::verify() { return expectRate(*this, "rate", getRate()); } // C1
@@ -240,21 +267,21 @@ LogicalResult LayerNormBackwardOp::verify() { // C1
 
 LogicalResult LayerNormParameterBackwardOp::verify() { // C1
   if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) ||
-      failed(expectShape(*this, "weight", getWeight(), {dimSize(getX(), 1)}, "the features of 'x'")) || failed(expectShape(*this, "bias", getBias(), {dimSize(getX(), 1)}, "the features of 'x'")))
+      failed(expectShape(*this, "weight", getWeight(), {dimSize(getX(), 1)}, "the features of 'x'")) ||
+      failed(expectShape(*this, "bias", getBias(), {dimSize(getX(), 1)}, "the features of 'x'")))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }
 
 //===-- Attention ---------------------------------------------------------===//
-template <typename OpT>
-static LogicalResult verifyAttentionOperands(OpT op) {
-  if (failed(expectHeads(op, "query", op.getQuery(), op.getHeads())) || failed(expectHeads(op, "value", op.getValue(), op.getHeads())) || // C1
-      failed(expectSameHeadDim(op, op.getQuery(), op.getKey(), op.getHeads())))                                                           // C2
+template <typename OpT> static LogicalResult verifyAttentionOperands(OpT op) {
+  if (failed(expectHeads(op, "query", op.getQuery(), op.getHeads())) ||
+      failed(expectHeads(op, "value", op.getValue(), op.getHeads())) ||         // C1
+      failed(expectSameHeadDim(op, op.getQuery(), op.getKey(), op.getHeads()))) // C2
     return failure();
   return expectExtent(op, "value", op.getValue(), 0, dimSize(op.getKey(), 0), "the rows of 'key'"); // C3
 }
-template <typename OpT>
-static LogicalResult verifyAttentionDropout(OpT op) {
+template <typename OpT> static LogicalResult verifyAttentionDropout(OpT op) {
   if (failed(expectRate(op, "dropout", op.getRate())))
     return failure();
   if (!op.getRandom() != !op.getSite() || (op.getRate().convertToDouble() > 0 && !op.getRandom()))
@@ -264,36 +291,47 @@ static LogicalResult verifyAttentionDropout(OpT op) {
 
 LogicalResult AttentionOp::verify() {
   if (failed(verifyAttentionOperands(*this)) ||
-      failed(expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)}, "the rows of 'query' x the features of 'value'")) || // C4
-      failed(expectShape(*this, "log_sum_exp", getLogSumExp(), {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")))
+      failed(expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
+                         "the rows of 'query' x the features of 'value'")) || // C4
+      failed(expectShape(*this, "log_sum_exp", getLogSumExp(),
+                         {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")))
     return failure();
   return verifyAttentionDropout(*this); // C5
 }
 
 LogicalResult AttentionBackwardOp::verify() {
   if (failed(verifyAttentionOperands(*this)) || // C1
-      failed(expectShape(*this, "cotangent", getCotangent(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)}, "the rows of 'query' x the features of 'value'")) ||
-      failed(expectShape(*this, "forward_result", getForwardResult(), getCotangent().getType().getShape(), "that of 'cotangent'")) ||
-      failed(expectShape(*this, "log_sum_exp", getLogSumExp(), {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")))
+      failed(expectShape(*this, "cotangent", getCotangent(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
+                         "the rows of 'query' x the features of 'value'")) ||
+      failed(expectShape(*this, "forward_result", getForwardResult(), getCotangent().getType().getShape(),
+                         "that of 'cotangent'")) ||
+      failed(expectShape(*this, "log_sum_exp", getLogSumExp(),
+                         {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")))
     return failure();
-  for (auto [what, gradient, operand] : {std::tuple<StringRef, Value, Value>{"query_gradient", getQueryGradient(), getQuery()},
-                                         {"key_gradient", getKeyGradient(), getKey()},
-                                         {"value_gradient", getValueGradient(), getValue()}}) // C2
-    if (failed(expectShape(*this, what, gradient, cast<RankedTensorType>(operand.getType()).getShape(), "that of the operand")))
+  for (auto [what, gradient, operand] :
+       {std::tuple<StringRef, Value, Value>{"query_gradient", getQueryGradient(), getQuery()},
+        {"key_gradient", getKeyGradient(), getKey()},
+        {"value_gradient", getValueGradient(), getValue()}}) // C2
+    if (failed(expectShape(*this, what, gradient, cast<RankedTensorType>(operand.getType()).getShape(),
+                           "that of the operand")))
       return failure();
   return verifyAttentionDropout(*this);
 }
 
 LogicalResult AttentionWeightsOp::verify() {
-  if (failed(expectHeads(*this, "query", getQuery(), getHeads())) || failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads()))) // C1
+  if (failed(expectHeads(*this, "query", getQuery(), getHeads())) ||
+      failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads()))) // C1
     return failure();
-  return expectShape(*this, "result", getResult(), {static_cast<int64_t>(getHeads()), dimSize(getQuery(), 0), dimSize(getKey(), 0)}, "heads x query tokens x key tokens"); // C2
+  return expectShape(*this, "result", getResult(),
+                     {static_cast<int64_t>(getHeads()), dimSize(getQuery(), 0), dimSize(getKey(), 0)},
+                     "heads x query tokens x key tokens"); // C2
 }
 
 LogicalResult CachedAttentionOp::verify() {
   if (failed(verifyAttentionOperands(*this))) // C1, C3
     return failure();
-  return expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)}, "the rows of 'query' x the features of 'value'"); // C2
+  return expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
+                     "the rows of 'query' x the features of 'value'"); // C2
 }
 
 LogicalResult CacheWriteOp::verify() { // C1
@@ -305,14 +343,19 @@ LogicalResult CacheWriteOp::verify() { // C1
 
 //===-- Loss and optimizer ------------------------------------------------===//
 LogicalResult CrossEntropyOp::verify() {
-  for (auto [what, value] : {std::pair<StringRef, Value>{"labels", getLabels()}, {"token_loss", getTokenLoss()}, {"token_nll", getTokenNll()}, {"log_sum_exp", getLogSumExp()}}) // C1
+  for (auto [what, value] : {std::pair<StringRef, Value>{"labels", getLabels()},
+                             {"token_loss", getTokenLoss()},
+                             {"token_nll", getTokenNll()},
+                             {"log_sum_exp", getLogSumExp()}}) // C1
     if (failed(expectExtent(*this, what, value, 0, dimSize(getLogits(), 0), "the rows of 'logits'")))
       return failure();
   return expectRate(*this, "smoothing", getSmoothing()); // C2
 }
 
 LogicalResult CrossEntropyBackwardOp::verify() { // C1
-  for (auto [what, value] : {std::pair<StringRef, Value>{"cotangent", getCotangent()}, {"labels", getLabels()}, {"log_sum_exp", getLogSumExp()}})
+  for (auto [what, value] : {std::pair<StringRef, Value>{"cotangent", getCotangent()},
+                             {"labels", getLabels()},
+                             {"log_sum_exp", getLogSumExp()}})
     if (failed(expectExtent(*this, what, value, 0, dimSize(getLogits(), 0), "the rows of 'logits'")))
       return failure();
   if (failed(expectRate(*this, "smoothing", getSmoothing())))
@@ -330,7 +373,8 @@ LogicalResult LearningRateOp::verify() { return verifyState(*this, getRandom(), 
 
 LogicalResult AdamOp::verify() {
   if (getGradients().size() != getParameters().size()) // C1
-    return emitOpError() << "expected a gradient for each of " << getParameters().size() << " parameters, but got " << getGradients().size();
+    return emitOpError() << "expected a gradient for each of " << getParameters().size() << " parameters, but got "
+                         << getGradients().size();
   return verifyState(*this, getRandom(), getHyper()); // C2
 }
 
@@ -340,7 +384,8 @@ LogicalResult AdamOp::verifySymbolUses(SymbolTableCollection &symbols) { // C1
     if (!param)
       return emitOpError() << "expected '" << name.getValue() << "' to be a parameter of the module";
     if (param.getType() != gradient.getType())
-      return emitOpError() << "expected the gradient of '" << name.getValue() << "' to have shape " << shapeString(param.getType()) << ", but got " << shapeString(gradient.getType());
+      return emitOpError() << "expected the gradient of '" << name.getValue() << "' to have shape "
+                           << shapeString(param.getType()) << ", but got " << shapeString(gradient.getType());
   }
   return success();
 }

@@ -39,7 +39,8 @@ void XFDialect::initialize() {
 
 void LinearOp::build(OpBuilder &builder, OperationState &state, Value x, Value weight, Value bias) {
   auto xType = cast<RankedTensorType>(x.getType());
-  auto result = RankedTensorType::get({xType.getDimSize(0), cast<RankedTensorType>(weight.getType()).getDimSize(0)}, xType.getElementType());
+  auto result = RankedTensorType::get({xType.getDimSize(0), cast<RankedTensorType>(weight.getType()).getDimSize(0)},
+                                      xType.getElementType());
   build(builder, state, result, x, weight, bias);
 }
 

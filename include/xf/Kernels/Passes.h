@@ -1,0 +1,21 @@
+//===- Passes.h - from primitive ops to planned kernels --------*- C++ -*-===//
+// The stages fuse, outline and plan.
+//===----------------------------------------------------------------------===//
+#ifndef XF_KERNELS_PASSES_H
+#define XF_KERNELS_PASSES_H
+
+#include "mlir/Pass/Pass.h"
+#include "xf/Dialect/XF/IR/XF.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DECL
+#include "xf/Kernels/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "xf/Kernels/Passes.h.inc"
+
+/// The name a location gives: NameLocs joined by '.', outermost call first ("encoder.0.attention.query"), or "" where
+/// there is none.
+std::string labelOf(Location loc);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,15 @@
+//===- Passes.td - from scheduled kernels to LLVM --------------*- tablegen -*-===//
+#ifndef XF_TARGET_PASSES_TD
+#define XF_TARGET_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def EmitProgramPass : Pass<"xf-emit-program", "::mlir::ModuleOp"> {
+  let summary = "replace entry points by the program's description and kernel table";
+  let description = [{
+    Writes the description of docs/Program.md as the global `xf_program_json`, an entry function of the runtime's signature for every kernel that is dispatched, and the table `xf_kernels` of them. Entry points and xf.param ops are erased: after this
+    the module holds kernels alone.
+  }];
+  let options = [Option<"cpu", "cpu", "std::string", "\"native\"", "processor that the description names">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+#endif

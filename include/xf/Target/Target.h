@@ -1,0 +1,58 @@
+//===- Target.h - from scheduled kernels to an object -----------*- C++ -*-===//
+// The stages target and link: the program's description, the lowering to LLVM, machine code, and the executable.
+//===----------------------------------------------------------------------===//
+#ifndef XF_TARGET_TARGET_H
+#define XF_TARGET_TARGET_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+#include "llvm/Support/Error.h"
+#include "llvm/Target/TargetMachine.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DECL
+#include "xf/Target/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "xf/Target/Passes.h.inc"
+
+/// The processor that code is made for.
+struct CPU {
+  std::string triple, name; // name as LLVM's -mcpu knows it; "native" is resolved
+  std::string features;     // LLVM's "+avx2,+fma,..."
+  std::vector<std::string>
+      requirements;         // what the executable checks at start-up, in the words of __builtin_cpu_supports
+  unsigned vectorWidth = 4; // f32 in a register
+  unsigned registers = 16;  // vector registers
+};
+
+/// Resolves `name` ("native", "x86-64-v3", "znver4", ...) or says what is wrong with it.
+llvm::Expected<CPU> resolveCPU(llvm::StringRef name);
+
+/// A machine that generates position-independent code for `cpu`.
+std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
+
+/// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
+/// order of their numbers.
+FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels);
+
+/// Adds the passes that take scheduled kernels and their entry wrappers to the LLVM dialect.
+void buildLowerToLLVM(OpPassManager &pm);
+
+/// Registers buildLowerToLLVM as the pipeline xf-lower-to-llvm.
+void registerLowerToLLVMPipeline();
+
+/// A file to carry inside the executable under a name ("source_vocabulary", "weights").
+struct Blob {
+  std::string name, path;
+};
+
+/// Translates a module after `target` to LLVM IR, optimises it, and writes an object file.
+LogicalResult emitObject(ModuleOp module, const CPU &cpu, ArrayRef<Blob> blobs, llvm::StringRef path);
+
+enum class OutputKind { Executable, Shared, Static, Object };
+
+/// Links an object with the runtime; `runtime` is the path of libxf_runtime.a. The output appears whole or not at all.
+llvm::Error linkProgram(OutputKind kind, llvm::StringRef object, llvm::StringRef runtime, llvm::StringRef output);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,170 @@
+//===- CPU.cpp - processors, machine code ---------------------------------===//
+// Names a processor, and turns an LLVM-dialect module into an object file for it.
+//===----------------------------------------------------------------------===//
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "xf/Target/Target.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/X86TargetParser.h"
+
+namespace mlir::xf {
+namespace {
+const llvm::Target *findTarget(StringRef triple, std::string &error) {
+  static bool initialised = [] {
+    llvm::InitializeAllTargetInfos();
+    llvm::InitializeAllTargets();
+    llvm::InitializeAllTargetMCs();
+    llvm::InitializeAllAsmPrinters();
+    llvm::InitializeAllAsmParsers();
+    return true;
+  }();
+  (void)initialised;
+  return llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), error);
+}
+
+/// What the executable checks for: each is a name of __builtin_cpu_supports and changes what code is generated.
+constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",   "avx",        "avx2",       "fma",
+                                           "bmi",      "bmi2",     "avx512f",    "avx512vl",   "avx512bw",
+                                           "avx512dq", "avx512cd", "avx512vbmi", "avx512vnni", "avx512bf16"};
+} // namespace
+
+llvm::Expected<CPU> resolveCPU(llvm::StringRef name) {
+  CPU cpu;
+  cpu.triple = llvm::sys::getDefaultTargetTriple();
+  bool native = name.empty() || name == "native";
+  cpu.name = native ? llvm::sys::getHostCPUName().str() : name.str();
+  std::string error;
+  const llvm::Target *target = findTarget(cpu.triple, error);
+  if (!target)
+    return llvm::createStringError(error);
+  if (native)
+    // A virtual machine may hide features of the processor it names.
+    for (auto &feature : llvm::sys::getHostCPUFeatures())
+      cpu.features +=
+          (cpu.features.empty() ? "" : ",") + std::string(feature.second ? "+" : "-") + feature.first().str();
+  else if (llvm::Triple(cpu.triple).isX86() && llvm::X86::parseArchX86(name) == llvm::X86::CK_None) {
+    SmallVector<StringRef> known;
+    llvm::X86::fillValidCPUArchList(known, /*Only64Bit=*/true);
+    std::string nearest;
+    unsigned best = ~0u;
+    for (StringRef candidate : known)
+      if (unsigned distance = name.edit_distance(candidate); distance < best) {
+        best = distance;
+        nearest = candidate.str();
+      }
+    return llvm::createStringError("unknown cpu '" + name.str() + "'; did you mean '" + nearest +
+                                   "'? x86-64-v2, x86-64-v3 and x86-64-v4 name levels, native this machine");
+  }
+  std::unique_ptr<llvm::MCSubtargetInfo> info(
+      target->createMCSubtargetInfo(llvm::Triple(cpu.triple), cpu.name, cpu.features));
+  for (const char *feature : checkedFeatures)
+    if (info->checkFeatures("+" + std::string(feature)))
+      cpu.requirements.push_back(feature);
+  bool avx512 = info->checkFeatures("+avx512f") && info->checkFeatures("+avx512vl"),
+       avx2 = info->checkFeatures("+avx2") && info->checkFeatures("+fma");
+  cpu.vectorWidth = avx512 ? 16 : avx2 ? 8 : 4;
+  cpu.registers = avx512 || !llvm::Triple(cpu.triple).isX86() ? 32 : 16;
+  return cpu;
+}
+
+std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu) {
+  std::string error;
+  const llvm::Target *target = findTarget(cpu.triple, error);
+  llvm::TargetOptions options;
+  options.FunctionSections = options.DataSections = true;
+  return std::unique_ptr<llvm::TargetMachine>(
+      target->createTargetMachine(llvm::Triple(cpu.triple), cpu.name, cpu.features, options, llvm::Reloc::PIC_,
+                                  std::nullopt, llvm::CodeGenOptLevel::Default));
+}
+
+/// Adds the table `xf_blobs` and the files' bytes: the assembler copies them, so a file of weights does not pass
+/// through LLVM's constants.
+static void addBlobs(llvm::Module &module, ArrayRef<Blob> blobs) {
+  llvm::LLVMContext &context = module.getContext();
+  auto *ptr = llvm::PointerType::getUnqual(context);
+  auto *i64 = llvm::Type::getInt64Ty(context);
+  auto *record = llvm::StructType::get(context, {ptr, ptr, i64});
+  SmallVector<llvm::Constant *> records;
+  for (auto [index, blob] : llvm::enumerate(blobs)) {
+    std::string symbol = "xf_blob_" + std::to_string(index), path;
+    for (char c : blob.path)
+      path += (c == '"' || c == '\\' ? "\\" : "") + std::string(1, c);
+    uint64_t size = 0;
+    llvm::sys::fs::file_size(blob.path, size);
+    module.appendModuleInlineAsm(".section .rodata." + symbol + ",\"a\"\n.balign 64\n.globl " + symbol + "\n.hidden " +
+                                 symbol + "\n" + symbol + ":\n.incbin \"" + path + "\"\n.byte 0\n.text");
+    auto *data = new llvm::GlobalVariable(module, llvm::Type::getInt8Ty(context), true,
+                                          llvm::GlobalValue::ExternalLinkage, nullptr, symbol);
+    data->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    auto *name = llvm::ConstantDataArray::getString(context, blob.name);
+    auto *nameGlobal = new llvm::GlobalVariable(module, name->getType(), true, llvm::GlobalValue::PrivateLinkage, name);
+    records.push_back(llvm::ConstantStruct::get(record, {nameGlobal, data, llvm::ConstantInt::get(i64, size)}));
+  }
+  auto *table = llvm::ConstantArray::get(llvm::ArrayType::get(record, records.size()), records);
+  new llvm::GlobalVariable(module, table->getType(), true, llvm::GlobalValue::ExternalLinkage, table, "xf_blobs");
+  new llvm::GlobalVariable(module, i64, true, llvm::GlobalValue::ExternalLinkage,
+                           llvm::ConstantInt::get(i64, records.size()), "xf_blob_count");
+}
+
+LogicalResult emitObject(ModuleOp module, const CPU &cpu, ArrayRef<Blob> blobs, llvm::StringRef path) {
+  registerBuiltinDialectTranslation(*module.getContext());
+  registerLLVMDialectTranslation(*module.getContext());
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(module, context, "xf");
+  if (!llvmModule)
+    return failure();
+  std::unique_ptr<llvm::TargetMachine> machine = createTargetMachine(cpu);
+  llvmModule->setDataLayout(machine->createDataLayout());
+  llvmModule->setTargetTriple(machine->getTargetTriple());
+  for (llvm::Function &function : *llvmModule)
+    if (!function.isDeclaration()) {
+      function.addFnAttr("target-cpu", cpu.name);
+      function.addFnAttr("target-features", machine->getTargetFeatureString());
+      // The kernels say how wide their vectors are; LLVM must not split them.
+      function.addFnAttr("prefer-vector-width", std::to_string(cpu.vectorWidth * 32));
+      function.addFnAttr("min-legal-vector-width", std::to_string(cpu.vectorWidth * 32));
+      function.addFnAttr(llvm::Attribute::NoUnwind);
+    }
+  addBlobs(*llvmModule, blobs);
+
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  // Inner loops are vectorised and unrolled by the schedule; what is left is scalar bookkeeping.
+  tuning.LoopVectorization = tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = false;
+  llvm::PassBuilder passes(machine.get(), tuning);
+  passes.registerModuleAnalyses(modules);
+  passes.registerCGSCCAnalyses(graph);
+  passes.registerFunctionAnalyses(functions);
+  passes.registerLoopAnalyses(loops);
+  passes.crossRegisterProxies(loops, functions, graph, modules);
+  passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(*llvmModule, modules);
+
+  std::error_code code;
+  llvm::raw_fd_ostream stream(path, code);
+  if (code)
+    return module.emitError() << "can't write '" << path << "': " << code.message();
+  llvm::legacy::PassManager codegen;
+  if (machine->addPassesToEmitFile(codegen, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
+    return module.emitError() << "the target '" << cpu.triple << "' can't write object files";
+  codegen.run(*llvmModule);
+  stream.flush();
+  if (stream.has_error()) {
+    std::string message = stream.error().message();
+    stream.clear_error();
+    return module.emitError() << "can't write '" << path << "': " << message;
+  }
+  return success();
+}
+} // namespace mlir::xf

@@ -1,0 +1,157 @@
+//===- EmitProgram.cpp - the object's symbols -----------------------------===//
+// Stage `target`, second half: description, kernel entry functions and kernel table as the runtime expects them
+// (docs/Program.md).
+//===----------------------------------------------------------------------===//
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Target/Target.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_EMITPROGRAMPASS
+#include "xf/Target/Passes.h.inc"
+namespace {
+
+/// Creates `NAME.entry(buffers, dims, scalars, tile, scratch)`, which makes memrefs of pointers and calls the kernel.
+LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
+  MLIRContext *context = builder.getContext();
+  Location loc = kernel.getLoc();
+  auto ptr = LLVM::LLVMPointerType::get(context);
+  auto i64 = builder.getI64Type();
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {ptr, ptr, ptr, i64, ptr});
+  auto entry =
+      LLVM::LLVMFuncOp::create(builder, loc, (kernel.getName() + ".entry").str(), type, LLVM::Linkage::Internal);
+  OpBuilder::InsertionGuard guard(builder);
+  Block *body = entry.addEntryBlock(builder);
+  builder.setInsertionPointToEnd(body);
+  auto constant = [&](int64_t value) -> Value { return LLVM::ConstantOp::create(builder, loc, i64, value); };
+  auto element = [&](Value base, Type elementType, int64_t index) -> Value {
+    Value address =
+        LLVM::GEPOp::create(builder, loc, ptr, elementType, base, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
+    return LLVM::LoadOp::create(builder, loc, elementType, address);
+  };
+  auto makeMemref = [&](MemRefType memref, Value pointer, function_ref<Value()> nextDim) -> Value {
+    int64_t rank = memref.getRank();
+    SmallVector<Type> fields{ptr, ptr, i64};
+    if (rank > 0)
+      fields.append(2, LLVM::LLVMArrayType::get(i64, rank));
+    Value descriptor = LLVM::PoisonOp::create(builder, loc, LLVM::LLVMStructType::getLiteral(context, fields));
+    auto insert = [&](Value value, ArrayRef<int64_t> position) {
+      descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
+    };
+    insert(pointer, {0});
+    insert(pointer, {1});
+    insert(constant(0), {2});
+    SmallVector<Value> sizes;
+    for (int64_t dim = 0; dim < rank; ++dim)
+      sizes.push_back(memref.isDynamicDim(dim) ? nextDim() : constant(memref.getDimSize(dim)));
+    Value stride = constant(1);
+    for (int64_t dim = rank - 1; dim >= 0; --dim) {
+      insert(sizes[dim], {3, dim});
+      insert(stride, {4, dim});
+      if (dim > 0)
+        stride = LLVM::MulOp::create(builder, loc, stride, sizes[dim]);
+    }
+    return UnrealizedConversionCastOp::create(builder, loc, memref, descriptor).getResult(0);
+  };
+
+  SmallVector<Value> operands;
+  int64_t buffers = 0, dims = 0, scalars = 0;
+  unsigned count = kernel.getNumArguments();
+  for (Type argument : kernel.getArgumentTypes().drop_back(2)) {
+    if (auto memref = dyn_cast<MemRefType>(argument))
+      operands.push_back(makeMemref(memref, element(body->getArgument(0), ptr, buffers++),
+                                    [&] { return element(body->getArgument(1), i64, dims++); }));
+    else
+      operands.push_back(element(body->getArgument(2), i64, scalars++));
+  }
+  operands.push_back(
+      UnrealizedConversionCastOp::create(builder, loc, builder.getIndexType(), body->getArgument(3)).getResult(0));
+  auto scratch = cast<MemRefType>(kernel.getArgumentTypes()[count - 1]);
+  operands.push_back(makeMemref(scratch, body->getArgument(4),
+                                [&] { return constant(kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()); }));
+  func::CallOp::create(builder, loc, kernel, operands);
+  LLVM::ReturnOp::create(builder, loc, ValueRange());
+  return entry;
+}
+
+LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Type type, Attribute value) {
+  return LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true, LLVM::Linkage::External, name, value);
+}
+
+struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
+  using EmitProgramPassBase::EmitProgramPassBase;
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    llvm::Expected<CPU> processor = resolveCPU(cpu);
+    if (!processor) {
+      module.emitError() << llvm::toString(processor.takeError());
+      return signalPassFailure();
+    }
+    SmallVector<std::string> kernels;
+    FailureOr<std::string> json = describeProgram(module, *processor, kernels);
+    if (failed(json))
+      return signalPassFailure();
+
+    SymbolTable symbols(module);
+    Location loc = module.getLoc();
+    OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+    auto i8 = builder.getI8Type();
+    createGlobal(builder, loc, "xf_program_json", LLVM::LLVMArrayType::get(i8, json->size()),
+                 builder.getStringAttr(*json));
+    createGlobal(builder, loc, "xf_program_json_size", builder.getI64Type(), builder.getI64IntegerAttr(json->size()));
+    createGlobal(builder, loc, "xf_kernel_count", builder.getI64Type(), builder.getI64IntegerAttr(kernels.size()));
+    SmallVector<LLVM::LLVMFuncOp> entries;
+    for (const std::string &name : kernels)
+      entries.push_back(createEntry(builder, symbols.lookup<func::FuncOp>(name)));
+    auto ptr = LLVM::LLVMPointerType::get(builder.getContext());
+    auto tableType = LLVM::LLVMArrayType::get(ptr, entries.size());
+    LLVM::GlobalOp table = createGlobal(builder, loc, "xf_kernels", tableType, Attribute());
+    builder.createBlock(&table.getInitializerRegion());
+    Value value = LLVM::UndefOp::create(builder, loc, tableType);
+    for (auto [index, entry] : llvm::enumerate(entries))
+      value = LLVM::InsertValueOp::create(builder, loc, value, LLVM::AddressOfOp::create(builder, loc, entry),
+                                          ArrayRef<int64_t>{static_cast<int64_t>(index)});
+    LLVM::ReturnOp::create(builder, loc, value);
+
+    for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
+      if (isa<ParamOp>(op) || op.hasAttr("xf.entry"))
+        op.erase();
+    for (StringRef name : {"xf.kind", "xf.config", "xf.options"})
+      module->removeAttr(name);
+    module.walk([](func::FuncOp kernel) {
+      for (StringRef name : {"xf.kernel", "xf.grid", "xf.scratch"})
+        kernel->removeAttr(name);
+    });
+  }
+};
+} // namespace
+
+void buildLowerToLLVM(OpPassManager &pm) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  VectorTransferToSCFOptions toLoops;
+  toLoops.enableFullUnroll(); // vectors of rank 2 (transposes) are a handful of rows
+  pm.addPass(createConvertVectorToSCFPass(toLoops));
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createConvertVectorToLLVMPass());
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createConvertMathToLibmPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
+  pm.addPass(createConvertFuncToLLVMPass());
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void registerLowerToLLVMPipeline() {
+  PassPipelineRegistration<>("xf-lower-to-llvm", "scheduled kernels and their entry functions to the LLVM dialect",
+                             [](OpPassManager &pm) { buildLowerToLLVM(pm); });
+}
+} // namespace mlir::xf

@@ -1,0 +1,93 @@
+//===- Link.cpp - object + runtime = executable ---------------------------===//
+// Stage `link`. lld runs in this process; start-up files and the C++ library come from the folder that the build fills
+// beside the runtime ("link kit"), so that nothing but the C library is looked for on the machine.
+//===----------------------------------------------------------------------===//
+#include "lld/Common/Driver.h"
+#include "xf/Target/Target.h"
+#include "llvm/Object/ArchiveWriter.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+
+LLD_HAS_DRIVER(elf)
+
+namespace mlir::xf {
+namespace {
+llvm::Error systemError(const llvm::Twine &what, std::error_code code) {
+  return llvm::createStringError(code, what + ": " + code.message());
+}
+
+/// Runs lld on `arguments`; what it has to say becomes the error.
+llvm::Error runLinker(ArrayRef<std::string> arguments) {
+  SmallVector<const char *> pointers;
+  for (const std::string &argument : arguments)
+    pointers.push_back(argument.c_str());
+  std::string messages;
+  llvm::raw_string_ostream stream(messages);
+  lld::Result result = lld::lldMain(pointers, stream, stream, {{lld::Gnu, &lld::elf::link}});
+  if (result.retCode == 0)
+    return llvm::Error::success();
+  return llvm::createStringError("linking failed: " + llvm::StringRef(messages).trim().str());
+}
+} // namespace
+
+llvm::Error linkProgram(OutputKind kind, llvm::StringRef object, llvm::StringRef kit, llvm::StringRef output) {
+  llvm::SmallString<256> temporary;
+  if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
+    return systemError("can't write '" + output + "'", code);
+  auto file = [&](llvm::StringRef name) { return (kit + "/" + name).str(); };
+  llvm::Error error = llvm::Error::success();
+  if (kind == OutputKind::Object || kind == OutputKind::Static) {
+    std::error_code code = llvm::sys::fs::copy_file(object, temporary);
+    if (code)
+      error = llvm::joinErrors(std::move(error), systemError("can't write '" + output + "'", code));
+  } else {
+    bool executable = kind == OutputKind::Executable;
+    std::vector<std::string> arguments{"ld.lld",
+                                       "-m",
+                                       "elf_x86_64",
+                                       "--eh-frame-hdr",
+                                       "--hash-style=gnu",
+                                       "--gc-sections",
+                                       "--build-id=none",
+                                       "-z",
+                                       "relro",
+                                       "-z",
+                                       "now",
+                                       "-z",
+                                       "noexecstack",
+                                       "-o",
+                                       temporary.str().str()};
+    if (executable)
+      llvm::append_range(arguments, std::initializer_list<std::string>{"-pie", "-dynamic-linker",
+                                                                       "/lib64/ld-linux-x86-64.so.2", file("Scrt1.o")});
+    else
+      arguments.push_back("-shared");
+    llvm::append_range(arguments,
+                       std::initializer_list<std::string>{file("crti.o"), file("crtbeginS.o"), object.str()});
+    if (!executable)
+      arguments.push_back("--whole-archive");
+    arguments.push_back(file("libxf_runtime.a"));
+    if (!executable)
+      arguments.push_back("--no-whole-archive");
+    llvm::append_range(arguments, std::initializer_list<std::string>{
+                                      file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
+                                      file("libc_nonshared.a"), "--end-group", "--as-needed"});
+    // The C library is the machine's own, found where every Linux with glibc has it.
+    for (llvm::StringRef name : {"libm.so.6", "libc.so.6", "ld-linux-x86-64.so.2"})
+      for (llvm::StringRef folder : {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"})
+        if (std::string path = (folder + "/" + name).str(); llvm::sys::fs::exists(path)) {
+          arguments.push_back(path);
+          break;
+        }
+    llvm::append_range(arguments, std::initializer_list<std::string>{file("crtendS.o"), file("crtn.o")});
+    error = llvm::joinErrors(std::move(error), runLinker(arguments));
+  }
+  if (!error)
+    if (std::error_code code = llvm::sys::fs::rename(temporary, output))
+      error = systemError("can't write '" + output + "'", code);
+  if (error)
+    llvm::sys::fs::remove(temporary);
+  return error;
+}
+} // namespace mlir::xf

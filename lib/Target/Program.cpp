@@ -1,0 +1,234 @@
+//===- Program.cpp - the description that the runtime reads ---------------===//
+// Stage `target`, first half. docs/Program.md is the schema.
+//===----------------------------------------------------------------------===//
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Kernels/Parameters.h"
+#include "xf/Target/Target.h"
+#include "llvm/Support/JSON.h"
+
+namespace mlir::xf {
+namespace {
+namespace json = llvm::json;
+
+/// `[constant, coefficient, ...]` of one extent of a buffer, static or dynamic.
+using Affine = SmallVector<int64_t>;
+
+class Describer {
+public:
+  Describer(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels)
+      : module(module), symbols(module), layout(module), cpu(cpu), kernels(kernels) {}
+
+  FailureOr<std::string> run() {
+    json::Array functions;
+    for (auto entry : module.getOps<func::FuncOp>()) {
+      if (!entry->hasAttr("xf.entry"))
+        continue;
+      FailureOr<json::Object> function = describe(entry);
+      if (failed(function))
+        return failure();
+      functions.push_back(std::move(*function));
+    }
+    json::Array kernelArray;
+    for (const std::string &name : kernels)
+      kernelArray.push_back(json::Object{
+          {"name", name},
+          {"scratch", symbols.lookup<func::FuncOp>(name)->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}});
+    auto kind = module->getAttrOfType<StringAttr>("xf.kind");
+    json::Object program{
+        {"abi", 1},
+        {"name", module.getName().value_or("model")},
+        {"kind", kind ? kind.getValue() : "functions"},
+        {"target",
+         json::Object{{"triple", cpu.triple}, {"cpu", cpu.name}, {"features", json::Array(cpu.requirements)}}},
+        {"model", dictionary(module->getAttrOfType<DictionaryAttr>("xf.config"))},
+        {"options", dictionary(module->getAttrOfType<DictionaryAttr>("xf.options"))},
+        {"parameters", parameters()},
+        {"parameter_elements", layout.elements},
+        {"kernels", std::move(kernelArray)},
+        {"functions", std::move(functions)}};
+    std::string text;
+    llvm::raw_string_ostream(text) << json::Value(std::move(program));
+    return text;
+  }
+
+private:
+  static json::Object dictionary(DictionaryAttr attributes) {
+    json::Object object;
+    for (NamedAttribute attribute : attributes ? attributes.getValue() : ArrayRef<NamedAttribute>()) {
+      json::Value &value = object[attribute.getName().strref()];
+      if (auto boolean = dyn_cast<BoolAttr>(attribute.getValue()))
+        value = boolean.getValue();
+      else if (auto integer = dyn_cast<IntegerAttr>(attribute.getValue()))
+        value = integer.getInt();
+      else if (auto number = dyn_cast<FloatAttr>(attribute.getValue()))
+        value = number.getValueAsDouble();
+      else if (auto text = dyn_cast<StringAttr>(attribute.getValue()))
+        value = text.getValue().str();
+    }
+    return object;
+  }
+
+  json::Array parameters() {
+    json::Array array;
+    for (ParamOp param : module.getOps<ParamOp>()) {
+      double value = param.getValue().convertToDouble();
+      json::Object init{{"kind", stringifyInitKind(param.getInit())}};
+      if (param.getInit() == InitKind::XavierUniform)
+        init["gain"] = value;
+      if (param.getInit() == InitKind::Normal)
+        init["stddev"] = value;
+      if (param.getInit() == InitKind::Uniform)
+        init["bound"] = value;
+      array.push_back(json::Object{{"name", param.getSymName()},
+                                   {"shape", json::Array(cast<RankedTensorType>(param.getType()).getShape())},
+                                   {"offset", layout.offsetOf(param.getSymName())},
+                                   {"init", std::move(init)}});
+    }
+    return array;
+  }
+
+  static std::string typeName(Type type) {
+    std::string text;
+    llvm::raw_string_ostream(text) << type;
+    return text;
+  }
+
+  json::Array interface(ArrayAttr values, ArrayRef<std::string> dims) {
+    json::Array array;
+    for (auto value : values.getAsRange<DictionaryAttr>()) {
+      auto type = cast<MemRefType>(value.getAs<TypeAttr>("type").getValue());
+      auto extents = value.getAs<ArrayAttr>("extents");
+      json::Array shape;
+      unsigned dynamic = 0;
+      for (int64_t size : type.getShape()) {
+        if (!ShapedType::isDynamic(size)) {
+          shape.push_back(size);
+          continue;
+        }
+        // An interface's extent is one of the function's dimensions, never a sum.
+        auto affine = cast<DenseI64ArrayAttr>(extents[dynamic++]).asArrayRef();
+        shape.push_back(dims[llvm::find(affine.drop_front(), 1) - affine.drop_front().begin()]);
+      }
+      array.push_back(json::Object{{"name", value.getAs<StringAttr>("name").getValue()},
+                                   {"type", typeName(type.getElementType())},
+                                   {"shape", std::move(shape)}});
+    }
+    return array;
+  }
+
+  static Affine extent(BufferOp buffer, unsigned dim, size_t numDims) {
+    auto type = cast<MemRefType>(buffer.getType());
+    if (type.isDynamicDim(dim))
+      return Affine(cast<DenseI64ArrayAttr>((*buffer.getExtents())[type.getDynamicDimIndex(dim)]).asArrayRef());
+    Affine constant(numDims + 1, 0);
+    constant[0] = type.getDimSize(dim);
+    return constant;
+  }
+
+  /// Bytes of a slot: affine, so at most one extent may be dynamic.
+  FailureOr<Affine> sizeOf(BufferOp buffer, size_t numDims) {
+    auto type = cast<MemRefType>(buffer.getType());
+    Affine size(numDims + 1, 0);
+    size[0] = type.getElementTypeBitWidth() / 8;
+    for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+      Affine factor = extent(buffer, dim, numDims);
+      bool sizeConstant = llvm::all_of(ArrayRef(size).drop_front(), [](int64_t c) { return c == 0; });
+      bool factorConstant = llvm::all_of(ArrayRef(factor).drop_front(), [](int64_t c) { return c == 0; });
+      if (!sizeConstant && !factorConstant)
+        return buffer.emitOpError() << "expected a temporary to have at most one dynamic extent, but got " << type;
+      int64_t scale = sizeConstant ? size[0] : factor[0];
+      Affine &base = sizeConstant ? factor : size;
+      Affine product(numDims + 1);
+      for (size_t i = 0; i <= numDims; ++i)
+        product[i] = base[i] * scale;
+      size = product;
+    }
+    return size;
+  }
+
+  int64_t numberOf(StringRef kernel) {
+    auto it = llvm::find(kernels, kernel);
+    if (it != kernels.end())
+      return it - kernels.begin();
+    kernels.push_back(kernel.str());
+    return kernels.size() - 1;
+  }
+
+  FailureOr<json::Object> describe(func::FuncOp entry) {
+    std::vector<std::string> dims;
+    for (auto name : entry->getAttrOfType<ArrayAttr>("xf.dims").getAsValueRange<StringAttr>())
+      dims.push_back(name.str());
+    json::Array slots, dispatches;
+    for (Operation &op : entry.getBody().front()) {
+      if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot) {
+        FailureOr<Affine> size = sizeOf(buffer, dims.size());
+        if (failed(size))
+          return failure();
+        slots.push_back(json::Object{{"name", buffer.getLabel().value_or("")},
+                                     {"type", typeName(cast<MemRefType>(buffer.getType()).getElementType())},
+                                     {"size", json::Array(*size)},
+                                     {"first", (*buffer.getLive())[0]},
+                                     {"last", (*buffer.getLive())[1]}});
+      }
+      if (auto dispatch = dyn_cast<DispatchOp>(op))
+        dispatches.push_back(describe(dispatch, dims.size()));
+    }
+    return json::Object{{"name", entry.getName()},
+                        {"dims", json::Array(dims)},
+                        {"inputs", interface(entry->getAttrOfType<ArrayAttr>("xf.inputs"), dims)},
+                        {"outputs", interface(entry->getAttrOfType<ArrayAttr>("xf.outputs"), dims)},
+                        {"slots", std::move(slots)},
+                        {"dispatches", std::move(dispatches)}};
+  }
+
+  json::Object describe(DispatchOp dispatch, size_t numDims) {
+    json::Array operands, dims, scalars, writes, grid;
+    SmallVector<int64_t> positions; // of each dispatch operand among the memrefs
+    for (Value operand : dispatch->getOperands()) {
+      auto buffer = operand.getDefiningOp<BufferOp>();
+      positions.push_back(operands.size());
+      if (!buffer) {
+        APInt value;
+        matchPattern(operand, m_ConstantInt(&value));
+        scalars.push_back(value.getSExtValue());
+        continue;
+      }
+      operands.push_back(json::Array{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())});
+      auto type = cast<MemRefType>(buffer.getType());
+      for (int64_t dim = 0; dim < type.getRank(); ++dim)
+        if (type.isDynamicDim(dim))
+          dims.push_back(json::Array(extent(buffer, dim, numDims)));
+    }
+    for (int32_t write : *dispatch.getWrites())
+      writes.push_back(positions[write]);
+    auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
+    for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {
+      Affine size(numDims + 1, 0);
+      if (entry[0] < 0)
+        size[0] = entry[1];
+      else
+        size = extent(dispatch->getOperand(entry[0]).getDefiningOp<BufferOp>(), entry[1], numDims);
+      size[0] += entry[2];
+      grid.push_back(json::Object{{"extent", json::Array(size)}, {"tile", entry[3]}});
+    }
+    return json::Object{{"kernel", numberOf(dispatch.getKernel())},
+                        {"label", dispatch.getLabel()},
+                        {"operands", std::move(operands)},
+                        {"writes", std::move(writes)},
+                        {"dims", std::move(dims)},
+                        {"scalars", std::move(scalars)},
+                        {"grid", std::move(grid)}};
+  }
+
+  ModuleOp module;
+  SymbolTable symbols;
+  ParameterLayout layout;
+  const CPU &cpu;
+  SmallVectorImpl<std::string> &kernels;
+};
+} // namespace
+
+FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels) {
+  return Describer(module, cpu, kernels).run();
+}
+} // namespace mlir::xf
