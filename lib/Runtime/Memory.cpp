@@ -92,4 +92,9 @@ int64_t xf::runtime::availableMemory() {
   return std::max<int64_t>(available, 0);
 }
 
+int64_t xf::runtime::peakResidentBytes() {
+  rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t(usage.ru_maxrss) * 1024 : 0;
+}
+
 std::string xf::runtime::mebibytes(int64_t bytes) { return fmt::format("{:.1f} MiB", double(bytes) / (1 << 20)); }

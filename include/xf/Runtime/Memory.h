@@ -48,6 +48,9 @@ private:
 /// and the address-space limit's remainder.
 int64_t availableMemory();
 
+/// The most this process ever had in memory.
+int64_t peakResidentBytes();
+
 /// "1234.5 MiB".
 std::string mebibytes(int64_t bytes);
 

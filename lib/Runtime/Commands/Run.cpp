@@ -5,6 +5,8 @@
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
 
+#include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
@@ -14,8 +16,28 @@ struct RunOptions {
   std::string function, model, input, output;
   Hyper hyper;
   uint64_t seed = 1;
+  int repeat = 0;
 };
 } // namespace
+
+/// Runs `call` N times after two that warm up, and prints how long it took; a training step keeps stepping.
+static Expected<void> measure(int runs, const std::function<Expected<void>()> &call) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds;
+  for (int run = -2; run < runs; ++run) {
+    Clock::time_point start = Clock::now();
+    if (Expected<void> ran = call(); !ran)
+      return ran;
+    if (run >= 0)
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  size_t half = seconds.size() / 2;
+  double median = seconds.size() % 2 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
+  fmt::print(stderr, "repeat: median_s={:.6f} best_s={:.6f} runs={} peak_rss_mib={}\n", median, seconds.front(),
+             seconds.size(), peakResidentBytes() >> 20);
+  return {};
+}
 
 /// Copies the function's inputs out of the file; tensors that it has no use for are named.
 static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, const Safetensors &file) {
@@ -102,10 +124,11 @@ static Expected<int> run(Session &session, const RunOptions &options) {
       return loaded.error();
   }
   // What a training step needs besides its batch follows from the checkpoint and the options.
+  int64_t *stepInput = nullptr; // counts on where the file does not say which step it is
   if (function->input("random") && !file->find("random")) {
     OwnedTensor random("random", ElementType::I64, {2});
     random.as<int64_t>()[0] = int64_t(progress.seed);
-    random.as<int64_t>()[1] = progress.step + 1;
+    stepInput = random.as<int64_t>() + 1;
     inputs->push_back(random);
   }
   if (function->input("hyper") && !file->find("hyper")) {
@@ -125,7 +148,13 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   for (const TensorType &type : function->outputs)
     outputs.emplace_back(type.name, type.type, type.shapeAt(*dims));
   std::vector<TensorView> results = viewsOf(outputs);
-  if (Expected<void> ran = session.executor().run(*function, views, results, state->arenas()); !ran)
+  auto call = [&]() -> Expected<void> {
+    ++progress.step;
+    if (stepInput)
+      *stepInput = progress.step;
+    return session.executor().run(*function, views, results, state->arenas());
+  };
+  if (Expected<void> ran = options.repeat ? measure(options.repeat, call) : call(); !ran)
     return ran.error();
 
   std::vector<bool> written = writtenInputs(*function);
@@ -138,7 +167,6 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   std::vector<std::string> names;
   names.reserve(program.parameters.size());
   if (function->usesMoments) {
-    ++progress.step;
     Expected<void> saved = writeSafetensors(options.output, state->trainingViews(program, names), progress.metadata());
     return saved ? Expected<int>(0) : saved.error();
   }
@@ -159,6 +187,8 @@ void xf::runtime::addRun(CLI::App &app, Session &session, Action &action) {
   addModelOption(*command, session, options->model);
   addHyperOptions(*command, options->hyper);
   command->add_option("--seed", options->seed, "Seed of dropout where --model is not a checkpoint");
+  command->add_option("--repeat", options->repeat, "Time this many calls after two that warm up")
+      ->check(CLI::Range(1, 1000000));
   addExecutionOptions(*command, session);
   command->callback([&session, &action, options] { action = [&session, options] { return run(session, *options); }; });
 }
