@@ -31,7 +31,7 @@ def prepare(config, lit_config):
         config.available_features.add("shared-data")
     if config.sanitize:
         config.available_features.add("sanitize")
-        environment["ASAN_OPTIONS"] = "detect_leaks=0:strict_string_checks=1:allocator_may_return_null=1"
+        environment["ASAN_OPTIONS"] = "detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1"
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
         environment["ASAN_SYMBOLIZER_PATH"] = os.path.join(config.llvm_tools, "llvm-symbolizer")
     if "LLVM_PROFILE_FILE" in os.environ:

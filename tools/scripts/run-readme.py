@@ -1,0 +1,24 @@
+#!/usr/bin/env python3
+"""Runs the `sh` blocks of README.md in order, in an empty folder, with the built tools on PATH and $XF the repository.
+Each command is echoed; the first that fails ends the run. Blocks marked otherwise (`console`) are for reading."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+
+def main():
+    readme, folder = (pathlib.Path(argument) for argument in sys.argv[1:3])
+    blocks = re.findall(r"^```sh\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    if not blocks:
+        print(f"{readme}: expected blocks of commands marked ```sh, but found none", file=sys.stderr)
+        return 1
+    folder.mkdir(parents=True)
+    environment = os.environ | {"XF": str(readme.resolve().parent)}
+    script = "set -euxo pipefail\n" + "".join(blocks)
+    return subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
