@@ -11,7 +11,11 @@
 using namespace xf::runtime;
 using nlohmann::json;
 
-int64_t xf::runtime::byteWidth(ElementType type) { return type == ElementType::I64 ? 8 : 4; }
+int64_t xf::runtime::byteWidth(ElementType type) {
+  if (type == ElementType::Bool)
+    return 1;
+  return type == ElementType::I64 || type == ElementType::F64 ? 8 : 4;
+}
 
 std::string_view xf::runtime::name(ElementType type) {
   switch (type) {
@@ -21,6 +25,10 @@ std::string_view xf::runtime::name(ElementType type) {
     return "i32";
   case ElementType::I64:
     return "i64";
+  case ElementType::F64:
+    return "f64";
+  case ElementType::Bool:
+    return "bool";
   }
   return "?";
 }

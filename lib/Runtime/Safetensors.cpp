@@ -13,6 +13,11 @@ using namespace xf::runtime;
 using nlohmann::json;
 
 static constexpr std::string_view checksumKey = "xf.checksum";
+static constexpr std::pair<ElementType, const char *> typeNames[] = {{ElementType::F32, "F32"},
+                                                                     {ElementType::I32, "I32"},
+                                                                     {ElementType::I64, "I64"},
+                                                                     {ElementType::F64, "F64"},
+                                                                     {ElementType::Bool, "BOOL"}};
 static constexpr int64_t maximalHeader = 100'000'000; // the format's own limit
 
 namespace {
@@ -97,15 +102,12 @@ static std::string parseEntry(const json &entry, int64_t dataBytes, TensorView &
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
     return "has no 'dtype', 'shape' or 'data_offsets'";
   const json &type = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
-  if (type == "F32")
-    view.type = ElementType::F32;
-  else if (type == "I32")
-    view.type = ElementType::I32;
-  else if (type == "I64")
-    view.type = ElementType::I64;
-  else
-    return fmt::format("has the type {}; supported are F32, I32 and I64",
+  auto known =
+      std::find_if(std::begin(typeNames), std::end(typeNames), [&](auto &entry) { return type == entry.second; });
+  if (known == std::end(typeNames))
+    return fmt::format("has the type {}; supported are F32, I32, I64, F64 and BOOL",
                        type.dump(-1, ' ', false, json::error_handler_t::replace));
+  view.type = known->first;
   int64_t bytes = byteWidth(view.type);
   if (!shape.is_array() || shape.size() > 16)
     return "has a shape that is not a list of at most 16 numbers";
@@ -219,7 +221,9 @@ Expected<void> xf::runtime::writeSafetensors(const std::string &path, std::span<
   std::vector<std::string_view> parts;
   int64_t offset = 0;
   for (const TensorView &tensor : sorted) {
-    const char *type = tensor.type == ElementType::F32 ? "F32" : tensor.type == ElementType::I32 ? "I32" : "I64";
+    const char *type = std::find_if(std::begin(typeNames), std::end(typeNames), [&](auto &entry) {
+                         return entry.first == tensor.type;
+                       })->second;
     int64_t bytes = tensor.bytes();
     header[std::string(tensor.name)] = {
         {"dtype", type}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + bytes}}};

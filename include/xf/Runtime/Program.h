@@ -21,7 +21,8 @@ namespace xf::runtime {
 using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t tile,
                                 void *scratch);
 
-enum class ElementType { F32, I32, I64 };
+/// Programs compute on the first three; files may hold any.
+enum class ElementType { F32, I32, I64, F64, Bool };
 int64_t byteWidth(ElementType type);
 std::string_view name(ElementType type);
 

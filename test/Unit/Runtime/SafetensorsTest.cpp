@@ -36,7 +36,7 @@ TEST(Safetensors, ChecksEverything) {
       {"'__metadata__' is not an object", fileOf("{\"__metadata__\":\"x\"}", 0)},
       {"the metadata 'k' is not a string", fileOf("{\"__metadata__\":{\"k\":1}}", 0)},
       {"tensor 'a' has no 'dtype'", fileOf("{\"a\":3}", 0)},
-      {"has the type \"BF16\"; supported are F32, I32 and I64",
+      {"has the type \"BF16\"; supported are F32, I32, I64, F64 and BOOL",
        fileOf(entry("\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]"), 2)},
       {"has an extent that is not a number or too large",
        fileOf(entry("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4)},
