@@ -1,0 +1,432 @@
+//===- Plan.cpp - memory and order of every entry point -------------------===//
+// Stage `plan`. Values become buffers: parameters and gradients have fixed places in flat arenas, inputs and outputs
+// are the caller's, and the rest are slots, each alive between two dispatches. Where slots lie is computed from the
+// shapes at hand (xf/Runtime/Plan.h), by the runtime and by --fit alike.
+//===----------------------------------------------------------------------===//
+#include "xf/Kernels/Optimizer.h"
+#include "xf/Kernels/Parameters.h"
+#include "xf/Kernels/Passes.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_PLANPASS
+#include "xf/Kernels/Passes.h.inc"
+namespace {
+
+/// An extent: a constant, or the size of one of the entry point's dimensions.
+struct Extent {
+  int64_t constant = 0;
+  int dimension = -1;
+  bool operator==(const Extent &) const = default;
+};
+
+/// Memory that one or more values (versions of it, updated in place) live in.
+struct Storage {
+  BufferKind kind = BufferKind::Slot;
+  int64_t index = 0;
+  bool pinned = false;
+  MemRefType type;
+  SmallVector<Extent> extents; // one a dynamic extent of the type
+  int64_t first = -1, last = -1;
+  std::string label;
+};
+
+/// One dispatch: what it reads and writes, by storage or as a scalar.
+struct Step {
+  std::string kernel, label;
+  SmallVector<std::pair<int, Value>> operands; // (storage, null) or (-1, scalar)
+  SmallVector<int> writes;                     // positions in operands
+};
+
+MemRefType bufferType(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return MemRefType::get(tensor.getShape(), tensor.getElementType());
+}
+
+class EntryPlanner {
+public:
+  EntryPlanner(func::FuncOp entry, SymbolTable &symbols, const ParameterLayout &layout)
+      : entry(entry), symbols(symbols), layout(layout) {}
+
+  LogicalResult run() {
+    for (BlockArgument argument : entry.getArguments())
+      addInput(argument);
+    for (Operation &op : entry.getBody().front())
+      if (failed(visit(op)))
+        return failure();
+    emit();
+    return success();
+  }
+
+private:
+  //===-- Storage ---------------------------------------------------------===//
+  int newStorage(Storage storage) {
+    storages.push_back(std::move(storage));
+    return storages.size() - 1;
+  }
+
+  void addInput(BlockArgument argument) {
+    Storage storage{
+        BufferKind::Input, argument.getArgNumber(), /*pinned=*/true, bufferType(argument.getType()), {}, -1, -1, ""};
+    auto names = entry.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "xf.dims");
+    for (int64_t i = 0, e = storage.type.getNumDynamicDims(); i < e; ++i) {
+      std::string name = names && i < static_cast<int64_t>(names.size())
+                             ? cast<StringAttr>(names[i]).getValue().str()
+                             : "argument" + std::to_string(argument.getArgNumber()) + "_extent" + std::to_string(i);
+      auto it = llvm::find(dimensions, name);
+      storage.extents.push_back({0, static_cast<int>(it - dimensions.begin())});
+      if (it == dimensions.end())
+        dimensions.push_back(name);
+    }
+    storageOf[argument] = newStorage(std::move(storage));
+  }
+
+  Extent extentOf(const Storage &storage, unsigned dim) const {
+    if (!storage.type.isDynamicDim(dim))
+      return {storage.type.getDimSize(dim), -1};
+    return storage.extents[storage.type.getDynamicDimIndex(dim)];
+  }
+
+  /// The flat arena of `kind` seen as blocks x 1024.
+  int arena(BufferKind kind) {
+    auto type = MemRefType::get({layout.elements / ParameterLayout::blockSize, ParameterLayout::blockSize},
+                                Float32Type::get(entry.getContext()));
+    return newStorage({kind, 0, true, type, {}, -1, -1, ""});
+  }
+
+  //===-- Steps -----------------------------------------------------------===//
+  void addStep(StringRef kernel, std::string label, ArrayRef<std::pair<int, Value>> operands, ArrayRef<int> results) {
+    Step step{kernel.str(), std::move(label), {operands.begin(), operands.end()}, {}};
+    for (int result : results) {
+      step.writes.push_back(step.operands.size());
+      step.operands.push_back({result, Value()});
+    }
+    steps.push_back(std::move(step));
+  }
+
+  /// A kernel that is its own schedule: one tile of plain loops, which LLVM turns into memset or memcpy.
+  std::string simpleKernel(StringRef name, MemRefType type, Attribute fill) {
+    std::string unique =
+        (name + "_" +
+         llvm::join(llvm::map_range(type.getShape(),
+                                    [](int64_t size) {
+                                      return ShapedType::isDynamic(size) ? std::string("n") : std::to_string(size);
+                                    }),
+                    "x"))
+            .str();
+    if (fill) {
+      llvm::raw_string_ostream stream(unique);
+      stream << "_";
+      fill.print(stream, /*elideType=*/true);
+    }
+    llvm::for_each(unique, [](char &c) { c = llvm::isAlnum(c) || c == '_' ? c : '_'; });
+    if (symbols.lookup(unique))
+      return unique;
+    MLIRContext *context = entry.getContext();
+    OpBuilder builder(context);
+    Location loc = UnknownLoc::get(context);
+    SmallVector<Type> arguments(fill ? 1 : 2, type);
+    arguments.append({builder.getIndexType(), MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
+    auto kernel = func::FuncOp::create(loc, unique, builder.getFunctionType(arguments, {}));
+    kernel.setPrivate();
+    kernel->setAttr("xf.kernel", KernelKindAttr::get(context, KernelKind::Scalar));
+    kernel->setAttr("xf.grid", builder.getArrayAttr({}));
+    kernel->setAttr("xf.scratch", builder.getI64IntegerAttr(0));
+    Block *body = kernel.addEntryBlock();
+    builder.setInsertionPointToEnd(body);
+    Value destination = body->getArgument(fill ? 0 : 1);
+    Value zero = arith::ConstantIndexOp::create(builder, loc, 0), one = arith::ConstantIndexOp::create(builder, loc, 1);
+    Value constant = fill ? arith::ConstantOp::create(builder, loc, cast<TypedAttr>(fill)).getResult() : Value();
+    SmallVector<Value> indices;
+    func::ReturnOp::create(builder, loc);
+    builder.setInsertionPoint(body->getTerminator());
+    for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+      Value size = memref::DimOp::create(builder, loc, destination, dim);
+      auto loop = scf::ForOp::create(builder, loc, zero, size, one);
+      indices.push_back(loop.getInductionVar());
+      builder.setInsertionPointToStart(loop.getBody());
+    }
+    Value value = fill ? constant : memref::LoadOp::create(builder, loc, body->getArgument(0), indices).getResult();
+    memref::StoreOp::create(builder, loc, value, destination, indices);
+    symbols.insert(kernel);
+    return unique;
+  }
+
+  int copyOf(int source, std::string label) {
+    Storage copy = storages[source];
+    copy.kind = BufferKind::Slot;
+    copy.pinned = false;
+    int result = newStorage(std::move(copy));
+    addStep(simpleKernel("copy", storages[result].type, {}), std::move(label), {{source, Value()}}, {result});
+    return result;
+  }
+
+  /// Gives `value` the fixed place (kind, index): its storage where that is still free to be placed, else a copy.
+  void pin(Value value, BufferKind kind, int64_t index, StringRef label) {
+    int storage = storageOf.lookup(value);
+    if (storages[storage].pinned) {
+      storage = copyOf(storage, ("copy of " + label).str());
+    }
+    storages[storage].pinned = true;
+    storages[storage].kind = kind;
+    storages[storage].index = index;
+  }
+
+  //===-- Ops ---------------------------------------------------------------===//
+  LogicalResult visit(Operation &op) {
+    if (auto param = dyn_cast<GetParamOp>(op)) {
+      storageOf[param.getResult()] = newStorage({BufferKind::Parameter,
+                                                 layout.offsetOf(param.getName()),
+                                                 true,
+                                                 bufferType(param.getType()),
+                                                 {},
+                                                 -1,
+                                                 -1,
+                                                 param.getName().str()});
+      return success();
+    }
+    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
+      if (!isa<RankedTensorType>(constant.getType()))
+        return success(); // a scalar, read where it is used
+      if (!splat)
+        return op.emitOpError() << "expected a tensor constant to hold one value throughout at stage 'plan'";
+      int storage = newStorage({BufferKind::Slot, 0, false, bufferType(constant.getType()), {}, -1, -1, "constant"});
+      addStep(simpleKernel("fill", storages[storage].type, splat.getSplatValue<Attribute>()), "constant", {},
+              {storage});
+      storageOf[constant.getResult()] = storage;
+      return success();
+    }
+    if (auto dispatch = dyn_cast<DispatchOp>(op))
+      return visitDispatch(dispatch);
+    if (auto norm = dyn_cast<GlobalNormOp>(op))
+      return visitGlobalNorm(norm);
+    if (auto adam = dyn_cast<AdamOp>(op))
+      return visitAdam(adam);
+    if (auto ret = dyn_cast<func::ReturnOp>(op)) {
+      for (auto [index, value] : llvm::enumerate(ret.getOperands())) {
+        auto name = entry.getResultAttrOfType<StringAttr>(index, "xf.name");
+        StringRef text = name ? name.getValue() : "";
+        // The gradients that a caller asks for are the gradient arena itself.
+        if (text.consume_front("grad."))
+          pin(value, BufferKind::Gradient, layout.offsetOf(text), text);
+        else {
+          pin(value, BufferKind::Output, numOutputs, text);
+          outputs.push_back({name ? name : StringAttr::get(op.getContext(), "output" + std::to_string(index)), value});
+          ++numOutputs;
+        }
+      }
+      return success();
+    }
+    return op.emitOpError()
+           << "can't be planned: stage 'plan' takes dispatches, parameters, constants and the optimizer";
+  }
+
+  LogicalResult visitDispatch(DispatchOp dispatch) {
+    auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
+    SmallVector<std::pair<int, Value>> operands;
+    for (Value operand : dispatch->getOperands())
+      operands.push_back(isa<RankedTensorType>(operand.getType()) ? std::pair(storageOf.lookup(operand), Value())
+                                                                  : std::pair(-1, operand));
+    std::string label = labelOf(dispatch.getLoc());
+    if (label.empty())
+      label = dispatch.getLabel().str();
+    SmallVector<int> results;
+    for (auto [index, result] : llvm::enumerate(dispatch.getResults())) {
+      if (auto inPlace = kernel.getResultAttrOfType<IntegerAttr>(index, "xf.in_place")) {
+        int64_t position = inPlace.getInt();
+        Value operand = dispatch->getOperand(position);
+        bool usedLater = llvm::any_of(
+            operand.getUsers(), [&](Operation *user) { return user != dispatch && !user->isBeforeInBlock(dispatch); });
+        if (usedLater || storages[operands[position].first].kind == BufferKind::Parameter)
+          operands[position].first = copyOf(operands[position].first, "copy for " + label);
+        results.push_back(operands[position].first);
+      } else {
+        Storage storage{BufferKind::Slot, 0, false, bufferType(result.getType()), {}, -1, -1, label};
+        if (auto extents = kernel.getResultAttrOfType<ArrayAttr>(index, "xf.extents"))
+          for (auto source : extents.getAsRange<DenseI64ArrayAttr>())
+            storage.extents.push_back(extentOf(storages[operands[source[0]].first], source[1]));
+        results.push_back(newStorage(std::move(storage)));
+      }
+      storageOf[result] = results.back();
+    }
+    addStep(dispatch.getKernel(), label, operands, results);
+    return success();
+  }
+
+  std::string addOptimizerKernel(func::FuncOp kernel) {
+    if (!symbols.lookup(kernel.getName()))
+      symbols.insert(kernel);
+    return kernel.getName().str();
+  }
+
+  void pinGradients(ValueRange gradients, ArrayRef<StringRef> names) {
+    for (auto [gradient, name] : llvm::zip(gradients, names))
+      if (const Storage &storage = storages[storageOf.lookup(gradient)];
+          storage.kind != BufferKind::Gradient || storage.index != layout.offsetOf(name))
+        pin(gradient, BufferKind::Gradient, layout.offsetOf(name), name);
+  }
+
+  LogicalResult visitGlobalNorm(GlobalNormOp norm) {
+    AdamOp adam;
+    for (Operation *user : norm->getUsers())
+      if (auto candidate = dyn_cast<AdamOp>(user); candidate && candidate.getGradients() == norm.getGradients())
+        adam = candidate;
+    if (!adam)
+      return norm.emitOpError() << "expected an xf.adam of the same gradients: stage 'plan' takes the norm of the "
+                                   "whole gradient arena alone";
+    pinGradients(adam.getGradients(), parametersOf(adam));
+    OpBuilder builder(norm.getContext());
+    int64_t blocks = layout.elements / ParameterLayout::blockSize;
+    Type f32 = builder.getF32Type();
+    int partial = newStorage({BufferKind::Slot, 0, false, MemRefType::get({blocks}, f32), {}, -1, -1, "squared_sums"});
+    int result = newStorage({BufferKind::Slot, 0, false, MemRefType::get({}, f32), {}, -1, -1, "gradient_norm"});
+    addStep(addOptimizerKernel(buildSquaredSumsKernel(builder, norm.getLoc(), blocks)), "squared_sums",
+            {{arena(BufferKind::Gradient), Value()}}, {partial});
+    addStep(addOptimizerKernel(buildNormKernel(builder, norm.getLoc(), blocks)), "gradient_norm", {{partial, Value()}},
+            {result});
+    storageOf[norm.getResult()] = result;
+    return success();
+  }
+
+  LogicalResult visitAdam(AdamOp adam) {
+    pinGradients(adam.getGradients(), parametersOf(adam));
+    OpBuilder builder(adam.getContext());
+    int parameter = arena(BufferKind::Parameter), first = arena(BufferKind::FirstMoment),
+        second = arena(BufferKind::SecondMoment);
+    auto value = [&](Value tensor) { return std::pair(storageOf.lookup(tensor), Value()); };
+    addStep(addOptimizerKernel(buildAdamKernel(builder, adam.getLoc(), layout.elements / ParameterLayout::blockSize)),
+            "adam",
+            {{parameter, Value()},
+             {arena(BufferKind::Gradient), Value()},
+             {first, Value()},
+             {second, Value()},
+             value(adam.getNorm()),
+             value(adam.getLearningRate()),
+             value(adam.getRandom()),
+             value(adam.getHyper())},
+            {parameter, first, second});
+    return success();
+  }
+
+  static SmallVector<StringRef> parametersOf(AdamOp adam) {
+    return llvm::map_to_vector(adam.getParameters().getAsRange<FlatSymbolRefAttr>(),
+                               [](FlatSymbolRefAttr name) { return name.getValue(); });
+  }
+
+  //===-- Result ------------------------------------------------------------===//
+  ArrayAttr affineExtents(const Storage &storage) {
+    Builder builder(entry.getContext());
+    SmallVector<Attribute> extents;
+    for (Extent extent : storage.extents) {
+      SmallVector<int64_t> affine(dimensions.size() + 1, 0);
+      extent.dimension < 0 ? affine[0] = extent.constant : affine[extent.dimension + 1] = 1;
+      extents.push_back(builder.getDenseI64ArrayAttr(affine));
+    }
+    return extents.empty() ? ArrayAttr() : builder.getArrayAttr(extents);
+  }
+
+  DictionaryAttr interfaceOf(StringAttr name, const Storage &storage) {
+    Builder builder(entry.getContext());
+    SmallVector<NamedAttribute> attributes{builder.getNamedAttr("name", name),
+                                           builder.getNamedAttr("type", TypeAttr::get(storage.type))};
+    if (ArrayAttr extents = affineExtents(storage))
+      attributes.push_back(builder.getNamedAttr("extents", extents));
+    return builder.getDictionaryAttr(attributes);
+  }
+
+  void emit() {
+    for (auto [index, step] : llvm::enumerate(steps))
+      for (auto [storage, scalar] : step.operands)
+        if (storage >= 0) {
+          Storage &s = storages[storage];
+          s.first = s.first < 0 ? index : s.first;
+          s.last = index;
+        }
+    OpBuilder builder(entry.getContext());
+    SmallVector<Attribute> inputs, outputAttrs, dims;
+    for (BlockArgument argument : entry.getArguments()) {
+      auto name = entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "xf.name");
+      inputs.push_back(
+          interfaceOf(name ? name : builder.getStringAttr("argument" + std::to_string(argument.getArgNumber())),
+                      storages[storageOf[argument]]));
+    }
+    for (auto &[name, value] : outputs)
+      outputAttrs.push_back(interfaceOf(name, storages[storageOf[value]]));
+    for (const std::string &name : dimensions)
+      dims.push_back(builder.getStringAttr(name));
+
+    auto planned = func::FuncOp::create(entry.getLoc(), entry.getName(), builder.getFunctionType({}, {}));
+    planned->setAttr("xf.entry", builder.getUnitAttr());
+    planned->setAttr("xf.dims", builder.getArrayAttr(dims));
+    planned->setAttr("xf.inputs", builder.getArrayAttr(inputs));
+    planned->setAttr("xf.outputs", builder.getArrayAttr(outputAttrs));
+    Block *body = planned.addEntryBlock();
+    builder.setInsertionPointToEnd(body);
+    DenseMap<int, Value> buffers;
+    int64_t slots = 0;
+    auto bufferOf = [&](int storage) -> Value {
+      Value &buffer = buffers[storage];
+      if (buffer)
+        return buffer;
+      Storage &s = storages[storage];
+      bool slot = s.kind == BufferKind::Slot;
+      buffer = BufferOp::create(builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
+                                slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
+                                s.label.empty() ? StringAttr() : builder.getStringAttr(s.label));
+      return buffer;
+    };
+    IRMapping mapping;
+    for (const Step &step : steps) {
+      SmallVector<Value> operands;
+      for (auto [storage, scalar] : step.operands) {
+        if (storage >= 0) {
+          operands.push_back(bufferOf(storage));
+          continue;
+        }
+        if (!mapping.contains(scalar))
+          builder.clone(*scalar.getDefiningOp(), mapping);
+        operands.push_back(mapping.lookup(scalar));
+      }
+      DispatchOp::create(builder, entry.getLoc(), TypeRange(), step.kernel, step.label, operands,
+                         builder.getDenseI32ArrayAttr(SmallVector<int32_t>(step.writes.begin(), step.writes.end())));
+    }
+    func::ReturnOp::create(builder, entry.getLoc());
+    symbols.remove(entry);
+    entry->getBlock()->getOperations().insert(Block::iterator(entry), planned);
+    entry.erase();
+    symbols.insert(planned);
+  }
+
+  func::FuncOp entry;
+  SymbolTable &symbols;
+  const ParameterLayout &layout;
+  std::vector<std::string> dimensions;
+  std::vector<Storage> storages;
+  std::vector<Step> steps;
+  DenseMap<Value, int> storageOf;
+  SmallVector<std::pair<StringAttr, Value>> outputs;
+  int64_t numOutputs = 0;
+};
+
+struct PlanPass : impl::PlanPassBase<PlanPass> {
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    ParameterLayout layout(getOperation());
+    for (auto entry : llvm::to_vector(getOperation().getOps<func::FuncOp>())) {
+      if (!entry->hasAttr("xf.entry"))
+        continue;
+      bool scalarsKnown = true;
+      entry.walk([&](DispatchOp dispatch) {
+        for (Value operand : dispatch->getOperands())
+          if (operand.getType().isInteger(64) && !operand.getDefiningOp<arith::ConstantOp>()) {
+            dispatch.emitOpError() << "expected its i64 operands to be constants at stage 'plan'";
+            scalarsKnown = false;
+          }
+      });
+      if (!scalarsKnown || failed(EntryPlanner(entry, symbols, layout).run()))
+        return signalPassFailure();
+    }
+  }
+};
+} // namespace
+} // namespace mlir::xf
