@@ -70,6 +70,7 @@ llvm::Error linkProgram(OutputKind kind, llvm::StringRef object, llvm::StringRef
     arguments.push_back(file("libxf_runtime.a"));
     if (!executable)
       arguments.push_back("--no-whole-archive");
+    arguments.push_back("@" + file("instrumentation.rsp")); // empty but in sanitizer and coverage builds
     llvm::append_range(arguments, std::initializer_list<std::string>{
                                       file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
                                       file("libc_nonshared.a"), "--end-group", "--as-needed"});
