@@ -12,14 +12,6 @@
 
 using namespace xf::runtime;
 
-int64_t TensorView::elements() const {
-  return std::accumulate(shape.begin(), shape.end(), int64_t(1), std::multiplies<>());
-}
-
-std::string xf::runtime::formatShape(std::span<const int64_t> shape) {
-  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
-}
-
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
     : program(program), kernels(kernels), team(team), times(kernels.size()) {
   for (const Kernel &kernel : program.kernels)

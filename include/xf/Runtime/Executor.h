@@ -9,23 +9,11 @@
 #include "xf/Runtime/Plan.h"
 #include "xf/Runtime/Program.h"
 #include "xf/Runtime/Team.h"
+#include "xf/Runtime/Tensor.h"
 
 #include <map>
 
 namespace xf::runtime {
-
-/// A named tensor somewhere in memory.
-struct TensorView {
-  std::string_view name;
-  ElementType type = ElementType::F32;
-  std::vector<int64_t> shape;
-  void *data = nullptr;
-
-  int64_t elements() const;
-  int64_t bytes() const { return elements() * byteWidth(type); }
-};
-
-std::string formatShape(std::span<const int64_t> shape);
 
 /// The flat arrays of a model; those a function does not use may be null.
 struct ModelArenas {

@@ -4,8 +4,6 @@
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
 
-#include <cstdlib>
-#include <cstring>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
@@ -32,40 +30,6 @@ void xf::runtime::addHyperOptions(CLI::App &command, Hyper &hyper) {
   command.add_option("--warmup", hyper.warmup, "Steps of warm-up (noam)")->check(CLI::PositiveNumber);
   command.add_option("--clip-norm", hyper.clipNorm, "Largest norm of all gradients together; 0: no limit")
       ->check(CLI::NonNegativeNumber);
-}
-
-OwnedTensor::OwnedTensor(std::string name, ElementType type, std::vector<int64_t> shape)
-    : label(std::move(name)), type(type), shape(std::move(shape)) {
-  size_t bytes = (size_t(view().bytes()) / 64 + 1) * 64;
-  auto *memory = static_cast<char *>(std::aligned_alloc(64, bytes));
-  if (!memory)
-    throw std::bad_alloc();
-  std::memset(memory, 0, bytes);
-  storage = {memory, [](char *p) { std::free(p); }};
-}
-
-Expected<OwnedTensor> OwnedTensor::copy(const TensorView &tensor, ElementType to) {
-  bool narrow = tensor.type == ElementType::I64 && to == ElementType::I32;
-  OwnedTensor result(std::string(tensor.name), narrow ? to : tensor.type, tensor.shape);
-  if (!narrow) {
-    std::memcpy(result.as<char>(), tensor.data, tensor.bytes());
-    return result;
-  }
-  for (int64_t i = 0; i < tensor.elements(); ++i) {
-    int64_t value;
-    std::memcpy(&value, static_cast<const char *>(tensor.data) + i * 8, 8);
-    if (value != int32_t(value))
-      return userError(fmt::format("value {} of '{}' at index {} does not fit 32 bits", value, tensor.name, i));
-    result.as<int32_t>()[i] = int32_t(value);
-  }
-  return result;
-}
-
-std::vector<TensorView> xf::runtime::viewsOf(std::span<const OwnedTensor> tensors) {
-  std::vector<TensorView> views;
-  for (const OwnedTensor &tensor : tensors)
-    views.push_back(tensor.view());
-  return views;
 }
 
 static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {

@@ -1,0 +1,53 @@
+//===- Decoder.h - Encoding once, decoding token by token ------------------------------===//
+// Runs `encode` on a batch of sources and `decode` on the hypotheses over them, and keeps the cached keys
+// and values. Hypotheses name their parents of the step before; no cache row moves when beams are
+// reordered, each hypothesis has the list of its rows.
+//===----------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_DECODER_H
+#define XF_RUNTIME_DECODER_H
+
+#include "xf/Runtime/Session.h"
+#include "xf/Runtime/Tensor.h"
+
+namespace xf::runtime {
+
+/// A hypothesis at one step: which sentence it translates, which row of the step before it continues (-1 at
+/// the first), and the token it reads.
+struct Hypothesis {
+  int32_t sentence;
+  int32_t parent;
+  int32_t token;
+};
+
+class Decoder {
+public:
+  Decoder(Session &session, const ModelState &model);
+
+  /// Encodes a batch of sources; all hypotheses of the batch before are gone.
+  Expected<void> encode(std::span<const std::vector<int32_t>> sources);
+
+  /// Log probabilities of the next token, a row a hypothesis; valid until the next call.
+  Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses);
+
+  int64_t vocabulary() const { return vocabularySize; }
+
+private:
+  Expected<void> growCaches(int64_t rows);
+  int32_t freeCacheRow();
+
+  Session &session;
+  const ModelState &model;
+  const Function &encodeFunction, &decodeFunction;
+  int64_t vocabularySize = 0;
+  std::vector<OwnedTensor> memory, caches;
+  std::vector<int32_t> sourceOffsets;
+  int64_t capacity = 0;                     // rows of the caches
+  std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step
+  std::vector<bool> used;                   // cache rows that one of them holds
+  int32_t nextFree = 0;
+  std::vector<float> logProbabilities;
+};
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_DECODER_H
