@@ -1,0 +1,48 @@
+//===- Linear.cpp - reference: matrix products ----------------------------===//
+#include "Frame.h"
+
+using namespace mlir;
+using namespace mlir::xf;
+using namespace mlir::xf::reference;
+
+/// into + op(a) op(b).
+static Tensor multiply(const Tensor &a, bool transposeA, const Tensor &b, bool transposeB, Tensor into) {
+  int64_t depth = transposeA ? a.rows() : a.columns();
+  for (int64_t i = 0; i < into.rows(); ++i)
+    for (int64_t j = 0; j < into.columns(); ++j)
+      for (int64_t k = 0; k < depth; ++k)
+        into(i, j) += (transposeA ? a(k, i) : a(i, k)) * (transposeB ? b(j, k) : b(k, j));
+  return into;
+}
+
+LogicalResult reference::evaluate(LinearOp op, Frame &frame) {
+  const Tensor &x = frame[op.getX()], &weight = frame[op.getWeight()], *bias = frame.find(op.getBias());
+  Tensor result = Tensor::reals({x.rows(), weight.rows()});
+  for (int64_t i = 0; bias && i < result.elements(); ++i)
+    result[i] = (*bias)[i % weight.rows()];
+  frame.set(op.getResult(), multiply(x, false, weight, true, result));
+  return success();
+}
+
+LogicalResult reference::evaluate(MatmulOp op, Frame &frame) {
+  const Tensor &a = frame[op.getA()], &b = frame[op.getB()], *into = frame.find(op.getInto());
+  int64_t depth = op.getTransposeA() ? a.rows() : a.columns();
+  if ((op.getTransposeB() ? b.columns() : b.rows()) != depth)
+    return op.emitError() << "expected 'b' to match the contracted extent of 'a' (" << depth << "), but got "
+                          << (op.getTransposeB() ? b.columns() : b.rows());
+  Tensor result =
+      into ? into->copy()
+           : Tensor::reals({op.getTransposeA() ? a.columns() : a.rows(), op.getTransposeB() ? b.rows() : b.columns()});
+  frame.set(op.getResult(), multiply(a, op.getTransposeA(), b, op.getTransposeB(), result));
+  return success();
+}
+
+LogicalResult reference::evaluate(ColumnSumOp op, Frame &frame) {
+  const Tensor &x = frame[op.getX()];
+  Tensor result = Tensor::reals({x.columns()});
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t c = 0; c < x.columns(); ++c)
+      result[c] += x(t, c);
+  frame.set(op.getResult(), result);
+  return success();
+}

@@ -1,0 +1,92 @@
+//===- ModelState.cpp - parameters and moments of the interpreter ---------===//
+// From a seed, by the runtime's own initialisers, or from a safetensors file.
+//===----------------------------------------------------------------------===//
+#include "xf/Reference/Interpreter.h"
+#include "xf/Runtime/Parameters.h"
+#include <cstring>
+#include <fmt/format.h>
+
+using namespace mlir;
+using namespace mlir::xf;
+using namespace mlir::xf::reference;
+using ::xf::runtime::ElementType;
+using ::xf::runtime::Expected;
+
+template <typename T> static T element(const void *data, int64_t index) {
+  T value; // a file's tensors may lie at any address
+  std::memcpy(&value, static_cast<const char *>(data) + index * int64_t(sizeof(T)), sizeof(T));
+  return value;
+}
+
+Tensor reference::fromView(const ::xf::runtime::TensorView &view) {
+  bool isReal = view.type == ElementType::F32 || view.type == ElementType::F64;
+  Tensor tensor = isReal ? Tensor::reals(view.shape) : Tensor::integers(view.shape);
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    switch (view.type) {
+    case ElementType::F32:
+      tensor[i] = element<float>(view.data, i);
+      break;
+    case ElementType::F64:
+      tensor[i] = element<double>(view.data, i);
+      break;
+    case ElementType::I32:
+      tensor.integer(i) = element<int32_t>(view.data, i);
+      break;
+    case ElementType::I64:
+      tensor.integer(i) = element<int64_t>(view.data, i);
+      break;
+    case ElementType::Bool:
+      tensor.integer(i) = element<bool>(view.data, i);
+      break;
+    }
+  return tensor;
+}
+
+static Tensor::Shape shapeOf(ParamOp param) { return cast<ShapedType>(param.getType()).getShape().vec(); }
+
+static ModelState zeros(ModuleOp module) {
+  ModelState state;
+  for (ParamOp param : module.getOps<ParamOp>())
+    for (ModelState::Tensors *tensors : {&state.parameters, &state.firstMoments, &state.secondMoments})
+      (*tensors)[param.getName().str()] = Tensor::reals(shapeOf(param));
+  return state;
+}
+
+Expected<ModelState> ModelState::initialize(ModuleOp module, uint64_t seed) {
+  ::xf::runtime::Program program;
+  for (ParamOp param : module.getOps<ParamOp>()) {
+    // The two enums name the same initialisers in the same order.
+    auto kind = static_cast<::xf::runtime::Initializer::Kind>(param.getInit());
+    program.parameters.push_back(
+        {param.getName().str(), shapeOf(param), program.parameterElements, {kind, param.getValue().convertToDouble()}});
+    program.parameterElements += program.parameters.back().elements();
+  }
+  Expected<::xf::runtime::ModelState> values = ::xf::runtime::ModelState::allocate(program, {});
+  if (!values)
+    return values.error();
+  values->initialize(program, seed);
+  ModelState state = zeros(module);
+  for (const ::xf::runtime::TensorView &view : values->parameterViews(program))
+    state.parameters[std::string(view.name)] = fromView(view);
+  return state;
+}
+
+Expected<ModelState> ModelState::load(ModuleOp module, const ::xf::runtime::Safetensors &file) {
+  ModelState state = zeros(module);
+  for (auto [prefix, tensors, required] :
+       {std::tuple("", &state.parameters, true), std::tuple("first_moment.", &state.firstMoments, false),
+        std::tuple("second_moment.", &state.secondMoments, false)})
+    for (auto &[name, tensor] : *tensors) {
+      const ::xf::runtime::TensorView *view = file.find(prefix + name);
+      if (!view && !required)
+        continue;
+      if (!view)
+        return ::xf::runtime::userError(fmt::format("expected '{}' to hold the parameter '{}'", file.path(), name));
+      if (view->shape != tensor.shape())
+        return ::xf::runtime::userError(fmt::format("expected '{}{}' of '{}' to be {}, but got {}", prefix, name,
+                                                    file.path(), ::xf::runtime::formatShape(tensor.shape()),
+                                                    ::xf::runtime::formatShape(view->shape)));
+      tensor = fromView(*view);
+    }
+  return state;
+}

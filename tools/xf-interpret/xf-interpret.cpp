@@ -1,0 +1,174 @@
+//===- xf-interpret.cpp - runs a module in double precision ---------------===//
+// The reference interpreter as a program: what a module means, to compare compiled code with.
+//===----------------------------------------------------------------------===//
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "xf/Autodiff/Passes.h"
+#include "xf/InitAll.h"
+#include "xf/Reference/Interpreter.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/SourceMgr.h"
+#include <fmt/format.h>
+
+using namespace mlir;
+using namespace mlir::xf;
+using reference::Interpreter;
+using reference::ModelState;
+using reference::Tensor;
+using ::xf::runtime::Safetensors;
+using ::xf::runtime::TensorView;
+
+static llvm::cl::OptionCategory category("xf-interpret");
+static llvm::cl::opt<std::string> inputPath(llvm::cl::Positional, llvm::cl::desc("FILE.mlir"), llvm::cl::init("-"),
+                                            llvm::cl::cat(category));
+static llvm::cl::opt<std::string> entry("entry", llvm::cl::desc("The function to run"), llvm::cl::Required,
+                                        llvm::cl::cat(category));
+static llvm::cl::opt<std::string>
+    tensorsPath("input",
+                llvm::cl::desc("Its arguments: a safetensors file with them by name (xf.name, or arg0, arg1, ...)"),
+                llvm::cl::cat(category));
+static llvm::cl::opt<std::string>
+    modelPath("model", llvm::cl::desc("The parameters, and moments where it has them: a safetensors file"),
+              llvm::cl::cat(category));
+static llvm::cl::opt<uint64_t> seed("seed", llvm::cl::desc("Without --model: the seed of the initial parameters"),
+                                    llvm::cl::init(0), llvm::cl::cat(category));
+static llvm::cl::opt<std::string>
+    outputPath("output", llvm::cl::desc("Where the results go, as F64; without it they are printed"),
+               llvm::cl::cat(category));
+static llvm::cl::opt<bool>
+    differentiate("differentiate",
+                  llvm::cl::desc("Run the stage 'autodiff' first; implied for gradients and train_step"),
+                  llvm::cl::cat(category));
+static llvm::cl::opt<bool> trace("trace", llvm::cl::desc("Print every value as it is computed"),
+                                 llvm::cl::cat(category));
+
+static int fail(StringRef message, int exitCode = 1) {
+  llvm::errs() << "xf-interpret: error: " << message << "\n";
+  return exitCode;
+}
+static int fail(const ::xf::runtime::Error &error) { return fail(error.message, error.exitCode); }
+
+static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigned index) {
+  auto name = attributes ? attributes.getAs<StringAttr>("xf.name") : StringAttr();
+  return name ? name.str() : (fallback + Twine(index)).str();
+}
+
+/// Checks a file's tensor against the type of an argument: "" or what is wrong.
+static std::string mismatch(const std::string &name, Type type, const Tensor &tensor) {
+  auto shaped = dyn_cast<RankedTensorType>(type);
+  bool wantsReal = isa<FloatType>(getElementTypeOrSelf(type));
+  if (wantsReal != tensor.isReal())
+    return fmt::format("expected '{}' to hold {}, but got {}", name, wantsReal ? "real numbers" : "integers",
+                       wantsReal ? "integers" : "real numbers");
+  ArrayRef<int64_t> expected = shaped ? shaped.getShape() : ArrayRef<int64_t>();
+  bool agrees =
+      expected.size() == tensor.shape().size() && llvm::all_of(llvm::zip(expected, tensor.shape()), [](auto pair) {
+        return ShapedType::isDynamic(std::get<0>(pair)) || std::get<0>(pair) == std::get<1>(pair);
+      });
+  if (agrees)
+    return "";
+  std::string typeText;
+  llvm::raw_string_ostream(typeText) << type;
+  return fmt::format("expected '{}' to be {}, but got {}", name, typeText, ::xf::runtime::formatShape(tensor.shape()));
+}
+
+static void print(StringRef name, const Tensor &tensor) {
+  llvm::outs() << name << " " << ::xf::runtime::formatShape(tensor.shape());
+  int64_t width = tensor.shape().empty() ? 1 : tensor.shape().back();
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    llvm::outs() << (i % width ? " " : "\n  ")
+                 << (tensor.isReal() ? fmt::format("{:.9g}", tensor[i]) : fmt::format("{}", tensor.integer(i)));
+  llvm::outs() << "\n";
+}
+
+static int writeTensors(const std::vector<std::pair<std::string, Tensor>> &tensors) {
+  std::vector<TensorView> views;
+  for (const auto &[name, tensor] : tensors) {
+    void *data = !tensor.elements() ? nullptr : tensor.isReal() ? static_cast<void *>(&tensor[0]) : &tensor.integer(0);
+    views.push_back({name, tensor.isReal() ? ::xf::runtime::ElementType::F64 : ::xf::runtime::ElementType::I64,
+                     tensor.shape(), data});
+  }
+  if (auto written = ::xf::runtime::writeSafetensors(outputPath, views); !written)
+    return fail(written.error());
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  llvm::cl::HideUnrelatedOptions(category);
+  llvm::cl::ParseCommandLineOptions(argc, argv, "double-precision reference interpreter of xf modules\n");
+
+  DialectRegistry registry;
+  registerAllDialects(registry);
+  MLIRContext context(registry);
+  llvm::SourceMgr sources;
+  SourceMgrDiagnosticHandler diagnostics(sources, &context);
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(inputPath, sources, &context);
+  if (!module)
+    return 1;
+  bool wanted = differentiate || ((entry == "gradients" || entry == "train_step") && !module->lookupSymbol(entry));
+  PassManager manager(&context);
+  if (wanted)
+    buildAutodiffPipeline(manager, Recompute::None);
+  if (failed(manager.run(*module)))
+    return 1;
+
+  auto function = module->lookupSymbol<func::FuncOp>(entry);
+  if (!function)
+    return fail("the module has no function '" + entry + "'");
+  ::xf::runtime::Expected<ModelState> state = ModelState::initialize(*module, seed);
+  if (!modelPath.empty() && state) {
+    auto weights = Safetensors::open(modelPath);
+    if (!weights)
+      return fail(weights.error());
+    state = ModelState::load(*module, *weights);
+  }
+  if (!state)
+    return fail(state.error());
+
+  SmallVector<Tensor> arguments;
+  std::optional<::xf::runtime::Expected<Safetensors>> tensors;
+  if (!tensorsPath.empty()) {
+    tensors.emplace(Safetensors::open(tensorsPath));
+    if (!*tensors)
+      return fail(tensors->error());
+  }
+  for (BlockArgument argument : function.getArguments()) {
+    std::string name = nameOf(function.getArgAttrDict(argument.getArgNumber()), "arg", argument.getArgNumber());
+    const TensorView *view = tensors ? (**tensors).find(name) : nullptr;
+    if (!view)
+      return fail(
+          tensors ? fmt::format("expected '{}' to hold the argument '{}'", std::string(tensorsPath), name)
+                  : fmt::format("'{}' takes '{}': give it with --input=FILE.safetensors", std::string(entry), name));
+    arguments.push_back(reference::fromView(*view));
+    if (std::string wrong = mismatch(name, argument.getType(), arguments.back()); !wrong.empty())
+      return fail(wrong);
+  }
+
+  Interpreter interpreter(*module, *state);
+  if (trace)
+    interpreter.setProbe([](Operation *op, ArrayRef<Tensor> results) {
+      for (const Tensor &result : results)
+        print(op->getName().getStringRef(), result);
+    });
+  FailureOr<SmallVector<Tensor>> results = interpreter.run(function, arguments);
+  if (failed(results))
+    return 1;
+  std::vector<std::pair<std::string, Tensor>> named;
+  for (auto [index, tensor] : llvm::enumerate(*results))
+    named.emplace_back(nameOf(function.getResultAttrDict(index), "result", index), tensor);
+  bool trains = !function.getOps<AdamOp>().empty();
+  if (outputPath.empty()) {
+    for (const auto &[name, tensor] : named)
+      print(name, tensor);
+    return 0;
+  }
+  for (auto [prefix, values] : {std::pair("", &state->parameters), std::pair("first_moment.", &state->firstMoments),
+                                std::pair("second_moment.", &state->secondMoments)})
+    if (trains)
+      for (const auto &[name, tensor] : *values)
+        named.emplace_back(prefix + name, tensor);
+  return writeTensors(named);
+}
