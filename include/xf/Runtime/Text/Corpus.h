@@ -1,0 +1,55 @@
+//===- Corpus.h - Text files as token ids ---------------------------------------------===//
+// Reads a file of lines, or two whose lines belong together, checks them, and encodes them. Everything
+// that is wrong is named by file and line; what is left out is counted, never dropped silently.
+//===----------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_TEXT_CORPUS_H
+#define XF_RUNTIME_TEXT_CORPUS_H
+
+#include "xf/Runtime/Files.h"
+#include "xf/Runtime/Text/Vocabulary.h"
+
+#include <optional>
+
+namespace xf::runtime {
+
+/// A line longer than this is no sentence; it is skipped without being encoded.
+constexpr size_t maxLineBytes = size_t(1) << 16;
+
+/// The lines of a mapped file, valid UTF-8 without NUL bytes; there is at least one.
+struct Lines {
+  MappedFile file;
+  std::string path;
+  std::vector<std::string_view> lines;
+
+  static Expected<Lines> read(const std::string &path);
+};
+
+/// Whether a line is well-formed UTF-8 without NUL bytes; `place` is what the message starts with.
+Expected<void> checkLine(std::string_view line, const std::string &place);
+
+struct SentencePairs {
+  std::vector<std::vector<int32_t>> source, target; // source with EOS, target without BOS and EOS
+  int64_t skipped = 0;                              // pairs left out as too long
+  int64_t firstSkipped = 0;                         // the line of the first of them, from 1
+
+  int64_t size() const { return int64_t(source.size()); }
+};
+
+/// Encodes two files of as many lines. Pairs with a sentence of more than `maxTokens` tokens (marks not
+/// counted; 0: any) or `maxLineBytes` bytes are skipped.
+Expected<SentencePairs> readPairs(const std::string &sourcePath, const std::string &targetPath,
+                                  const Vocabulary &source, const Vocabulary &target, int64_t maxTokens = 0);
+
+/// A text for a language model: BOS, then every line with EOS after it.
+struct TokenStream {
+  std::vector<int32_t> ids;
+  int64_t skipped = 0, firstSkipped = 0; // lines left out as too long
+};
+Expected<TokenStream> readStream(const std::string &path, const Vocabulary &vocabulary);
+
+/// "skipped 3 of 100 pairs, which were too long (first: line 17)"; nothing where none was skipped.
+std::optional<std::string> describeSkipped(int64_t skipped, int64_t firstSkipped, int64_t total, std::string_view unit);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_TEXT_CORPUS_H

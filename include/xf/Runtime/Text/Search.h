@@ -1,0 +1,56 @@
+//===- Search.h - Greedy and beam search ----------------------------------------------===//
+// Finds likely outputs of a model that it knows only as a Stepper. The hypotheses of all sentences are rows of one
+// step; sentences that are done leave the batch. A sentence's result does not depend on the others.
+//===----------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_TEXT_SEARCH_H
+#define XF_RUNTIME_TEXT_SEARCH_H
+
+#include "xf/Runtime/Error.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace xf::runtime {
+
+/// A hypothesis at one step: which sentence it translates, which row of the step before it continues (-1 at
+/// the first), and the token it reads.
+struct Hypothesis {
+  int32_t sentence;
+  int32_t parent;
+  int32_t token;
+};
+
+/// What search asks of a model.
+class Stepper {
+public:
+  virtual ~Stepper() = default;
+  /// Log probabilities of the next token, vocabulary() of them a row; valid until the next call.
+  virtual Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) = 0;
+  virtual int64_t vocabulary() const = 0;
+};
+
+struct SearchOptions {
+  int32_t bos = 1, eos = 2;
+  int64_t beam = 1;         // 1: greedy
+  int64_t nBest = 1;        // at most `beam`
+  double lengthPenalty = 0; // the alpha of ((5 + length) / 6)^alpha
+  int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + 50
+};
+
+struct SearchResult {
+  std::vector<int32_t> ids;  // without BOS and EOS
+  double logProbability = 0; // natural, summed over ids and EOS
+  double score = 0;          // logProbability / ((5 + length) / 6)^alpha, EOS counted (Wu et al. 2016)
+};
+
+/// The best outputs of each sentence, best first; there is at least one. Equal scores are ordered by the
+/// hypothesis that came first, then the lower token. `prefixes` (none, or one a sentence) are tokens that outputs must
+/// start with.
+Expected<std::vector<std::vector<SearchResult>>> search(Stepper &stepper, std::span<const int64_t> sourceLengths,
+                                                        const SearchOptions &options,
+                                                        std::span<const std::vector<int32_t>> prefixes = {});
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_TEXT_SEARCH_H

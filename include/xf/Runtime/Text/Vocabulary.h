@@ -1,0 +1,64 @@
+//===- Vocabulary.h - Text to token ids and back --------------------------------------===//
+// One interface over SentencePiece models, xf's own word vocabularies, and plain token ids where a model
+// has no vocabulary. A vocabulary is one file, `V.model`, that is also embedded in executables.
+//
+// A word vocabulary is text: the line `xf-vocabulary 1 word lowercase=1 tokens=N`, then N lines of a token
+// each, ids from 0: `<unk>`, `<s>`, `</s>` and the words. Its tokens are the matches of \w+|[^\w\s].
+//===----------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_TEXT_VOCABULARY_H
+#define XF_RUNTIME_TEXT_VOCABULARY_H
+
+#include "xf/Runtime/Error.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xf::runtime {
+
+class Vocabulary {
+public:
+  static Expected<Vocabulary> load(const std::string &path);
+  /// From a file's bytes; `name` is what messages call it.
+  static Expected<Vocabulary> parse(std::span<const char> bytes, const std::string &name);
+  /// Ids 0 to size-1 written as numbers; BOS is 1, EOS is 2.
+  static Vocabulary ids(int64_t size);
+
+  /// The ids of a line, without BOS and EOS. Only a vocabulary of ids can refuse.
+  Expected<std::vector<int32_t>> encode(std::string_view line) const { return model->encode(line); }
+  /// The text of ids; BOS and EOS print nothing, ids outside the vocabulary print as the unknown token.
+  std::string decode(std::span<const int32_t> ids) const { return model->decode(ids); }
+
+  int64_t size() const { return model->size; }
+  int32_t bos() const { return model->bos; }
+  int32_t eos() const { return model->eos; }
+  int32_t unknown() const { return model->unknown; }
+  /// The token as the vocabulary spells it; `id` is below size().
+  std::string piece(int32_t id) const { return model->piece(id); }
+
+  struct Model {
+    int64_t size = 0;
+    int32_t unknown = 0, bos = 1, eos = 2;
+    virtual ~Model() = default;
+    virtual Expected<std::vector<int32_t>> encode(std::string_view line) const = 0;
+    virtual std::string decode(std::span<const int32_t> ids) const = 0;
+    virtual std::string piece(int32_t id) const = 0;
+  };
+
+private:
+  explicit Vocabulary(std::shared_ptr<const Model> model) : model(std::move(model)) {}
+  std::shared_ptr<const Model> model;
+};
+
+/// A word vocabulary's file. `words` come without the three special tokens.
+std::string writeWordVocabulary(std::span<const std::string> words, bool lowercase);
+
+/// The tokens of a line as a word vocabulary sees them.
+std::vector<std::string> tokenizeWords(std::string_view line, bool lowercase);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_TEXT_VOCABULARY_H
