@@ -8,18 +8,11 @@
 
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Tensor.h"
+#include "xf/Runtime/Text/Search.h"
 
 namespace xf::runtime {
 
-/// A hypothesis at one step: which sentence it translates, which row of the step before it continues (-1 at
-/// the first), and the token it reads.
-struct Hypothesis {
-  int32_t sentence;
-  int32_t parent;
-  int32_t token;
-};
-
-class Decoder {
+class Decoder final : public Stepper {
 public:
   Decoder(Session &session, const ModelState &model);
 
@@ -27,9 +20,9 @@ public:
   Expected<void> encode(std::span<const std::vector<int32_t>> sources);
 
   /// Log probabilities of the next token, a row a hypothesis; valid until the next call.
-  Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses);
+  Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) override;
 
-  int64_t vocabulary() const { return vocabularySize; }
+  int64_t vocabulary() const override { return vocabularySize; }
 
 private:
   Expected<void> growCaches(int64_t rows);

@@ -1,0 +1,201 @@
+//===- Search.cpp - Greedy and beam search --------------------------------------------===//
+// Each sentence has a beam of hypotheses that it extends on its own; only the model's step is shared.
+//===----------------------------------------------------------------------------------===//
+#include "xf/Runtime/Text/Search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+#include <tuple>
+
+using namespace xf::runtime;
+
+namespace {
+/// A token of a hypothesis; the tokens before it are reached by `parent`.
+struct Node {
+  int32_t token;
+  int32_t parent; // index of a node, -1 at the first token
+};
+
+/// A hypothesis that may grow.
+struct Alive {
+  int32_t node; // its last token, -1 where there is none
+  int32_t row;  // in the step that read its last token's predecessor
+  double logProbability;
+};
+
+struct Candidate {
+  double logProbability;
+  int32_t hypothesis; // index into the alive ones
+  int32_t token;
+
+  bool operator<(const Candidate &other) const { // the better first
+    return std::tuple(-logProbability, hypothesis, token) <
+           std::tuple(-other.logProbability, other.hypothesis, other.token);
+  }
+};
+
+struct Finished {
+  double score, logProbability;
+  int32_t node;
+};
+
+/// One sentence's search.
+class Beam {
+public:
+  Beam(const SearchOptions &options, int64_t maxLength, std::span<const int32_t> prefix)
+      : options(options), prefix(prefix), maxLength(std::max<int64_t>(maxLength, int64_t(prefix.size()))) {}
+
+  bool isDone() const { return alive.empty(); }
+
+  /// Appends a row for each alive hypothesis.
+  void addRows(int32_t sentence, std::vector<Hypothesis> &rows) {
+    for (Alive &hypothesis : alive) {
+      rows.push_back({sentence, hypothesis.row, hypothesis.node < 0 ? options.bos : nodes[hypothesis.node].token});
+      hypothesis.row = int32_t(rows.size()) - 1;
+    }
+  }
+
+  /// Extends the alive hypotheses by what the model says of their rows.
+  void advance(std::span<const float> logProbabilities, int64_t vocabulary) {
+    collectCandidates(logProbabilities, vocabulary);
+    std::vector<Alive> next;
+    for (size_t rank = 0; rank < candidates.size() && int64_t(next.size()) < options.beam; ++rank) {
+      const Candidate &candidate = candidates[rank];
+      const Alive &from = alive[candidate.hypothesis];
+      if (candidate.token != options.eos || isForced()) {
+        nodes.push_back({candidate.token, from.node});
+        next.push_back({int32_t(nodes.size()) - 1, from.row, candidate.logProbability});
+      } else if (int64_t(rank) < options.beam) {
+        finish(candidate.logProbability, from.node);
+      }
+    }
+    ++length;
+    alive = std::move(next);
+    if (isSettled())
+      alive.clear();
+  }
+
+  std::vector<SearchResult> results() const {
+    std::vector<SearchResult> results;
+    for (const Finished &finished : best) {
+      if (int64_t(results.size()) == options.nBest)
+        break;
+      SearchResult result;
+      for (int32_t node = finished.node; node >= 0; node = nodes[node].parent)
+        result.ids.push_back(nodes[node].token);
+      std::reverse(result.ids.begin(), result.ids.end());
+      result.logProbability = finished.logProbability;
+      result.score = finished.score;
+      results.push_back(std::move(result));
+    }
+    return results;
+  }
+
+private:
+  bool isForced() const { return length < int64_t(prefix.size()); }
+  double penalty(int64_t tokens) const { return std::pow((5.0 + double(tokens)) / 6.0, options.lengthPenalty); }
+
+  /// The best 2 * beam continuations: however many of them end, `beam` go on.
+  void collectCandidates(std::span<const float> logProbabilities, int64_t vocabulary) {
+    size_t wanted = size_t(2 * options.beam);
+    candidates.clear();
+    auto offer = [&](const Candidate &candidate) {
+      if (candidates.size() == wanted && !(candidate < candidates.back()))
+        return;
+      if (candidates.size() == wanted)
+        candidates.pop_back();
+      candidates.insert(std::upper_bound(candidates.begin(), candidates.end(), candidate), candidate);
+    };
+    for (int32_t i = 0; i < int32_t(alive.size()); ++i) {
+      const float *row = logProbabilities.data() + alive[i].row * vocabulary;
+      auto offerToken = [&](int32_t token) { offer({alive[i].logProbability + double(row[token]), i, token}); };
+      if (isForced()) {
+        offerToken(prefix[length]);
+      } else if (length == maxLength) {
+        offerToken(options.eos);
+      } else {
+        for (int32_t token = 0; token < vocabulary; ++token)
+          offerToken(token);
+      }
+    }
+  }
+
+  void finish(double logProbability, int32_t node) {
+    Finished finished{logProbability / penalty(length + 1), logProbability, node};
+    // Behind its equals, which were first.
+    auto place = std::upper_bound(best.begin(), best.end(), finished,
+                                  [](const Finished &a, const Finished &b) { return a.score > b.score; });
+    best.insert(place, finished);
+    if (int64_t(best.size()) > options.beam)
+      best.pop_back();
+  }
+
+  /// Whether no alive hypothesis can come in among the best.
+  bool isSettled() const {
+    if (int64_t(best.size()) < options.beam || alive.empty())
+      return false;
+    if (options.beam == 1) // greedy takes the first end
+      return true;
+    // Log probabilities only fall; the divisor that makes most of one is that of the greatest or the least length.
+    double divisor = std::max(penalty(maxLength + 1), penalty(length + 1));
+    return alive.front().logProbability / divisor <= best.back().score;
+  }
+
+  const SearchOptions &options;
+  std::span<const int32_t> prefix;
+  int64_t maxLength;
+  int64_t length = 0; // tokens of every alive hypothesis
+  std::vector<Node> nodes;
+  std::vector<Alive> alive{{-1, -1, 0.0}};
+  std::vector<Finished> best; // best first, at most `beam`
+  std::vector<Candidate> candidates;
+};
+} // namespace
+
+Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &stepper,
+                                                                     std::span<const int64_t> sourceLengths,
+                                                                     const SearchOptions &options,
+                                                                     std::span<const std::vector<int32_t>> prefixes) {
+  const int64_t vocabulary = stepper.vocabulary();
+  if (options.beam < 1 || options.beam > vocabulary)
+    return userError(
+        fmt::format("expected a beam from 1 to {}, the vocabulary's size, but got {}", vocabulary, options.beam));
+  if (options.nBest < 1 || options.nBest > options.beam)
+    return userError(fmt::format("expected at least 1 and at most as many outputs as the beam ({}), but got {}",
+                                 options.beam, options.nBest));
+  for (const std::vector<int32_t> &prefix : prefixes)
+    for (int32_t token : prefix)
+      if (token < 0 || token >= vocabulary)
+        return userError(fmt::format("expected tokens of a prefix below {}, but got {}", vocabulary, token));
+
+  std::vector<Beam> beams;
+  for (size_t i = 0; i < sourceLengths.size(); ++i)
+    beams.emplace_back(options, options.maxLength > 0 ? options.maxLength : sourceLengths[i] + 50,
+                       prefixes.empty() ? std::span<const int32_t>() : std::span<const int32_t>(prefixes[i]));
+  for (std::vector<Hypothesis> rows;; rows.clear()) {
+    for (size_t i = 0; i < beams.size(); ++i)
+      beams[i].addRows(int32_t(i), rows);
+    if (rows.empty())
+      break;
+    Expected<std::span<const float>> logProbabilities = stepper.step(rows);
+    if (!logProbabilities)
+      return logProbabilities.error();
+    // Comparisons with a NaN would give any order; a row of a sum finds them at the cost of a pass over what is in
+    // cache.
+    for (size_t row = 0; row < rows.size(); ++row)
+      for (float value : logProbabilities->subspan(row * vocabulary, vocabulary))
+        if (std::isnan(value))
+          return userError(fmt::format(
+              "sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
+              rows[row].sentence + 1));
+    for (Beam &beam : beams)
+      if (!beam.isDone())
+        beam.advance(*logProbabilities, vocabulary);
+  }
+  std::vector<std::vector<SearchResult>> results;
+  for (const Beam &beam : beams)
+    results.push_back(beam.results());
+  return results;
+}

@@ -1,0 +1,206 @@
+//===- Vocabulary.cpp - Text to token ids and back ------------------------------------===//
+// The three kinds behind the interface; which a file is, its first bytes say.
+//===----------------------------------------------------------------------------------===//
+#include "xf/Runtime/Text/Vocabulary.h"
+#include "xf/Runtime/Files.h"
+#include "xf/Runtime/Text/Unicode.h"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <limits>
+#include <sentencepiece_processor.h>
+#include <unordered_map>
+
+using namespace xf::runtime;
+
+static constexpr std::string_view wordMagic = "xf-vocabulary ";
+static constexpr std::string_view specialTokens[] = {"<unk>", "<s>", "</s>"};
+
+/// `text` as a whole number, if it is one.
+static std::optional<int64_t> parseNumber(std::string_view text) {
+  int64_t value = 0;
+  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failure == std::errc() && end == text.data() + text.size() && !text.empty() ? std::optional(value)
+                                                                                     : std::nullopt;
+}
+
+std::vector<std::string> xf::runtime::tokenizeWords(std::string_view line, bool lowercase) {
+  std::string lower = lowercase ? toLower(line) : std::string();
+  std::vector<std::string_view> words = splitWords(lowercase ? lower : line);
+  return {words.begin(), words.end()};
+}
+
+namespace {
+struct SentencePieceModel final : Vocabulary::Model {
+  sentencepiece::SentencePieceProcessor processor;
+
+  Expected<std::vector<int32_t>> encode(std::string_view line) const override {
+    std::vector<int32_t> ids;
+    if (auto status = processor.Encode({line.data(), line.size()}, &ids); !status.ok())
+      return internalError(fmt::format("SentencePiece can't encode a line: {}", status.message()));
+    return ids;
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    std::vector<int> known(ids.begin(), ids.end());
+    for (int &id : known)
+      id = id < 0 || id >= size ? unknown : id;
+    std::string text;
+    return processor.Decode(known, &text).ok() ? text : std::string();
+  }
+  std::string piece(int32_t id) const override { return processor.IdToPiece(id); }
+};
+
+struct WordModel final : Vocabulary::Model {
+  std::vector<std::string> tokens;
+  std::unordered_map<std::string_view, int32_t> idOf; // views into `tokens`
+  bool lowercase = true;
+
+  Expected<std::vector<int32_t>> encode(std::string_view line) const override {
+    std::vector<int32_t> ids;
+    for (const std::string &token : tokenizeWords(line, lowercase)) {
+      auto found = idOf.find(token);
+      ids.push_back(found == idOf.end() ? unknown : found->second);
+    }
+    return ids;
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    std::string text;
+    for (int32_t id : ids) {
+      if (id == bos || id == eos)
+        continue;
+      text += text.empty() ? "" : " ";
+      text += tokens[id < 0 || id >= size ? unknown : id];
+    }
+    return text;
+  }
+  std::string piece(int32_t id) const override { return tokens[id]; }
+};
+
+struct IdsModel final : Vocabulary::Model {
+  Expected<std::vector<int32_t>> encode(std::string_view line) const override {
+    std::vector<int32_t> ids;
+    for (std::string_view word : splitWhiteSpace(line)) {
+      std::optional<int64_t> id = parseNumber(word);
+      if (!id)
+        return userError(
+            fmt::format("expected token ids, as the model has no vocabulary, but got '{}'", word.substr(0, 40)));
+      if (*id < 0 || *id >= size)
+        return userError(fmt::format("expected token ids from 0 to {}, but got {}", size - 1, *id));
+      ids.push_back(int32_t(*id));
+    }
+    return ids;
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    std::string text;
+    for (int32_t id : ids)
+      if (id != bos && id != eos)
+        text += fmt::format("{}{}", text.empty() ? "" : " ", id);
+    return text;
+  }
+  std::string piece(int32_t id) const override { return std::to_string(id); }
+};
+} // namespace
+
+Vocabulary Vocabulary::ids(int64_t size) {
+  auto model = std::make_shared<IdsModel>();
+  model->size = size;
+  return Vocabulary(model);
+}
+
+/// Fills `model` from a word vocabulary's text, or says what is wrong with it.
+static Expected<void> parseWords(std::string_view text, const std::string &name, WordModel &model) {
+  size_t headerEnd = text.find('\n');
+  std::vector<std::string_view> header = splitWhiteSpace(text.substr(0, headerEnd));
+  auto field = [&](size_t i, std::string_view key) -> std::optional<int64_t> {
+    return i < header.size() && header[i].starts_with(key) ? parseNumber(header[i].substr(key.size())) : std::nullopt;
+  };
+  if (header.size() > 1 && header[1] != "1")
+    return userError(
+        fmt::format("vocabulary '{}': expected format version 1, but got '{}'", name, header[1].substr(0, 40)));
+  std::optional<int64_t> lowercase = field(3, "lowercase="), count = field(4, "tokens=");
+  if (headerEnd == text.npos || header.size() != 5 || header[2] != "word" || !lowercase || *lowercase < 0 ||
+      *lowercase > 1 || !count || *count < 0)
+    return userError(fmt::format("vocabulary '{}': expected its first line to be "
+                                 "'xf-vocabulary 1 word lowercase=0|1 tokens=N'",
+                                 name));
+  model.lowercase = *lowercase;
+  for (text.remove_prefix(headerEnd + 1); !text.empty();) {
+    size_t end = text.find('\n');
+    if (end == text.npos)
+      return userError(fmt::format("vocabulary '{}': truncated in line {}", name, model.tokens.size() + 2));
+    std::string_view token = text.substr(0, end);
+    if (token.empty() || findInvalidUtf8(token))
+      return userError(
+          fmt::format("vocabulary '{}', line {}: expected a token in UTF-8", name, model.tokens.size() + 2));
+    model.tokens.emplace_back(token);
+    text.remove_prefix(end + 1);
+  }
+  model.size = int64_t(model.tokens.size());
+  if (model.size != *count)
+    return userError(fmt::format("vocabulary '{}': expected {} tokens, but got {}", name, *count, model.size));
+  for (size_t i = 0; i < std::size(specialTokens); ++i)
+    if (i >= model.tokens.size() || model.tokens[i] != specialTokens[i])
+      return userError(fmt::format("vocabulary '{}', line {}: expected '{}'", name, i + 2, specialTokens[i]));
+  for (int32_t id = 0; id < model.size; ++id)
+    if (!model.idOf.try_emplace(model.tokens[id], id).second)
+      return userError(fmt::format("vocabulary '{}', line {}: '{}' occurs twice", name, id + 2, model.tokens[id]));
+  for (std::string_view special : specialTokens) // text that spells one is text
+    model.idOf.erase(special);
+  return {};
+}
+
+static Expected<void> parseSentencePiece(std::span<const char> bytes, const std::string &name,
+                                         SentencePieceModel &model) {
+  if (bytes.size() > size_t(std::numeric_limits<int32_t>::max()))
+    return userError(fmt::format("vocabulary '{}': expected at most 2 GiB", name));
+  sentencepiece::SetMinLogLevel(3); // its own messages would go to stderr: ours say the same
+  auto status = model.processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
+  if (!status.ok())
+    return userError(fmt::format("vocabulary '{}' is neither a SentencePiece model nor a word vocabulary, "
+                                 "or it is truncated or corrupt ({})",
+                                 name, status.message()));
+  model.size = model.processor.GetPieceSize();
+  model.unknown = model.processor.unk_id();
+  model.bos = model.processor.bos_id();
+  model.eos = model.processor.eos_id();
+  auto inside = [&](int32_t id) { return id >= 0 && id < model.size; };
+  if (!inside(model.unknown) || !inside(model.bos) || !inside(model.eos))
+    return userError(
+        fmt::format("vocabulary '{}': expected tokens for unknown, begin and end of sentence (unk_id, bos_id, eos_id), "
+                    "but got the ids {}, {}, {}",
+                    name, model.unknown, model.bos, model.eos));
+  return {};
+}
+
+Expected<Vocabulary> Vocabulary::parse(std::span<const char> bytes, const std::string &name) {
+  std::string_view text(bytes.data(), bytes.size());
+  if (text.empty())
+    return userError(fmt::format("vocabulary '{}' is empty", name));
+  if (text.starts_with(wordMagic)) {
+    auto model = std::make_shared<WordModel>();
+    if (Expected<void> done = parseWords(text, name, *model); !done)
+      return done.error();
+    return Vocabulary(model);
+  }
+  auto model = std::make_shared<SentencePieceModel>();
+  if (Expected<void> done = parseSentencePiece(bytes, name, *model); !done)
+    return done.error();
+  return Vocabulary(model);
+}
+
+Expected<Vocabulary> Vocabulary::load(const std::string &path) {
+  Expected<MappedFile> file = MappedFile::open(path);
+  if (!file)
+    return file.error();
+  return parse(file->data(), path);
+}
+
+std::string xf::runtime::writeWordVocabulary(std::span<const std::string> words, bool lowercase) {
+  std::string text = fmt::format("{}1 word lowercase={} tokens={}\n", wordMagic, int(lowercase),
+                                 words.size() + std::size(specialTokens));
+  for (std::string_view token : specialTokens)
+    text += fmt::format("{}\n", token);
+  for (const std::string &word : words)
+    text += fmt::format("{}\n", word);
+  return text;
+}
