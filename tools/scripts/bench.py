@@ -150,7 +150,121 @@ def train_step(work, options, folder):
     }
 
 
-SECTIONS = {"train_step": train_step}
+# ---------------------------------------------------------------- single operations
+def tensor(*shape, element="f32"):
+    return "tensor<" + "".join("?x" if n is None else f"{n}x" for n in shape) + element + ">"
+
+
+IDS = tensor(None, element="i32")
+
+
+def entry(name, arguments, body, results):
+    """A function to call: arguments name -> (type, names of its dynamic extents), results name -> (value, type)."""
+    taken = ", ".join(
+        f'%{k}: {t} {{xf.name = "{k}"' + (f", xf.dims = {json.dumps(dims)}" if dims else "") + "}" for k, (t, dims) in arguments.items()
+    )
+    given = ", ".join(f'{t} {{xf.name = "{k}"}}' for k, (_, t) in results.items())
+    values, types = ", ".join(v for v, _ in results.values()), ", ".join(t for _, t in results.values())
+    return f"func.func @{name}({taken}) -> ({given}) attributes {{xf.entry}} {{\n  {body}\n  return {values} : {types}\n}}\n"
+
+
+def random_floats(count, rng):
+    block = array.array("f", (rng.gauss(0, 1) for _ in range(min(count, 65537))))  # a prime, so that rows differ
+    return (block * -(-count // len(block)))[:count]
+
+
+def time_entries(module, inputs, flop, options, folder):
+    """Compiles a module of entry points and yields a line for each: inputs name -> tensors, flop name -> operations."""
+    (folder / "work.mlir").write_text(module)
+    execute([options.compiler, folder / "work.mlir", "--compile-from=fuse", "-o", folder / "work"])
+    for name, tensors in inputs.items():
+        write_safetensors(folder / "batch.safetensors", tensors)
+        times = repeat(folder / "work", name, folder / "batch.safetensors", options.threads, options.seconds / 2)
+        rate = {"gflops": 1e-9 * flop[name] / times["median_s"]} if name in flop else {}
+        yield {"pass": name} | times | {"runs": int(times["runs"])} | rate
+
+
+def matmul(work, options, folder):
+    m, k, n = work["m"], work["k"], work["n"]
+    ta, tb = work.get("transpose_a"), work.get("transpose_b")
+    # The rows of the batch are the extent that changes from call to call; in a transposed A they are what is summed over.
+    a = (tensor(None, m), ["rows"]) if ta else (tensor(None, k), ["rows"])
+    b = (tensor(None, n), ["rows"]) if ta else (tensor(n, k) if tb else tensor(k, n), [])
+    c = tensor(m, n) if ta else tensor(None, n)
+    flags = (" transpose_a" if ta else "") + (" transpose_b" if tb else "")
+    body = f"%c = xf.matmul %a, %b{flags} : ({a[0]}, {b[0]}) -> {c}"
+    rng = random.Random(0)
+    inputs = {"a": ("F32", [k, m] if ta else [m, k], random_floats(m * k, rng)), "b": ("F32", [n, k] if tb else [k, n], random_floats(k * n, rng))}
+    module = entry("forward", {"a": a, "b": b}, body, {"c": ("%c", c)})
+    yield from time_entries(module, {"forward": inputs}, {"forward": 2 * m * k * n}, options, folder)
+
+
+def attention(work, options, folder):
+    heads, d = work["heads"], work["head_dim"]
+    lengths = work.get("lengths") or [work["query_length"]] * work["batch"]
+    rows, lse = tensor(None, heads * d), tensor(None, heads)
+    given = f"offsets(%offsets, %offsets) heads({heads}) scale({d ** -0.5!r})" + (" causal" if work.get("causal") else "")
+    arguments = {k: (rows, ["tokens"]) for k in ("query", "key", "value")} | {"offsets": (IDS, ["sequences_plus_1"])}
+    forward = f"%o, %lse = xf.attention %query, %key, %value {given} : ({rows}, {rows}, {rows}, {IDS}, {IDS}) -> ({rows}, {lse})"
+    backward = (
+        f"%dq, %dk, %dv = xf.attention_backward %cotangent, %query, %key, %value, %o, %lse {given}"
+        f" : ({', '.join([rows] * 5)}, {lse}, {IDS}, {IDS}) -> ({rows}, {rows}, {rows})"
+    )
+    module = entry("forward", arguments, forward, {"result": ("%o", rows)})
+    module += entry(
+        "forward_backward",
+        arguments | {"cotangent": (rows, ["tokens"])},
+        forward + "\n  " + backward,
+        {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", rows), "value_gradient": ("%dv", rows)},
+    )
+    rng, tokens, starts = random.Random(0), sum(lengths), [0]
+    for length in lengths:
+        starts.append(starts[-1] + length)
+    values = {k: ("F32", [tokens, heads * d], random_floats(tokens * heads * d, rng)) for k in ("query", "key", "value", "cotangent")}
+    inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": ("I32", [len(starts)], starts)}
+    flop = sum(4 * heads * d * n * n for n in lengths) / (2 if work.get("causal") else 1)
+    calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
+    yield from time_entries(module, calls, {"forward": flop, "forward_backward": 3.5 * flop}, options, folder)
+
+
+def row(work, options, folder):
+    rng = random.Random(0)
+    if work["op"] == "adam":
+        raise Unsupported("the optimizer is measured as a part of train_step")
+    rows, columns = work["rows"], work["columns"]
+    x, vector, each = tensor(None, columns), tensor(columns), tensor(None)
+    values = {"x": ("F32", [rows, columns], random_floats(rows * columns, rng))}
+    arguments = {"x": (x, ["tokens"])}
+    if work["op"] == "softmax":
+        # xf's own form: probabilities leave the compiled model as logarithms.
+        module = entry("forward", arguments, f"%y = xf.log_softmax %x : {x}", {"y": ("%y", x)})
+        yield from time_entries(module, {"forward": values}, {}, options, folder)
+    elif work["op"] == "layer_norm":
+        arguments |= {"weight": (vector, []), "bias": (vector, [])}
+        values |= {k: ("F32", [columns], random_floats(columns, rng)) for k in ("weight", "bias")}
+        body = f"%y = xf.layer_norm %x, %weight, %bias : ({x}, {vector}, {vector}) -> {x}"
+        module = entry("forward", arguments, body, {"y": ("%y", x)})
+        yield from time_entries(module, {"forward": values}, {}, options, folder)
+    elif work["op"] == "linear_cross_entropy":
+        vocabulary = work["vocabulary"]
+        weight, logits = tensor(vocabulary, columns), tensor(None, vocabulary)
+        arguments |= {"weight": (weight, []), "labels": (IDS, ["tokens"]), "cotangent": (each, ["tokens"])}
+        values |= {
+            "weight": ("F32", [vocabulary, columns], random_floats(vocabulary * columns, rng)),
+            "labels": ("I32", [rows], [rng.randrange(vocabulary) for _ in range(rows)]),
+            "cotangent": ("F32", [rows], [1 / rows] * rows),
+        }
+        body = f"""%z = xf.linear %x, %weight : ({x}, {weight}) -> {logits}
+  %loss, %nll, %lse = xf.cross_entropy %z, %labels smoothing(0.1) : ({logits}, {IDS}) -> ({each}, {each}, {each})
+  %dz = xf.cross_entropy_backward %cotangent, %z, %labels, %lse smoothing(0.1) : ({each}, {logits}, {IDS}, {each}) -> {logits}
+  %dx = xf.matmul %dz, %weight : ({logits}, {weight}) -> {x}
+  %dw = xf.matmul %dz, %x transpose_a : ({logits}, {x}) -> {weight}"""
+        module = entry("forward_backward", arguments, body, {"loss": ("%loss", each), "dx": ("%dx", x), "dw": ("%dw", weight)})
+        flop = {"forward_backward": 6 * rows * columns * vocabulary}
+        yield from time_entries(module, {"forward_backward": values}, flop, options, folder)
+
+
+SECTIONS = {"train_step": train_step, "matmul": matmul, "attention": attention, "row": row}
 
 
 def ratios(section, work, ours, options):
