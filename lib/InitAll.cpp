@@ -3,6 +3,7 @@
 #include "xf/Autodiff/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Kernels/Passes.h"
+#include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Index/IR/IndexDialect.h"
@@ -20,6 +21,7 @@ void mlir::xf::registerAllPasses() {
   registerTransformsPasses();
   registerAutodiffPasses();
   registerXFKernelsPasses();
+  registerXFSchedulePasses();
   registerXFTargetPasses();
   registerLowerToLLVMPipeline();
 }

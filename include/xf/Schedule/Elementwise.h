@@ -1,0 +1,65 @@
+//===- Elementwise.h - values of a chain of ops along a row -----*- C++ -*-===//
+// Rows and matmul epilogues evaluate ops at one place of a row, some vectors at a time; values stay in registers unless
+// a later pass over the row needs them.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_ELEMENTWISE_H
+#define XF_SCHEDULE_ELEMENTWISE_H
+
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+
+/// Evaluates ops of a kernel's body at (row, column .. column + lanes).
+class Evaluator {
+public:
+  explicit Evaluator(Emitter &e) : e(e) {}
+
+  /// Memory that holds a value of the body: a matrix, or (rowLocal) one row of it.
+  void setMemory(Value tensor, Value memref, bool rowLocal) { memory[tensor] = {memref, rowLocal}; }
+  bool hasMemory(Value tensor) const { return memory.count(tensor) != 0; }
+  /// Numbers that a row op has computed of the whole row, for its last, elementwise pass.
+  void setRowNumbers(Operation *op, ArrayRef<Value> numbers) { rowNumbers[op] = SmallVector<Value>(numbers); }
+
+  /// Moves to another place; forgets what was computed. Sets up random numbers where `ops` need them.
+  void moveTo(Value row, Value column, ArrayRef<int64_t> lanes);
+  /// The vectors of a value at this place: computed before at this place, or loaded.
+  FailureOr<SmallVector<Value>> get(Value tensor);
+  /// Computes `op` at this place.
+  LogicalResult compute(Operation *op);
+  /// Writes a value of this place to its memory.
+  void store(Value tensor);
+  /// Writes a value of this place to a matrix.
+  void storeTo(Value tensor, Value matrix);
+
+private:
+  struct Memory {
+    Value memref;
+    bool rowLocal;
+  };
+  SmallVector<Value> at(Value memref, bool rowLocal, int64_t vector);
+  Value column(int64_t vector) { return e.add(firstColumn, e.index(vector * e.registers.width)); }
+  /// One number a row, from memory, on all lanes.
+  Value rowNumber(Value tensor) { return e.splat(e.load(memory.lookup(tensor).memref, row)); }
+  /// One number a column.
+  Value columnNumber(Value tensor, int64_t vector) {
+    return e.loadVector(memory.lookup(tensor).memref, column(vector), lanes[vector]);
+  }
+  SmallVector<Value> map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function, bool &failed);
+
+  Emitter &e;
+  DenseMap<Value, Memory> memory;
+  DenseMap<Operation *, SmallVector<Value>> rowNumbers;
+  DenseMap<Value, SmallVector<Value>> computed;
+  Value row, firstColumn;
+  SmallVector<int64_t> lanes;
+};
+
+/// Vectors to take at a time: dropout draws 64 columns at once.
+int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);
+
+/// The elementwise ops that follow a product, over the block of it that has just been written to `c`.
+LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,
+                           Value columnBegin, int64_t columns, int64_t columnsPerTile);
+} // namespace mlir::xf
+
+#endif

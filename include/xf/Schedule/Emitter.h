@@ -1,0 +1,146 @@
+//===- Emitter.h - building a kernel's loops --------------------*- C++ -*-===//
+// What every schedule needs: the kernel's memref form with a place for each tensor of its body, and short names for the
+// arithmetic that fills it.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_EMITTER_H
+#define XF_SCHEDULE_EMITTER_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "xf/Dialect/XF/IR/XF.h"
+
+namespace mlir::xf {
+
+/// The registers that a schedule is made for.
+struct RegisterFile {
+  int64_t width; // f32 in a vector
+  int64_t count;
+};
+
+/// One entry of a grid: an extent (a dimension of operand `operand`, or the constant `dimension` where operand is -1),
+/// plus `addend`, cut into tiles.
+struct GridEntry {
+  int64_t operand, dimension, addend, tile;
+};
+
+/// Builds the scheduled form of one kernel. Construction makes the new function (the old one stays beside it, for its
+/// body to be read) and sets the builder into it.
+class Emitter {
+public:
+  Emitter(func::FuncOp kernel, const RegisterFile &registers);
+
+  /// Replaces the old kernel by the new one with this grid and scratch memory.
+  void finish(ArrayRef<GridEntry> grid, int64_t scratchBytes);
+
+  /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
+  /// for values inside.
+  Value placeOf(Value tensor) const { return places.lookup(tensor); }
+  /// The number of the tile to compute.
+  Value tile() { return function.getArgument(function.getNumArguments() - 2); }
+  /// `%tile` as one index an entry of the grid, given the numbers of tiles of all entries but the first.
+  SmallVector<Value> splitTile(ArrayRef<Value> counts);
+  /// A piece of the scratch memory, `offset` bytes in.
+  Value scratch(int64_t offset, ArrayRef<int64_t> shape, Type element);
+
+  //===-- Short names -----------------------------------------------------===//
+  Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
+  Value i32(int64_t value) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value)); }
+  Value f32(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
+  Value splat(double value) { return splat(f32(value)); }
+  Value splat(Value scalar) {
+    return vector::BroadcastOp::create(b, loc, VectorType::get({registers.width}, scalar.getType()), scalar);
+  }
+  Value splatI32(int64_t value) { return splat(i32(value)); }
+  Value add(Value x, Value y) { return isFloat(x) ? make<arith::AddFOp>(x, y) : make<arith::AddIOp>(x, y); }
+  Value sub(Value x, Value y) { return isFloat(x) ? make<arith::SubFOp>(x, y) : make<arith::SubIOp>(x, y); }
+  Value mul(Value x, Value y) { return isFloat(x) ? make<arith::MulFOp>(x, y) : make<arith::MulIOp>(x, y); }
+  Value div(Value x, Value y) { return isFloat(x) ? make<arith::DivFOp>(x, y) : make<arith::DivSIOp>(x, y); }
+  Value min(Value x, Value y) { return make<arith::MinSIOp>(x, y); }
+  Value maximum(Value x, Value y) { return make<arith::MaxNumFOp>(x, y); }
+  Value ceilDiv(Value x, int64_t by) { return make<arith::DivSIOp>(add(x, index(by - 1)), index(by)); }
+  Value fma(Value x, Value y, Value z);
+  Value select(Value condition, Value x, Value y) { return arith::SelectOp::create(b, loc, condition, x, y); }
+  Value compare(arith::CmpFPredicate predicate, Value x, Value y) {
+    return arith::CmpFOp::create(b, loc, predicate, x, y);
+  }
+  Value compare(arith::CmpIPredicate predicate, Value x, Value y) {
+    return arith::CmpIOp::create(b, loc, predicate, x, y);
+  }
+  Value dim(Value memref, int64_t dimension) { return memref::DimOp::create(b, loc, memref, dimension); }
+  Value load(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
+  void store(Value value, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, value, memref, at); }
+  Value toIndex(Value integer) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), integer); }
+  Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
+  VectorType vectorType() { return VectorType::get({registers.width}, b.getF32Type()); }
+
+  /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read.
+  Value loadVector(Value memref, ValueRange at, int64_t count);
+  void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
+  Value partialMask(int64_t count);
+  /// width vectors of width lanes, transposed in registers.
+  SmallVector<Value> transpose(SmallVector<Value> lines);
+  /// Sum or maximum of all lanes, in a fixed order.
+  Value reduce(vector::CombiningKind kind, Value vector);
+
+  /// for (i = begin; i < end; i += step) with values carried; the body returns the next ones.
+  using LoopBody = function_ref<SmallVector<Value>(Value i, ValueRange carried)>;
+  SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body);
+  void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
+  /// if (condition) body
+  void when(Value condition, function_ref<void()> body);
+  /// switch (value) over 1..cases-1; 0 does nothing.
+  void switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body);
+  /// Columns 0..columns in groups of `unroll` vectors: body(first column, valid lanes of every vector). The last ones
+  /// may be partial, known now.
+  void columns(int64_t columns, int64_t unroll, function_ref<void(Value column, ArrayRef<int64_t> lanes)> body);
+  SmallVector<Value>
+  columnsReduce(int64_t columns, ValueRange initial,
+                function_ref<SmallVector<Value>(Value column, int64_t lanes, ValueRange carried)> body);
+
+  template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
+
+  OpBuilder b;
+  Location loc;
+  RegisterFile registers;
+  func::FuncOp kernel, function;
+
+private:
+  static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
+  DenseMap<Value, Value> places;
+};
+
+/// exp and its like as polynomials on vectors: no call of libm in an inner loop.
+Value emitExp(Emitter &e, Value x);
+Value emitErf(Emitter &e, Value x);
+/// Sine and cosine by one reduction; good to 1e-6 for arguments to 10,000.
+std::pair<Value, Value> emitSinCos(Emitter &e, Value x);
+
+/// Philox 4x32-10 as docs/Program.md defines dropout's numbers.
+struct Philox {
+  /// `random` is the memref of (seed, step), `site` an i64.
+  Philox(Emitter &e, Value random, Value site);
+  /// The words of 64 columns from `column` (a multiple of 64) of `row` (an index), a vector for each `width` columns.
+  SmallVector<Value> words(Value row, Value column);
+  /// Where a word keeps an element at `rate`: i1 lanes.
+  Value keeps(Value word, const APFloat &rate);
+
+  Emitter &e;
+  Value keyLow, keyHigh, step, site;
+};
+
+/// Rewrites one kernel into its scheduled form; fails with a diagnostic on an op that has no schedule.
+LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleAttentionBackward(func::FuncOp kernel, const RegisterFile &registers);
+
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,18 @@
+//===- Passes.td - kernels to loops and vectors ----------------*- tablegen -*-===//
+#ifndef XF_SCHEDULE_PASSES_TD
+#define XF_SCHEDULE_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def ScheduleCPUPass : Pass<"xf-schedule-cpu", "::mlir::ModuleOp"> {
+  let summary = "choose and apply a schedule for every kernel";
+  let description = [{
+    Rewrites every kernel on tensors into its form on memrefs: `(inputs, outputs, %tile: index, %scratch: memref<?xi8>)` of scf, vector, memref, arith and math, with its grid of tiles (`xf.grid`) and the scratch memory of a
+    worker (`xf.scratch`). Tiles follow from shapes and from the target alone, never from the number of threads. Kernels that have a grid already are left as they are.
+  }];
+  let options = [
+    Option<"vectorWidth", "vector-width", "unsigned", "8", "f32 in a vector register: 4, 8 or 16">,
+    Option<"registers", "registers", "unsigned", "16", "vector registers">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+#endif

@@ -1,0 +1,25 @@
+//===- RegisterTile.h - products in registers -------------------*- C++ -*-===//
+// The inner loop of every product: rows x vectors of accumulators carried over k, one broadcast a row and one vector
+// load a column each step.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_REGISTERTILE_H
+#define XF_SCHEDULE_REGISTERTILE_H
+
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+
+/// What a product reads and writes, by row (index), k (index) and number of vector.
+struct TileProduct {
+  int64_t rows, vectors; // of a full tile
+  function_ref<Value(Value row, int64_t vector)> initial;
+  function_ref<Value(Value row, Value k)> a;      // a number
+  function_ref<Value(Value k, int64_t vector)> b; // a vector
+  function_ref<void(Value row, int64_t vector, Value sum)> store;
+};
+
+/// Computes rows rowBegin .. rowEnd over kBegin .. kEnd: full tiles, then one for the rows that remain.
+void emitTiles(Emitter &e, Value rowBegin, Value rowEnd, Value kBegin, Value kEnd, const TileProduct &product);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,232 @@
+//===- Attention.cpp - schedule of attention's forward --------------------===//
+// FlashAttention (Dao et al. 2022): for a block of queries, running maximum and sum over blocks of keys; scores never
+// leave a worker's cache. A task is one head of one sequence, so nothing depends on what else is in the batch.
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/AttentionBlocks.h"
+
+namespace mlir::xf {
+namespace {
+constexpr int64_t queriesPerBlock = 96, keysPerBlock = AttentionTask::keysPerBlock;
+
+void emitForward(Emitter &e, AttentionOp op) {
+  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
+  int64_t width = e.registers.width, heads = op.getHeads();
+  int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
+  int64_t panel = AttentionTask::vectors * width, panels = keysPerBlock / panel, paddedV = llvm::alignTo(dV, width);
+  Type f32 = e.b.getF32Type();
+  int64_t offset = 0;
+  auto allocate = [&](ArrayRef<int64_t> shape) {
+    Value memory = e.scratch(offset, shape, f32);
+    int64_t size = 4;
+    for (int64_t extent : shape)
+      size *= extent;
+    offset += llvm::alignTo(size, 64);
+    return memory;
+  };
+  Value packedKeys = allocate({panels, dK, panel}), scores = allocate({queriesPerBlock, keysPerBlock}),
+        sums = allocate({queriesPerBlock, paddedV});
+  Value maxima = allocate({queriesPerBlock}), totals = allocate({queriesPerBlock});
+  Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue());
+  Value result = e.placeOf(op.getResult()), logSumExp = e.placeOf(op.getLogSumExp());
+  ProbabilityDropout dropout{e, std::nullopt, op.getRate()};
+  bool drops = op.getRandom() && !op.getRate().isZero();
+  if (drops)
+    dropout.philox.emplace(e, e.placeOf(op.getRandom()), e.placeOf(op.getSite()));
+  int64_t step = task.stepWidth(drops);
+
+  e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
+    Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
+    e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+      Value r = e.sub(i, queryBegin);
+      e.store(e.f32(-1e30), maxima, r);
+      e.store(e.f32(0), totals, r);
+      e.columns(paddedV, 1, [&](Value c, ArrayRef<int64_t>) { e.storeVector(e.splat(0), sums, {r, c}, width); });
+    });
+    // The last query of the block sees the most keys; blocks past them are not visited.
+    Value keyLimit = task.visibleKeys(e.sub(queryEnd, e.index(1)));
+    e.loop(e.index(0), keyLimit, keysPerBlock, [&](Value keyBegin) {
+      Value count = e.min(e.sub(keyLimit, keyBegin), e.index(keysPerBlock));
+      task.packTransposed(key, dK, keyBegin, count, packedKeys);
+      task.scoreProduct(query, dK, queryBegin, queryEnd, packedKeys, count, scores);
+      Value stepEnd = e.mul(e.ceilDiv(count, step), e.index(step));
+      Value scale = e.splat(op.getScale().convertToDouble());
+      e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+        Value r = e.sub(i, queryBegin), visible = task.visibleInBlock(i, keyBegin);
+        Value vectorEnd = e.mul(e.ceilDiv(count, width), e.index(width));
+        Value blockMax = e.loop(e.index(0), vectorEnd, width, e.splat(-1e30), [&](Value j, ValueRange carried) {
+          Value s = e.mul(e.loadVector(scores, {r, j}, width), scale);
+          return SmallVector<Value>{e.maximum(carried[0], e.select(task.laneMask(j, visible), s, e.splat(-1e30)))};
+        })[0];
+        Value before = e.load(maxima, r), now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
+        Value correction = emitExp(e, e.splat(e.sub(before, now)));
+        Value total = e.loop(e.index(0), stepEnd, step, e.splat(0), [&](Value j, ValueRange carried) {
+          SmallVector<Value> keeps;
+          if (drops)
+            keeps =
+                dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head), e.add(keyBegin, j));
+          Value sum = carried[0];
+          for (int64_t v = 0; v < step / width; ++v) {
+            Value at = e.add(j, e.index(v * width));
+            Value s = e.mul(e.loadVector(scores, {r, at}, width), scale);
+            Value p = e.select(task.laneMask(at, visible), emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
+            sum = e.add(sum, p);
+            if (drops)
+              p = e.select(keeps[v], e.mul(p, dropout.factor()), e.splat(0));
+            e.storeVector(p, scores, {r, at}, width);
+          }
+          return SmallVector<Value>{sum};
+        })[0];
+        Value first = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+        e.store(now, maxima, r);
+        e.store(e.add(e.mul(e.load(totals, r), first), e.reduce(vector::CombiningKind::ADD, total)), totals, r);
+        e.columns(paddedV, 1, [&](Value c, ArrayRef<int64_t>) {
+          e.storeVector(e.mul(e.loadVector(sums, {r, c}, width), correction), sums, {r, c}, width);
+        });
+      });
+      e.columns(dV, AttentionTask::vectors, [&](Value c, ArrayRef<int64_t> lanes) {
+        auto columnOf = [&](int64_t v) { return e.add(c, e.index(v * width)); };
+        emitTiles(e, e.index(0), e.sub(queryEnd, queryBegin), e.index(0), count,
+                  {AttentionTask::rows, static_cast<int64_t>(lanes.size()),
+                   [&](Value r, int64_t v) { return e.loadVector(sums, {r, columnOf(v)}, width); },
+                   [&](Value r, Value j) { return e.load(scores, {r, j}); },
+                   [&](Value j, int64_t v) {
+                     return e.loadVector(
+                         value, {e.add(e.add(task.keyStart, keyBegin), j), task.column(columnOf(v), dV)}, lanes[v]);
+                   },
+                   [&](Value r, int64_t v, Value sum) { e.storeVector(sum, sums, {r, columnOf(v)}, width); }});
+      });
+    });
+    e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+      Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i), total = e.load(totals, r);
+      // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
+      Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+      Value inverse = e.splat(e.select(sees, e.div(e.f32(1), total), e.f32(0)));
+      if (result)
+        e.columns(dV, 1, [&](Value c, ArrayRef<int64_t> lanes) {
+          e.storeVector(e.mul(e.loadVector(sums, {r, c}, width), inverse), result, {row, task.column(c, dV)}, lanes[0]);
+        });
+      if (logSumExp) {
+        Value logTotal = math::LogOp::create(e.b, e.loc, total);
+        e.store(e.select(sees, e.add(e.load(maxima, r), logTotal), e.f32(std::numeric_limits<float>::infinity())),
+                logSumExp, {row, task.head});
+      }
+    });
+  });
+  e.finish(
+      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}},
+      offset);
+}
+
+/// A few queries over listed rows: keys are gathered, a vector of scores at a time.
+void emitCached(Emitter &e, CachedAttentionOp op) {
+  int64_t width = e.registers.width, heads = op.getHeads();
+  int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
+  SmallVector<Value> tile = e.splitTile({e.index(heads)});
+  Value row = tile[0], head = tile[1], rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
+  Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue()),
+        result = e.placeOf(op.getResult());
+  Value begin = e.toIndex(e.load(offsets, row)), end = e.toIndex(e.load(offsets, e.add(row, e.index(1))));
+  Value scores = e.scratch(0, {width}, e.b.getF32Type());
+  auto lanesOf = [&](int64_t features) {
+    SmallVector<int64_t> lanes;
+    for (int64_t rest = features; rest > 0; rest -= width)
+      lanes.push_back(std::min(rest, width));
+    return lanes;
+  };
+  SmallVector<int64_t> kLanes = lanesOf(dK), vLanes = lanesOf(dV);
+  auto column = [&](int64_t features, int64_t v) { return e.add(e.mul(head, e.index(features)), e.index(v * width)); };
+  Value scale = e.splat(op.getScale().convertToDouble());
+  SmallVector<Value> queries;
+  for (auto [v, lanes] : llvm::enumerate(kLanes))
+    queries.push_back(e.mul(e.loadVector(query, {row, column(dK, v)}, lanes), scale));
+  SmallVector<Value> initial{e.f32(-1e30), e.f32(0)};
+  initial.append(vLanes.size(), e.splat(0));
+  SmallVector<int32_t> numbers;
+  for (int32_t lane = 0; lane < width; ++lane)
+    numbers.push_back(lane);
+  Value laneNumbers = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(numbers));
+  SmallVector<Value> sums = e.loop(begin, end, width, initial, [&](Value first, ValueRange carried) {
+    Value count = e.min(e.sub(end, first), e.index(width));
+    e.loop(e.index(0), count, 1, [&](Value j) {
+      Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
+      Value dot = e.splat(0);
+      for (auto [v, lanes] : llvm::enumerate(kLanes))
+        dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(dK, v)}, lanes), dot);
+      e.store(e.reduce(vector::CombiningKind::ADD, dot), scores, j);
+    });
+    Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
+    Value s = e.select(valid, e.loadVector(scores, e.index(0), width), e.splat(-1e30));
+    Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
+    Value p = e.select(valid, emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
+    Value correction = emitExp(e, e.splat(e.sub(carried[0], now)));
+    Value firstLane = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+    e.storeVector(p, scores, e.index(0), width);
+    SmallVector<Value> scaled{now, e.add(e.mul(carried[1], firstLane), e.reduce(vector::CombiningKind::ADD, p))},
+        outputs;
+    for (Value output : carried.drop_front(2))
+      outputs.push_back(e.mul(output, correction));
+    llvm::append_range(scaled, e.loop(e.index(0), count, 1, outputs, [&](Value j, ValueRange partial) {
+      Value valueRow = e.toIndex(e.load(rows, e.add(first, j))), weight = e.splat(e.load(scores, j));
+      SmallVector<Value> next;
+      for (auto [v, lanes] : llvm::enumerate(vLanes))
+        next.push_back(e.fma(weight, e.loadVector(value, {valueRow, column(dV, v)}, lanes), partial[v]));
+      return next;
+    }));
+    return scaled;
+  });
+  Value inverse =
+      e.splat(e.select(e.compare(arith::CmpFPredicate::OGT, sums[1], e.f32(0)), e.div(e.f32(1), sums[1]), e.f32(0)));
+  for (auto [v, lanes] : llvm::enumerate(vLanes))
+    e.storeVector(e.mul(sums[2 + v], inverse), result, {row, column(dV, v)}, lanes);
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}},
+           width * 4);
+}
+
+/// To look at: plain loops, a task for each head.
+void emitWeights(Emitter &e, AttentionWeightsOp op) {
+  int64_t dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
+  Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult()),
+        head = e.tile();
+  Value queries = e.dim(query, 0), keys = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
+  e.loop(e.index(0), queries, 1, [&](Value i) {
+    Value visible = keys;
+    if (op.getCausal())
+      visible = e.make<arith::MaxSIOp>(e.min(e.add(e.add(i, e.index(1)), e.sub(keys, queries)), keys), e.index(0));
+    e.loop(e.index(0), keys, 1, [&](Value j) { e.store(e.f32(0), result, {head, i, j}); });
+    Value most = e.loop(e.index(0), visible, 1, e.f32(-1e30), [&](Value j, ValueRange carried) {
+      Value dot = e.loop(e.index(0), e.index(dK), 1, e.f32(0), [&](Value c, ValueRange sum) {
+        Value at = e.add(e.mul(head, e.index(dK)), c);
+        return SmallVector<Value>{e.fma(e.load(query, {i, at}), e.load(key, {j, at}), sum[0])};
+      })[0];
+      dot = e.mul(dot, scale);
+      e.store(dot, result, {head, i, j});
+      return SmallVector<Value>{e.maximum(carried[0], dot)};
+    })[0];
+    Value total = e.loop(e.index(0), visible, 1, e.f32(0), [&](Value j, ValueRange carried) {
+      Value p = math::ExpOp::create(e.b, e.loc, e.sub(e.load(result, {head, i, j}), most));
+      e.store(p, result, {head, i, j});
+      return SmallVector<Value>{e.add(carried[0], p)};
+    })[0];
+    e.loop(e.index(0), visible, 1,
+           [&](Value j) { e.store(e.div(e.load(result, {head, i, j}), total), result, {head, i, j}); });
+  });
+  e.finish({{-1, static_cast<int64_t>(op.getHeads()), 0, 1}}, 0);
+}
+} // namespace
+
+LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers) {
+  Operation *root = &kernel.getBody().front().front();
+  Emitter e(kernel, registers);
+  if (root->getNextNode() == kernel.getBody().front().getTerminator()) {
+    if (auto op = dyn_cast<AttentionOp>(root))
+      return emitForward(e, op), success();
+    if (auto op = dyn_cast<CachedAttentionOp>(root))
+      return emitCached(e, op), success();
+    if (auto op = dyn_cast<AttentionWeightsOp>(root))
+      return emitWeights(e, op), success();
+  }
+  LogicalResult result = root->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
+  e.function.erase();
+  return result;
+}
+} // namespace mlir::xf

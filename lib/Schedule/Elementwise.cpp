@@ -1,0 +1,235 @@
+//===- Elementwise.cpp - values of a chain of ops along a row -------------===//
+// What each elementwise op, and the last pass of each row op, computes on vectors: the formulas of the op definitions.
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/Elementwise.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+
+namespace mlir::xf {
+
+void Evaluator::moveTo(Value newRow, Value newColumn, ArrayRef<int64_t> newLanes) {
+  row = newRow;
+  firstColumn = newColumn;
+  lanes.assign(newLanes.begin(), newLanes.end());
+  computed.clear();
+}
+
+SmallVector<Value> Evaluator::at(Value memref, bool rowLocal, int64_t vector) {
+  return rowLocal ? SmallVector<Value>{column(vector)} : SmallVector<Value>{row, column(vector)};
+}
+
+FailureOr<SmallVector<Value>> Evaluator::get(Value tensor) {
+  if (auto it = computed.find(tensor); it != computed.end())
+    return it->second;
+  auto it = memory.find(tensor);
+  if (it == memory.end())
+    return failure();
+  SmallVector<Value> values;
+  for (auto [vector, count] : llvm::enumerate(lanes))
+    values.push_back(e.loadVector(it->second.memref, at(it->second.memref, it->second.rowLocal, vector), count));
+  return computed[tensor] = values;
+}
+
+void Evaluator::store(Value tensor) {
+  const Memory &m = memory[tensor];
+  for (auto [vector, value] : llvm::enumerate(computed[tensor]))
+    e.storeVector(value, m.memref, at(m.memref, m.rowLocal, vector), lanes[vector]);
+}
+
+void Evaluator::storeTo(Value tensor, Value matrix) {
+  for (auto [vector, value] : llvm::enumerate(computed[tensor]))
+    e.storeVector(value, matrix, at(matrix, false, vector), lanes[vector]);
+}
+
+SmallVector<Value> Evaluator::map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function,
+                                  bool &failed) {
+  SmallVector<SmallVector<Value>> inputs;
+  for (Value operand : operands) {
+    FailureOr<SmallVector<Value>> values = get(operand);
+    failed |= mlir::failed(values);
+    if (failed)
+      return {};
+    inputs.push_back(*values);
+  }
+  SmallVector<Value> results;
+  for (size_t vector = 0; vector < lanes.size(); ++vector) {
+    SmallVector<Value> arguments;
+    for (auto &input : inputs)
+      arguments.push_back(input[vector]);
+    results.push_back(function(arguments, vector));
+  }
+  return results;
+}
+
+LogicalResult Evaluator::compute(Operation *op) {
+  bool failed = false;
+  using Arguments = ArrayRef<Value>;
+  auto numbers = [&](unsigned i) { return e.splat(rowNumbers[op][i]); };
+  SmallVector<Value> result =
+      llvm::TypeSwitch<Operation *, SmallVector<Value>>(op)
+          .Case([&](AddOp) {
+            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.add(x[0], x[1]); }, failed);
+          })
+          .Case([&](ReluOp) {
+            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.maximum(x[0], e.splat(0)); }, failed);
+          })
+          .Case([&](ReluBackwardOp) {
+            return map(
+                op->getOperands(),
+                [&](Arguments x, int64_t) {
+                  return e.select(e.compare(arith::CmpFPredicate::OGT, x[1], e.splat(0)), x[0], e.splat(0));
+                },
+                failed);
+          })
+          .Case([&](GeluOp) {
+            return map(
+                op->getOperands(),
+                [&](Arguments x, int64_t) {
+                  Value half = e.mul(x[0], e.splat(0.5));
+                  return e.fma(half, emitErf(e, e.mul(x[0], e.splat(M_SQRT1_2))), half);
+                },
+                failed);
+          })
+          .Case([&](GeluBackwardOp) {
+            return map(
+                op->getOperands(),
+                [&](Arguments x, int64_t) {
+                  Value distribution = e.fma(emitErf(e, e.mul(x[1], e.splat(M_SQRT1_2))), e.splat(0.5), e.splat(0.5));
+                  Value density =
+                      e.mul(emitExp(e, e.mul(e.mul(x[1], x[1]), e.splat(-0.5))), e.splat(0.3989422804014327));
+                  return e.mul(x[0], e.fma(x[1], density, distribution));
+                },
+                failed);
+          })
+          .Case([&](DropoutOp dropout) {
+            Philox philox(e, memory.lookup(dropout.getRandom()).memref, memory.lookup(dropout.getSite()).memref);
+            SmallVector<Value> words = philox.words(row, firstColumn);
+            Value scale = e.splat(1.0 / (1.0 - dropout.getRate().convertToDouble()));
+            return map(
+                dropout.getX(),
+                [&](Arguments x, int64_t vector) {
+                  return e.select(philox.keeps(words[vector], dropout.getRate()), e.mul(x[0], scale), e.splat(0));
+                },
+                failed);
+          })
+          .Case([&](EmbeddingOp embedding) {
+            Value id = e.toIndex(e.load(memory.lookup(embedding.getIds()).memref, row));
+            Value scale = e.splat(embedding.getScale().convertToDouble());
+            SmallVector<Value> values;
+            for (auto [vector, count] : llvm::enumerate(lanes))
+              values.push_back(
+                  e.mul(e.loadVector(memory.lookup(embedding.getTable()).memref, {id, column(vector)}, count), scale));
+            return values;
+          })
+          .Case([&](SinusoidalOp sinusoidal) {
+            Value position =
+                e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(),
+                                                e.load(memory.lookup(sinusoidal.getPositions()).memref, row))
+                            .getResult());
+            return map(
+                ValueRange(),
+                [&](Arguments, int64_t vector) {
+                  auto [sine, cosine] =
+                      emitSinCos(e, e.mul(position, e.loadVector(rowNumbers[op][0], column(vector), lanes[vector])));
+                  // The second table says which of the two a column takes: 1 for the sine.
+                  return e.select(e.compare(arith::CmpFPredicate::OGT,
+                                            e.loadVector(rowNumbers[op][1], column(vector), lanes[vector]),
+                                            e.splat(0.5)),
+                                  sine, cosine);
+                },
+                failed);
+          })
+          .Case([&](LayerNormOp norm) { // row numbers: mean, 1 / deviation
+            return map(
+                norm.getX(),
+                [&](Arguments x, int64_t vector) {
+                  return e.fma(e.mul(e.sub(x[0], numbers(0)), numbers(1)), columnNumber(norm.getWeight(), vector),
+                               columnNumber(norm.getBias(), vector));
+                },
+                failed);
+          })
+          .Case([&](LayerNormBackwardOp norm) { // row numbers: mean, 1 / deviation, mean g, mean g h
+            return map(
+                {norm.getCotangent(), norm.getX()},
+                [&](Arguments x, int64_t vector) {
+                  Value h = e.mul(e.sub(x[1], numbers(0)), numbers(1)),
+                        g = e.mul(x[0], columnNumber(norm.getWeight(), vector));
+                  return e.mul(numbers(1), e.sub(e.sub(g, numbers(2)), e.mul(h, numbers(3))));
+                },
+                failed);
+          })
+          .Case([&](LogSoftmaxOp softmax) { // row number: log sum exp
+            return map(softmax.getLogits(), [&](Arguments x, int64_t) { return e.sub(x[0], numbers(0)); }, failed);
+          })
+          .Case([&](CrossEntropyBackwardOp backward) {
+            Value scale = rowNumber(backward.getCotangent()), sum = rowNumber(backward.getLogSumExp());
+            double smoothing = backward.getSmoothing().convertToDouble();
+            double uniform = smoothing / cast<RankedTensorType>(backward.getLogits().getType()).getDimSize(1);
+            Value label = e.splat(e.load(memory.lookup(backward.getLabels()).memref, row));
+            SmallVector<int32_t> laneNumbers;
+            for (int32_t lane = 0; lane < e.registers.width; ++lane)
+              laneNumbers.push_back(lane);
+            Value lane = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(laneNumbers));
+            return map(
+                backward.getLogits(),
+                [&](Arguments x, int64_t vector) {
+                  Value isLabel =
+                      e.compare(arith::CmpIPredicate::eq, e.add(e.splat(e.toI32(column(vector))), lane), label);
+                  Value wanted = e.select(isLabel, e.splat(1 - smoothing + uniform), e.splat(uniform));
+                  return e.mul(scale, e.sub(emitExp(e, e.sub(x[0], sum)), wanted));
+                },
+                failed);
+          })
+          .Default([&](Operation *) {
+            failed = true;
+            return SmallVector<Value>();
+          });
+  if (failed)
+    return op->emitOpError() << "has no schedule by rows: stage 'schedule' can't compute it";
+  computed[op->getResult(0)] = result;
+  return success();
+}
+
+int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
+  return llvm::any_of(ops, llvm::IsaPred<DropoutOp>) ? 64 / registers.width : 2;
+}
+
+LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,
+                           Value columnBegin, int64_t columns, int64_t columnsPerTile) {
+  Evaluator evaluator(e);
+  for (Operation *op : ops)
+    for (Value operand : op->getOperands())
+      if (isa<BlockArgument>(operand))
+        evaluator.setMemory(operand, e.placeOf(operand), /*rowLocal=*/false);
+  evaluator.setMemory(product, c, false);
+  Operation *terminator = e.kernel.getBody().front().getTerminator();
+  LogicalResult result = success();
+  auto block = [&](int64_t count) {
+    e.loop(rowBegin, rowEnd, 1, [&](Value row) {
+      e.columns(count, unrollFor(ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
+        evaluator.moveTo(row, e.add(columnBegin, column), lanes);
+        for (Operation *op : ops)
+          if (succeeded(result))
+            result = evaluator.compute(op);
+        for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
+          if (succeeded(result) && value != product)
+            evaluator.storeTo(value, e.function.getArgument(e.kernel.getNumArguments() + i));
+      });
+    });
+  };
+  int64_t remainder = columns % columnsPerTile;
+  if (remainder == 0 || columns < columnsPerTile) {
+    block(std::min(columns, columnsPerTile));
+    return result;
+  }
+  auto branch =
+      scf::IfOp::create(e.b, e.loc, e.compare(arith::CmpIPredicate::eq, columnBegin, e.index(columns - remainder)),
+                        /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(branch.thenBlock());
+  block(remainder);
+  e.b.setInsertionPointToStart(branch.elseBlock());
+  block(columnsPerTile);
+  return result;
+}
+} // namespace mlir::xf

@@ -1,0 +1,177 @@
+//===- Emitter.cpp - building a kernel's loops ----------------------------===//
+#include "xf/Schedule/Emitter.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+
+namespace mlir::xf {
+
+Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers)
+    : b(kernel.getContext()), loc(kernel.getLoc()), registers(registers), kernel(kernel) {
+  auto memrefOf = [](Type type) -> Type {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor ? Type(MemRefType::get(tensor.getShape(), tensor.getElementType())) : type;
+  };
+  SmallVector<Type> types;
+  for (Type type : kernel.getArgumentTypes())
+    types.push_back(memrefOf(type));
+  for (Type type : kernel.getResultTypes())
+    types.push_back(memrefOf(type));
+  types.append({b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
+  b.setInsertionPoint(kernel);
+  function = func::FuncOp::create(b, loc, kernel.getName(), b.getFunctionType(types, {}));
+  function.setPrivate();
+  Block *body = function.addEntryBlock();
+  b.setInsertionPointToEnd(body);
+  func::ReturnOp::create(b, loc);
+  b.setInsertionPoint(body->getTerminator());
+  for (BlockArgument argument : kernel.getArguments())
+    places[argument] = body->getArgument(argument.getArgNumber());
+  for (auto [i, value] : llvm::enumerate(kernel.getBody().front().getTerminator()->getOperands()))
+    if (!isa<BlockArgument>(value))
+      places.try_emplace(value, body->getArgument(kernel.getNumArguments() + i));
+}
+
+void Emitter::finish(ArrayRef<GridEntry> grid, int64_t scratchBytes) {
+  SmallVector<Attribute> entries;
+  for (const GridEntry &entry : grid)
+    entries.push_back(b.getDenseI64ArrayAttr({entry.operand, entry.dimension, entry.addend, entry.tile}));
+  function->setAttr("xf.kernel", kernel->getAttr("xf.kernel"));
+  function->setAttr("xf.grid", b.getArrayAttr(entries));
+  function->setAttr("xf.scratch", b.getI64IntegerAttr(llvm::alignTo(scratchBytes, 64)));
+  kernel.erase();
+}
+
+SmallVector<Value> Emitter::splitTile(ArrayRef<Value> counts) {
+  SmallVector<Value> indices(counts.size() + 1);
+  Value rest = tile();
+  for (int64_t i = counts.size(); i > 0; --i) {
+    indices[i] = make<arith::RemSIOp>(rest, counts[i - 1]);
+    rest = make<arith::DivSIOp>(rest, counts[i - 1]);
+  }
+  indices[0] = rest;
+  return indices;
+}
+
+Value Emitter::scratch(int64_t offset, ArrayRef<int64_t> shape, Type element) {
+  return memref::ViewOp::create(b, loc, MemRefType::get(shape, element), function.getArguments().back(), index(offset),
+                                ValueRange());
+}
+
+Value Emitter::fma(Value x, Value y, Value z) {
+  return isa<VectorType>(x.getType()) ? vector::FMAOp::create(b, loc, x, y, z).getResult()
+                                      : math::FmaOp::create(b, loc, x, y, z).getResult();
+}
+
+Value Emitter::partialMask(int64_t count) {
+  SmallVector<bool> lanes(registers.width);
+  for (int64_t i = 0; i < registers.width; ++i)
+    lanes[i] = i < count;
+  return arith::ConstantOp::create(b, loc,
+                                   DenseElementsAttr::get(VectorType::get({registers.width}, b.getI1Type()), lanes));
+}
+
+Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
+  if (count >= registers.width)
+    return vector::LoadOp::create(b, loc, vectorType(), memref, at);
+  return vector::MaskedLoadOp::create(b, loc, vectorType(), memref, at, partialMask(count), splat(0));
+}
+
+void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t count) {
+  if (count >= registers.width)
+    vector::StoreOp::create(b, loc, vector, memref, at);
+  else
+    vector::MaskedStoreOp::create(b, loc, memref, at, partialMask(count), vector);
+}
+
+SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
+  // A butterfly: in step s, lanes with bit s change places between lines that differ in bit s.
+  int64_t width = lines.size();
+  for (int64_t s = 1; s < width; s *= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < width; ++lane) {
+      low.push_back(lane & s ? width + lane - s : lane);
+      high.push_back(lane & s ? width + lane : lane + s);
+    }
+    SmallVector<Value> next(width);
+    for (int64_t i = 0; i < width; ++i)
+      if (!(i & s)) {
+        next[i] = vector::ShuffleOp::create(b, loc, lines[i], lines[i + s], low);
+        next[i + s] = vector::ShuffleOp::create(b, loc, lines[i], lines[i + s], high);
+      }
+    lines = next;
+  }
+  return lines;
+}
+
+Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
+  return vector::ReductionOp::create(b, loc, kind, vector, arith::FastMathFlags::reassoc);
+}
+
+SmallVector<Value> Emitter::loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body) {
+  auto loop = scf::ForOp::create(b, loc, begin, end, index(step), initial);
+  OpBuilder::InsertionGuard guard(b);
+  // Without carried values the builder has made the terminator.
+  if (initial.empty())
+    b.setInsertionPoint(loop.getBody()->getTerminator());
+  else
+    b.setInsertionPointToEnd(loop.getBody());
+  SmallVector<Value> next = body(loop.getInductionVar(), loop.getRegionIterArgs());
+  if (!initial.empty())
+    scf::YieldOp::create(b, loc, next);
+  return SmallVector<Value>(loop.getResults());
+}
+
+void Emitter::loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body) {
+  loop(begin, end, step, ValueRange(), [&](Value i, ValueRange) {
+    body(i);
+    return SmallVector<Value>();
+  });
+}
+
+void Emitter::when(Value condition, function_ref<void()> body) {
+  auto branch = scf::IfOp::create(b, loc, condition);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  body();
+}
+
+void Emitter::switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body) {
+  SmallVector<int64_t> labels;
+  for (int64_t i = 1; i < cases; ++i)
+    labels.push_back(i);
+  auto op = scf::IndexSwitchOp::create(b, loc, TypeRange(), value, labels, labels.size());
+  OpBuilder::InsertionGuard guard(b);
+  for (auto [label, region] : llvm::zip(labels, op.getCaseRegions())) {
+    b.createBlock(&region);
+    body(label);
+    scf::YieldOp::create(b, loc);
+  }
+  b.createBlock(&op.getDefaultRegion());
+  scf::YieldOp::create(b, loc);
+}
+
+void Emitter::columns(int64_t columns, int64_t unroll, function_ref<void(Value, ArrayRef<int64_t>)> body) {
+  int64_t step = registers.width * unroll, full = columns / step * step;
+  SmallVector<int64_t> lanes(unroll, registers.width);
+  if (full == step)
+    body(index(0), lanes);
+  else if (full > 0)
+    loop(index(0), index(full), step, [&](Value column) { body(column, lanes); });
+  lanes.clear();
+  for (int64_t rest = columns - full; rest > 0; rest -= registers.width)
+    lanes.push_back(std::min(rest, registers.width));
+  if (!lanes.empty())
+    body(index(full), lanes);
+}
+
+SmallVector<Value> Emitter::columnsReduce(int64_t columns, ValueRange initial,
+                                          function_ref<SmallVector<Value>(Value, int64_t, ValueRange)> body) {
+  int64_t full = columns / registers.width * registers.width;
+  SmallVector<Value> carried(initial);
+  if (full > 0)
+    carried = loop(index(0), index(full), registers.width, initial,
+                   [&](Value column, ValueRange values) { return body(column, registers.width, values); });
+  if (full < columns)
+    carried = body(index(full), columns - full, carried);
+  return carried;
+}
+} // namespace mlir::xf

@@ -1,0 +1,112 @@
+//===- Functions.cpp - elementary functions and random numbers ------------===//
+// On vectors of the target's width. Coefficients: Cephes (exp, sin, cos), Abramowitz & Stegun 7.1.26 (erf); the random
+// numbers are Philox 4x32-10 (Salmon et al. 2011).
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+namespace {
+Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
+  Value result = e.splat(coefficients.front());
+  for (double c : coefficients.drop_front())
+    result = e.fma(result, x, e.splat(c));
+  return result;
+}
+VectorType intType(Emitter &e) { return VectorType::get({e.registers.width}, e.b.getI32Type()); }
+} // namespace
+
+Value emitExp(Emitter &e, Value x) {
+  // exp x = 2^n exp r, |r| <= ln 2 / 2; ln 2 in two parts so that r keeps its bits.
+  x = e.make<arith::MinNumFOp>(e.make<arith::MaxNumFOp>(x, e.splat(-87.33654)), e.splat(88.37626));
+  Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(1.44269504088896341)));
+  Value r = e.fma(n, e.splat(-0.693359375), x);
+  r = e.fma(n, e.splat(2.12194440e-4), r);
+  Value p = polynomial(
+      e, r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  p = e.add(e.fma(p, e.mul(r, r), r), e.splat(1));
+  Value exponent = arith::FPToSIOp::create(e.b, e.loc, intType(e), n);
+  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), p);
+  bits = e.add(bits, e.make<arith::ShLIOp>(exponent, e.splatI32(23)));
+  return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
+}
+
+Value emitErf(Emitter &e, Value x) {
+  Value magnitude = math::AbsFOp::create(e.b, e.loc, x);
+  Value t = e.div(e.splat(1), e.fma(magnitude, e.splat(0.3275911), e.splat(1)));
+  Value p = e.mul(polynomial(e, t, {1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592}), t);
+  Value square = e.mul(magnitude, magnitude);
+  Value result = e.sub(e.splat(1), e.mul(p, emitExp(e, arith::NegFOp::create(e.b, e.loc, square))));
+  return math::CopySignOp::create(e.b, e.loc, result, x);
+}
+
+std::pair<Value, Value> emitSinCos(Emitter &e, Value x) {
+  // x = n pi/2 + r; pi/2 in two parts, exact products by fma.
+  Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(0.636619772367581343)));
+  Value r = e.fma(n, e.splat(-1.57079637050628662109375), x);
+  r = e.fma(n, e.splat(4.37113900018624283e-8), r);
+  Value square = e.mul(r, r);
+  Value sine = polynomial(e, square, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
+  sine = e.fma(e.mul(sine, square), r, r);
+  Value cosine = polynomial(e, square, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2});
+  cosine = e.fma(cosine, e.mul(square, square), e.fma(square, e.splat(-0.5), e.splat(1)));
+  Value quadrant = arith::FPToSIOp::create(e.b, e.loc, intType(e), n);
+  auto bit = [&](Value value, int64_t mask) {
+    return e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(value, e.splatI32(mask)), e.splatI32(0));
+  };
+  Value swapped = bit(quadrant, 1);
+  Value sineOut = e.select(swapped, cosine, sine), cosineOut = e.select(swapped, sine, cosine);
+  Value sineNegative = bit(quadrant, 2), cosineNegative = bit(e.add(quadrant, e.splatI32(1)), 2);
+  auto negate = [&](Value condition, Value value) {
+    return e.select(condition, arith::NegFOp::create(e.b, e.loc, value), value);
+  };
+  return {negate(sineNegative, sineOut), negate(cosineNegative, cosineOut)};
+}
+
+Philox::Philox(Emitter &e, Value random, Value siteNumber) : e(e) {
+  auto low = [&](Value wide) -> Value { return arith::TruncIOp::create(e.b, e.loc, e.b.getI32Type(), wide); };
+  Value seed = e.load(random, e.index(0));
+  Value shift = arith::ConstantOp::create(e.b, e.loc, e.b.getI64IntegerAttr(32));
+  keyLow = low(seed);
+  keyHigh = low(e.make<arith::ShRUIOp>(seed, shift));
+  step = low(e.load(random, e.index(1)));
+  site = low(siteNumber);
+}
+
+SmallVector<Value> Philox::words(Value row, Value column) {
+  constexpr int64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57, weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
+  int64_t width = e.registers.width, parts = 16 / width;
+  auto constant = [&](int64_t value) { return e.i32(static_cast<int32_t>(value)); };
+  SmallVector<Value> result(4 * parts);
+  Value base = e.toI32(e.make<arith::DivSIOp>(column, e.index(4)));
+  for (int64_t part = 0; part < parts; ++part) {
+    SmallVector<int32_t> lanes;
+    for (int64_t lane = 0; lane < width; ++lane)
+      lanes.push_back(part * width + lane);
+    Value laneNumbers = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(lanes));
+    std::array<Value, 4> c = {e.splat(step), e.splat(site), e.splat(e.toI32(row)), e.add(e.splat(base), laneNumbers)};
+    Value k0 = keyLow, k1 = keyHigh;
+    for (int round = 0; round < 10; ++round) {
+      if (round > 0) {
+        k0 = e.add(k0, constant(weyl0));
+        k1 = e.add(k1, constant(weyl1));
+      }
+      auto product0 = arith::MulUIExtendedOp::create(e.b, e.loc, c[0], e.splat(constant(multiplier0)));
+      auto product1 = arith::MulUIExtendedOp::create(e.b, e.loc, c[2], e.splat(constant(multiplier1)));
+      auto exclusiveOr = [&](Value x, Value y, Value z) {
+        return e.make<arith::XOrIOp>(e.make<arith::XOrIOp>(x, y), z);
+      };
+      c = {exclusiveOr(product1.getHigh(), c[1], e.splat(k0)), product1.getLow(),
+           exclusiveOr(product0.getHigh(), c[3], e.splat(k1)), product0.getLow()};
+    }
+    for (int64_t word = 0; word < 4; ++word)
+      result[word * parts + part] = c[word];
+  }
+  return result;
+}
+
+Value Philox::keeps(Value word, const APFloat &rate) {
+  // word >= rate 2^32 for an integer word: at least the next integer.
+  double bound = std::ceil(rate.convertToDouble() * 4294967296.0);
+  return e.compare(arith::CmpIPredicate::uge, word, e.splatI32(static_cast<int32_t>(static_cast<uint32_t>(bound))));
+}
+} // namespace mlir::xf

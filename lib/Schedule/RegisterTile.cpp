@@ -1,0 +1,35 @@
+//===- RegisterTile.cpp - products in registers ---------------------------===//
+#include "xf/Schedule/RegisterTile.h"
+
+namespace mlir::xf {
+
+static void emitTile(Emitter &e, int64_t count, Value row, Value kBegin, Value kEnd, const TileProduct &product) {
+  SmallVector<Value> rows, initial;
+  for (int64_t r = 0; r < count; ++r) {
+    rows.push_back(e.add(row, e.index(r)));
+    for (int64_t v = 0; v < product.vectors; ++v)
+      initial.push_back(product.initial(rows[r], v));
+  }
+  SmallVector<Value> sums = e.loop(kBegin, kEnd, 1, initial, [&](Value k, ValueRange carried) {
+    SmallVector<Value> next, b;
+    for (int64_t v = 0; v < product.vectors; ++v)
+      b.push_back(product.b(k, v));
+    for (int64_t r = 0; r < count; ++r) {
+      Value a = e.splat(product.a(rows[r], k));
+      for (int64_t v = 0; v < product.vectors; ++v)
+        next.push_back(e.fma(a, b[v], carried[r * product.vectors + v]));
+    }
+    return next;
+  });
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t v = 0; v < product.vectors; ++v)
+      product.store(rows[r], v, sums[r * product.vectors + v]);
+}
+
+void emitTiles(Emitter &e, Value rowBegin, Value rowEnd, Value kBegin, Value kEnd, const TileProduct &product) {
+  Value remaining = e.make<arith::RemSIOp>(e.sub(rowEnd, rowBegin), e.index(product.rows));
+  Value fullEnd = e.sub(rowEnd, remaining);
+  e.loop(rowBegin, fullEnd, product.rows, [&](Value row) { emitTile(e, product.rows, row, kBegin, kEnd, product); });
+  e.switchOn(remaining, product.rows, [&](int64_t count) { emitTile(e, count, fullEnd, kBegin, kEnd, product); });
+}
+} // namespace mlir::xf

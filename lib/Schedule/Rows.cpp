@@ -1,0 +1,250 @@
+//===- Rows.cpp - schedule of row and elementwise kernels -----------------===//
+// A tile is some rows. Each row is passed over as few times as its reductions need: a row op begins with the sums over
+// its operands' row, and its last, elementwise pass takes the ops that follow along. Values that a later pass needs
+// live in the result they belong to, or in a row of scratch memory; all others stay in registers. A row's result
+// depends on that row alone.
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/Elementwise.h"
+#include <cmath>
+
+namespace mlir::xf {
+namespace {
+
+bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp, CrossEntropyOp>(op); }
+
+/// One pass over the columns, after the reductions of its first op.
+struct Pass {
+  Operation *reduction = nullptr;
+  SmallVector<Operation *> ops;
+};
+
+class RowSchedule {
+public:
+  explicit RowSchedule(Emitter &e) : e(e), evaluator(e) {}
+
+  LogicalResult run() {
+    Block &body = e.kernel.getBody().front();
+    passes.emplace_back();
+    for (Operation &op : body.without_terminator()) {
+      if (beginsPass(&op)) {
+        passes.emplace_back();
+        passes.back().reduction = &op;
+      }
+      if (!isa<CrossEntropyOp>(op))
+        passes.back().ops.push_back(&op);
+      for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults())))
+        if (auto type = dyn_cast<RankedTensorType>(value.getType());
+            type && type.getRank() == 2 && !isTable(&op, value))
+          columns = type.getDimSize(1);
+    }
+    auto first = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
+    // A vector is one row.
+    bool isVector = columns == 0;
+    if (isVector && (first.getRank() != 1 || !first.hasStaticShape()))
+      return body.front().emitOpError()
+             << "can't be scheduled by rows: stage 'schedule' takes matrices and vectors of static size, but got "
+             << first;
+    if (isVector)
+      columns = first.getDimSize(0);
+
+    assignMemory(body, isVector);
+    int64_t rowsPerTile = std::clamp<int64_t>(32768 / (4 * std::max<int64_t>(columns, 1)), 1, 64);
+    Value place = e.function.getArgument(e.kernel.getNumArguments());
+    if (isVector) {
+      if (failed(emitRow(e.index(0))))
+        return failure();
+      e.finish({}, scratchBytes);
+      return success();
+    }
+    Value begin = e.mul(e.tile(), e.index(rowsPerTile)),
+          end = e.min(e.add(begin, e.index(rowsPerTile)), e.dim(place, 0));
+    LogicalResult result = success();
+    e.loop(begin, end, 1, [&](Value row) { result = emitRow(row); });
+    if (failed(result))
+      return failure();
+    e.finish({{static_cast<int64_t>(e.kernel.getNumArguments()), 0, 0, rowsPerTile}}, scratchBytes);
+    return success();
+  }
+
+private:
+  static bool isTable(Operation *op, Value value) {
+    auto embedding = dyn_cast<EmbeddingOp>(op);
+    return embedding && embedding.getTable() == value;
+  }
+
+  void assignMemory(Block &body, bool isVector) {
+    for (BlockArgument argument : body.getArguments())
+      evaluator.setMemory(argument, e.placeOf(argument), isVector);
+    for (auto [number, pass] : llvm::enumerate(passes))
+      for (Operation *op : pass.ops) {
+        Value value = op->getResult(0);
+        if (Value place = e.placeOf(value)) {
+          evaluator.setMemory(value, place, isVector);
+          stored.insert(value);
+          continue;
+        }
+        bool neededLater = llvm::any_of(value.getUsers(), [&](Operation *user) {
+          return llvm::any_of(ArrayRef(passes).drop_front(number + 1), [&](const Pass &later) {
+            return later.reduction == user || llvm::is_contained(later.ops, user);
+          });
+        });
+        if (!neededLater)
+          continue;
+        evaluator.setMemory(value, e.scratch(scratchBytes, {columns}, e.b.getF32Type()), /*rowLocal=*/true);
+        scratchBytes += llvm::alignTo(columns * 4, 64);
+        stored.insert(value);
+      }
+    for (Pass &pass : passes)
+      for (Operation *op : pass.ops)
+        if (auto sinusoidal = dyn_cast<SinusoidalOp>(op))
+          evaluator.setRowNumbers(op, {table(sinusoidal, /*sines=*/false), table(sinusoidal, /*sines=*/true)});
+  }
+
+  /// The frequency of every column, or 1 where it takes the sine.
+  Value table(SinusoidalOp op, bool sines) {
+    SmallVector<float> values;
+    for (int64_t column = 0; column < columns; ++column) {
+      double exponent = op.getHalves() ? static_cast<double>(column % (columns / 2)) / (columns / 2 - 1)
+                                       : static_cast<double>(column / 2 * 2) / columns;
+      bool sine = op.getHalves() ? column < columns / 2 : column % 2 == 0;
+      values.push_back(sines ? sine : std::pow(10000.0, -exponent));
+    }
+    auto module = e.function->getParentOfType<ModuleOp>();
+    std::string name = (llvm::Twine(sines ? "sinusoidal_sines_" : "sinusoidal_frequencies_") +
+                        (op.getHalves() ? "halves_" : "") + llvm::Twine(columns))
+                           .str();
+    auto type = MemRefType::get({columns}, e.b.getF32Type());
+    if (!module.lookupSymbol(name)) {
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPointToStart(module.getBody());
+      auto data = DenseElementsAttr::get(RankedTensorType::get({columns}, e.b.getF32Type()), ArrayRef<float>(values));
+      memref::GlobalOp::create(e.b, e.loc, name, e.b.getStringAttr("private"), type, data, /*constant=*/true,
+                               e.b.getI64IntegerAttr(64));
+    }
+    return memref::GetGlobalOp::create(e.b, e.loc, type, name);
+  }
+
+  LogicalResult emitRow(Value row) {
+    LogicalResult result = success();
+    for (Pass &pass : passes) {
+      if (pass.reduction)
+        reduce(pass.reduction, row);
+      if (pass.ops.empty())
+        continue;
+      e.columns(columns, unrollFor(pass.ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
+        evaluator.moveTo(row, column, lanes);
+        for (Operation *op : pass.ops) {
+          if (failed(result))
+            return;
+          result = evaluator.compute(op);
+          if (succeeded(result) && stored.contains(op->getResult(0)))
+            evaluator.store(op->getResult(0));
+        }
+      });
+    }
+    return result;
+  }
+
+  /// Sums (or the maximum) of functions of the operands' vectors over the row; lanes past the end count as `neutral`.
+  SmallVector<Value> rowReduce(Value row, ValueRange operands, ArrayRef<vector::CombiningKind> kinds,
+                               function_ref<SmallVector<Value>(ArrayRef<Value>, Value column, int64_t lanes)> terms) {
+    SmallVector<Value> neutral, results;
+    for (vector::CombiningKind kind : kinds)
+      neutral.push_back(e.splat(kind == vector::CombiningKind::ADD ? 0.0 : -std::numeric_limits<float>::infinity()));
+    SmallVector<Value> vectors =
+        e.columnsReduce(columns, neutral, [&](Value column, int64_t lanes, ValueRange carried) {
+          evaluator.moveTo(row, column, {lanes});
+          SmallVector<Value> inputs, next;
+          for (Value operand : operands)
+            inputs.push_back((*evaluator.get(operand))[0]);
+          for (auto [i, term] : llvm::enumerate(terms(inputs, column, lanes))) {
+            Value valid = lanes < e.registers.width ? e.select(e.partialMask(lanes), term, neutral[i]) : term;
+            next.push_back(kinds[i] == vector::CombiningKind::ADD ? e.add(carried[i], valid)
+                                                                  : e.maximum(carried[i], valid));
+          }
+          return next;
+        });
+    for (auto [kind, vector] : llvm::zip(kinds, vectors))
+      results.push_back(e.reduce(kind, vector));
+    return results;
+  }
+
+  void storeNumber(Value tensor, Value number, Value row) {
+    if (Value place = e.placeOf(tensor))
+      e.store(number, place, row);
+  }
+
+  void reduce(Operation *op, Value row) {
+    auto sum = vector::CombiningKind::ADD;
+    Value count = e.f32(columns);
+    auto meanAndDeviation = [&](Value x, const APFloat &epsilon) -> std::pair<Value, Value> {
+      Value mean = e.div(
+          rowReduce(row, x, sum, [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0], count);
+      Value variance = e.div(rowReduce(row, x, sum,
+                                       [&](ArrayRef<Value> v, Value, int64_t) {
+                                         Value d = e.sub(v[0], e.splat(mean));
+                                         return SmallVector<Value>{e.mul(d, d)};
+                                       })[0],
+                             count);
+      Value deviation = math::SqrtOp::create(e.b, e.loc, e.add(variance, e.f32(epsilon.convertToDouble())));
+      return {mean, e.div(e.f32(1), deviation)};
+    };
+    if (auto norm = dyn_cast<LayerNormOp>(op)) {
+      auto [mean, r] = meanAndDeviation(norm.getX(), norm.getEpsilon());
+      evaluator.setRowNumbers(op, {mean, r});
+    } else if (auto norm = dyn_cast<LayerNormBackwardOp>(op)) {
+      auto [mean, r] = meanAndDeviation(norm.getX(), norm.getEpsilon());
+      Value m = mean, rr = r;
+      SmallVector<Value> sums = rowReduce(
+          row, {norm.getCotangent(), norm.getX()}, {sum, sum}, [&](ArrayRef<Value> v, Value column, int64_t lanes) {
+            Value g = e.mul(v[0], e.loadVector(e.placeOf(norm.getWeight()), column, lanes)),
+                  h = e.mul(e.sub(v[1], e.splat(m)), e.splat(rr));
+            return SmallVector<Value>{g, e.mul(g, h)};
+          });
+      evaluator.setRowNumbers(op, {mean, r, e.div(sums[0], count), e.div(sums[1], count)});
+      storeNumber(norm.getMean(), mean, row);
+      storeNumber(norm.getReciprocalDeviation(), r, row);
+    } else {
+      bool isLoss = isa<CrossEntropyOp>(op);
+      Value logits = op->getOperand(0);
+      Value most = rowReduce(row, logits, vector::CombiningKind::MAXNUMF,
+                             [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0];
+      SmallVector<Value> sums = rowReduce(row, logits, {sum, sum}, [&](ArrayRef<Value> v, Value, int64_t) {
+        Value distance = e.sub(v[0], e.splat(most));
+        return SmallVector<Value>{emitExp(e, distance), distance};
+      });
+      Value logSum = math::LogOp::create(e.b, e.loc, sums[0]), logSumExp = e.add(most, logSum);
+      evaluator.setRowNumbers(op, logSumExp);
+      if (!isLoss)
+        return;
+      auto loss = cast<CrossEntropyOp>(op);
+      Value label = e.toIndex(e.load(e.placeOf(loss.getLabels()), row));
+      evaluator.moveTo(row, label, {1});
+      Value labelLogit = e.load(e.placeOf(logits), {row, label});
+      Value nll = e.sub(logSum, e.sub(labelLogit, most));
+      double smoothing = loss.getSmoothing().convertToDouble();
+      // Mean over v of -log p[v] = log sum exp - mean of logits, both measured from the maximum.
+      Value uniform = e.sub(logSum, e.div(sums[1], count));
+      Value total = smoothing == 0 ? nll : e.add(e.mul(nll, e.f32(1 - smoothing)), e.mul(uniform, e.f32(smoothing)));
+      storeNumber(loss.getTokenLoss(), total, row);
+      storeNumber(loss.getTokenNll(), nll, row);
+      storeNumber(loss.getLogSumExp(), logSumExp, row);
+    }
+  }
+
+  Emitter &e;
+  Evaluator evaluator;
+  std::vector<Pass> passes;
+  DenseSet<Value> stored;
+  int64_t columns = 0, scratchBytes = 0;
+};
+} // namespace
+
+LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers) {
+  Emitter e(kernel, registers);
+  if (succeeded(RowSchedule(e).run()))
+    return success();
+  e.function.erase();
+  return failure();
+}
+} // namespace mlir::xf
