@@ -3,6 +3,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "xf/InitAll.h"
 #include <cmath>
 
@@ -32,6 +33,13 @@ Module::Module(const std::string &text) : context(dialects()) {
 void Module::differentiate(mlir::xf::Recompute recompute) {
   PassManager manager(&context);
   mlir::xf::buildAutodiffPipeline(manager, recompute);
+  EXPECT_TRUE(succeeded(manager.run(*module)));
+}
+
+void Module::transform(const std::string &pipeline) {
+  [[maybe_unused]] static bool registered = (mlir::xf::registerAllPasses(), true);
+  PassManager manager(&context);
+  EXPECT_TRUE(succeeded(parsePassPipeline(pipeline, manager)));
   EXPECT_TRUE(succeeded(manager.run(*module)));
 }
 

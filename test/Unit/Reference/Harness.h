@@ -24,6 +24,8 @@ public:
 
   /// Runs the stage autodiff.
   void differentiate(mlir::xf::Recompute recompute = mlir::xf::Recompute::None);
+  /// Runs passes by name.
+  void transform(const std::string &pipeline);
   /// Fills the parameters with normal values, in place of their initialisers.
   void randomize(uint64_t seed);
   /// Calls a function with inputs by xf.name; returns its results so.

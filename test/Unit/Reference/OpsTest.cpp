@@ -1,0 +1,254 @@
+//===- OpsTest.cpp - ops with known answers ------------------------------------===//
+// What neither the differences nor torch's numbers reach: positions, decoding, probabilities, random numbers, and
+// errors.
+//===----------------------------------------------------------------------------===//
+#include "Harness.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "xf/InitAll.h"
+#include "xf/Runtime/Philox.h"
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+using namespace mlir::xf::test;
+
+namespace {
+Tensor reals(std::vector<int64_t> shape, std::vector<double> values) {
+  Tensor tensor = Tensor::reals(std::move(shape));
+  for (size_t i = 0; i < values.size(); ++i)
+    tensor[int64_t(i)] = values[i];
+  return tensor;
+}
+
+/// Runs `%y = ...` on named arguments ("x: tensor<?x2xf32>").
+Tensor evaluate(const std::string &body, const std::string &result,
+                const std::vector<std::pair<std::string, std::string>> &arguments, const Tensors &inputs) {
+  std::string list;
+  for (const auto &[name, type] : arguments)
+    list += fmt::format("{}%{}: {} {{xf.name = \"{}\"}}", list.empty() ? "" : ", ", name, type, name);
+  Module module(fmt::format("func.func @f({}) -> ({} {{xf.name = \"y\"}}) {{\n{}\nreturn %y : {}\n}}", list, result,
+                            body, result));
+  return module.run("f", inputs)["y"];
+}
+
+void expectValues(const Tensor &tensor, const std::vector<double> &expected, double tolerance = 1e-12) {
+  ASSERT_EQ(tensor.elements(), int64_t(expected.size()));
+  for (size_t i = 0; i < expected.size(); ++i)
+    if (std::isinf(expected[i]))
+      EXPECT_EQ(tensor[int64_t(i)], expected[i]) << i;
+    else
+      EXPECT_NEAR(tensor[int64_t(i)], expected[i], tolerance) << i;
+}
+
+const std::string ids = "tensor<?xi32>", pairs = "tensor<?x2xf32>", ones = "tensor<?x1xf32>";
+} // namespace
+
+TEST(Ops, PositionIds) {
+  Tensor y =
+      evaluate("%y = xf.position_ids %ids, %offsets : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>", ids,
+               {{"ids", ids}, {"offsets", ids}}, {{"ids", integers({9, 9, 9, 9})}, {"offsets", offsets({1, 0, 3})}});
+  for (int64_t t = 0; t < 4; ++t)
+    EXPECT_EQ(y.integer(t), (std::vector<int64_t>{0, 0, 1, 2}[t]));
+}
+
+TEST(Ops, Sinusoidal) {
+  Tensors inputs = {{"p", integers({0, 3})}};
+  expectValues(
+      evaluate("%y = xf.sinusoidal %p : (tensor<?xi32>) -> tensor<?x4xf32>", "tensor<?x4xf32>", {{"p", ids}}, inputs),
+      {0, 1, 0, 1, std::sin(3.0), std::cos(3.0), std::sin(0.03), std::cos(0.03)});
+  expectValues(evaluate("%y = xf.sinusoidal %p halves : (tensor<?xi32>) -> tensor<?x4xf32>", "tensor<?x4xf32>",
+                        {{"p", ids}}, inputs),
+               {0, 0, 1, 1, std::sin(3.0), std::sin(0.0003), std::cos(3.0), std::cos(0.0003)});
+}
+
+TEST(Ops, Gelu) {
+  expectValues(evaluate("%y = xf.gelu %x : tensor<?x1xf32>", ones, {{"x", ones}}, {{"x", reals({3, 1}, {-1, 0, 2})}}),
+               {-0.15865525393145707, 0, 1.9544997361036416});
+}
+
+TEST(Ops, MatmulInto) {
+  Tensors inputs = {{"a", reals({3, 2}, {1, 2, 3, 4, 5, 6})},
+                    {"b", reals({3, 2}, {1, 0, 0, 1, 1, 1})},
+                    {"c", reals({2, 2}, {10, 0, 0, 10})}};
+  expectValues(evaluate("%y = xf.matmul %a, %b into %c transpose_a : (tensor<?x2xf32>, tensor<?x2xf32>, "
+                        "tensor<2x2xf32>) -> tensor<2x2xf32>",
+                        "tensor<2x2xf32>", {{"a", pairs}, {"b", pairs}, {"c", "tensor<2x2xf32>"}}, inputs),
+               {16, 8, 8, 20});
+  expectValues(inputs["c"], {10, 0, 0, 10}); // a value, not a place: what it was made from stays
+}
+
+TEST(Ops, EmbeddingBackwardInto) {
+  Tensors inputs = {{"dy", reals({3, 1}, {1, 2, 3})}, {"ids", integers({1, 0, 1})}, {"c", reals({2, 1}, {10, 20})}};
+  expectValues(evaluate("%y = xf.embedding_backward %dy, %ids into %c scale(2.0) : (tensor<?x1xf32>, tensor<?xi32>, "
+                        "tensor<2x1xf32>) -> tensor<2x1xf32>",
+                        "tensor<2x1xf32>", {{"dy", ones}, {"ids", ids}, {"c", "tensor<2x1xf32>"}}, inputs),
+               {14, 28});
+}
+
+// A query without keys gives 0 and +inf, in causal attention also the queries before the first key.
+TEST(Ops, AttentionWithoutKeys) {
+  std::string text = "%{} = xf.attention %q, %k, %k offsets(%qo, %ko) heads(1) scale(1.0) causal : (tensor<?x1xf32>, "
+                     "tensor<?x1xf32>, tensor<?x1xf32>, tensor<?xi32>, tensor<?xi32>) -> "
+                     "(tensor<?x1xf32>, tensor<?x1xf32>)";
+  Tensors inputs = {
+      {"q", reals({4, 1}, {1, 1, 1, 1})}, {"k", reals({1, 1}, {3})}, {"qo", offsets({2, 2})}, {"ko", offsets({0, 1})}};
+  std::vector<std::pair<std::string, std::string>> arguments = {{"q", ones}, {"k", ones}, {"qo", ids}, {"ko", ids}};
+  double infinity = std::numeric_limits<double>::infinity();
+  expectValues(evaluate(fmt::format(fmt::runtime(text), "y, %lse"), ones, arguments, inputs), {0, 0, 0, 3});
+  expectValues(evaluate(fmt::format(fmt::runtime(text), "o, %y"), ones, arguments, inputs),
+               {infinity, infinity, infinity, 3});
+}
+
+// The weights of one sequence, and its last query over a cache in another order: what attention gives.
+TEST(Ops, WeightsAndCachedAttention) {
+  Tensors inputs = {{"q", reals({2, 2}, {1, -1, 0.5, 2})},
+                    {"k", reals({3, 2}, {0.3, 1, -1, 0.2, 2, 1})},
+                    {"v", reals({3, 2}, {1, 2, 3, 4, 5, 6})},
+                    {"qo", offsets({2})},
+                    {"ko", offsets({3})}};
+  Tensor attended =
+      evaluate("%y, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.5) causal : (tensor<?x2xf32>, "
+               "tensor<?x2xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x2xf32>, "
+               "tensor<?x2xf32>)",
+               pairs, {{"q", pairs}, {"k", pairs}, {"v", pairs}, {"qo", ids}, {"ko", ids}}, inputs);
+  Tensor weights = evaluate("%y = xf.attention_weights %q, %k heads(2) scale(0.5) causal : (tensor<?x2xf32>, "
+                            "tensor<?x2xf32>) -> tensor<2x?x?xf32>",
+                            "tensor<2x?x?xf32>", {{"q", pairs}, {"k", pairs}}, inputs);
+  ASSERT_EQ(weights.shape(), (Tensor::Shape{2, 2, 3}));
+  for (int64_t h = 0; h < 2; ++h)
+    for (int64_t q = 0; q < 2; ++q) {
+      double sum = 0, total = 0;
+      for (int64_t k = 0; k < 3; ++k) {
+        sum += weights[(h * 2 + q) * 3 + k] * inputs["v"](k, h);
+        total += weights[(h * 2 + q) * 3 + k];
+      }
+      EXPECT_NEAR(sum, attended(q, h), 1e-12);
+      EXPECT_NEAR(total, 1, 1e-12);
+    }
+  EXPECT_EQ(weights[2], 0); // the first query does not see the last key
+
+  Tensors cache = {{"q", reals({2, 2}, {0.5, 2, 7, 7})},
+                   {"k", reals({4, 2}, {2, 1, 9, 9, 0.3, 1, -1, 0.2})},
+                   {"v", reals({4, 2}, {5, 6, 9, 9, 1, 2, 3, 4})},
+                   {"rows", integers({2, 3, 0})},
+                   {"starts", offsets({3, 0})}};
+  expectValues(
+      evaluate("%y = xf.cached_attention %q, %k, %v rows(%rows, %starts) heads(2) scale(0.5) : (tensor<?x2xf32>, "
+               "tensor<?x2xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x2xf32>",
+               pairs, {{"q", pairs}, {"k", pairs}, {"v", pairs}, {"rows", ids}, {"starts", ids}}, cache),
+      {attended(1, 0), attended(1, 1), 0, 0});
+}
+
+TEST(Ops, CacheWrite) {
+  Tensors inputs = {{"cache", reals({3, 1}, {1, 2, 3})}, {"x", reals({2, 1}, {8, 9})}, {"slots", integers({2, 0})}};
+  expectValues(evaluate("%y = xf.cache_write %cache, %x slots(%slots) : (tensor<?x1xf32>, tensor<?x1xf32>, "
+                        "tensor<?xi32>) -> tensor<?x1xf32>",
+                        ones, {{"cache", ones}, {"x", ones}, {"slots", ids}}, inputs),
+               {9, 2, 8});
+}
+
+TEST(Ops, LogSoftmax) {
+  expectValues(evaluate("%y = xf.log_softmax %x : tensor<?x2xf32>", pairs, {{"x", pairs}},
+                        {{"x", reals({2, 2}, {0, 0, 1000, 0})}}),
+               {-std::log(2), -std::log(2), 0, -1000});
+}
+
+TEST(Ops, MeanOfNothing) {
+  expectValues(evaluate("%y = xf.mean %x : (tensor<?xf32>) -> tensor<f32>", "tensor<f32>", {{"x", "tensor<?xf32>"}},
+                        {{"x", Tensor::reals({0})}}),
+               {0});
+}
+
+// docs/Program.md, "Random numbers".
+TEST(Ops, DropoutDrawsFromPhilox) {
+  int64_t seed = (int64_t(5) << 32) | 9, width = 130;
+  Tensors inputs = {{"x", Tensor::reals({2, width}, 1)}, {"random", integers({seed, 3})}};
+  std::string type = "tensor<?x130xf32>";
+  Tensor y = evaluate("%site = arith.constant 7 : i64\n%y = xf.dropout %x, %random, %site rate(0.25) : "
+                      "tensor<?x130xf32>, tensor<2xi64>",
+                      type, {{"x", type}, {"random", "tensor<2xi64>"}}, inputs);
+  int64_t dropped = 0;
+  for (int64_t r = 0; r < 2; ++r)
+    for (int64_t c = 0; c < width; ++c) {
+      auto words = ::xf::runtime::philox({3, 7, uint32_t(r), uint32_t(c / 64 * 16 + c % 16)}, {9, 5});
+      EXPECT_EQ(y(r, c), words[c % 64 / 16] >= 0x40000000u ? 1 / 0.75 : 0) << r << ", " << c;
+      dropped += y(r, c) == 0;
+    }
+  EXPECT_NEAR(double(dropped), 2 * 130 * 0.25, 25);
+}
+
+TEST(Ops, LearningRate) {
+  auto rate = [](double kind, double warmup, int64_t step) {
+    return evaluate("%y = xf.learning_rate %random, %hyper d_model(16) : (tensor<2xi64>, tensor<8xf32>) -> tensor<f32>",
+                    "tensor<f32>", {{"random", "tensor<2xi64>"}, {"hyper", "tensor<8xf32>"}},
+                    {{"random", integers({0, step})}, {"hyper", reals({8}, {2, warmup, kind})}})
+        .scalar();
+  };
+  EXPECT_DOUBLE_EQ(rate(1, 4, 1), 2.0 / 4 / 8);
+  EXPECT_DOUBLE_EQ(rate(1, 4, 16), 2.0 / 4 / 4);
+  EXPECT_DOUBLE_EQ(rate(0, 4, 1), 0.5);
+  EXPECT_DOUBLE_EQ(rate(0, 4, 9), 2);
+  EXPECT_DOUBLE_EQ(rate(0, 0, 1), 2);
+}
+
+// Clipped by the norm, with decay; and not a step where the norm is not finite.
+TEST(Ops, Adam) {
+  Module module(R"(module {
+    xf.param @p : tensor<2xf32> ones(1.0)
+    func.func @f(%g: tensor<2xf32> {xf.name = "g"}, %random: tensor<2xi64> {xf.name = "random"}, %hyper: tensor<8xf32> {xf.name = "hyper"}) -> (tensor<f32> {xf.name = "norm"}) {
+      %n = xf.global_norm %g : (tensor<2xf32>) -> tensor<f32>
+      %lr = xf.learning_rate %random, %hyper d_model(1) : (tensor<2xi64>, tensor<8xf32>) -> tensor<f32>
+      xf.adam %g parameters [@p] norm(%n) learning_rate(%lr) state(%random, %hyper) : tensor<2xf32>, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
+      return %n : tensor<f32>
+    }
+  })");
+  Tensors inputs = {{"g", reals({2}, {3, 4})},
+                    {"random", integers({0, 1})},
+                    {"hyper", reals({8}, {0.1, 0, 0, 2.5, 0.9, 0.99, 0.5, 0.01})}};
+  EXPECT_DOUBLE_EQ(module.run("f", inputs)["norm"].scalar(), 5);
+  // The first step's corrected moments are g' and g'^2, with g' = g / 2.
+  expectValues(module.state.parameters["p"], {1 - 0.1 * (1.5 / (1.5 + 0.5) + 0.01), 1 - 0.1 * (2 / (2 + 0.5) + 0.01)});
+  expectValues(module.state.firstMoments["p"], {0.15, 0.2});
+  expectValues(module.state.secondMoments["p"], {0.0225, 0.04});
+  Tensor before = module.state.parameters["p"];
+  inputs["g"] = reals({2}, {std::numeric_limits<double>::quiet_NaN(), 4});
+  module.run("f", inputs);
+  expectValues(module.state.parameters["p"], {before[0], before[1]});
+}
+
+// What doesn't fit is said with both values, and where.
+TEST(Ops, Errors) {
+  struct Case {
+    std::string body, result, message;
+  };
+  std::vector<Case> cases = {{"%y = xf.embedding %ids, %table : (tensor<?xi32>, tensor<3x2xf32>) -> tensor<?x2xf32>",
+                              pairs,
+                              "expected 'ids' to be at least 0 and less than the rows of 'table' (3), but got 5 at 1"},
+                             {"%y = xf.position_ids %ids, %ids : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>", ids,
+                              "expected 'offsets' to rise from 0 to at most the number of tokens (2), but got 5 at 1"},
+                             {"%y = xf.embed \"e\" (%ids, %ids) vocabulary(3) positions(none) : (tensor<?xi32>, "
+                              "tensor<?xi32>) -> tensor<?x2xf32>",
+                              pairs,
+                              "the interpreter can't run op 'xf.embed'; it supports the primitive ops, that is the "
+                              "stages 'input', 'autodiff', 'fuse' and 'outline'"}};
+  for (const Case &each : cases) {
+    mlir::DialectRegistry registry;
+    mlir::xf::registerAllDialects(registry);
+    mlir::MLIRContext context(registry);
+    std::string message;
+    context.getDiagEngine().registerHandler([&](mlir::Diagnostic &diagnostic) {
+      message = diagnostic.str();
+      return mlir::success();
+    });
+    auto module = mlir::parseSourceString<mlir::ModuleOp>(
+        fmt::format("func.func @f(%ids: tensor<?xi32>, %table: tensor<3x2xf32>) -> {1} {{\n{0}\nreturn %y : {1}\n}}",
+                    each.body, each.result),
+        mlir::ParserConfig(&context));
+    ASSERT_TRUE(module) << message;
+    ModelState state;
+    mlir::xf::reference::Interpreter interpreter(*module, state);
+    EXPECT_TRUE(failed(interpreter.run(interpreter.lookup("f"), {integers({0, 5}), Tensor::reals({3, 2})})));
+    EXPECT_EQ(message, each.message);
+  }
+}
