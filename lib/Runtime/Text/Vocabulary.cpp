@@ -16,6 +16,16 @@ using namespace xf::runtime;
 static constexpr std::string_view wordMagic = "xf-vocabulary ";
 static constexpr std::string_view specialTokens[] = {"<unk>", "<s>", "</s>"};
 
+std::string_view xf::runtime::plainReason(std::string_view message) {
+  // "FILE.cc(LINE) [CONDITION] reason", where the reason may be missing.
+  size_t end = message.rfind("] ");
+  if (end != message.npos && end + 2 < message.size())
+    return message.substr(end + 2);
+  size_t begin = message.find(".cc(");
+  begin = begin == message.npos ? begin : message.find(") ", begin);
+  return begin == message.npos ? message : message.substr(begin + 2);
+}
+
 /// `text` as a whole number, if it is one.
 static std::optional<int64_t> parseNumber(std::string_view text) {
   int64_t value = 0;
@@ -37,7 +47,7 @@ struct SentencePieceModel final : Vocabulary::Model {
   Expected<std::vector<int32_t>> encode(std::string_view line) const override {
     std::vector<int32_t> ids;
     if (auto status = processor.Encode({line.data(), line.size()}, &ids); !status.ok())
-      return internalError(fmt::format("SentencePiece can't encode a line: {}", status.message()));
+      return internalError(fmt::format("SentencePiece can't encode a line: {}", plainReason(status.message())));
     return ids;
   }
   std::string decode(std::span<const int32_t> ids) const override {
@@ -158,7 +168,7 @@ static Expected<void> parseSentencePiece(std::span<const char> bytes, const std:
   if (!status.ok())
     return userError(fmt::format("vocabulary '{}' is neither a SentencePiece model nor a word vocabulary, "
                                  "or it is truncated or corrupt ({})",
-                                 name, status.message()));
+                                 name, plainReason(status.message())));
   model.size = model.processor.GetPieceSize();
   model.unknown = model.processor.unk_id();
   model.bos = model.processor.bos_id();

@@ -59,6 +59,9 @@ std::string writeWordVocabulary(std::span<const std::string> words, bool lowerca
 /// The tokens of a line as a word vocabulary sees them.
 std::vector<std::string> tokenizeWords(std::string_view line, bool lowercase);
 
+/// SentencePiece's message without the place in its sources.
+std::string_view plainReason(std::string_view message);
+
 } // namespace xf::runtime
 
 #endif // XF_RUNTIME_TEXT_VOCABULARY_H
