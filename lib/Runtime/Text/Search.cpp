@@ -11,6 +11,8 @@
 
 using namespace xf::runtime;
 
+static constexpr int64_t maxBeam = 1024;
+
 namespace {
 /// A token of a hypothesis; the tokens before it are reached by `parent`.
 struct Node {
@@ -159,9 +161,8 @@ Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &st
                                                                      const SearchOptions &options,
                                                                      std::span<const std::vector<int32_t>> prefixes) {
   const int64_t vocabulary = stepper.vocabulary();
-  if (options.beam < 1 || options.beam > vocabulary)
-    return userError(
-        fmt::format("expected a beam from 1 to {}, the vocabulary's size, but got {}", vocabulary, options.beam));
+  if (options.beam < 1 || options.beam > maxBeam)
+    return userError(fmt::format("expected a beam from 1 to {}, but got {}", maxBeam, options.beam));
   if (options.nBest < 1 || options.nBest > options.beam)
     return userError(fmt::format("expected at least 1 and at most as many outputs as the beam ({}), but got {}",
                                  options.beam, options.nBest));

@@ -1,0 +1,242 @@
+//===- SearchTest.cpp - Search against enumeration ------------------------------------===//
+// The model is a hash of all tokens so far, so a hypothesis with a wrong parent gets wrong numbers.
+//===----------------------------------------------------------------------------------===//
+#include "xf/Runtime/Text/Search.h"
+#include "xf/Runtime/Philox.h"
+
+#include <algorithm>
+#include <cmath>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <limits>
+
+using namespace xf::runtime;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Ids = std::vector<int32_t>;
+
+namespace {
+constexpr int32_t bos = 1, eos = 2;
+
+/// Log probabilities of the token after `history`, in sentence `seed`.
+std::vector<float> hashModel(uint32_t seed, const Ids &history, int64_t vocabulary) {
+  std::array<uint32_t, 4> state{};
+  for (int32_t token : history)
+    state = philox({state[0], state[1], state[2], uint32_t(token)}, {seed, 0});
+  std::vector<float> logits(vocabulary);
+  double sum = 0;
+  for (int64_t i = 0; i < vocabulary; ++i) {
+    logits[i] = float(philox({state[0], state[1], state[2], uint32_t(i)}, {seed, 1})[0]) / float(1u << 30);
+    sum += std::exp(double(logits[i]));
+  }
+  for (float &logit : logits)
+    logit -= float(std::log(sum));
+  return logits;
+}
+
+class ToyModel : public Stepper {
+public:
+  ToyModel(int64_t vocabulary, std::vector<uint32_t> seeds) : size(vocabulary), seeds(std::move(seeds)) {}
+
+  int64_t vocabulary() const override { return size; }
+  Expected<std::span<const float>> step(std::span<const Hypothesis> rows) override {
+    std::vector<Ids> next;
+    output.clear();
+    for (Hypothesis row : rows) {
+      EXPECT_EQ(row.parent < 0, histories.empty());
+      Ids history = row.parent < 0 ? Ids() : histories.at(row.parent);
+      history.push_back(row.token);
+      std::vector<float> probabilities = distribution(seeds.at(row.sentence), history);
+      output.insert(output.end(), probabilities.begin(), probabilities.end());
+      next.push_back(std::move(history));
+    }
+    histories = std::move(next);
+    rowsOfSteps.push_back(rows.size());
+    return std::span<const float>(output);
+  }
+  virtual std::vector<float> distribution(uint32_t seed, const Ids &history) const {
+    return hashModel(seed, history, size);
+  }
+
+  std::vector<size_t> rowsOfSteps;
+
+protected:
+  int64_t size;
+
+private:
+  std::vector<uint32_t> seeds;
+  std::vector<Ids> histories;
+  std::vector<float> output;
+};
+
+double penalized(double logProbability, size_t length, double alpha) {
+  return logProbability / std::pow((5.0 + double(length)) / 6.0, alpha);
+}
+
+/// Every sequence of at most `maxLength` tokens, with its scores.
+void enumerate(uint32_t seed, int64_t vocabulary, size_t maxLength, double alpha, Ids ids, double logProbability,
+               std::vector<SearchResult> &all) {
+  Ids history{bos};
+  history.insert(history.end(), ids.begin(), ids.end());
+  std::vector<float> next = hashModel(seed, history, vocabulary);
+  double end = logProbability + double(next[eos]);
+  all.push_back({ids, end, penalized(end, ids.size() + 1, alpha)});
+  if (ids.size() == maxLength)
+    return;
+  for (int32_t token = 0; token < vocabulary; ++token) {
+    if (token == eos)
+      continue;
+    Ids longer = ids;
+    longer.push_back(token);
+    enumerate(seed, vocabulary, maxLength, alpha, longer, logProbability + double(next[token]), all);
+  }
+}
+
+std::vector<std::vector<SearchResult>> run(Stepper &model, std::vector<int64_t> lengths, const SearchOptions &options,
+                                           std::vector<Ids> prefixes = {}) {
+  auto results = search(model, lengths, options, prefixes);
+  EXPECT_TRUE(results) << results.error().message;
+  return results ? *results : std::vector<std::vector<SearchResult>>();
+}
+
+std::string errorOf(Stepper &model, const SearchOptions &options, std::vector<Ids> prefixes = {}) {
+  int64_t lengths[] = {3};
+  auto results = search(model, lengths, options, prefixes);
+  return results ? "none" : results.error().message;
+}
+} // namespace
+
+TEST(Search, AWideBeamFindsWhatEnumerationFinds) {
+  for (double alpha : {0.0, 0.6, 1.0, -0.5, 3.0})
+    for (uint32_t seed = 0; seed < 20; ++seed) {
+      SCOPED_TRACE(testing::Message() << "alpha " << alpha << ", seed " << seed);
+      std::vector<SearchResult> all;
+      enumerate(seed, 4, 4, alpha, {}, 0, all);
+      std::sort(all.begin(), all.end(), [](const auto &a, const auto &b) { return a.score > b.score; });
+      ToyModel model(4, {seed});
+      auto results = run(model, {3}, {.beam = 256, .nBest = 10, .lengthPenalty = alpha, .maxLength = 4});
+      ASSERT_EQ(results[0].size(), 10u);
+      for (size_t i = 0; i < 10; ++i) {
+        EXPECT_EQ(results[0][i].ids, all[i].ids);
+        EXPECT_NEAR(results[0][i].score, all[i].score, 1e-9);
+        EXPECT_NEAR(results[0][i].logProbability, all[i].logProbability, 1e-9);
+      }
+    }
+}
+
+TEST(Search, GreedyTakesTheLikeliestTokenUntilTheEnd) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    Ids history{bos};
+    double sum = 0;
+    for (int32_t best = bos; best != eos && history.size() < 200; history.push_back(best)) {
+      std::vector<float> next = hashModel(seed, history, 9);
+      best = int32_t(std::ranges::max_element(next) - next.begin());
+      sum += double(next[best]);
+    }
+    ASSERT_EQ(history.back(), eos);
+    ToyModel model(9, {seed});
+    auto results = run(model, {200}, {});
+    EXPECT_EQ(results[0][0].ids, Ids(history.begin() + 1, history.end() - 1));
+    EXPECT_NEAR(results[0][0].score, sum, 1e-9);
+  }
+}
+
+TEST(Search, ResultsDoNotDependOnTheBatch) {
+  std::vector<uint32_t> seeds = {11, 5, 8, 30, 2, 17, 23};
+  std::vector<int64_t> lengths = {3, 9, 1, 4, 4, 2, 7};
+  for (SearchOptions options : {SearchOptions{}, SearchOptions{.beam = 4, .nBest = 4, .lengthPenalty = 0.6}}) {
+    ToyModel together(9, seeds);
+    auto all = run(together, lengths, options);
+    for (size_t i = 0; i < seeds.size(); ++i) {
+      ToyModel alone(9, {seeds[i]});
+      auto one = run(alone, {lengths[i]}, options);
+      ASSERT_EQ(one[0].size(), all[i].size());
+      for (size_t n = 0; n < one[0].size(); ++n) {
+        EXPECT_EQ(one[0][n].ids, all[i][n].ids);
+        EXPECT_EQ(one[0][n].score, all[i][n].score); // the same bits
+      }
+    }
+    // Sentences that are done leave.
+    EXPECT_GT(together.rowsOfSteps[1], together.rowsOfSteps.back());
+  }
+}
+
+TEST(Search, ABeamIsBetterThanGreedyAndSorted) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    ToyModel greedy(9, {seed}), wide(9, {seed});
+    auto one = run(greedy, {5}, {.maxLength = 8});
+    auto four = run(wide, {5}, {.beam = 64, .nBest = 64, .maxLength = 8});
+    EXPECT_GE(four[0][0].score, one[0][0].score);
+    EXPECT_TRUE(std::ranges::is_sorted(four[0], std::ranges::greater(), &SearchResult::score));
+    std::vector<Ids> distinct;
+    for (const SearchResult &result : four[0])
+      distinct.push_back(result.ids);
+    std::sort(distinct.begin(), distinct.end());
+    EXPECT_EQ(std::unique(distinct.begin(), distinct.end()), distinct.end());
+  }
+}
+
+namespace {
+/// Never ends by itself.
+struct Endless : ToyModel {
+  Endless() : ToyModel(5, {0}) {}
+  std::vector<float> distribution(uint32_t, const Ids &) const override { return {-3, -3, -9, -1, -3}; }
+};
+/// All tokens are as likely.
+struct Even : ToyModel {
+  Even() : ToyModel(5, {0}) {}
+  std::vector<float> distribution(uint32_t, const Ids &) const override { return std::vector<float>(5, -1); }
+};
+struct Broken : ToyModel {
+  Broken() : ToyModel(5, {0}) {}
+  std::vector<float> distribution(uint32_t, const Ids &) const override { return {-1, -1, std::nanf(""), -1, -1}; }
+};
+struct Failing : ToyModel {
+  Failing() : ToyModel(5, {0}) {}
+  Expected<std::span<const float>> step(std::span<const Hypothesis>) override { return internalError("no step"); }
+};
+} // namespace
+
+TEST(Search, EndsAtTheGreatestLength) {
+  Endless model;
+  auto results = run(model, {3}, {.maxLength = 4});
+  EXPECT_THAT(results[0][0].ids, ElementsAre(3, 3, 3, 3));
+  EXPECT_NEAR(results[0][0].logProbability, -4 - 9, 1e-12); // and EOS, counted
+  Endless other;
+  EXPECT_EQ(run(other, {3}, {.beam = 2})[0][0].ids.size(), 53u);
+}
+
+TEST(Search, TiesGoToTheLowerIndex) {
+  Even model;
+  EXPECT_THAT(run(model, {3}, {.maxLength = 3})[0][0].ids, ElementsAre(0, 0, 0));
+  Even wide;
+  auto results = run(wide, {3}, {.beam = 3, .nBest = 3, .maxLength = 3});
+  EXPECT_THAT(results[0][0].ids, ElementsAre()); // EOS at once has the highest sum
+}
+
+TEST(Search, PrefixesAreForced) {
+  ToyModel model(9, {4, 4});
+  auto results = run(model, {5, 5}, {.beam = 4}, {{7, 3}, {}});
+  ASSERT_GE(results[0][0].ids.size(), 2u);
+  EXPECT_THAT(Ids(results[0][0].ids.begin(), results[0][0].ids.begin() + 2), ElementsAre(7, 3));
+  ToyModel free(9, {4});
+  EXPECT_EQ(results[1][0].ids, run(free, {5}, {.beam = 4})[0][0].ids);
+  // Its log probabilities count.
+  Endless endless;
+  auto forced = run(endless, {3}, {.maxLength = 1}, {{0, 0}});
+  EXPECT_THAT(forced[0][0].ids, ElementsAre(0, 0));
+  EXPECT_NEAR(forced[0][0].logProbability, -3 - 3 - 9, 1e-12);
+}
+
+TEST(Search, SaysWhatIsWrong) {
+  ToyModel model(9, {4});
+  EXPECT_EQ(errorOf(model, {.beam = 0}), "expected a beam from 1 to 1024, but got 0");
+  EXPECT_EQ(errorOf(model, {.beam = 1025}), "expected a beam from 1 to 1024, but got 1025");
+  EXPECT_EQ(errorOf(model, {.beam = 2, .nBest = 3}),
+            "expected at least 1 and at most as many outputs as the beam (2), but got 3");
+  EXPECT_EQ(errorOf(model, {}, {{9}}), "expected tokens of a prefix below 9, but got 9");
+  Broken broken;
+  EXPECT_THAT(errorOf(broken, {}), HasSubstr("sentence 1 of the batch: the model's probabilities are not numbers"));
+  Failing failing;
+  EXPECT_EQ(errorOf(failing, {}), "no step");
+}
