@@ -18,12 +18,9 @@ static constexpr std::string_view specialTokens[] = {"<unk>", "<s>", "</s>"};
 
 std::string_view xf::runtime::plainReason(std::string_view message) {
   // "FILE.cc(LINE) [CONDITION] reason", where the reason may be missing.
-  size_t end = message.rfind("] ");
-  if (end != message.npos && end + 2 < message.size())
+  if (size_t end = message.rfind("] "); end != message.npos)
     return message.substr(end + 2);
-  size_t begin = message.find(".cc(");
-  begin = begin == message.npos ? begin : message.find(") ", begin);
-  return begin == message.npos ? message : message.substr(begin + 2);
+  return message;
 }
 
 /// `text` as a whole number, if it is one.
@@ -164,11 +161,18 @@ static Expected<void> parseSentencePiece(std::span<const char> bytes, const std:
   if (bytes.size() > size_t(std::numeric_limits<int32_t>::max()))
     return userError(fmt::format("vocabulary '{}': expected at most 2 GiB", name));
   sentencepiece::SetMinLogLevel(3); // its own messages would go to stderr: ours say the same
-  auto status = model.processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
-  if (!status.ok())
+  auto corrupt = [&](std::string_view reason) {
     return userError(fmt::format("vocabulary '{}' is neither a SentencePiece model nor a word vocabulary, "
-                                 "or it is truncated or corrupt ({})",
-                                 name, plainReason(status.message())));
+                                 "or it is truncated or corrupt{}{}",
+                                 name, reason.empty() ? "" : ": ", reason));
+  };
+  try {
+    auto status = model.processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
+    if (!status.ok())
+      return corrupt(plainReason(status.message()));
+  } catch (const std::exception &problem) { // its tries throw where tokens are not what they can be
+    return corrupt(problem.what());
+  }
   model.size = model.processor.GetPieceSize();
   model.unknown = model.processor.unk_id();
   model.bos = model.processor.bos_id();

@@ -148,6 +148,10 @@ TEST(SentencePieceVocabulary, SaysWhatIsWrong) {
   EXPECT_EQ(parseError(trainSentencePiece("--model_type=bpe --vocab_size=40 --bos_id=-1")),
             "vocabulary 'v': expected tokens for unknown, begin and end of sentence (unk_id, bos_id, eos_id), but got "
             "the ids 0, -1, 2");
+  // SentencePiece's trie throws where a token holds a NUL byte.
+  std::string nul = trainSentencePiece("--model_type=unigram --vocab_size=40");
+  nul[nul.find("number") + 1] = '\0';
+  EXPECT_THAT(parseError(nul), HasSubstr("or it is truncated or corrupt: "));
   Expected<Vocabulary> missing = Vocabulary::load("/nonexistent/v.model");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().message, "can't open '/nonexistent/v.model': No such file or directory");
@@ -155,7 +159,7 @@ TEST(SentencePieceVocabulary, SaysWhatIsWrong) {
 
 TEST(SentencePieceVocabulary, ReasonsAreWithoutPlacesInSources) {
   EXPECT_EQ(plainReason("a/b.cc(664) [(x) == (y)] Size too high."), "Size too high.");
-  EXPECT_EQ(plainReason("a/b.cc(664) [x] "), "[x] ");
+  EXPECT_EQ(plainReason("a/b.cc(664) [x] "), "");
   EXPECT_EQ(plainReason("plain"), "plain");
 }
 

@@ -59,7 +59,7 @@ std::string writeWordVocabulary(std::span<const std::string> words, bool lowerca
 /// The tokens of a line as a word vocabulary sees them.
 std::vector<std::string> tokenizeWords(std::string_view line, bool lowercase);
 
-/// SentencePiece's message without the place in its sources.
+/// SentencePiece's message without the place in its sources; empty where it gives no reason but that.
 std::string_view plainReason(std::string_view message);
 
 } // namespace xf::runtime
