@@ -1,5 +1,5 @@
 # The FileCheck tests. A test's RUN lines may name the tools of build/bin and of LLVM as they are (xf-opt, FileCheck, not,
-# split-file), and use %source (the repository), %build, %data (the shared data, where there is any), %python.
+# split-file), and use %source (the repository), %build, %data (the shared data, where there is any), %python, %lit.
 # Features for REQUIRES: shared-data, x86-avx2, x86-avx512, chroot, sanitize.
 import os
 import sys
@@ -25,4 +25,5 @@ config.substitutions += [
     ("%build", config.xf_build),
     ("%data", environment.shared_data(config) or "/nonexistent"),
     ("%python", sys.executable),
+    ("%lit", os.path.join(config.llvm_tools, "lit")),
 ]

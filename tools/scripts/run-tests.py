@@ -25,7 +25,7 @@ def main():
     folder = options.build / "test"
     report = folder / "report.json"
     report.unlink(missing_ok=True)
-    command = [options.lit, "-v", "-j", options.jobs, "--output", str(report), str(folder), str(folder / "Unit")]
+    command = [*options.lit.split(), "-v", "-j", options.jobs, "--output", str(report), str(folder), str(folder / "Unit")]
     command += ["--succinct"] if sys.stdout.isatty() else []
     command += ["--filter", options.pattern] if options.pattern else []
     status = subprocess.run(command, check=False, env=os.environ | {"LIT_OPTS": ""}).returncode
