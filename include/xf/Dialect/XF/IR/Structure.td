@@ -68,7 +68,7 @@ def XF_GroupOp : XF_Op<"group", [SingleBlock, RecursiveMemoryEffects]> {
 
     ```mlir
     %y = xf.group matmul "feed_forward.in" {
-      %0 = xf.linear %x, %w, %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
+      %0 = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
       %1 = xf.relu %0 : tensor<?x2048xf32>
       xf.yield %1 : tensor<?x2048xf32>
     } : tensor<?x2048xf32>
@@ -87,6 +87,10 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
     scalars are constants.
 
     - C1: `kernel` is a function with attribute xf.kernel whose types agree.
+
+    ```mlir
+    %y = xf.dispatch @linear_512x64 "projection" (%x, %w) : (tensor<?x512xf32>, tensor<64x512xf32>) -> tensor<?x64xf32>
+    ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes);
   let results = (outs Variadic<AnyRankedTensor>:$results);
@@ -98,7 +102,11 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
   let description = [{
     A slot of the arena (`index` is its number), an input or output of the function (its number), or a place in one of the flat
     arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
-    `[constant, coefficient of dimension 0, ...]`; `first` and `last` are the dispatches between which a slot is alive.
+    `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot.
+
+    ```mlir
+    %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
+    ```
   }];
   let arguments = (ins XF_BufferKindAttr:$kind, I64Attr:$index, OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "affine extents">>:$extents,
                        OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label);

@@ -1,0 +1,519 @@
+// A case a constraint, named after it: what the verifiers refuse, and in which words.
+// RUN: xf-opt %s --split-input-file --verify-diagnostics
+
+// xf.param C1
+// expected-error@+1 {{'xf.param' op expected a tensor of f32 with static shape, but got 'tensor<?x4xf32>'}}
+xf.param @w : tensor<?x4xf32> zeros(0.0)
+
+// -----
+
+// xf.get_param C1
+func.func @f() {
+  // expected-error@+1 {{'xf.get_param' op expected 'missing' to be a parameter of the module}}
+  %w = xf.get_param @missing : tensor<4xf32>
+  return
+}
+
+// -----
+
+// xf.get_param C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<4xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_param' op expected parameter 'w' to have shape 4, but it is used as 5}}
+  %w = xf.get_param @w : tensor<5xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected 'layer' to be a layer function of the module}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+// expected-note@+1 {{layer defined here}}
+func.func private @layer(%x: tensor<?x4xf32>) -> tensor<?x4xf32>
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected operand 0 of layer 'layer' to be 'tensor<?x4xf32>', but got 'tensor<?x8xf32>'}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+// expected-note@+1 {{layer defined here}}
+func.func private @layer() -> tensor<?x4xf32>
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected 0 operands for layer 'layer', but got 1}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.dispatch C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.dispatch' op expected 'f' to be a kernel of the module}}
+  %y = xf.dispatch @f "name" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embed C1
+func.func @f(%ids: tensor<6xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected 'result' to match the number of tokens (6), but got 5}}
+  %x = xf.embed "embedding" (%ids, %o) vocabulary(10) positions(none) : (tensor<6xi32>, tensor<?xi32>) -> tensor<5x8xf32>
+  return
+}
+
+// -----
+
+// xf.embed C2
+func.func @f(%ids: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected learned positions to give their name and max_positions, as in positions(learned, "positions", 512)}}
+  %x = xf.embed "embedding" (%ids, %o) vocabulary(10) positions(learned) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C1
+func.func @f(%q: tensor<6x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'value' to match the rows of 'key' (6), but got 5}}
+  %y = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%o, %o) heads(2) head_dims(4, 4) : (tensor<6x8xf32>, tensor<6x8xf32>, tensor<5x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C2
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected heads to be at least 1, but got 0}}
+  %y = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%o, %o) heads(0) head_dims(4, 4) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C3
+func.func @f(%q: tensor<6x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'result' to match the rows of 'query' (6), but got 7}}
+  %y = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%o, %o) heads(2) head_dims(4, 4) : (tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<7x8xf32>
+  return
+}
+
+// -----
+
+// xf.feed_forward C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.feed_forward' op expected hidden to be at least 1, but got 0}}
+  %y = xf.feed_forward "feed_forward" (%x) hidden(0) relu : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.feed_forward C2
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.feed_forward' op expected 'result' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %y = xf.feed_forward "feed_forward" (%x) hidden(4) relu : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.add_norm C1
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.add_norm' op expected 'sublayer' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %y = xf.add_norm "norm" (%x, %s) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.project C1
+func.func @f(%x: tensor<6x8xf32>) {
+  // expected-error@+1 {{'xf.project' op expected 'result' to match the rows of 'x' (6), but got 5}}
+  %y = xf.project "projection" (%x) : (tensor<6x8xf32>) -> tensor<5x9xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C1
+func.func @f(%ids: tensor<?xi32>, %t: tensor<9x8xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'result' to have shape ? x 8 (tokens x the table's features), but got ? x 4}}
+  %y = xf.embedding %ids, %t : (tensor<?xi32>, tensor<9x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.embedding_backward C1
+func.func @f(%dy: tensor<?x8xf32>, %ids: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embedding_backward' op expected 'result' to have shape 9 x 8 (vocabulary x the cotangent's features), but got 9 x 4}}
+  %y = xf.embedding_backward %dy, %ids : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<9x4xf32>
+  return
+}
+
+// -----
+
+// xf.embedding_backward C1
+func.func @f(%dy: tensor<?x8xf32>, %ids: tensor<?xi32>, %g: tensor<7x8xf32>) {
+  // expected-error@+1 {{'xf.embedding_backward' op expected 'into' to have shape 9 x 8 (that of the result), but got 7 x 8}}
+  %y = xf.embedding_backward %dy, %ids into %g : (tensor<?x8xf32>, tensor<?xi32>, tensor<7x8xf32>) -> tensor<9x8xf32>
+  return
+}
+
+// -----
+
+// xf.sinusoidal C1
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.sinusoidal' op expected an even number of features, at least 4, for sinusoidal positions in halves, but got 7}}
+  %y = xf.sinusoidal %p halves : (tensor<?xi32>) -> tensor<?x7xf32>
+  return
+}
+
+// -----
+
+// xf.linear C1
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<9x4xf32>) {
+  // expected-error@+1 {{'xf.linear' op expected 'weight' to match the features of 'x' (8), but got 4}}
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<9x4xf32>) -> tensor<?x9xf32>
+  return
+}
+
+// -----
+
+// xf.linear C2
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<9x8xf32>, %b: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.linear' op expected 'bias' to match the rows of 'weight' (9), but got 8}}
+  %y = xf.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<9x8xf32>, tensor<8xf32>) -> tensor<?x9xf32>
+  return
+}
+
+// -----
+
+// xf.linear C3
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<9x8xf32>) {
+  // expected-error@+1 {{'xf.linear' op expected 'result' to have shape ? x 9 (the rows of 'x' x the rows of 'weight'), but got ? x 8}}
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<9x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.matmul C1
+func.func @f(%a: tensor<?x8xf32>, %b: tensor<9x4xf32>) {
+  // expected-error@+1 {{'xf.matmul' op expected 'b' to match the contracted extent of 'a' (8), but got 9}}
+  %y = xf.matmul %a, %b : (tensor<?x8xf32>, tensor<9x4xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.matmul C1
+func.func @f(%a: tensor<?x8xf32>, %b: tensor<8x4xf32>, %c: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.matmul' op expected 'into' to have shape ? x 4 (that of the result), but got ? x 8}}
+  %y = xf.matmul %a, %b into %c : (tensor<?x8xf32>, tensor<8x4xf32>, tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.column_sum C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.column_sum' op expected 'result' to have shape 8 (the features of 'x'), but got 4}}
+  %y = xf.column_sum %x : (tensor<?x8xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+
+// xf.add C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.add' op requires the same type for all operands and results}}
+  %z = "xf.add"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.relu_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.relu_backward' op requires the same type for all operands and results}}
+  %z = "xf.relu_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.gelu_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.gelu_backward' op requires the same type for all operands and results}}
+  %z = "xf.gelu_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.relu C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.relu' op requires the same type for all operands and results}}
+  %z = "xf.relu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.gelu C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.gelu' op requires the same type for all operands and results}}
+  %z = "xf.gelu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.log_softmax C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.log_softmax' op requires the same type for all operands and results}}
+  %z = "xf.log_softmax"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.dropout C1
+func.func @f(%x: tensor<?x8xf32>, %r: tensor<2xi64>, %s: i64) {
+  // expected-error@+1 {{'xf.dropout' op expected rate to be at least 0 and less than 1, but got 1.00}}
+  %y = xf.dropout %x, %r, %s rate(1.0) : tensor<?x8xf32>, tensor<2xi64>
+  return
+}
+
+// -----
+
+// xf.layer_norm C1
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<4xf32>, %b: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.layer_norm' op expected 'weight' to match the features of 'x' (8), but got 4}}
+  %y = xf.layer_norm %x, %w, %b : (tensor<?x8xf32>, tensor<4xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.layer_norm_backward C1
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %w: tensor<4xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_backward' op expected 'weight' to match the features of 'x' (8), but got 4}}
+  %y, %m, %r = xf.layer_norm_backward %dy, %x, %w : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<4xf32>) -> (tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>)
+  return
+}
+
+// -----
+
+// xf.layer_norm_parameter_backward C1
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %m: tensor<?xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_parameter_backward' op expected 'weight' to have shape 8 (the features of 'x'), but got 4}}
+  %w, %b = xf.layer_norm_parameter_backward %dy, %x, %m, %m : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<4xf32>, tensor<8xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected the features of 'query' to be a multiple of heads (3), but got 8}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(3) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x3xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C2
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x6xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'key' head dim to match 'query' (4), but got 3}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x6xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C3
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'value' to match the rows of 'key' (6), but got 5}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<6x8xf32>, tensor<5x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C4
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x6xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'result' to have shape ? x 6 (the rows of 'query' x the features of 'value'), but got ? x 8}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x6xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C5
+func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>, %random: tensor<2xi64>, %site: i64) {
+  // expected-error@+1 {{'xf.attention' op expected dropout to be at least 0 and less than 1, but got 1.50}}
+  %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) dropout(1.5, %random, %site) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<2xi64>, i64) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C5
+func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected dropout to give its random state and site, as in dropout(0.1, %random, %site)}}
+  %y, %lse = "xf.attention"(%q, %q, %q, %o, %o) {heads = 2 : i64, scale = 1.0 : f32, rate = 0.1 : f32, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 0, 0>} : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_backward C1
+func.func @f(%dy: tensor<?x6xf32>, %q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention_backward' op expected 'cotangent' to have shape ? x 8 (the rows of 'query' x the features of 'value'), but got ? x 6}}
+  %dq, %dk, %dv = xf.attention_backward %dy, %q, %q, %q, %q, %lse offsets(%o, %o) heads(2) scale(1.0) : (tensor<?x6xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_backward C2
+func.func @f(%dy: tensor<?x8xf32>, %q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention_backward' op expected 'query_gradient' to have shape ? x 8 (that of the operand), but got ? x 6}}
+  %dq, %dk, %dv = xf.attention_backward %dy, %q, %q, %q, %q, %lse offsets(%o, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x6xf32>, tensor<?x8xf32>, tensor<?x8xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_weights C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x6xf32>) {
+  // expected-error@+1 {{'xf.attention_weights' op expected 'key' head dim to match 'query' (4), but got 3}}
+  %y = xf.attention_weights %q, %k heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x6xf32>) -> tensor<2x?x?xf32>
+  return
+}
+
+// -----
+
+// xf.attention_weights C2
+func.func @f(%q: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.attention_weights' op expected 'result' to have shape 2 x ? x ? (heads x query tokens x key tokens), but got 4 x ? x ?}}
+  %y = xf.attention_weights %q, %q heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<4x?x?xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x6xf32>, %v: tensor<?x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected 'key' head dim to match 'query' (4), but got 3}}
+  %y = xf.cached_attention %q, %k, %v rows(%r, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x6xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C2
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x6xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected 'result' to have shape ? x 6 (the rows of 'query' x the features of 'value'), but got ? x 8}}
+  %y = xf.cached_attention %q, %k, %v rows(%r, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x6xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C3
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected 'value' to match the rows of 'key' (6), but got 5}}
+  %y = xf.cached_attention %q, %k, %v rows(%r, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<6x8xf32>, tensor<5x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.cache_write C1
+func.func @f(%c: tensor<?x8xf32>, %x: tensor<?x4xf32>, %s: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cache_write' op expected 'x' to match the features of 'cache' (8), but got 4}}
+  %y = xf.cache_write %c, %x slots(%s) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.cross_entropy C1
+func.func @f(%x: tensor<6x8xf32>, %l: tensor<5xi32>) {
+  // expected-error@+1 {{'xf.cross_entropy' op expected 'labels' to match the rows of 'logits' (6), but got 5}}
+  %a, %b, %c = xf.cross_entropy %x, %l : (tensor<6x8xf32>, tensor<5xi32>) -> (tensor<6xf32>, tensor<6xf32>, tensor<6xf32>)
+  return
+}
+
+// -----
+
+// xf.cross_entropy C2
+func.func @f(%x: tensor<?x8xf32>, %l: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cross_entropy' op expected smoothing to be at least 0 and less than 1, but got 1.00}}
+  %a, %b, %c = xf.cross_entropy %x, %l smoothing(1.0) : (tensor<?x8xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+  return
+}
+
+// -----
+
+// xf.cross_entropy_backward C1
+func.func @f(%d: tensor<?xf32>, %x: tensor<?x8xf32>, %l: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cross_entropy_backward' op expected 'result' to have shape ? x 8 (that of 'logits'), but got ? x 4}}
+  %y = xf.cross_entropy_backward %d, %x, %l, %d : (tensor<?xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.learning_rate C1
+func.func @f(%r: tensor<2xi64>, %h: tensor<7xf32>) {
+  // expected-error@+1 {{'xf.learning_rate' op expected 'hyper' to match the eight settings of a step (8), but got 7}}
+  %y = xf.learning_rate %r, %h d_model(8) : (tensor<2xi64>, tensor<7xf32>) -> tensor<f32>
+  return
+}
+
+// -----
+
+// xf.adam C1
+xf.param @w : tensor<4xf32> zeros(0.0)
+func.func @f(%g: tensor<4xf32>, %n: tensor<f32>, %r: tensor<2xi64>, %h: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.adam' op expected a gradient for each of 2 parameters, but got 1}}
+  xf.adam %g parameters [@w, @w] norm(%n) learning_rate(%n) state(%r, %h) : tensor<4xf32>, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// xf.adam C1
+xf.param @w : tensor<4xf32> zeros(0.0)
+func.func @f(%g: tensor<5xf32>, %n: tensor<f32>, %r: tensor<2xi64>, %h: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.adam' op expected the gradient of 'w' to have shape 4, but got 5}}
+  xf.adam %g parameters [@w] norm(%n) learning_rate(%n) state(%r, %h) : tensor<5xf32>, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
+  return
+}
+
+// -----
+
+// xf.adam C2
+xf.param @w : tensor<4xf32> zeros(0.0)
+func.func @f(%g: tensor<4xf32>, %n: tensor<f32>, %r: tensor<3xi64>, %h: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.adam' op expected 'random' to match seed and step (2), but got 3}}
+  xf.adam %g parameters [@w] norm(%n) learning_rate(%n) state(%r, %h) : tensor<4xf32>, tensor<f32>, tensor<f32>, tensor<3xi64>, tensor<8xf32>
+  return
+}

@@ -1,0 +1,299 @@
+// Every op in its printed form and in bytecode, and back. The bodies are the examples of the ops' definitions: tools/scripts/check-op-tests.py compares them.
+// RUN: xf-opt %s --verify-roundtrip | FileCheck %s
+
+// CHECK: xf.param @encoder.0.attention.query.weight : tensor<512x512xf32> xavier_uniform(1.0
+xf.param @encoder.0.attention.query.weight : tensor<512x512xf32> xavier_uniform(1.0)
+xf.param @embedding.weight : tensor<37000x512xf32> normal(0.04)
+xf.param @w : tensor<512x512xf32> uniform(0.1)
+xf.param @b : tensor<512xf32> zeros(0.0)
+
+// CHECK-LABEL: @get_param(
+// CHECK: xf.get_param @embedding.weight
+func.func @get_param() -> tensor<37000x512xf32> {
+  %w = xf.get_param @embedding.weight : tensor<37000x512xf32>
+  return %w : tensor<37000x512xf32>
+}
+
+func.func private @encoder_layer(%x: tensor<?x512xf32>, %starts: tensor<?xi32>) -> tensor<?x512xf32>
+// CHECK-LABEL: @apply(
+// CHECK: xf.apply @encoder_layer as "encoder.0"
+func.func @apply(%x: tensor<?x512xf32>, %starts: tensor<?xi32>) -> tensor<?x512xf32> {
+  %y = xf.apply @encoder_layer as "encoder.0" (%x, %starts) : (tensor<?x512xf32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @group(
+// CHECK: xf.group matmul "feed_forward.in"
+// CHECK: xf.yield
+func.func @group(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>, %b: tensor<2048xf32>) -> tensor<?x2048xf32> {
+  %y = xf.group matmul "feed_forward.in" {
+    %0 = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
+    %1 = xf.relu %0 : tensor<?x2048xf32>
+    xf.yield %1 : tensor<?x2048xf32>
+  } : tensor<?x2048xf32>
+  return %y : tensor<?x2048xf32>
+}
+
+func.func private @linear_512x64(%x: tensor<?x512xf32>, %w: tensor<64x512xf32>) -> tensor<?x64xf32> attributes {xf.kernel = #xf<kernel matmul>}
+// CHECK-LABEL: @dispatch(
+// CHECK: xf.dispatch @linear_512x64 "projection"
+func.func @dispatch(%x: tensor<?x512xf32>, %w: tensor<64x512xf32>) -> tensor<?x64xf32> {
+  %y = xf.dispatch @linear_512x64 "projection" (%x, %w) : (tensor<?x512xf32>, tensor<64x512xf32>) -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: @buffer(
+// CHECK: xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query"
+// CHECK: xf.dispatch @linear_512x64 "projection"{{.*}} writes [2]
+func.func @buffer(%x: memref<?x512xf32>, %w: memref<64x512xf32>, %y: memref<?x64xf32>) -> memref<?x512xf32> {
+  %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
+  xf.dispatch @linear_512x64 "projection" (%s, %w, %y) writes [2] : (memref<?x512xf32>, memref<64x512xf32>, memref<?x64xf32>) -> ()
+  return %s : memref<?x512xf32>
+}
+
+// CHECK-LABEL: @adam(
+// CHECK: xf.adam %{{.*}} parameters [@w, @b]
+func.func @adam(%g0: tensor<512x512xf32>, %g1: tensor<512xf32>, %n: tensor<f32>, %lr: tensor<f32>, %random: tensor<2xi64>, %hyper: tensor<8xf32>) {
+  xf.adam %g0, %g1 parameters [@w, @b] norm(%n) learning_rate(%lr) state(%random, %hyper)
+    : tensor<512x512xf32>, tensor<512xf32>, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
+  return
+}
+
+// CHECK-LABEL: @project(
+// CHECK: xf.project "embedding"
+func.func @project(%x: tensor<?x512xf32>) -> tensor<?x37000xf32> {
+  %logits = xf.project "embedding" (%x) : (tensor<?x512xf32>) -> tensor<?x37000xf32>
+  return %logits : tensor<?x37000xf32>
+}
+
+// CHECK-LABEL: @embed(
+// CHECK: xf.embed
+func.func @embed(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x512xf32> {
+  %x = xf.embed "embedding" (%ids, %offsets) vocabulary(37000) positions(sinusoidal) dropout(0.1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %x : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @multi_head_attention(
+// CHECK: xf.multi_head_attention
+func.func @multi_head_attention(%x: tensor<?x512xf32>, %o: tensor<?xi32>) -> tensor<?x512xf32> {
+  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %a : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @feed_forward(
+// CHECK: xf.feed_forward
+func.func @feed_forward(%x: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %f = xf.feed_forward "feed_forward" (%x) hidden(2048) relu bias : (tensor<?x512xf32>) -> tensor<?x512xf32>
+  return %f : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @add_norm(
+// CHECK: xf.add_norm
+func.func @add_norm(%x: tensor<?x512xf32>, %a: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %y = xf.add_norm "attention_norm" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @embedding(
+// CHECK: xf.embedding
+func.func @embedding(%ids: tensor<?xi32>, %table: tensor<37000x512xf32>) -> tensor<?x512xf32> {
+  %e = xf.embedding %ids, %table scale(22.6274) : (tensor<?xi32>, tensor<37000x512xf32>) -> tensor<?x512xf32>
+  return %e : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @embedding_backward(
+// CHECK: xf.embedding_backward
+func.func @embedding_backward(%dy: tensor<?x512xf32>, %ids: tensor<?xi32>) -> tensor<37000x512xf32> {
+  %g = xf.embedding_backward %dy, %ids scale(22.6274) : (tensor<?x512xf32>, tensor<?xi32>) -> tensor<37000x512xf32>
+  return %g : tensor<37000x512xf32>
+}
+
+// CHECK-LABEL: @position_ids(
+// CHECK: xf.position_ids
+func.func @position_ids(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?xi32> {
+  %p = xf.position_ids %ids, %offsets : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+  return %p : tensor<?xi32>
+}
+
+// CHECK-LABEL: @sinusoidal(
+// CHECK: xf.sinusoidal
+func.func @sinusoidal(%positions: tensor<?xi32>) -> tensor<?x512xf32> {
+  %s = xf.sinusoidal %positions : (tensor<?xi32>) -> tensor<?x512xf32>
+  return %s : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @linear(
+// CHECK: xf.linear
+func.func @linear(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>, %b: tensor<2048xf32>) -> tensor<?x2048xf32> {
+  %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
+  return %y : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @matmul(
+// CHECK: xf.matmul
+func.func @matmul(%dy: tensor<?x2048xf32>, %x: tensor<?x512xf32>) -> tensor<2048x512xf32> {
+  %dw = xf.matmul %dy, %x transpose_a : (tensor<?x2048xf32>, tensor<?x512xf32>) -> tensor<2048x512xf32>
+  return %dw : tensor<2048x512xf32>
+}
+
+// CHECK-LABEL: @column_sum(
+// CHECK: xf.column_sum
+func.func @column_sum(%dy: tensor<?x2048xf32>) -> tensor<2048xf32> {
+  %db = xf.column_sum %dy : (tensor<?x2048xf32>) -> tensor<2048xf32>
+  return %db : tensor<2048xf32>
+}
+
+// CHECK-LABEL: @add(
+// CHECK: xf.add
+func.func @add(%x: tensor<?x512xf32>, %sublayer: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %y = xf.add %x, %sublayer : tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @relu(
+// CHECK: xf.relu
+func.func @relu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %h = xf.relu %x : tensor<?x2048xf32>
+  return %h : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @gelu(
+// CHECK: xf.gelu
+func.func @gelu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %h = xf.gelu %x : tensor<?x2048xf32>
+  return %h : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @relu_backward(
+// CHECK: xf.relu_backward
+func.func @relu_backward(%dy: tensor<?x2048xf32>, %y: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %dx = xf.relu_backward %dy, %y : tensor<?x2048xf32>
+  return %dx : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @gelu_backward(
+// CHECK: xf.gelu_backward
+func.func @gelu_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %dx = xf.gelu_backward %dy, %x : tensor<?x2048xf32>
+  return %dx : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @dropout(
+// CHECK: xf.dropout
+func.func @dropout(%x: tensor<?x512xf32>, %random: tensor<2xi64>, %site: i64) -> tensor<?x512xf32> {
+  %y = xf.dropout %x, %random, %site rate(0.1) : tensor<?x512xf32>, tensor<2xi64>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @layer_norm(
+// CHECK: xf.layer_norm
+func.func @layer_norm(%x: tensor<?x512xf32>, %weight: tensor<512xf32>, %bias: tensor<512xf32>) -> tensor<?x512xf32> {
+  %y = xf.layer_norm %x, %weight, %bias epsilon(1.0e-5) : (tensor<?x512xf32>, tensor<512xf32>, tensor<512xf32>) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @layer_norm_backward(
+// CHECK: xf.layer_norm_backward
+func.func @layer_norm_backward(%dy: tensor<?x512xf32>, %x: tensor<?x512xf32>, %weight: tensor<512xf32>) -> (tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>) {
+  %dx, %mean, %r = xf.layer_norm_backward %dy, %x, %weight epsilon(1.0e-5)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<512xf32>) -> (tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>)
+  return %dx, %mean, %r : tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>
+}
+
+// CHECK-LABEL: @layer_norm_parameter_backward(
+// CHECK: xf.layer_norm_parameter_backward
+func.func @layer_norm_parameter_backward(%dy: tensor<?x512xf32>, %x: tensor<?x512xf32>, %mean: tensor<?xf32>, %r: tensor<?xf32>) -> (tensor<512xf32>, tensor<512xf32>) {
+  %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<512xf32>, tensor<512xf32>)
+  return %dw, %db : tensor<512xf32>, tensor<512xf32>
+}
+
+// CHECK-LABEL: @attention(
+// CHECK: xf.attention
+func.func @attention(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x512xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>) {
+  %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+  return %o, %lse : tensor<?x512xf32>, tensor<?x8xf32>
+}
+
+// CHECK-LABEL: @attention_backward(
+// CHECK: xf.attention_backward
+func.func @attention_backward(%do: tensor<?x512xf32>, %q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x512xf32>, %o: tensor<?x512xf32>, %lse: tensor<?x8xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>)
+  return %dq, %dk, %dv : tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @attention_weights(
+// CHECK: xf.attention_weights
+func.func @attention_weights(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>) -> tensor<8x?x?xf32> {
+  %p = xf.attention_weights %q, %k heads(8) scale(0.125) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<8x?x?xf32>
+  return %p : tensor<8x?x?xf32>
+}
+
+// CHECK-LABEL: @cached_attention(
+// CHECK: xf.cached_attention
+func.func @cached_attention(%q: tensor<?x512xf32>, %keys: tensor<?x512xf32>, %values: tensor<?x512xf32>, %rows: tensor<?xi32>, %row_offsets: tensor<?xi32>) -> tensor<?x512xf32> {
+  %o = xf.cached_attention %q, %keys, %values rows(%rows, %row_offsets) heads(8) scale(0.125)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %o : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @cache_write(
+// CHECK: xf.cache_write
+func.func @cache_write(%cache: tensor<?x512xf32>, %x: tensor<?x512xf32>, %slots: tensor<?xi32>) -> tensor<?x512xf32> {
+  %c = xf.cache_write %cache, %x slots(%slots) : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %c : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @cross_entropy(
+// CHECK: xf.cross_entropy
+func.func @cross_entropy(%logits: tensor<?x37000xf32>, %labels: tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>) {
+  %loss, %nll, %lse = xf.cross_entropy %logits, %labels smoothing(0.1) : (tensor<?x37000xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+  return %loss, %nll, %lse : tensor<?xf32>, tensor<?xf32>, tensor<?xf32>
+}
+
+// CHECK-LABEL: @cross_entropy_backward(
+// CHECK: xf.cross_entropy_backward
+func.func @cross_entropy_backward(%dloss: tensor<?xf32>, %logits: tensor<?x37000xf32>, %labels: tensor<?xi32>, %lse: tensor<?xf32>) -> tensor<?x37000xf32> {
+  %dlogits = xf.cross_entropy_backward %dloss, %logits, %labels, %lse smoothing(0.1)
+    : (tensor<?xf32>, tensor<?x37000xf32>, tensor<?xi32>, tensor<?xf32>) -> tensor<?x37000xf32>
+  return %dlogits : tensor<?x37000xf32>
+}
+
+// CHECK-LABEL: @mean(
+// CHECK: xf.mean
+func.func @mean(%token_loss: tensor<?xf32>) -> tensor<f32> {
+  %loss = xf.mean %token_loss : (tensor<?xf32>) -> tensor<f32>
+  return %loss : tensor<f32>
+}
+
+// CHECK-LABEL: @mean_backward(
+// CHECK: xf.mean_backward
+func.func @mean_backward(%dy: tensor<f32>, %x: tensor<?xf32>) -> tensor<?xf32> {
+  %dx = xf.mean_backward %dy, %x : (tensor<f32>, tensor<?xf32>) -> tensor<?xf32>
+  return %dx : tensor<?xf32>
+}
+
+// CHECK-LABEL: @log_softmax(
+// CHECK: xf.log_softmax
+func.func @log_softmax(%logits: tensor<?x37000xf32>) -> tensor<?x37000xf32> {
+  %p = xf.log_softmax %logits : tensor<?x37000xf32>
+  return %p : tensor<?x37000xf32>
+}
+
+// CHECK-LABEL: @global_norm(
+// CHECK: xf.global_norm
+func.func @global_norm(%g0: tensor<512x512xf32>, %g1: tensor<512xf32>) -> tensor<f32> {
+  %n = xf.global_norm %g0, %g1 : (tensor<512x512xf32>, tensor<512xf32>) -> tensor<f32>
+  return %n : tensor<f32>
+}
+
+// CHECK-LABEL: @learning_rate(
+// CHECK: xf.learning_rate
+func.func @learning_rate(%random: tensor<2xi64>, %hyper: tensor<8xf32>) -> tensor<f32> {
+  %lr = xf.learning_rate %random, %hyper d_model(512) : (tensor<2xi64>, tensor<8xf32>) -> tensor<f32>
+  return %lr : tensor<f32>
+}
