@@ -19,15 +19,26 @@ std::array<float, 8> Hyper::values() const {
           float(epsilon),      float(weightDecay)};
 }
 
-static json toJson(const Hyper &hyper) {
-  return {{"learning_rate", hyper.learningRate},
-          {"warmup", hyper.warmup},
-          {"schedule", hyper.schedule},
-          {"clip_norm", hyper.clipNorm},
-          {"beta1", hyper.beta1},
-          {"beta2", hyper.beta2},
-          {"epsilon", hyper.epsilon},
-          {"weight_decay", hyper.weightDecay}};
+static json toJson(Hyper hyper) {
+  json values;
+  forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &value) { values[name] = value; });
+  return values;
+}
+
+Hyper xf::runtime::defaultHyper(const Program &program) {
+  Hyper hyper;
+  forEachHyper(hyper, hyper, [&](const char *name, auto &setting, const auto &) {
+    auto key = program.model.find(name);
+    if (key == program.model.end())
+      return;
+    if constexpr (std::is_same_v<decltype(setting), std::string &>) {
+      if (key->is_string())
+        setting = key->template get<std::string>();
+    } else if (key->is_number()) {
+      setting = key->template get<double>();
+    }
+  });
+  return hyper;
 }
 
 Safetensors::Metadata Progress::metadata() const {
@@ -51,15 +62,8 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
     values.at("batch").get_to(progress.batch);
     progress.data = values.at("data");
     progress.bestLoss = values.value("best_validation_loss", progress.bestLoss);
-    const json &hyper = values.at("hyper");
-    hyper.at("learning_rate").get_to(progress.hyper.learningRate);
-    hyper.at("warmup").get_to(progress.hyper.warmup);
-    hyper.at("schedule").get_to(progress.hyper.schedule);
-    hyper.at("clip_norm").get_to(progress.hyper.clipNorm);
-    hyper.at("beta1").get_to(progress.hyper.beta1);
-    hyper.at("beta2").get_to(progress.hyper.beta2);
-    hyper.at("epsilon").get_to(progress.hyper.epsilon);
-    hyper.at("weight_decay").get_to(progress.hyper.weightDecay);
+    forEachHyper(progress.hyper, {},
+                 [&](const char *name, auto &setting, const auto &) { values.at("hyper").at(name).get_to(setting); });
     return progress;
   } catch (const json::exception &problem) {
     return userError(fmt::format("'{}' is not a checkpoint: its metadata 'xf.progress' is malformed: {}", file.path(),

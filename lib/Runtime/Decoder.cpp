@@ -110,10 +110,8 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
     for (const OwnedTensor &tensor : *tensors)
       inputs.push_back(tensor.view());
   logProbabilities.resize(hypotheses.size() * vocabularySize);
-  std::vector<TensorView> outputs = {{"log_probabilities",
-                                      ElementType::F32,
-                                      {int64_t(hypotheses.size()), vocabularySize},
-                                      logProbabilities.data()}};
+  std::vector<TensorView> outputs = {
+      {"log_probabilities", ElementType::F32, {int64_t(hypotheses.size()), vocabularySize}, logProbabilities.data()}};
   if (Expected<void> ran = session.executor().run(decodeFunction, inputs, outputs, model.arenas()); !ran)
     return ran.error();
   cached = std::move(lists);

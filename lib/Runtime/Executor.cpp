@@ -108,7 +108,7 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
                                  mebibytes(arena.size() + availableMemory())));
   if (Expected<void> room = arena.reserve(layout.totalBytes); !room)
     return room.error();
-  if (Expected<void> room = scratch.reserve(scratchBytes * team.size()); !room)
+  if (Expected<void> room = scratch.reserve(scratchSize()); !room)
     return room.error();
 
   std::vector<void *> inputData, outputData;

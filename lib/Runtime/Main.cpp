@@ -32,6 +32,15 @@ static Expected<int> start(int argc, char **argv) {
   Action action;
   auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
   addInfo(app, session, action);
+  bool pairs = session.program.kind == "sequence_to_sequence", translates = pairs && has("encode") && has("decode");
+  if (pairs && has("train_step"))
+    addTrain(app, session, action);
+  if (pairs && has("loss"))
+    addEvaluate(app, session, action);
+  if (translates)
+    addTranslate(app, session, action);
+  if (translates && has("attention"))
+    addAttention(app, session, action);
   addRun(app, session, action);
   if (has("loss") && has("gradients"))
     addGradcheck(app, session, action);

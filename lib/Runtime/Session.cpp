@@ -60,6 +60,13 @@ int64_t Session::vocabularySize(std::string_view which) const {
   return value && value->is_number() ? value->get<int64_t>() : 0;
 }
 
+int64_t Session::longest(std::string_view which) const {
+  for (const Parameter &parameter : program.parameters)
+    if (parameter.name.starts_with(std::string(which) + "_positions"))
+      return parameter.shape[0];
+  return 0;
+}
+
 #if defined(__x86_64__)
 namespace {
 /// Where CPUID shows a feature of LLVM's name. `state`: bits of XCR0 the system must save.

@@ -23,6 +23,21 @@ struct Hyper {
   std::array<float, 8> values() const;
 };
 
+/// The settings a program asks for where the user says nothing: its model's keys of these names.
+Hyper defaultHyper(const Program &program);
+
+/// Calls `visit(name, field of a, field of b)` for every setting.
+template <typename Visit> void forEachHyper(Hyper &a, const Hyper &b, Visit visit) {
+  visit("learning_rate", a.learningRate, b.learningRate);
+  visit("warmup", a.warmup, b.warmup);
+  visit("schedule", a.schedule, b.schedule);
+  visit("clip_norm", a.clipNorm, b.clipNorm);
+  visit("beta1", a.beta1, b.beta1);
+  visit("beta2", a.beta2, b.beta2);
+  visit("epsilon", a.epsilon, b.epsilon);
+  visit("weight_decay", a.weightDecay, b.weightDecay);
+}
+
 /// What a training run is at, besides its arrays.
 struct Progress {
   int64_t step = 0;                                          // steps done

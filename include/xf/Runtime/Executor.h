@@ -44,8 +44,8 @@ public:
   /// The dims that these inputs give the function, or which of them disagree and where.
   Expected<std::vector<int64_t>> bind(const Function &function, std::span<const TensorView> inputs) const;
 
-  /// Bytes of temporary memory this executor holds now.
-  int64_t heldBytes() const { return arena.size() + scratch.size() + unwanted.size(); }
+  /// Bytes of all workers' scratch.
+  int64_t scratchSize() const { return scratchBytes * team.size(); }
 
   /// Calls `function`. Inputs are found by name, all must be there; outputs that are not asked for are dropped.
   Expected<void> run(const Function &function, std::span<const TensorView> inputs, std::span<const TensorView> outputs,

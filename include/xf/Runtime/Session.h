@@ -36,7 +36,13 @@ public:
   /// Words the model knows: `which` is "source" or "target"; a shared or only vocabulary answers for both.
   int64_t vocabularySize(std::string_view which) const;
 
+  /// Tokens that a side can have, marks included, where positions are learned; 0: any number.
+  int64_t longestSource() const { return longest("source"); }
+  int64_t longestTarget() const { return longest("target"); }
+
 private:
+  int64_t longest(std::string_view which) const;
+
   std::span<const KernelFunction> kernels;
   std::span<const XfBlob> blobs;
   std::unique_ptr<Team> team;

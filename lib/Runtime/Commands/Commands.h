@@ -19,14 +19,20 @@ using Action = std::function<Expected<int>()>;
 void addInfo(CLI::App &app, Session &session, Action &action);
 void addRun(CLI::App &app, Session &session, Action &action);
 void addGradcheck(CLI::App &app, Session &session, Action &action);
+void addTrain(CLI::App &app, Session &session, Action &action);
+void addEvaluate(CLI::App &app, Session &session, Action &action);
+void addTranslate(CLI::App &app, Session &session, Action &action);
+void addAttention(CLI::App &app, Session &session, Action &action);
 
 /// `--threads` and `--profile`.
 void addExecutionOptions(CLI::App &command, Session &session);
 /// `--model`; needed where no weights are embedded.
 void addModelOption(CLI::App &command, const Session &session, std::string &model);
 
-/// `--learning-rate`, `--schedule`, `--warmup`, `--clip-norm`.
+/// `--learning-rate`, `--schedule`, `--warmup`, `--clip-norm` and Adam's own; a setting's option is its name with
+/// hyphens.
 struct Hyper;
+std::string hyperOption(std::string name);
 void addHyperOptions(CLI::App &command, Hyper &hyper);
 
 /// Whether ids, offsets and rows point at what is there: kernels do not look.

@@ -4,6 +4,7 @@
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
@@ -21,15 +22,30 @@ void xf::runtime::addModelOption(CLI::App &command, const Session &session, std:
     option->default_str("the embedded weights");
 }
 
+std::string xf::runtime::hyperOption(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return "--" + name;
+}
+
 void xf::runtime::addHyperOptions(CLI::App &command, Hyper &hyper) {
-  command.add_option("--learning-rate", hyper.learningRate, "Learning rate; with the schedule noam a factor on it")
-      ->check(CLI::PositiveNumber);
-  command
-      .add_option("--schedule", hyper.schedule, "noam: warm-up, then the inverse square root of the step; or constant")
-      ->check(CLI::IsMember({"noam", "constant"}));
-  command.add_option("--warmup", hyper.warmup, "Steps of warm-up (noam)")->check(CLI::PositiveNumber);
-  command.add_option("--clip-norm", hyper.clipNorm, "Largest norm of all gradients together; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
+  struct Text {
+    const char *help;
+    CLI::Validator check;
+  };
+  const std::map<std::string, Text> texts = {
+      {"learning_rate", {"Learning rate; with the schedule noam a factor on it", CLI::PositiveNumber}},
+      {"schedule",
+       {"noam: warm-up, then the inverse square root of the step; or constant", CLI::IsMember({"noam", "constant"})}},
+      {"warmup", {"Steps of warm-up (noam)", CLI::PositiveNumber}},
+      {"clip_norm", {"Largest norm of all gradients together; 0: no limit", CLI::NonNegativeNumber}},
+      {"beta1", {"Adam: decay of the first moment", CLI::Range(0.0, 1.0)}},
+      {"beta2", {"Adam: decay of the second moment", CLI::Range(0.0, 1.0)}},
+      {"epsilon", {"Adam: added to the root of the second moment", CLI::NonNegativeNumber}},
+      {"weight_decay", {"Adam: decay of the parameters themselves", CLI::NonNegativeNumber}}};
+  forEachHyper(hyper, hyper, [&](const char *name, auto &setting, const auto &) {
+    const Text &text = texts.at(name);
+    command.add_option(hyperOption(name), setting, text.help)->check(text.check);
+  });
 }
 
 static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
@@ -96,10 +112,19 @@ Expected<void> xf::runtime::validateIndices(const Session &session, const Functi
     return userError(
         fmt::format("expected as many sequences in 'target_offsets' as in 'source_offsets' ({}), but got {}",
                     source->shape[0] - 1, target->shape[0] - 1));
-  auto learned = session.program.model.find("positions");
-  auto longest = session.program.model.find("max_positions");
-  if (learned != session.program.model.end() && *learned == "learned" && longest != session.program.model.end())
-    if (const TensorView *positions = given("positions"))
-      return checkRange(*positions, longest->get<int64_t>(), "the learned positions");
+  if (const TensorView *positions = given("positions"); positions && session.longestTarget())
+    if (Expected<void> checked = checkRange(*positions, session.longestTarget(), "the learned positions"); !checked)
+      return checked;
+  for (auto [offsets, longest] :
+       {std::pair(source, session.longestSource()), std::pair(target, session.longestTarget())}) {
+    if (!offsets || !longest)
+      continue;
+    const int32_t *values = static_cast<const int32_t *>(offsets->data);
+    for (int64_t i = 0; i + 1 < offsets->shape[0]; ++i)
+      if (values[i + 1] - values[i] > longest)
+        return userError(fmt::format("expected sequences of '{}' to have at most as many tokens as there are learned "
+                                     "positions ({}), but sequence {} has {}",
+                                     offsets->name, longest, i, values[i + 1] - values[i]));
+  }
   return {};
 }

@@ -181,9 +181,8 @@ Expected<int> Gradcheck::run() {
     fmt::print("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>9.1e}{}\n", parameter.name, norm, worst->analytic,
                worst->difference, worst->relative(), worst->agrees() ? "" : "  differs");
   }
-  fmt::print("gradcheck: {} of {} parameters agree with differences of the loss\n", std::min(agreed, parameters.size()),
-             parameters.size());
-  return agreed == parameters.size() + 1 ? 0 : 1;
+  fmt::print("gradcheck: {} of {} parameters agree with differences of the loss\n", agreed, parameters.size());
+  return sameLoss && agreed == parameters.size() ? 0 : 1;
 }
 
 static Expected<int> gradcheck(Session &session, const GradcheckOptions &options) {

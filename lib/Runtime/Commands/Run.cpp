@@ -180,6 +180,7 @@ static Expected<int> run(Session &session, const RunOptions &options) {
 
 void xf::runtime::addRun(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<RunOptions>();
+  options->hyper = defaultHyper(session.program);
   CLI::App *command = app.add_subcommand("run", "Call one function on tensors");
   command->add_option("FUNCTION", options->function, "One of the functions that `info` lists")->required();
   command->add_option("--input", options->input, "The function's inputs (.safetensors)")->required();

@@ -1,0 +1,385 @@
+//===- Train.cpp - The command `train` -------------------------------------------------------===//
+// The training loop: what can fail is checked before it starts, every step is one call of `train_step`,
+// and a run that is stopped anywhere goes on from its newest checkpoint to the same bits.
+//===-----------------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "Display.h"
+#include "Measure.h"
+#include "TrainingLog.h"
+#include "xf/Runtime/Checkpoint.h"
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+struct TrainOptions {
+  std::string source, target, validSource, validTarget, output;
+  int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0, maximalLength = 256;
+  int64_t checkpointSteps = 1000, logSteps = 50;
+  Hyper hyper;
+  uint64_t seed = 1;
+  bool resume = false;
+  CLI::App *command = nullptr; // knows which options were given
+
+  bool given(const std::string &name) const { return command->count(name) > 0; }
+  BatchRecipe recipe() const { return {batchSize ? 0 : batchTokens, batchSize}; }
+};
+
+/// Sums over some steps.
+struct Tally {
+  double loss = 0;
+  int64_t steps = 0, tokens = 0;
+  Clock::time_point start = Clock::now();
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
+  double meanLoss() const { return steps ? loss / double(steps) : 0; }
+  double tokensPerSecond() const { return double(tokens) / std::max(seconds(), 1e-9); }
+};
+
+class Training {
+public:
+  Training(Session &session, const TrainOptions &options)
+      : session(session), program(session.program), options(options), function(*program.function("train_step")) {}
+
+  Expected<int> run();
+
+private:
+  Expected<void> readData();
+  Expected<void> checkMemory();
+  Expected<void> startOrResume();
+  Expected<void> takeStep(const std::vector<int64_t> &indices);
+  Expected<void> endEpoch();
+  Expected<void> validate(json &record);
+  Error notFinite(std::span<const TensorView> inputs);
+  Expected<void> checkpoint();
+  TrainingGlance glance() const {
+    return {progress.step,       totalSteps,   progress.epoch + 1,
+            interval.meanLoss(), learningRate, interval.tokensPerSecond()};
+  }
+
+  Session &session;
+  const Program &program;
+  const TrainOptions &options;
+  const Function &function;
+  Display display;
+  std::optional<Vocabularies> vocabularies;
+  SentencePairs pairs, validation;
+  ModelState state;
+  Progress progress;
+  TrainingLog log;
+  int64_t totalSteps = 0;
+  int64_t savedStep = -1;                     // of the newest checkpoint
+  float loss = 0, norm = 0, learningRate = 0; // of the last step
+  Tally interval, epoch;
+};
+} // namespace
+
+Expected<void> Training::readData() {
+  Expected<Vocabularies> opened = openVocabularies(session);
+  if (!opened)
+    return opened.error();
+  vocabularies.emplace(std::move(*opened));
+  auto read = [&](const std::string &source, const std::string &target, SentencePairs &into) -> Expected<void> {
+    Expected<SentencePairs> pairs = readPairsWithNote(session, *vocabularies, source, target, options.maximalLength);
+    if (!pairs)
+      return pairs.error();
+    into = std::move(*pairs);
+    return {};
+  };
+  if (Expected<void> done = read(options.source, options.target, pairs); !done || options.validSource.empty())
+    return done;
+  return read(options.validSource, options.validTarget, validation);
+}
+
+/// The batch that takes the most memory has to fit, before anything is computed.
+Expected<void> Training::checkMemory() {
+  auto dimsOf = [&](double scale, int64_t source, int64_t target, int64_t sentences) {
+    std::vector<int64_t> dims;
+    for (const std::string &dim : function.dims)
+      dims.push_back(dim.ends_with("plus_1")     ? int64_t(double(sentences) * scale) + 2
+                     : dim.starts_with("source") ? int64_t(double(source) * scale) + 1
+                                                 : int64_t(double(target) * scale) + 1);
+    return dims;
+  };
+  int64_t source = 0, target = 0, sentences = 0;
+  for (const std::vector<int64_t> &batch : batchesByLength(pairs, options.recipe())) {
+    int64_t sourceTokens = 0, targetTokens = 0;
+    for (int64_t index : batch) {
+      sourceTokens += pairs.source[index].size();
+      targetTokens += pairs.target[index].size() + 1;
+    }
+    source = std::max(source, sourceTokens), target = std::max(target, targetTokens);
+    sentences = std::max(sentences, int64_t(batch.size()));
+  }
+  int64_t arrays = 4 * program.parameterElements * int64_t(sizeof(float)), available = availableMemory();
+  // Besides the arena: the batch itself, scratch of the workers, rounding to pages.
+  int64_t besides = session.executor().scratchSize() + (int64_t(24) << 20);
+  auto needed = [&](double scale) {
+    return arrays + besides + workspaceBytes(function, dimsOf(scale, source, target, sentences)) +
+           int64_t(scale * 16 * double(source + target));
+  };
+  if (needed(1) <= available)
+    return {};
+  std::string message =
+      fmt::format("not enough memory for the batch: training with {} needs {} (parameters, gradients "
+                  "and moments {}, workspace and the rest {}), and {} is available",
+                  options.batchSize ? fmt::format("--batch-size={}", options.batchSize)
+                                    : fmt::format("--batch-tokens={}", options.batchTokens),
+                  mebibytes(needed(1)), mebibytes(arrays), mebibytes(needed(1) - arrays), mebibytes(available));
+  double fits = 0, fails = 1;
+  for (int i = 0; i < 20; ++i)
+    (needed((fits + fails) / 2) <= available ? fits : fails) = (fits + fails) / 2;
+  auto largest = int64_t(fits * double(options.batchSize ? options.batchSize : options.batchTokens));
+  if (largest > 0)
+    message += fmt::format("; --batch-{}={} would fit", options.batchSize ? "size" : "tokens", largest);
+  return userError(message);
+}
+
+Expected<void> Training::startOrResume() {
+  Expected<ModelState> allocated = ModelState::allocate(program, {.gradients = true, .moments = true});
+  if (!allocated)
+    return allocated.error();
+  state = std::move(*allocated);
+  progress.seed = options.seed;
+  progress.hyper = options.hyper;
+  progress.data = {{"pairs", pairs.size()},
+                   {"batch_tokens", options.recipe().tokens},
+                   {"batch_size", options.recipe().sentences},
+                   {"max_length", options.maximalLength}};
+
+  std::vector<std::string> rejected;
+  Expected<std::optional<Progress>> found = loadCheckpoint(options.output, program, state, rejected);
+  if (!found)
+    return found.error();
+  if (!options.resume && (*found || !rejected.empty()))
+    return userError(
+        fmt::format("'{}' already holds the checkpoints of a run; pass --resume to go on with it, or another "
+                    "--output",
+                    options.output));
+  for (const std::string &reason : rejected)
+    display.message("warning: " + reason);
+  if (!*found) {
+    if (options.resume)
+      display.message(fmt::format("'{}' holds no whole checkpoint, training starts at step 0", options.output));
+    state.initialize(program, options.seed);
+    return {};
+  }
+  Progress saved = std::move(**found);
+  if (saved.data != progress.data)
+    return userError(fmt::format("expected the data and batches of the run in '{}' ({}), but got {}", options.output,
+                                 saved.data.dump(), progress.data.dump()));
+  if (options.given("--seed") && saved.seed != options.seed)
+    return userError(
+        fmt::format("expected --seed of the run in '{}' ({}), but got {}", options.output, saved.seed, options.seed));
+  // Settings that were not given again are those of the run.
+  Hyper settings = saved.hyper;
+  forEachHyper(settings, options.hyper, [&](const char *name, auto &setting, const auto &given) {
+    if (options.given(hyperOption(name)))
+      setting = given;
+  });
+  progress = std::move(saved);
+  progress.hyper = settings;
+  savedStep = progress.step;
+  display.message(fmt::format("{} {} at step {}", rejected.empty() ? "resuming" : "falling back to",
+                              checkpointPath(options.output, progress.step), progress.step));
+  return {};
+}
+
+Error Training::notFinite(std::span<const TensorView> inputs) {
+  std::string message = fmt::format("the loss is not finite at step {}", progress.step + 1);
+  // A step whose norm is not finite changed nothing, so it can be walked again with open eyes.
+  if (!std::isfinite(norm)) {
+    Expected<std::optional<NonFinite>> found = session.executor().findNonFinite(function, inputs, state.arenas());
+    if (found && *found)
+      message += fmt::format(": the first tensor that was not finite is '{}', written by '{}'", (*found)->tensor,
+                             (*found)->label);
+    if (Expected<void> saved = checkpoint(); !saved)
+      return userError(message + "; " + saved.error().message);
+  }
+  if (savedStep >= 0)
+    message += fmt::format("; the state before it is kept in '{}'", checkpointPath(options.output, savedStep));
+  return userError(message);
+}
+
+Expected<void> Training::takeStep(const std::vector<int64_t> &indices) {
+  PackedPairs batch = packPairs(pairs, indices, vocabularies->target);
+  std::vector<TensorView> inputs = viewsOf(batch);
+  int64_t random[2] = {int64_t(progress.seed), progress.step + 1};
+  auto hyper = progress.hyper.values();
+  inputs.push_back({"random", ElementType::I64, {2}, random});
+  inputs.push_back({"hyper", ElementType::F32, {int64_t(hyper.size())}, hyper.data()});
+  std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &loss},
+                                     {"gradient_norm", ElementType::F32, {}, &norm},
+                                     {"learning_rate", ElementType::F32, {}, &learningRate}};
+  if (Expected<void> ran = session.executor().run(function, inputs, outputs, state.arenas()); !ran)
+    return ran;
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    return notFinite(inputs);
+  ++progress.step;
+  ++progress.batch;
+  for (Tally *tally : {&interval, &epoch}) {
+    tally->loss += loss;
+    tally->steps += 1;
+    tally->tokens += batch.tokens();
+  }
+  display.draw(glance());
+  if (progress.step % options.logSteps == 0) {
+    display.interval(glance());
+    Expected<void> logged = log.append({{"kind", "interval"},
+                                        {"step", progress.step},
+                                        {"epoch", progress.epoch + 1},
+                                        {"loss", interval.meanLoss()},
+                                        {"gradient_norm", norm},
+                                        {"learning_rate", learningRate},
+                                        {"tokens_per_s", interval.tokensPerSecond()},
+                                        {"seconds", interval.seconds()}});
+    if (!logged)
+      return logged;
+    interval = {};
+  }
+  return {};
+}
+
+Expected<void> Training::checkpoint() {
+  if (savedStep == progress.step)
+    return {};
+  Expected<void> saved = saveCheckpoint(options.output, program, state, progress);
+  if (saved)
+    savedStep = progress.step;
+  return saved;
+}
+
+/// Measures on the validation set and keeps the model where it is the best so far; without one the last is the best.
+Expected<void> Training::validate(json &record) {
+  bool best = true;
+  if (validation.size()) {
+    Expected<CorpusLoss> measured = measureLoss(session, state, validation, vocabularies->target, 4096);
+    if (!measured)
+      return measured.error();
+    best = measured->perToken() < progress.bestLoss;
+    if (best)
+      progress.bestLoss = measured->perToken();
+    record["validation_loss"] = measured->perToken();
+    record["best"] = best;
+  }
+  if (!best)
+    return {};
+  return writeSafetensors(options.output + "/model.safetensors", state.parameterViews(program),
+                          {{"xf.step", std::to_string(progress.step)}});
+}
+
+Expected<void> Training::endEpoch() {
+  json record = {{"kind", "epoch"},
+                 {"step", progress.step},
+                 {"epoch", progress.epoch + (progress.batch ? 1 : 0)},
+                 {"loss", epoch.meanLoss()},
+                 {"tokens_per_s", epoch.tokensPerSecond()},
+                 {"seconds", epoch.seconds()}};
+  if (Expected<void> validated = validate(record); !validated)
+    return validated;
+  std::string text =
+      fmt::format("epoch {}  step {}  loss {:.4f}", record["epoch"].get<int64_t>(), progress.step, epoch.meanLoss());
+  if (record.contains("validation_loss"))
+    text += fmt::format("  validation loss {:.4f}{}", record["validation_loss"].get<double>(),
+                        record["best"].get<bool>() ? " (best)" : "");
+  display.message(fmt::format("{}  {:.1f} s", text, epoch.seconds()));
+  if (Expected<void> logged = log.append(record); !logged)
+    return logged;
+  epoch = {};
+  interval = {};
+  return checkpoint();
+}
+
+Expected<int> Training::run() {
+  int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
+  if (Expected<void> writable = makeWritableFolder(options.output, 2 * checkpointBytes); !writable)
+    return writable.error();
+  for (auto stage : {&Training::readData, &Training::checkMemory, &Training::startOrResume})
+    if (Expected<void> done = (this->*stage)(); !done)
+      return done.error();
+  Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step);
+  if (!opened)
+    return opened.error();
+  log = std::move(*opened);
+
+  Interrupt interrupt;
+  std::signal(SIGPIPE, SIG_IGN); // who reads the progress may go, the training stays
+  int64_t epochs = options.epochs ? options.epochs : options.steps ? INT64_MAX : 10;
+  auto batches = shuffledBatches(pairs, options.recipe(), progress.seed, progress.epoch);
+  totalSteps = options.steps ? options.steps : INT64_MAX;
+  if (epochs < INT64_MAX)
+    totalSteps = std::min(totalSteps, epochs * int64_t(batches.size())); // all epochs have about as many
+  epoch = interval = {};
+  display.draw(glance());
+  while (progress.epoch < epochs && progress.step < totalSteps) {
+    while (progress.batch < int64_t(batches.size()) && progress.step < totalSteps && !Interrupt::seen()) {
+      if (Expected<void> taken = takeStep(batches[progress.batch]); !taken)
+        return taken.error();
+      // The end of an epoch writes its own, with the validation's result.
+      if (progress.step % options.checkpointSteps == 0 && progress.batch < int64_t(batches.size()))
+        if (Expected<void> saved = checkpoint(); !saved)
+          return saved.error();
+    }
+    if (int signal = Interrupt::seen()) {
+      if (Expected<void> saved = checkpoint(); !saved)
+        return saved.error();
+      display.message(fmt::format("interrupted: the state is in '{}', --resume goes on from it",
+                                  checkpointPath(options.output, savedStep)));
+      return 128 + signal;
+    }
+    if (progress.batch == int64_t(batches.size())) {
+      ++progress.epoch;
+      progress.batch = 0;
+      batches = shuffledBatches(pairs, options.recipe(), progress.seed, progress.epoch);
+    }
+    if (Expected<void> ended = endEpoch(); !ended)
+      return ended.error();
+  }
+  display.message(fmt::format("trained {} steps; the model is '{}/model.safetensors'", progress.step, options.output));
+  return 0;
+}
+
+void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App *command = app.add_subcommand("train", "Train on pairs of sentences");
+  options->command = command;
+  options->hyper = defaultHyper(session.program);
+  command->add_option("--source", options->source, "Sentences to translate, one a line")->required();
+  command->add_option("--target", options->target, "Their translations, line by line")->required();
+  CLI::Option *validSource = command->add_option("--valid-source", options->validSource, "The same for validation");
+  CLI::Option *validTarget = command->add_option("--valid-target", options->validTarget, "The same for validation");
+  validSource->needs(validTarget);
+  validTarget->needs(validSource);
+  command->add_option("--output", options->output, "The run's folder: checkpoints, log, best model")->required();
+  command->add_option("--epochs", options->epochs, "Passes over the data")
+      ->default_str("10")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--steps", options->steps, "Steps in all, counted from the start of the run")
+      ->default_str("none")
+      ->check(CLI::PositiveNumber);
+  CLI::Option *tokens =
+      command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
+          ->check(CLI::PositiveNumber);
+  command->add_option("--batch-size", options->batchSize, "Sentences of a batch, instead of tokens")
+      ->default_str("none")
+      ->check(CLI::PositiveNumber)
+      ->excludes(tokens);
+  command->add_option("--max-length", options->maximalLength, "Tokens above which a pair is left out")
+      ->check(CLI::PositiveNumber);
+  addHyperOptions(*command, options->hyper);
+  command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--log-steps", options->logSteps, "Steps from record to record in log.jsonl")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seed", options->seed, "Seed of initial values, dropout and the order of the data");
+  command->add_flag("--resume", options->resume, "Go on from the newest whole checkpoint in --output");
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return Training(session, *options).run(); }; });
+}

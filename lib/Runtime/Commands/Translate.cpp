@@ -1,0 +1,102 @@
+//===- Translate.cpp - The command `translate` --------------------------------------------------===//
+// A filter: sentences from stdin, their translations to stdout, line by line and in order. Lines are
+// taken in chunks, and sentences of like length are translated together.
+//===-------------------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "Translator.h"
+
+#include <fmt/format.h>
+#include <iostream>
+#include <unistd.h>
+
+using namespace xf::runtime;
+
+namespace {
+struct TranslateOptions {
+  std::string model;
+  SearchOptions search = {.beam = 4, .nBest = 1, .lengthPenalty = 0.6};
+  bool scores = false;
+};
+} // namespace
+
+/// Prints a chunk's translations; a sentence of several has its line's number before each.
+static void print(const Vocabularies &vocabularies, const TranslateOptions &options, int64_t firstLine,
+                  const std::vector<std::vector<SearchResult>> &translations) {
+  for (size_t i = 0; i < translations.size(); ++i)
+    for (const SearchResult &result : translations[i]) {
+      if (options.search.nBest > 1)
+        fmt::print("{}\t", firstLine + int64_t(i));
+      if (options.scores)
+        fmt::print("{:.4f}\t", result.score);
+      fmt::print("{}\n", vocabularies.target.decode(result.ids));
+    }
+  std::fflush(stdout);
+}
+
+static Expected<int> translate(Session &session, const TranslateOptions &options) {
+  if (options.search.nBest > options.search.beam)
+    return userError(fmt::format("expected --n-best to be at most --beam ({}), but got {}", options.search.beam,
+                                 options.search.nBest));
+  Expected<Vocabularies> vocabularies = openVocabularies(session);
+  if (!vocabularies)
+    return vocabularies.error();
+  Expected<ModelState> model = session.loadModel(options.model);
+  if (!model)
+    return model.error();
+  Translator translator(session, *model, *vocabularies);
+
+  size_t chunk = isatty(STDIN_FILENO) ? 1 : 2048; // a person waits for each answer
+  int64_t lineNumber = 0, skipped = 0, firstSkipped = 0;
+  std::string line;
+  bool more = true;
+  while (more) {
+    std::vector<std::vector<int32_t>> sources;
+    while (sources.size() < chunk && (more = bool(std::getline(std::cin, line)))) {
+      ++lineNumber;
+      if (line.size() > maxLineBytes) {
+        if (!skipped++)
+          firstSkipped = lineNumber;
+        line.clear();
+      }
+      std::string place = fmt::format("standard input, line {}", lineNumber);
+      if (Expected<void> valid = checkLine(line, place); !valid)
+        return valid.error();
+      Expected<std::vector<int32_t>> ids = vocabularies->source.encode(line);
+      if (!ids)
+        return userError(fmt::format("{}: {}", place, ids.error().message));
+      if (int64_t longest = session.longestSource(); longest && int64_t(ids->size()) >= longest) {
+        if (!skipped++)
+          firstSkipped = lineNumber;
+        ids->clear();
+      }
+      ids->push_back(vocabularies->source.eos());
+      sources.push_back(std::move(*ids));
+    }
+    auto translations = translator.translate(sources, options.search);
+    if (!translations)
+      return translations.error();
+    print(*vocabularies, options, lineNumber - int64_t(sources.size()) + 1, *translations);
+  }
+  if (auto note = describeSkipped(skipped, firstSkipped, lineNumber, "lines"))
+    fmt::print(stderr, "{}; their translations are empty\n", *note);
+  return 0;
+}
+
+void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<TranslateOptions>();
+  CLI::App *command = app.add_subcommand("translate", "Translate lines from stdin to stdout");
+  addModelOption(*command, session, options->model);
+  command->add_option("--beam", options->search.beam, "Hypotheses that are followed; 1: greedy")
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--length-penalty", options->search.lengthPenalty,
+                      "The power of a translation's length that its score is divided by");
+  command->add_option("--max-length", options->search.maxLength, "Tokens of a translation")
+      ->default_str("those of the source and 50")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--n-best", options->search.nBest, "Translations of each line, each after the line's number")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--scores", options->scores, "Print each translation's score before it");
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return translate(session, *options); }; });
+}

@@ -1,0 +1,426 @@
+//===- CommandsTest.cpp - The toy's executable from end to end ---------------------------===//
+// Runs the commands as a user does: their results, their messages, their exit codes; killed and resumed,
+// at different numbers of threads, with damaged files.
+//===--------------------------------------------------------------------------------------===//
+#include "Toy.h"
+#include "xf/Runtime/Safetensors.h"
+
+#include <cmath>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace xf::runtime;
+using testing::HasSubstr;
+using testing::Not;
+namespace fs = std::filesystem;
+
+namespace {
+std::string readAll(const fs::path &path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Outcome {
+  int code; // 128 + signal where one ended it
+  std::string out, err;
+};
+
+class Commands : public testing::Test {
+protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "xf-commands-XXXXXX").string();
+    folder = mkdtemp(name.data());
+    std::ofstream source(folder / "source"), target(folder / "target");
+    for (int i = 0; i < 300; ++i) {
+      int word = 4 + (i * 13 + i / 7) % 20;
+      source << word << "\n";
+      target << 4 + (word * 7 + 3) % 20 << "\n";
+    }
+  }
+  void TearDown() override { fs::remove_all(folder); }
+
+  struct How {
+    std::vector<std::string> environment = {};
+    std::string input = {};
+    int killAfterMs = 0, signal = SIGKILL;
+    int64_t addressSpace = 0;
+  };
+
+  pid_t start(const std::string &command, const How &how) {
+    std::ofstream(folder / "in") << how.input;
+    pid_t child = fork();
+    if (child)
+      return child;
+    if (chdir(folder.c_str()) != 0)
+      _exit(127);
+    auto redirect = [](const char *path, int flags, int to) { dup2(open(path, flags, 0666), to); };
+    redirect("in", O_RDONLY, STDIN_FILENO);
+    redirect("out", O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO);
+    redirect("err", O_WRONLY | O_CREAT | O_TRUNC, STDERR_FILENO);
+    for (const std::string &variable : how.environment)
+      putenv(const_cast<char *>(variable.c_str()));
+    if (how.addressSpace) {
+      rlimit limit = {rlim_t(how.addressSpace), rlim_t(how.addressSpace)};
+      setrlimit(RLIMIT_AS, &limit);
+    }
+    std::istringstream words(command);
+    std::vector<std::string> arguments = {XF_TOY};
+    for (std::string word; words >> word;)
+      arguments.push_back(word);
+    std::vector<char *> pointers;
+    for (std::string &argument : arguments)
+      pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    execv(XF_TOY, pointers.data());
+    _exit(127);
+  }
+
+  Outcome run(const std::string &command) { return run(command, How()); }
+  Outcome run(const std::string &command, const How &how) {
+    pid_t child = start(command, how);
+    if (how.killAfterMs) {
+      usleep(how.killAfterMs * 1000);
+      kill(child, how.signal);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), readAll(folder / "out"),
+            readAll(folder / "err")};
+  }
+
+  /// Options of a short training run.
+  std::string train(const std::string &output, const std::string &more = "--steps=50") {
+    return "train --source=source --target=target --output=" + output +
+           " --batch-size=32 --learning-rate=0.05 --schedule=constant " + more;
+  }
+
+  fs::path folder;
+};
+} // namespace
+
+TEST_F(Commands, InfoAndHelp) {
+  Outcome info = run("info");
+  EXPECT_EQ(info.code, 0);
+  EXPECT_THAT(info.out, HasSubstr("2,176 in 4 tensors"));
+  EXPECT_THAT(info.out, HasSubstr("workspace for 1,024 tokens"));
+  EXPECT_EQ(info.err, "");
+  for (const char *command : {"", "info", "run", "train", "evaluate", "translate", "attention", "gradcheck"}) {
+    Outcome help = run(std::string(command) + " --help");
+    EXPECT_EQ(help.code, 0) << command;
+    EXPECT_THAT(help.out, HasSubstr("--help")) << command;
+    EXPECT_EQ(help.err, "");
+  }
+}
+
+TEST_F(Commands, MistakesInOptionsAreOneLine) {
+  for (const char *command : {"", "fly", "train", "info --threads", "run loss --input=x --output=y --threads=0"}) {
+    Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.err, testing::StartsWith("error: ")) << command;
+    EXPECT_EQ(outcome.out, "") << command;
+  }
+}
+
+TEST_F(Commands, AnotherMachineIsSaidAtTheStart) {
+  Outcome outcome = run("info", {.environment = {"XF_TOY_TARGET_ARM=1"}});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("was compiled for 'arm_64-unknown-linux-gnu', this machine is x86_64"));
+}
+
+TEST_F(Commands, GradcheckSeesAWrongGradient) {
+  Outcome right = run("gradcheck");
+  EXPECT_EQ(right.code, 0) << right.out << right.err;
+  EXPECT_THAT(right.out, HasSubstr("gradcheck: 4 of 4 parameters agree"));
+  for (const char *seed : {"2", "3", "4"})
+    EXPECT_EQ(run(std::string("gradcheck --seed=") + seed).code, 0);
+  Outcome wrong = run("gradcheck loss", {.environment = {"XF_TOY_WRONG_GRADIENT=1"}});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_THAT(wrong.out, HasSubstr("gradcheck: 3 of 4 parameters agree"));
+  EXPECT_THAT(wrong.out, testing::ContainsRegex("target_positions.weight.*differs"));
+  Outcome unknown = run("gradcheck decode");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("'decode' can't be checked: 'loss' is the function with derivatives"));
+}
+
+TEST_F(Commands, TrainsEvaluatesTranslates) {
+  Outcome trained = run(train("run", "--epochs=30 --valid-source=source --valid-target=target"));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr("validation loss"));
+  EXPECT_THAT(trained.err, Not(HasSubstr("\033"))) << "no bar without a terminal";
+  std::ifstream log(folder / "run/log.jsonl");
+  int intervals = 0, epochs = 0;
+  for (std::string line; std::getline(log, line);) {
+    auto record = nlohmann::json::parse(line);
+    (record["kind"] == "epoch" ? epochs : intervals)++;
+  }
+  EXPECT_EQ(epochs, 30);
+  EXPECT_EQ(intervals, 30 * 10 / 50);
+
+  Outcome evaluated = run("evaluate --model=run --source=source --target=target");
+  ASSERT_EQ(evaluated.code, 0) << evaluated.err;
+  for (const char *what : {"loss per token", "perplexity", "BLEU", "tokens per second"})
+    EXPECT_THAT(evaluated.out, HasSubstr(what));
+
+  for (const char *beam : {"1", "4"}) {
+    Outcome translated =
+        run(std::string("translate --model=run --beam=") + beam, {.input = readAll(folder / "source")});
+    ASSERT_EQ(translated.code, 0) << translated.err;
+    EXPECT_EQ(translated.out, readAll(folder / "target")) << "beam " << beam;
+  }
+}
+
+TEST_F(Commands, TranslateKeepsLinesInOrder) {
+  ASSERT_EQ(run(train("run")).code, 0);
+  std::string model = " --model=run/checkpoint-50.safetensors";
+  std::string alone, lines;
+  for (const char *line : {"5 6 7 8 9 10\n", "\n", "4\n", "23 22 21\n"}) {
+    Outcome one = run("translate" + model, {.input = line});
+    ASSERT_EQ(one.code, 0) << one.err;
+    alone += one.out;
+    lines += line;
+  }
+  Outcome together = run("translate" + model, {.input = lines});
+  EXPECT_EQ(together.out, alone) << "a sentence's translation does not depend on the others";
+  Outcome best = run("translate --beam=3 --n-best=2 --scores" + model, {.input = "5 6\n7\n"});
+  ASSERT_EQ(best.code, 0) << best.err;
+  EXPECT_THAT(best.out,
+              testing::MatchesRegex("1\t-[0-9.]+\t[^\n]*\n1\t-[0-9.]+\t[^\n]*\n2\t-[0-9.]+\t[^\n]*\n2\t-[0-9.]+\t[^"
+                                    "\n]*\n"));
+  EXPECT_EQ(run("translate" + model, {.input = ""}).out, "");
+  Outcome tooMany = run("translate --beam=2 --n-best=3" + model, {.input = "5\n"});
+  EXPECT_EQ(tooMany.code, 1);
+  EXPECT_THAT(tooMany.err, HasSubstr("expected --n-best to be at most --beam (2), but got 3"));
+  Outcome wrongId = run("translate" + model, {.input = "5\n99\n"});
+  EXPECT_EQ(wrongId.code, 1);
+  EXPECT_THAT(wrongId.err, HasSubstr("standard input, line 2"));
+  Outcome invalid = run("translate" + model, {.input = "5\n6\n\xff\n"});
+  EXPECT_EQ(invalid.code, 1);
+  EXPECT_THAT(invalid.err, HasSubstr("standard input, line 3"));
+  Outcome longLine = run("translate" + model, {.input = "5\n" + std::string(1 << 20, ' ') + "\n"});
+  EXPECT_EQ(longLine.code, 0);
+  EXPECT_THAT(longLine.err, HasSubstr("skipped 1 of 2 lines"));
+  EXPECT_EQ(std::count(longLine.out.begin(), longLine.out.end(), '\n'), 2);
+}
+
+TEST_F(Commands, SameBitsAtAnyThreadCount) {
+  std::string expected;
+  for (const char *threads : {"1", "2", "3", "8"}) {
+    std::string output = std::string("run") + threads;
+    ASSERT_EQ(run(train(output, std::string("--steps=50 --threads=") + threads)).code, 0);
+    std::string bytes = readAll(folder / output / "checkpoint-50.safetensors");
+    if (expected.empty())
+      expected = bytes;
+    EXPECT_FALSE(bytes.empty());
+    EXPECT_TRUE(bytes == expected) << threads << " threads";
+  }
+}
+
+TEST_F(Commands, KilledAndResumedEndsInTheSameBits) {
+  ASSERT_EQ(run(train("whole")).code, 0);
+  std::string expected = readAll(folder / "whole/checkpoint-50.safetensors");
+  std::string log = readAll(folder / "whole/log.jsonl");
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    std::string output = "killed" + std::to_string(attempt);
+    std::string command = train(output, "--steps=50 --checkpoint-steps=3 --threads=2");
+    Outcome killed = run(command, {.environment = {"XF_TOY_DELAY_MS=3"}, .killAfterMs = 30 + 25 * attempt});
+    EXPECT_EQ(killed.code, 128 + SIGKILL);
+    Outcome resumed = run(command + " --resume");
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_TRUE(readAll(folder / output / "checkpoint-50.safetensors") == expected) << "attempt " << attempt;
+    std::string again = readAll(folder / output / "log.jsonl");
+    EXPECT_EQ(std::count(again.begin(), again.end(), '\n'), std::count(log.begin(), log.end(), '\n'))
+        << "every record once";
+  }
+}
+
+TEST_F(Commands, ControlCWritesACheckpointAndResumes) {
+  ASSERT_EQ(run(train("whole")).code, 0);
+  std::string command = train("stopped", "--steps=50");
+  Outcome stopped = run(command, {.environment = {"XF_TOY_DELAY_MS=10"}, .killAfterMs = 200, .signal = SIGINT});
+  EXPECT_EQ(stopped.code, 130);
+  EXPECT_THAT(stopped.err, HasSubstr("interrupted: the state is in 'stopped/checkpoint-"));
+  ASSERT_EQ(run(command + " --resume").code, 0);
+  EXPECT_TRUE(readAll(folder / "stopped/checkpoint-50.safetensors") ==
+              readAll(folder / "whole/checkpoint-50.safetensors"));
+}
+
+TEST_F(Commands, ResumeFallsBackToTheNewestWholeCheckpoint) {
+  ASSERT_EQ(run(train("run", "--steps=30 --checkpoint-steps=7")).code, 0);
+  fs::resize_file(folder / "run/checkpoint-30.safetensors", 1000);
+  std::fstream damaged(folder / "run/checkpoint-28.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  damaged.seekp(-7, std::ios::end);
+  damaged.put('x');
+  damaged.close();
+  Outcome resumed = run(train("run", "--steps=50 --resume"));
+  EXPECT_EQ(resumed.code, 0);
+  EXPECT_THAT(resumed.err, HasSubstr("warning: 'run/checkpoint-30.safetensors' is not a valid safetensors file"));
+  EXPECT_THAT(resumed.err,
+              HasSubstr("warning: 'run/checkpoint-28.safetensors' is not a valid safetensors file: expected "
+                        "its checksum to be"));
+  EXPECT_THAT(resumed.err, HasSubstr("falling back to run/checkpoint-"));
+  Outcome again = run(train("run", "--steps=50"));
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.err, HasSubstr("'run' already holds the checkpoints of a run; pass --resume"));
+  Outcome other = run("train --source=source --target=target --output=run --batch-size=16 --steps=60 --resume");
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("expected the data and batches of the run in 'run'"));
+}
+
+TEST_F(Commands, LossThatIsNotFinite) {
+  Outcome outcome = run(train("run"), {.environment = {"XF_TOY_NAN_STEP=7"}});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("the loss is not finite at step 7: the first tensor that was not finite is 'hidden', "
+                        "written by 'decoder.hidden'; the state before it is kept in "
+                        "'run/checkpoint-6.safetensors'"));
+  EXPECT_TRUE(Safetensors::open(folder / "run/checkpoint-6.safetensors"));
+}
+
+TEST_F(Commands, WhatCanBeKnownBeforeTrainingIsSaidBefore) {
+  Outcome missing = run("train --source=nowhere --target=target --output=run --steps=1");
+  EXPECT_EQ(missing.code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("'nowhere': No such file or directory"));
+  std::ofstream(folder / "file") << "x";
+  Outcome unwritable = run(train("file"));
+  EXPECT_EQ(unwritable.code, 1);
+  EXPECT_THAT(unwritable.err, HasSubstr("can't make the folder 'file'"));
+  std::ofstream(folder / "short") << "4\n5\n";
+  Outcome unequal = run("train --source=source --target=short --output=run --steps=1");
+  EXPECT_EQ(unequal.code, 1);
+  EXPECT_THAT(unequal.err, HasSubstr("300"));
+  std::ofstream(folder / "empty");
+  Outcome empty = run("train --source=empty --target=empty --output=run --steps=1");
+  EXPECT_EQ(empty.code, 1);
+  EXPECT_THAT(empty.err, HasSubstr("'empty'"));
+}
+
+TEST_F(Commands, BatchThatDoesNotFitSaysWhichWould) {
+#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+  GTEST_SKIP() << "the sanitizer's shadow takes the whole address space";
+#endif
+  std::ofstream source(folder / "long-source"), target(folder / "long-target");
+  for (int line = 0; line < 20000; ++line)
+    for (auto *file : {&source, &target}) {
+      for (int word = 0; word < 50; ++word)
+        *file << 4 + (line + word) % 20 << (word < 49 ? " " : "\n");
+    }
+  source.close(), target.close();
+  std::string command = "train --source=long-source --target=long-target --output=run --steps=1 --threads=1";
+  Outcome outcome = run(command + " --batch-tokens=1000000", {.addressSpace = int64_t(160) << 20});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("not enough memory for the batch: training with --batch-tokens=1000000 needs "));
+  size_t place = outcome.err.find("; --batch-tokens=");
+  ASSERT_NE(place, std::string::npos) << outcome.err;
+  std::string fits = outcome.err.substr(place + 2, outcome.err.find(' ', place + 2) - place - 2);
+  EXPECT_EQ(run(command + " " + fits, {.addressSpace = int64_t(160) << 20}).code, 0) << fits;
+}
+
+TEST_F(Commands, RunOnTensors) {
+  ASSERT_EQ(run(train("run")).code, 0);
+  int64_t source[] = {5, 6, 2, 7, 2}, target[] = {1, 8, 1}, labels[] = {8, 2, 2}; // int64 will do
+  int64_t sourceOffsets[] = {0, 3, 5}, targetOffsets[] = {0, 2, 3};
+  auto list = [](std::string_view name, auto &values) {
+    return TensorView{name, ElementType::I64, {int64_t(std::size(values))}, values};
+  };
+  auto write = [&](const char *name) {
+    std::vector<TensorView> tensors = {list("source_ids", source), list("source_offsets", sourceOffsets),
+                                       list("target_ids", target), list("target_offsets", targetOffsets),
+                                       list("labels", labels)};
+    ASSERT_TRUE(writeSafetensors(folder / name, tensors));
+  };
+  write("batch.safetensors");
+  std::string model = " --model=run/checkpoint-50.safetensors --input=batch.safetensors --output=";
+  Outcome loss = run("run loss" + model + "loss.safetensors");
+  ASSERT_EQ(loss.code, 0) << loss.err;
+  EXPECT_THAT(loss.out, testing::StartsWith("loss "));
+  Expected<Safetensors> result = Safetensors::open(folder / "loss.safetensors");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->find("token_nll")->shape, (std::vector<int64_t>{3}));
+
+  ASSERT_EQ(run("run gradients" + model + "gradients.safetensors").code, 0);
+  result = Safetensors::open(folder / "gradients.safetensors");
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->tensors().size(), 5u);
+  EXPECT_TRUE(result->find("loss") && result->find("grad.projection.weight"));
+
+  Outcome step = run("run train_step" + model + "next.safetensors --learning-rate=0.05 --schedule=constant");
+  ASSERT_EQ(step.code, 0) << step.err;
+  EXPECT_THAT(step.out, HasSubstr("learning_rate 0.05"));
+  EXPECT_THAT(step.out, HasSubstr("gradient_norm "));
+  result = Safetensors::open(folder / "next.safetensors");
+  ASSERT_TRUE(result && result->find("second_moment.projection.weight"));
+  EXPECT_THAT(result->metadata().at("xf.progress"), HasSubstr("\"step\":51"));
+  // What comes out goes in again, and weights alone are a state before its first step.
+  EXPECT_EQ(run("run train_step --model=next.safetensors --input=batch.safetensors --output=b.safetensors").code, 0);
+  EXPECT_EQ(run("run train_step --model=run/model.safetensors --input=batch.safetensors --output=c.safetensors").code,
+            0);
+  Outcome timed = run("run loss --repeat=5" + model + "loss.safetensors");
+  EXPECT_THAT(timed.err, testing::ContainsRegex("repeat: median_s=[0-9.]+ best_s=[0-9.]+ runs=5 peak_rss_mib=[0-9]+"));
+
+  struct Case {
+    const char *message;
+    std::function<void()> breakIt;
+  };
+  const Case cases[] = {
+      {"expected 'source_ids' at index 1 to be below 24 (the source vocabulary), but got 24", [&] { source[1] = 24; }},
+      {"expected 'labels' at index 0 to be below 24 (the target vocabulary), but got -1", [&] { labels[0] = -1; }},
+      {"value 5000000000 of 'labels' at index 0 does not fit 32 bits", [&] { labels[0] = 5000000000; }},
+      {"expected 'source_offsets' to start with 0", [&] { sourceOffsets[0] = 1; }},
+      {"expected 'target_offsets' not to decrease, but got 3 after 9 at index 2", [&] { targetOffsets[1] = 9; }},
+      {"expected 'source_offsets' to end with the length of 'source_ids' (5), but got 4",
+       [&] { sourceOffsets[2] = 4; }},
+  };
+  for (const Case &c : cases) {
+    auto before = std::tuple(std::to_array(source), std::to_array(labels), std::to_array(sourceOffsets),
+                             std::to_array(targetOffsets));
+    c.breakIt();
+    write("batch.safetensors");
+    Outcome outcome = run("run loss" + model + "x.safetensors");
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.err, HasSubstr(c.message));
+    EXPECT_FALSE(fs::exists(folder / "x.safetensors"));
+    std::ranges::copy(std::get<0>(before), source), std::ranges::copy(std::get<1>(before), labels);
+    std::ranges::copy(std::get<2>(before), sourceOffsets), std::ranges::copy(std::get<3>(before), targetOffsets);
+  }
+  Outcome wrong = run("run loss" + model + "x.safetensors --model=nowhere");
+  EXPECT_EQ(wrong.code, 1);
+  wrong = run("run fly --input=batch.safetensors --output=x.safetensors");
+  EXPECT_THAT(wrong.err, HasSubstr("no function 'fly'; this executable has loss, gradients, train_step"));
+  wrong = run("run loss --input=batch.safetensors --output=x.safetensors");
+  EXPECT_THAT(wrong.err, HasSubstr("compiled without weights; pass --model=RUN"));
+  wrong = run("run loss --model=batch.safetensors --input=batch.safetensors --output=x.safetensors");
+  EXPECT_THAT(wrong.err, HasSubstr("missing: source_embedding.weight, target_embedding.weight"));
+  EXPECT_THAT(wrong.err, HasSubstr("unexpected: labels, source_ids"));
+  wrong = run("run encode --model=run --input=batch.safetensors --output=x.safetensors");
+  EXPECT_THAT(wrong.err, HasSubstr("'encode' has no input 'labels'"));
+}
+
+TEST_F(Commands, AttentionDrawsEveryLayer) {
+  ASSERT_EQ(run(train("run")).code, 0);
+  Outcome outcome = run("attention --model=run --input=5 --output=maps");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::string svg = readAll(folder / "maps/decoder.0.cross_attention.svg");
+  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  EXPECT_THAT(svg, HasSubstr("head 1"));
+  EXPECT_THAT(svg, HasSubstr("0.500</title>")) << "two source tokens share the weight";
+  Expected<Safetensors> numbers = Safetensors::open(folder / "maps/attention.safetensors");
+  ASSERT_TRUE(numbers);
+  EXPECT_EQ(numbers->find("decoder.0.cross_attention")->shape[0], 2);
+  Outcome nothing = run("attention --model=run --input= --output=maps");
+  EXPECT_EQ(nothing.code, 1);
+}
+
+TEST_F(Commands, ProfilePrintsKernels) {
+  Outcome outcome = run(train("run", "--steps=5 --profile"));
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("embedding_gradients"));
+  EXPECT_THAT(outcome.err, HasSubstr("share"));
+}
