@@ -2,6 +2,7 @@
 #include "xf/InitAll.h"
 #include "xf/Autodiff/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
 #include "xf/Kernels/Passes.h"
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
@@ -21,6 +22,7 @@ void mlir::xf::registerAllPasses() {
   registerTransformsPasses();
   registerAutodiffPasses();
   registerXFKernelsPasses();
+  registerXFTransformsPasses();
   registerXFSchedulePasses();
   registerXFTargetPasses();
   registerLowerToLLVMPipeline();

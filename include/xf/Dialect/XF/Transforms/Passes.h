@@ -1,0 +1,18 @@
+//===- Passes.h - the stage `input` -----------------------------*- C++ -*-===//
+#ifndef XF_DIALECT_XF_TRANSFORMS_PASSES_H
+#define XF_DIALECT_XF_TRANSFORMS_PASSES_H
+
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DECL
+#include "xf/Dialect/XF/Transforms/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "xf/Dialect/XF/Transforms/Passes.h.inc"
+
+/// The stage: a model of composite ops to primitive ops and entry points (docs/Stages.md).
+void buildInputStage(OpPassManager &pm);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,28 @@
+//===- Passes.td - the stage `input` ---------------------------*- tablegen -*-===//
+#ifndef XF_TRANSFORMS_PASSES_TD
+#define XF_TRANSFORMS_PASSES_TD
+include "mlir/Pass/PassBase.td"
+
+def ResolvePass : Pass<"xf-resolve", "::mlir::ModuleOp"> {
+  let summary = "decompose composite ops, declare their parameters, turn xf.apply into calls";
+  let description = [{
+    Composite ops become primitive ones. The parameters they name are module-level `xf.param` ops where an entry point uses them; in a layer they are further arguments, which every
+    application passes under its own prefix. Layers that draw random numbers take `%random` and `%site` first; sites are numbered so that no two dropouts of the model share one.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
+def DeriveEntriesPass : Pass<"xf-derive-entries", "::mlir::ModuleOp"> {
+  let summary = "derive evaluation and decoding from the model";
+  let description = [{
+    From `@model`, once it is resolved: `@loss`, the same without dropout; and where the model is sequence to sequence and its target side attends causally, `@encode` (what depends on the source alone), `@decode` (the rest, for one new token a
+    hypothesis, on a cache of keys and values) and `@attention` (the weights of every attention). Prediction is never written by hand.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
+def CheckInputPass : Pass<"xf-check-input", "::mlir::ModuleOp"> {
+  let summary = "check what the stage `input` promises";
+  let description = [{ Every op of the dialect is a primitive one, an xf.param or an xf.get_param, and xf.get_param occurs in entry points alone. }];
+}
+#endif

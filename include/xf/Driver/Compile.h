@@ -1,0 +1,28 @@
+//===- Compile.h - what xf-compile does -------------------------*- C++ -*-===//
+// The command line as a structure, and the run. No MLIR here: the tool that parses options needs none.
+//===----------------------------------------------------------------------===//
+#ifndef XF_DRIVER_COMPILE_H
+#define XF_DRIVER_COMPILE_H
+
+#include <string>
+#include <vector>
+
+namespace xf {
+struct CompileOptions {
+  std::string input, output;
+  std::string emit = "exe"; // exe | shared | static | object
+  std::vector<std::string> functions;
+  std::string vocab, sourceVocab, targetVocab, weights;
+  std::string target = "cpu", cpu = "native", recompute = "none";
+  std::string compileTo, compileFrom, dumpStages;
+  bool printInput = false, timing = false, verbose = false;
+};
+
+/// Compiles; messages go to stderr. Returns the exit code: 0, 1 (the user's mistake) or 2 (ours).
+int compile(const CompileOptions &options);
+
+/// The presets, a line each, for --list-presets.
+std::string listPresets();
+} // namespace xf
+
+#endif

@@ -1,0 +1,33 @@
+//===- Stages.h - the path from a model to LLVM -----------------*- C++ -*-===//
+// The one table of stages (Stages.def) and the pipeline of each.
+//===----------------------------------------------------------------------===//
+#ifndef XF_PIPELINES_STAGES_H
+#define XF_PIPELINES_STAGES_H
+
+#include "mlir/Pass/PassManager.h"
+#include <optional>
+
+namespace mlir::xf {
+enum class Stage {
+#define XF_STAGE(name, description) name,
+#include "xf/Pipelines/Stages.def"
+};
+constexpr int numStages = static_cast<int>(Stage::link) + 1;
+
+StringRef stageName(Stage stage);
+std::optional<Stage> parseStage(StringRef name);
+
+/// What the pipelines of the stages depend on.
+struct StageOptions {
+  std::string recompute = "none"; // none | full
+  std::string cpu = "native";
+};
+
+/// Adds the passes of `stage`; `link` has none: it leaves MLIR.
+void buildStage(OpPassManager &pm, Stage stage, const StageOptions &options);
+
+/// Registers every stage as the pipeline xf-stage-NAME.
+void registerStagePipelines();
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,337 @@
+//===- DeriveEntries.cpp - evaluation and decoding from the model ---------===//
+// Stage `input`, second half. Everything but attention and positions works on rows alone, so the decoder for one new
+// token is the decoder itself with its self-attention on a cache; and what depends on the source alone is computed once
+// a sentence.
+//===----------------------------------------------------------------------===//
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
+#include "xf/Kernels/Passes.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_DERIVEENTRIESPASS
+#include "xf/Dialect/XF/Transforms/Passes.h.inc"
+namespace {
+
+class Deriver {
+public:
+  explicit Deriver(ModuleOp module) : module(module), symbols(module), b(module.getContext()) {}
+
+  LogicalResult run() {
+    auto model = symbols.lookup<func::FuncOp>("model");
+    if (!model)
+      return success();
+    if (func::FuncOp loss = symbols.lookup<func::FuncOp>("loss"))
+      return loss.emitError() << "'loss' is derived from 'model' and can't be given too";
+    func::FuncOp loss = model.clone();
+    loss.setName("loss");
+    insertAfter(model, loss);
+    removeDropout(loss);
+    auto kind = module->getAttrOfType<StringAttr>("xf.kind");
+    if (kind && kind.getValue() == "sequence_to_sequence")
+      deriveTranslation(loss);
+    return success();
+  }
+
+private:
+  void insertAfter(func::FuncOp anchor, func::FuncOp function) {
+    b.setInsertionPointAfter(anchor);
+    b.insert(function);
+    symbols.insert(function);
+  }
+
+  //===-- Without dropout ---------------------------------------------------===//
+  /// Erases dropout in `function`, and its random arguments; calls go to layers treated likewise.
+  void removeDropout(func::FuncOp function) {
+    for (Operation &op : llvm::make_early_inc_range(function.getBody().front())) {
+      if (auto dropout = dyn_cast<DropoutOp>(op)) {
+        dropout.replaceAllUsesWith(dropout.getX());
+        dropout.erase();
+      } else if (auto attention = dyn_cast<AttentionOp>(op)) {
+        attention.getRandomMutable().clear();
+        attention.getSiteMutable().clear();
+        attention.setRate(APFloat(0.0f));
+      } else if (auto call = dyn_cast<func::CallOp>(op)) {
+        redirect(call);
+      }
+    }
+    // Scalars that numbered the sites, then the arguments themselves, now that nothing uses them.
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+      if (isOpTriviallyDead(&op))
+        op.erase();
+    for (int64_t i = function.getNumArguments() - 1; i >= 0; --i)
+      if (isRandom(function.getArgument(i).getType()) && function.getArgument(i).use_empty())
+        (void)function.eraseArgument(i);
+  }
+
+  static bool isRandom(Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return type.isInteger(64) || (tensor && tensor.getElementType().isInteger(64));
+  }
+
+  void redirect(func::CallOp call) {
+    if (llvm::none_of(call.getOperandTypes(), isRandom))
+      return;
+    std::string name = (call.getCallee() + ".evaluate").str();
+    auto evaluate = symbols.lookup<func::FuncOp>(name);
+    if (!evaluate) {
+      auto layer = symbols.lookup<func::FuncOp>(call.getCallee());
+      evaluate = layer.clone();
+      evaluate.setName(name);
+      insertAfter(layer, evaluate);
+      removeDropout(evaluate);
+    }
+    SmallVector<Value> operands =
+        llvm::filter_to_vector(call.getOperands(), [](Value operand) { return !isRandom(operand.getType()); });
+    b.setInsertionPoint(call);
+    auto replacement = func::CallOp::create(b, call.getLoc(), evaluate, operands);
+    call.replaceAllUsesWith(replacement.getResults());
+    call.erase();
+  }
+
+  //===-- Translation -------------------------------------------------------===//
+  /// Replaces every call by its callee's body; locations keep the path of names.
+  void inlineCalls(func::FuncOp function) {
+    while (true) {
+      func::CallOp call;
+      for (auto candidate : function.getOps<func::CallOp>()) {
+        call = candidate;
+        break;
+      }
+      if (!call)
+        return;
+      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
+      IRMapping mapping;
+      mapping.map(callee.getArguments(), call.getOperands());
+      b.setInsertionPoint(call);
+      for (Operation &op : callee.getBody().front().without_terminator())
+        b.clone(op, mapping)->setLoc(CallSiteLoc::get(op.getLoc(), call.getLoc()));
+      for (auto [result, value] : llvm::zip(call.getResults(), callee.getBody().front().getTerminator()->getOperands()))
+        result.replaceAllUsesWith(mapping.lookup(value));
+      call.erase();
+    }
+  }
+
+  struct Argument {
+    std::string name, dim;
+    Type type;
+  };
+  func::FuncOp createEntry(func::FuncOp after, StringRef name, ArrayRef<Argument> arguments) {
+    auto function = func::FuncOp::create(
+        after.getLoc(), name,
+        b.getFunctionType(llvm::map_to_vector(arguments, [](const Argument &a) { return a.type; }), {}));
+    function->setAttr("xf.entry", b.getUnitAttr());
+    Block *body = function.addEntryBlock();
+    (void)body;
+    for (auto [i, argument] : llvm::enumerate(arguments)) {
+      function.setArgAttr(i, "xf.name", b.getStringAttr(argument.name));
+      if (!argument.dim.empty())
+        function.setArgAttr(i, "xf.dims", b.getStrArrayAttr({argument.dim}));
+    }
+    insertAfter(after, function);
+    b.setInsertionPointToEnd(&function.getBody().front());
+    return function;
+  }
+  void finishEntry(func::FuncOp function, ArrayRef<std::pair<std::string, Value>> results) {
+    SmallVector<Value> values = llvm::map_to_vector(results, [](auto &result) { return result.second; });
+    func::ReturnOp::create(b, function.getLoc(), values);
+    function.setFunctionType(b.getFunctionType(function.getArgumentTypes(), ValueRange(values).getTypes()));
+    for (auto [i, result] : llvm::enumerate(results))
+      function.setResultAttr(i, "xf.name", b.getStringAttr(result.first));
+  }
+
+  static BlockArgument argumentOf(func::FuncOp function, StringRef name) {
+    for (BlockArgument argument : function.getArguments())
+      if (auto attribute = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "xf.name");
+          attribute && attribute.getValue() == name)
+        return argument;
+    return nullptr;
+  }
+
+  void deriveTranslation(func::FuncOp loss) {
+    func::FuncOp flat = loss.clone();
+    inlineCalls(flat);
+    sourceIds = argumentOf(flat, "source_ids"), sourceOffsets = argumentOf(flat, "source_offsets");
+    targetIds = argumentOf(flat, "target_ids"), targetOffsets = argumentOf(flat, "target_offsets");
+    auto entropies = flat.getOps<CrossEntropyOp>();
+    if (sourceIds && sourceOffsets && targetIds && targetOffsets && llvm::hasSingleElement(entropies)) {
+      CrossEntropyOp entropy = *entropies.begin();
+      // What only the loss needs is not part of a translation.
+      logits = entropy.getLogits();
+      findTargetSide(flat);
+      deriveAttention(loss, flat);
+      if (canDecode(flat))
+        deriveDecoding(loss, flat);
+    }
+    flat.erase();
+  }
+
+  void findTargetSide(func::FuncOp flat) {
+    targetSide.clear();
+    targetSide.insert(targetIds);
+    targetSide.insert(targetOffsets);
+    needed.clear();
+    for (Operation &op : flat.getBody().front())
+      if (llvm::any_of(op.getOperands(), [&](Value operand) { return targetSide.contains(operand); }))
+        targetSide.insert_range(op.getResults());
+    SmallVector<Value> work{logits};
+    while (!work.empty())
+      if (Operation *op = work.pop_back_val().getDefiningOp(); op && needed.insert(op).second)
+        work.append(op->operand_begin(), op->operand_end());
+  }
+  bool onTargetSide(Operation *op) {
+    return llvm::any_of(op->getOperands(), [&](Value operand) { return targetSide.contains(operand); });
+  }
+
+  /// Decoding token by token needs a target side that works on rows, but for attention: causal to itself, or to the
+  /// source.
+  bool canDecode(func::FuncOp flat) {
+    for (Operation &op : flat.getBody().front()) {
+      if (!needed.contains(&op) || !onTargetSide(&op))
+        continue;
+      if (auto attention = dyn_cast<AttentionOp>(op)) {
+        if (attention.getQueryOffsets() != targetOffsets)
+          return false;
+        bool self = targetSide.contains(attention.getKey());
+        if (self ? !attention.getCausal() || attention.getKeyOffsets() != targetOffsets
+                 : attention.getCausal() || attention.getKeyOffsets() != sourceOffsets)
+          return false;
+        continue;
+      }
+      auto kernelOp = dyn_cast<KernelOpInterface>(op);
+      bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
+                                                 kernelOp.getKernelKind());
+      if (!rows && !isa<PositionIdsOp>(op))
+        return false;
+    }
+    return targetSide.contains(logits);
+  }
+
+  void deriveAttention(func::FuncOp after, func::FuncOp flat) {
+    func::FuncOp function = createEntry(after, "attention",
+                                        {{"source_ids", "source_tokens", sourceIds.getType()},
+                                         {"source_offsets", "source_offsets", sourceOffsets.getType()},
+                                         {"target_ids", "target_tokens", targetIds.getType()},
+                                         {"target_offsets", "target_offsets", targetOffsets.getType()}});
+    IRMapping mapping;
+    for (auto [i, argument] : llvm::enumerate(SmallVector<Value>{sourceIds, sourceOffsets, targetIds, targetOffsets}))
+      mapping.map(argument, function.getArgument(i));
+    std::vector<std::pair<std::string, Value>> results;
+    for (Operation &op : flat.getBody().front()) {
+      if (!needed.contains(&op))
+        continue;
+      b.clone(op, mapping);
+      if (auto attention = dyn_cast<AttentionOp>(op)) {
+        auto query = cast<RankedTensorType>(attention.getQuery().getType()),
+             key = cast<RankedTensorType>(attention.getKey().getType());
+        auto type =
+            RankedTensorType::get({static_cast<int64_t>(attention.getHeads()), query.getDimSize(0), key.getDimSize(0)},
+                                  query.getElementType());
+        std::string name = labelOf(op.getLoc());
+        results.push_back({name.empty() ? "attention." + std::to_string(results.size()) : name,
+                           AttentionWeightsOp::create(b, op.getLoc(), type, mapping.lookup(attention.getQuery()),
+                                                      mapping.lookup(attention.getKey()), attention.getHeads(),
+                                                      attention.getScale(), attention.getCausal())});
+      }
+    }
+    finishEntry(function, results);
+  }
+
+  void deriveDecoding(func::FuncOp after, func::FuncOp flat) {
+    // The source side, up to what the target side uses of it.
+    SetVector<Value> memory;
+    SmallVector<AttentionOp> selfAttentions;
+    for (Operation &op : flat.getBody().front()) {
+      if (!needed.contains(&op) || !onTargetSide(&op))
+        continue;
+      if (auto attention = dyn_cast<AttentionOp>(op); attention && targetSide.contains(attention.getKey()))
+        selfAttentions.push_back(attention);
+      for (Value operand : op.getOperands())
+        if (Operation *source = operand.getDefiningOp();
+            source && !targetSide.contains(operand) && !isa<GetParamOp, arith::ConstantOp>(source))
+          memory.insert(operand);
+    }
+    func::FuncOp encode = createEntry(after, "encode",
+                                      {{"source_ids", "source_tokens", sourceIds.getType()},
+                                       {"source_offsets", "source_offsets", sourceOffsets.getType()}});
+    IRMapping encodeMapping;
+    encodeMapping.map(sourceIds, encode.getArgument(0));
+    encodeMapping.map(sourceOffsets, encode.getArgument(1));
+    for (Operation &op : flat.getBody().front())
+      if (needed.contains(&op) && !onTargetSide(&op))
+        b.clone(op, encodeMapping);
+    std::vector<std::pair<std::string, Value>> encoded;
+    for (auto [i, value] : llvm::enumerate(memory))
+      encoded.push_back({"memory." + std::to_string(i), encodeMapping.lookup(value)});
+    finishEntry(encode, encoded);
+
+    Type ids = targetIds.getType();
+    std::vector<Argument> arguments{{"ids", "rows", ids}, {"positions", "rows", ids}};
+    for (auto [i, value] : llvm::enumerate(memory))
+      arguments.push_back({"memory." + std::to_string(i), "memory_tokens", value.getType()});
+    size_t memoryRows = arguments.size();
+    arguments.push_back({"memory_rows", "memory_rows", ids});
+    arguments.push_back({"memory_offsets", "rows_plus_1", ids});
+    size_t firstCache = arguments.size();
+    for (auto [i, attention] : llvm::enumerate(selfAttentions)) {
+      arguments.push_back({"cache." + std::to_string(2 * i), "cache_tokens", attention.getKey().getType()});
+      arguments.push_back({"cache." + std::to_string(2 * i + 1), "cache_tokens", attention.getValue().getType()});
+    }
+    size_t slots = arguments.size();
+    arguments.push_back({"cache_slots", "rows", ids});
+    arguments.push_back({"cache_rows", "cache_rows", ids});
+    arguments.push_back({"cache_offsets", "rows_plus_1", ids});
+    func::FuncOp decode = createEntry(encode, "decode", arguments);
+    auto argument = [&](size_t i) -> Value { return decode.getArgument(i); };
+    IRMapping mapping;
+    mapping.map(targetIds, argument(0));
+    for (auto [i, value] : llvm::enumerate(memory))
+      mapping.map(value, argument(2 + i));
+    size_t cache = firstCache;
+    for (Operation &op : flat.getBody().front()) {
+      if (!needed.contains(&op))
+        continue;
+      if (isa<GetParamOp, arith::ConstantOp>(op)) {
+        b.clone(op, mapping);
+      } else if (!onTargetSide(&op)) {
+        continue;
+      } else if (isa<PositionIdsOp>(op)) {
+        mapping.map(op.getResult(0), argument(1));
+      } else if (auto attention = dyn_cast<AttentionOp>(op)) {
+        Value key = mapping.lookup(attention.getKey()), value = mapping.lookup(attention.getValue()),
+              rows = argument(memoryRows), offsets = argument(memoryRows + 1);
+        if (targetSide.contains(attention.getKey())) {
+          for (Value *projected : {&key, &value}) {
+            *projected = CacheWriteOp::create(b, op.getLoc(), argument(cache).getType(), argument(cache), *projected,
+                                              argument(slots));
+            ++cache;
+          }
+          rows = argument(slots + 1), offsets = argument(slots + 2);
+        }
+        Value result = CachedAttentionOp::create(b, op.getLoc(), attention.getResult().getType(),
+                                                 mapping.lookup(attention.getQuery()), key, value, rows, offsets,
+                                                 attention.getHeads(), attention.getScale());
+        mapping.map(attention.getResult(), result);
+      } else {
+        b.clone(op, mapping);
+      }
+    }
+    Value probabilities = LogSoftmaxOp::create(b, logits.getLoc(), logits.getType(), mapping.lookup(logits));
+    finishEntry(decode, {{"log_probabilities", probabilities}});
+  }
+
+  ModuleOp module;
+  SymbolTable symbols;
+  OpBuilder b;
+  Value sourceIds, sourceOffsets, targetIds, targetOffsets, logits;
+  DenseSet<Value> targetSide;
+  DenseSet<Operation *> needed;
+};
+
+struct DeriveEntriesPass : impl::DeriveEntriesPassBase<DeriveEntriesPass> {
+  void runOnOperation() override {
+    if (failed(Deriver(getOperation()).run()))
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace mlir::xf

@@ -1,0 +1,335 @@
+//===- Resolve.cpp - composite ops to primitive ones ----------------------===//
+// Stage `input`, first half: names become parameters. A layer stays one function, compiled once, whatever it is applied
+// as.
+//===----------------------------------------------------------------------===//
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
+#include <cmath>
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_RESOLVEPASS
+#include "xf/Dialect/XF/Transforms/Passes.h.inc"
+namespace {
+
+struct Parameter {
+  std::string name;
+  RankedTensorType type;
+  InitKind init;
+  float value;
+  Location declared;
+};
+
+/// What a caller of a resolved function must pass besides the operands.
+struct Signature {
+  SmallVector<Parameter> parameters;
+  int64_t sites = 0; // dropouts inside; the function takes %random and %site where there are any
+};
+
+class Resolver {
+public:
+  explicit Resolver(ModuleOp module) : module(module), symbols(module) {}
+
+  LogicalResult run() {
+    for (auto function : llvm::to_vector(module.getOps<func::FuncOp>()))
+      if (!function.isExternal() && failed(resolve(function)))
+        return failure();
+    return success();
+  }
+
+private:
+  /// The function that is being resolved.
+  struct Scope {
+    func::FuncOp function;
+    bool isEntry;
+    Signature signature;
+    llvm::StringMap<Value> values; // of parameters by name
+    Value random, site;
+    OpBuilder b;
+  };
+
+  LogicalResult resolve(func::FuncOp function) {
+    auto [it, isNew] = signatures.try_emplace(function);
+    if (!isNew)
+      return resolving.contains(function)
+                 ? function.emitError() << "layer '" << function.getName() << "' applies itself"
+                 : success();
+    resolving.insert(function);
+    Scope scope{function, function->hasAttr("xf.entry"), {}, {}, {}, {}, OpBuilder(function)};
+    // Callees first: what they need decides what this function takes.
+    WalkResult callees = function.walk([&](ApplyOp apply) {
+      auto callee = symbols.lookup<func::FuncOp>(apply.getLayer());
+      return failed(resolve(callee)) ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    if (callees.wasInterrupted())
+      return failure();
+    bool draws = false;
+    function.walk([&](Operation *op) {
+      if (auto apply = dyn_cast<ApplyOp>(op))
+        draws |= signatures[symbols.lookup<func::FuncOp>(apply.getLayer())].sites > 0;
+      if (auto rate = op->getAttrOfType<FloatAttr>("dropout"))
+        draws |= !rate.getValue().isZero();
+    });
+    addRandom(scope, draws);
+    for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
+      if (failed(rewrite(scope, &op)))
+        return failure();
+    signatures[function] = scope.signature;
+    resolving.erase(function);
+    return success();
+  }
+
+  void addRandom(Scope &scope, bool draws) {
+    func::FuncOp function = scope.function;
+    auto randomType = RankedTensorType::get({2}, scope.b.getI64Type());
+    auto addArgument = [&](Type type, DictionaryAttr attributes) {
+      (void)function.insertArgument(function.getNumArguments(), type, attributes, function.getLoc());
+      return function.getArguments().back();
+    };
+    if (scope.isEntry) {
+      // The model in its training form takes the random state whether it draws or not: the optimizer counts steps by
+      // it.
+      if (function.getName() == "model")
+        scope.random = addArgument(
+            randomType, scope.b.getDictionaryAttr(scope.b.getNamedAttr("xf.name", scope.b.getStringAttr("random"))));
+      return;
+    }
+    if (!draws)
+      return;
+    scope.random = addArgument(randomType, {});
+    scope.site = addArgument(scope.b.getI64Type(), {});
+  }
+
+  /// Reserves `count` sites and returns the first.
+  Value takeSites(Scope &scope, Location loc, int64_t count) {
+    Value offset = arith::ConstantOp::create(scope.b, loc, scope.b.getI64IntegerAttr(scope.signature.sites));
+    scope.signature.sites += count;
+    return scope.site ? arith::AddIOp::create(scope.b, loc, scope.site, offset).getResult() : offset;
+  }
+
+  FailureOr<Value> parameter(Scope &scope, Parameter p, Location user) {
+    auto conflict = [&](Type other, Location declared) -> LogicalResult {
+      if (other == p.type)
+        return success();
+      InFlightDiagnostic diagnostic = emitError(user) << "expected parameter '" << p.name << "' to have type " << other
+                                                      << ", but it is used here as " << p.type;
+      diagnostic.attachNote(declared) << "declared here";
+      return failure();
+    };
+    if (auto it = scope.values.find(p.name); it != scope.values.end()) {
+      auto *known = llvm::find_if(scope.signature.parameters, [&](const Parameter &q) { return q.name == p.name; });
+      return failed(conflict(known->type, known->declared)) ? FailureOr<Value>(failure())
+                                                            : FailureOr<Value>(it->second);
+    }
+    scope.signature.parameters.push_back(p);
+    Value value;
+    if (scope.isEntry) {
+      if (auto declared = symbols.lookup<ParamOp>(p.name)) {
+        if (failed(conflict(declared.getType(), declared.getLoc())))
+          return failure();
+      } else {
+        OpBuilder::InsertionGuard guard(scope.b);
+        scope.b.setInsertionPointToStart(module.getBody());
+        if (lastParam)
+          scope.b.setInsertionPointAfter(lastParam);
+        lastParam = ParamOp::create(scope.b, p.declared, p.name, p.type, p.init, APFloat(p.value));
+        symbols.insert(lastParam);
+      }
+      OpBuilder::InsertionGuard guard(scope.b);
+      scope.b.setInsertionPointToStart(&scope.function.getBody().front());
+      value = GetParamOp::create(scope.b, p.declared, p.type, p.name);
+    } else {
+      auto attributes = scope.b.getDictionaryAttr(scope.b.getNamedAttr("xf.parameter", scope.b.getStringAttr(p.name)));
+      (void)scope.function.insertArgument(scope.function.getNumArguments(), p.type, attributes, p.declared);
+      value = scope.function.getArguments().back();
+    }
+    return scope.values[p.name] = value;
+  }
+
+  /// y = x W^T (+ b) with parameters `name.weight`, `name.bias`.
+  FailureOr<Value> linear(Scope &scope, Location user, const std::string &name, Value x, int64_t out, bool bias) {
+    auto xType = cast<RankedTensorType>(x.getType());
+    Location loc = NameLoc::get(scope.b.getStringAttr(name), user);
+    FailureOr<Value> weight =
+        parameter(scope,
+                  {name + ".weight", RankedTensorType::get({out, xType.getDimSize(1)}, xType.getElementType()),
+                   InitKind::XavierUniform, 1, user},
+                  user);
+    if (failed(weight))
+      return failure();
+    Value biasValue;
+    if (bias) {
+      FailureOr<Value> value = parameter(
+          scope, {name + ".bias", RankedTensorType::get({out}, xType.getElementType()), InitKind::Zeros, 0, user},
+          user);
+      if (failed(value))
+        return failure();
+      biasValue = *value;
+    }
+    return LinearOp::create(scope.b, loc, x, *weight, biasValue).getResult();
+  }
+
+  Value dropout(Scope &scope, Location user, const std::string &name, Value x, const APFloat &rate) {
+    if (rate.isZero())
+      return x;
+    Location loc = NameLoc::get(scope.b.getStringAttr(name), user);
+    return DropoutOp::create(scope.b, loc, x.getType(), x, scope.random, takeSites(scope, user, 1),
+                             scope.b.getF32FloatAttr(rate.convertToFloat()));
+  }
+
+  LogicalResult rewrite(Scope &scope, Operation *op) {
+    scope.b.setInsertionPoint(op);
+    FailureOr<Value> result;
+    if (auto embed = dyn_cast<EmbedOp>(op))
+      result = rewriteEmbed(scope, embed);
+    else if (auto attention = dyn_cast<MultiHeadAttentionOp>(op))
+      result = rewriteAttention(scope, attention);
+    else if (auto feedForward = dyn_cast<FeedForwardOp>(op))
+      result = rewriteFeedForward(scope, feedForward);
+    else if (auto addNorm = dyn_cast<AddNormOp>(op))
+      result = rewriteAddNorm(scope, addNorm);
+    else if (auto project = dyn_cast<ProjectOp>(op))
+      result = linear(scope, op->getLoc(), project.getName().str(), project.getX(),
+                      project.getResult().getType().getDimSize(1), project.getBias());
+    else if (auto apply = dyn_cast<ApplyOp>(op))
+      return rewriteApply(scope, apply);
+    else
+      return success();
+    if (failed(result))
+      return failure();
+    if (result->getType() != op->getResult(0).getType())
+      return op->emitOpError() << "expected its result to have type " << result->getType() << ", but got "
+                               << op->getResult(0).getType();
+    op->getResult(0).replaceAllUsesWith(*result);
+    op->erase();
+    return success();
+  }
+
+  FailureOr<Value> rewriteEmbed(Scope &scope, EmbedOp op) {
+    Location loc = op.getLoc();
+    RankedTensorType type = op.getResult().getType();
+    int64_t features = type.getDimSize(1);
+    std::string name = op.getName().str();
+    auto table = [&](const std::string &tableName, int64_t rows) {
+      return parameter(scope,
+                       {tableName + ".weight", RankedTensorType::get({rows, features}, type.getElementType()),
+                        InitKind::Normal, static_cast<float>(1 / std::sqrt(features)), loc},
+                       loc);
+    };
+    FailureOr<Value> weights = table(name, op.getVocabulary());
+    if (failed(weights))
+      return failure();
+    auto at = [&](const std::string &what) { return NameLoc::get(scope.b.getStringAttr(what), loc); };
+    Value x = EmbeddingOp::create(scope.b, at(name), type, op.getIds(), *weights,
+                                  APFloat(static_cast<float>(std::sqrt(features))));
+    if (op.getPositions() != PositionKind::None) {
+      Value ids = PositionIdsOp::create(scope.b, at(name + ".positions"), op.getIds().getType(), op.getIds(),
+                                        op.getOffsets()),
+            positions;
+      if (op.getPositions() == PositionKind::Learned) {
+        FailureOr<Value> positionTable = table(op.getPositionsName()->str(), *op.getMaxPositions());
+        if (failed(positionTable))
+          return failure();
+        positions =
+            EmbeddingOp::create(scope.b, at(op.getPositionsName()->str()), type, ids, *positionTable, APFloat(1.0f));
+      } else {
+        positions = SinusoidalOp::create(scope.b, at(name + ".positions"), type, ids,
+                                         op.getPositions() == PositionKind::SinusoidalHalves);
+      }
+      x = AddOp::create(scope.b, at(name), type, x, positions);
+    }
+    return dropout(scope, loc, name + ".dropout", x, op.getDropout());
+  }
+
+  FailureOr<Value> rewriteAttention(Scope &scope, MultiHeadAttentionOp op) {
+    Location loc = op.getLoc();
+    std::string name = op.getName().str();
+    int64_t heads = op.getHeads();
+    SmallVector<Value> projected;
+    for (auto [what, input, width] :
+         {std::tuple<const char *, Value, int64_t>{".query", op.getQuery(), heads * op.getDK()},
+          {".key", op.getKey(), heads * op.getDK()},
+          {".value", op.getValue(), heads * op.getDV()}}) {
+      FailureOr<Value> value = linear(scope, loc, name + what, input, width, op.getBias());
+      if (failed(value))
+        return failure();
+      projected.push_back(*value);
+    }
+    auto queryType = cast<RankedTensorType>(projected[0].getType());
+    auto resultType = RankedTensorType::get({queryType.getDimSize(0), heads * static_cast<int64_t>(op.getDV())},
+                                            queryType.getElementType());
+    auto sumType = RankedTensorType::get({queryType.getDimSize(0), heads}, queryType.getElementType());
+    bool drops = !op.getDropout().isZero();
+    Value site = drops ? takeSites(scope, loc, 1) : Value();
+    auto attention =
+        AttentionOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), TypeRange{resultType, sumType},
+                            projected[0], projected[1], projected[2], op.getQueryOffsets(), op.getKeyOffsets(),
+                            drops ? scope.random : Value(), site, static_cast<uint64_t>(heads),
+                            APFloat(static_cast<float>(1 / std::sqrt(op.getDK()))), op.getCausal(), op.getDropout());
+    return linear(scope, loc, name + ".output", attention.getResult(), op.getResult().getType().getDimSize(1),
+                  op.getBias());
+  }
+
+  FailureOr<Value> rewriteFeedForward(Scope &scope, FeedForwardOp op) {
+    Location loc = op.getLoc();
+    std::string name = op.getName().str();
+    FailureOr<Value> hidden = linear(scope, loc, name + ".in", op.getX(), op.getHidden(), op.getBias());
+    if (failed(hidden))
+      return failure();
+    Location at = NameLoc::get(scope.b.getStringAttr(name + ".activation"), loc);
+    Value active = op.getActivation() == ActivationKind::Relu
+                       ? ReluOp::create(scope.b, at, hidden->getType(), *hidden).getResult()
+                       : GeluOp::create(scope.b, at, hidden->getType(), *hidden).getResult();
+    return linear(scope, loc, name + ".out", dropout(scope, loc, name + ".dropout", active, op.getDropout()),
+                  op.getX().getType().getDimSize(1), op.getBias());
+  }
+
+  FailureOr<Value> rewriteAddNorm(Scope &scope, AddNormOp op) {
+    Location loc = op.getLoc();
+    std::string name = op.getName().str();
+    RankedTensorType type = op.getX().getType();
+    auto vector = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
+    Value dropped = dropout(scope, loc, name + ".dropout", op.getSublayer(), op.getDropout());
+    auto at = NameLoc::get(scope.b.getStringAttr(name), loc);
+    Value sum = AddOp::create(scope.b, at, type, op.getX(), dropped);
+    FailureOr<Value> weight = parameter(scope, {name + ".weight", vector, InitKind::Ones, 1, loc}, loc),
+                     bias = parameter(scope, {name + ".bias", vector, InitKind::Zeros, 0, loc}, loc);
+    if (failed(weight) || failed(bias))
+      return failure();
+    return LayerNormOp::create(scope.b, at, type, sum, *weight, *bias, op.getEpsilon()).getResult();
+  }
+
+  LogicalResult rewriteApply(Scope &scope, ApplyOp op) {
+    auto callee = symbols.lookup<func::FuncOp>(op.getLayer());
+    const Signature &signature = signatures[callee];
+    SmallVector<Value> operands(op.getOperands());
+    if (signature.sites > 0)
+      operands.append({scope.random, takeSites(scope, op.getLoc(), signature.sites)});
+    for (Parameter p : signature.parameters) {
+      p.name = (op.getName() + "." + p.name).str();
+      FailureOr<Value> value = parameter(scope, p, op.getLoc());
+      if (failed(value))
+        return failure();
+      operands.push_back(*value);
+    }
+    auto call = func::CallOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(op.getName()), op.getLoc()),
+                                     callee.getName(), op.getResultTypes(), operands);
+    op.replaceAllUsesWith(call.getResults());
+    op.erase();
+    return success();
+  }
+
+  ModuleOp module;
+  SymbolTable symbols;
+  DenseMap<Operation *, Signature> signatures;
+  DenseSet<Operation *> resolving;
+  ParamOp lastParam;
+};
+
+struct ResolvePass : impl::ResolvePassBase<ResolvePass> {
+  void runOnOperation() override {
+    if (failed(Resolver(getOperation()).run()))
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace mlir::xf

@@ -1,0 +1,236 @@
+//===- Compile.cpp - what xf-compile does ---------------------------------===//
+// Takes a model through the stages, from any border to any other, and writes what was asked for: beside the output and
+// renamed, so that nothing half-written is ever seen.
+//===----------------------------------------------------------------------===//
+#include "xf/Driver/Compile.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Support/FileUtilities.h"
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Frontend/Frontend.h"
+#include "xf/InitAll.h"
+#include "xf/Pipelines/Stages.h"
+#include "xf/Runtime/Text/Vocabulary.h"
+#include "xf/Target/Target.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include <chrono>
+
+namespace mlir::xf {
+namespace {
+constexpr int userMistake = 1, ourMistake = 2;
+
+int fail(int code, const llvm::Twine &message) {
+  llvm::errs() << "xf-compile: error: " << message << "\n";
+  return code;
+}
+
+class Compilation {
+public:
+  explicit Compilation(const ::xf::CompileOptions &options) : options(options) {}
+
+  int run() {
+    if (int code = checkOptions())
+      return code;
+    DialectRegistry registry;
+    registerAllDialects(registry);
+    MLIRContext context(registry);
+    llvm::SourceMgr sources;
+    SourceMgrDiagnosticHandler diagnostics(sources, &context, llvm::errs());
+    auto start = std::chrono::steady_clock::now();
+    OwningOpRef<ModuleOp> module;
+    if (int code = load(context, module))
+      return code;
+    record("load", start);
+    if (options.printInput)
+      return write(*module);
+
+    for (int i = static_cast<int>(from); i <= static_cast<int>(to); ++i) {
+      auto stage = static_cast<Stage>(i);
+      start = std::chrono::steady_clock::now();
+      if (int code = stage == Stage::link ? link(*module) : runStage(*module, stage))
+        return code;
+      record(stageName(stage), start);
+      if (!options.dumpStages.empty() && stage != Stage::link)
+        if (int code = dump(*module, i))
+          return code;
+    }
+    if (to != Stage::link)
+      if (int code = write(*module))
+        return code;
+    if (options.timing)
+      for (auto &[name, seconds] : times)
+        llvm::errs() << llvm::format("%-10s %8.3f s\n", name.c_str(), seconds);
+    return 0;
+  }
+
+private:
+  int checkOptions() {
+    auto stage = [&](const std::string &name, Stage fallback, Stage &result) -> int {
+      std::optional<Stage> parsed = name.empty() ? fallback : parseStage(name);
+      if (!parsed) {
+        std::string known;
+        for (int i = 0; i < numStages; ++i)
+          known += " " + stageName(static_cast<Stage>(i)).str();
+        return fail(userMistake, "unknown stage '" + name + "'; the stages are" + known);
+      }
+      result = *parsed;
+      return 0;
+    };
+    if (int code = stage(options.compileFrom, Stage::input, from))
+      return code;
+    if (int code = stage(options.compileTo, Stage::link, to))
+      return code;
+    // A file dumped after a stage goes on with the next one, so equal names mean one stage.
+    if (from > to)
+      return fail(userMistake,
+                  "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
+    if (options.target != "cpu")
+      return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
+    if (options.recompute != "none" && options.recompute != "full")
+      return fail(userMistake, "unsupported recompute policy '" + options.recompute + "'; supported: none, full");
+    if (to == Stage::link && !options.printInput && options.output.empty())
+      return fail(userMistake, "an output file is needed: -o FILE");
+    if (to == Stage::link && !options.printInput) {
+      llvm::SmallString<256> folder(options.output);
+      llvm::sys::path::remove_filename(folder);
+      if (std::error_code code =
+              llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
+        return fail(userMistake, "can't write '" + options.output + "': " + code.message());
+    }
+    llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
+    if (!resolved)
+      return fail(userMistake, llvm::toString(resolved.takeError()));
+    cpu = *resolved;
+    stageOptions = {options.recompute, options.cpu};
+    return 0;
+  }
+
+  int load(MLIRContext &context, OwningOpRef<ModuleOp> &module) {
+    std::string input = options.input;
+    // The sizes of the model's vocabularies are those of the files.
+    for (auto [name, path, key] :
+         {std::tuple<const char *, const std::string &, const char *>{"vocabulary", options.vocab, "vocabulary"},
+          {"source_vocabulary", options.sourceVocab, "source_vocabulary"},
+          {"target_vocabulary", options.targetVocab, "target_vocabulary"}}) {
+      if (path.empty())
+        continue;
+      auto vocabulary = ::xf::runtime::Vocabulary::load(path);
+      if (!vocabulary)
+        return fail(userMistake, vocabulary.error().message);
+      if (StringRef(input).starts_with("preset:"))
+        input += "," + std::string(key) + "=" + std::to_string(vocabulary->size());
+      blobs.push_back({name, path});
+    }
+    if (!options.weights.empty()) {
+      if (std::error_code code = llvm::sys::fs::access(options.weights, llvm::sys::fs::AccessMode::Exist))
+        return fail(userMistake, "can't read '" + options.weights + "': " + code.message());
+      blobs.push_back({"weights", options.weights});
+    }
+    module = loadModel(input, context);
+    return module ? 0 : userMistake;
+  }
+
+  int runStage(ModuleOp module, Stage stage) {
+    PassManager pm(module.getContext());
+    buildStage(pm, stage, stageOptions);
+    if (stage == Stage::fuse)
+      if (int code = selectFunctions(module))
+        return code;
+    if (failed(pm.run(module))) {
+      llvm::errs() << "xf-compile: error: stage '" << stageName(stage) << "' failed\n";
+      // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
+      return stage <= Stage::autodiff || stage == from ? userMistake : ourMistake;
+    }
+    return 0;
+  }
+
+  /// Entry points that were not asked for become private, and go where nothing else uses them.
+  int selectFunctions(ModuleOp module) {
+    if (options.functions.empty())
+      return 0;
+    static const std::map<std::string, std::vector<std::string>> commands = {
+        {"train", {"train_step", "gradients", "loss"}},
+        {"evaluate", {"loss", "encode", "decode"}},
+        {"translate", {"encode", "decode"}}};
+    std::set<std::string> wanted, available;
+    for (auto entry : module.getOps<func::FuncOp>())
+      if (entry->hasAttr("xf.entry"))
+        available.insert(entry.getName().str());
+    for (const std::string &function : options.functions) {
+      auto it = commands.find(function);
+      std::vector<std::string> names = it == commands.end() ? std::vector{function} : it->second;
+      for (const std::string &name : names)
+        if (available.count(name))
+          wanted.insert(name);
+        else if (it == commands.end())
+          return fail(userMistake, "the model has no function '" + name + "'; it has " + llvm::join(available, ", ") +
+                                       ", and the commands train, evaluate, translate");
+    }
+    for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
+      if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))
+        entry.erase();
+    return 0;
+  }
+
+  int dump(ModuleOp module, int index) {
+    if (std::error_code code = llvm::sys::fs::create_directories(options.dumpStages))
+      return fail(userMistake, "can't write into '" + options.dumpStages + "': " + code.message());
+    std::string path = options.dumpStages + "/" + std::to_string(index + 1) + "-" +
+                       stageName(static_cast<Stage>(index)).str() + ".mlir";
+    return writeFile(module, path);
+  }
+
+  int write(ModuleOp module) { return writeFile(module, options.output.empty() ? "-" : options.output); }
+
+  int writeFile(ModuleOp module, const std::string &path) {
+    std::string error;
+    std::unique_ptr<llvm::ToolOutputFile> file = openOutputFile(path, &error);
+    if (!file)
+      return fail(userMistake, error);
+    module.print(file->os(), OpPrintingFlags().enableDebugInfo(!options.printInput, /*prettyForm=*/false));
+    file->keep();
+    return 0;
+  }
+
+  int link(ModuleOp module) {
+    llvm::SmallString<128> object;
+    if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "o", object))
+      return fail(userMistake, "can't write a temporary file: " + code.message());
+    llvm::FileRemover remover(object);
+    auto start = std::chrono::steady_clock::now();
+    if (failed(emitObject(module, cpu, blobs, object)))
+      return ourMistake;
+    record("  codegen", start);
+    static const std::map<std::string, OutputKind> kinds = {{"exe", OutputKind::Executable},
+                                                            {"shared", OutputKind::Shared},
+                                                            {"static", OutputKind::Static},
+                                                            {"object", OutputKind::Object}};
+    std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
+    std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
+    if (llvm::Error error = linkProgram(kinds.at(options.emit), object, kit, options.output))
+      return fail(ourMistake, llvm::toString(std::move(error)));
+    return 0;
+  }
+
+  void record(StringRef name, std::chrono::steady_clock::time_point start) {
+    times.push_back({name.str(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()});
+  }
+
+  const ::xf::CompileOptions &options;
+  Stage from = Stage::input, to = Stage::link;
+  StageOptions stageOptions;
+  CPU cpu;
+  std::vector<Blob> blobs;
+  std::vector<std::pair<std::string, double>> times;
+};
+} // namespace
+
+} // namespace mlir::xf
+
+int xf::compile(const CompileOptions &options) { return mlir::xf::Compilation(options).run(); }
+
+std::string xf::listPresets() { return mlir::xf::listPresets(); }

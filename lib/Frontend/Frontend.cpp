@@ -1,0 +1,27 @@
+//===- Frontend.cpp - where models come from ------------------------------===//
+#include "xf/Frontend/Frontend.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+namespace mlir::xf {
+
+OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
+  std::unique_ptr<llvm::MemoryBuffer> buffer;
+  if (input.consume_front("preset:")) {
+    llvm::Expected<std::string> text = presetText(input);
+    if (!text)
+      return emitError(UnknownLoc::get(&context)) << llvm::toString(text.takeError()), nullptr;
+    buffer = llvm::MemoryBuffer::getMemBufferCopy(*text, ("preset:" + input).str());
+  } else {
+    llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFileOrSTDIN(input);
+    if (!file)
+      return emitError(UnknownLoc::get(&context)) << "can't read '" << input << "': " << file.getError().message(),
+             nullptr;
+    buffer = std::move(*file);
+  }
+  auto sources = std::make_shared<llvm::SourceMgr>();
+  sources->AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
+  return parseSourceFile<ModuleOp>(sources, &context);
+}
+} // namespace mlir::xf

@@ -1,0 +1,90 @@
+//===- Stages.cpp - the path from a model to LLVM -------------------------===//
+#include "xf/Pipelines/Stages.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "xf/Autodiff/Passes.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
+#include "xf/Kernels/Passes.h"
+#include "xf/Schedule/Passes.h"
+#include "xf/Target/Target.h"
+
+using namespace mlir;
+using namespace mlir::xf;
+
+namespace {
+constexpr StringLiteral names[] = {
+#define XF_STAGE(name, description) #name,
+#include "xf/Pipelines/Stages.def"
+};
+constexpr StringLiteral descriptions[] = {
+#define XF_STAGE(name, description) description,
+#include "xf/Pipelines/Stages.def"
+};
+} // namespace
+
+StringRef mlir::xf::stageName(Stage stage) { return names[static_cast<int>(stage)]; }
+
+std::optional<Stage> mlir::xf::parseStage(StringRef name) {
+  for (int i = 0; i < numStages; ++i)
+    if (names[i] == name)
+      return static_cast<Stage>(i);
+  return std::nullopt;
+}
+
+void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &options) {
+  switch (stage) {
+  case Stage::input:
+    return buildInputStage(pm);
+  case Stage::autodiff:
+    return buildAutodiffPipeline(pm, options.recompute == "full" ? Recompute::Full : Recompute::None);
+  case Stage::fuse:
+    pm.addPass(createFusePass());
+    return;
+  case Stage::outline:
+    pm.addPass(createOutlinePass());
+    return;
+  case Stage::plan:
+    pm.addPass(createInlinerPass());
+    pm.addPass(createSymbolDCEPass());
+    pm.addPass(createPlanPass());
+    return;
+  case Stage::schedule: {
+    ScheduleCPUPassOptions schedule;
+    if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu)) {
+      schedule.vectorWidth = cpu->vectorWidth;
+      schedule.registers = cpu->registers;
+    } else {
+      llvm::consumeError(cpu.takeError()); // the driver has said so
+    }
+    pm.addPass(createScheduleCPUPass(schedule));
+    return;
+  }
+  case Stage::target: {
+    EmitProgramPassOptions emit;
+    emit.cpu = options.cpu;
+    pm.addPass(createEmitProgramPass(emit));
+    buildLowerToLLVM(pm);
+    return;
+  }
+  case Stage::link:
+    return;
+  }
+}
+
+namespace {
+struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
+  Option<std::string> recompute{*this, "recompute", llvm::cl::desc("activation memory policy: none or full"),
+                                llvm::cl::init("none")};
+  Option<std::string> cpu{*this, "cpu", llvm::cl::desc("processor to generate code for"), llvm::cl::init("native")};
+};
+} // namespace
+
+void mlir::xf::registerStagePipelines() {
+  for (int i = 0; i < static_cast<int>(Stage::link); ++i) {
+    static std::vector<std::unique_ptr<PassPipelineRegistration<StagePipelineOptions>>> registrations;
+    std::string argument = ("xf-stage-" + names[i]).str();
+    registrations.push_back(std::make_unique<PassPipelineRegistration<StagePipelineOptions>>(
+        argument, descriptions[i], [i](OpPassManager &pm, const StagePipelineOptions &options) {
+          buildStage(pm, static_cast<Stage>(i), {options.recompute, options.cpu});
+        }));
+  }
+}

@@ -1,0 +1,54 @@
+//===- xf-compile.cpp - a model in, an executable out ---------------------===//
+// Parses the command line; the work is in lib/Driver.
+//===----------------------------------------------------------------------===//
+#include "xf/Driver/Compile.h"
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+int main(int argc, char **argv) {
+  xf::CompileOptions options;
+  CLI::App app{"Compiles a Transformer into an executable that trains and infers.", "xf-compile"};
+  bool listPresets = false;
+  app.add_option("INPUT", options.input, "FILE.mlir, FILE.mlirbc, - (standard input), or preset:NAME[,key=value...]")
+      ->option_text(" ");
+  app.add_option("-o", options.output, "what to write")->option_text("FILE");
+  app.add_option("--emit", options.emit, "what is written")
+      ->check(CLI::IsMember({"exe", "shared", "static", "object"}))
+      ->option_text("exe|shared|static|object");
+  app.add_option("--functions", options.functions, "only these entry points or commands (train, evaluate, translate)")
+      ->delimiter(',')
+      ->option_text("NAME,...");
+  app.add_option("--vocab", options.vocab, "vocabulary of both languages, embedded")->option_text("FILE");
+  app.add_option("--source-vocab", options.sourceVocab, "vocabulary of the source language, embedded")
+      ->option_text("FILE");
+  app.add_option("--target-vocab", options.targetVocab, "vocabulary of the target language, embedded")
+      ->option_text("FILE");
+  app.add_option("--weights", options.weights, "weights, embedded")->option_text("FILE.safetensors");
+  app.add_option("--target", options.target, "cpu")->option_text("cpu");
+  app.add_option("--cpu", options.cpu, "native, x86-64-v3, or a processor's name")->option_text("NAME");
+  app.add_option("--recompute", options.recompute, "what the backward computes again instead of keeping")
+      ->option_text("none|full");
+  app.add_option("--compile-to", options.compileTo, "stop after this stage and write the module")->option_text("STAGE");
+  app.add_option("--compile-from", options.compileFrom, "INPUT is the module before this stage")->option_text("STAGE");
+  app.add_option("--dump-stages", options.dumpStages, "write the module after every stage into this folder")
+      ->option_text("DIR");
+  app.add_flag("--list-presets", listPresets, "list the presets");
+  app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
+  app.add_flag("--timing", options.timing, "print the time of every stage");
+  app.add_flag("-v,--verbose", options.verbose, "say what is done");
+  app.set_version_flag("--version", "xf-compile " XF_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 1;
+  }
+  if (listPresets) {
+    std::cout << xf::listPresets();
+    return 0;
+  }
+  if (options.input.empty()) {
+    std::cerr << "xf-compile: error: a model is needed: FILE.mlir or preset:NAME (see --list-presets)\n";
+    return 1;
+  }
+  return xf::compile(options);
+}
