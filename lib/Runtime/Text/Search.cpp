@@ -63,13 +63,14 @@ public:
   void advance(std::span<const float> logProbabilities, int64_t vocabulary) {
     collectCandidates(logProbabilities, vocabulary);
     std::vector<Alive> next;
-    for (size_t rank = 0; rank < candidates.size() && int64_t(next.size()) < options.beam; ++rank) {
-      const Candidate &candidate = candidates[rank];
+    for (const Candidate &candidate : candidates) {
+      if (int64_t(next.size()) == options.beam)
+        break;
       const Alive &from = alive[candidate.hypothesis];
       if (candidate.token != options.eos || isForced()) {
         nodes.push_back({candidate.token, from.node});
         next.push_back({int32_t(nodes.size()) - 1, from.row, candidate.logProbability});
-      } else if (int64_t(rank) < options.beam) {
+      } else {
         finish(candidate.logProbability, from.node);
       }
     }

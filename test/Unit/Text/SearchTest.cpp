@@ -182,6 +182,17 @@ struct Endless : ToyModel {
   Endless() : ToyModel(5, {0}) {}
   std::vector<float> distribution(uint32_t, const Ids &) const override { return {-3, -3, -9, -1, -3}; }
 };
+/// Ends of one and two tokens look good; a long one is better once its length counts.
+struct Tempting : ToyModel {
+  Tempting() : ToyModel(4, {0}) {}
+  std::vector<float> distribution(uint32_t, const Ids &history) const override {
+    if (history.back() == 0)
+      return {-9, -9, -9, -9};
+    float end = history.size() == 1 ? -1 : history.size() == 2 ? -0.5f : history.size() == 11 ? 0 : -9;
+    float on = history.size() == 1 ? -1.1f : history.size() == 2 ? -0.9f : 0;
+    return {-9, -9, end, on};
+  }
+};
 /// All tokens are as likely.
 struct Even : ToyModel {
   Even() : ToyModel(5, {0}) {}
@@ -204,6 +215,26 @@ TEST(Search, EndsAtTheGreatestLength) {
   EXPECT_NEAR(results[0][0].logProbability, -4 - 9, 1e-12); // and EOS, counted
   Endless other;
   EXPECT_EQ(run(other, {3}, {.beam = 2})[0][0].ids.size(), 53u);
+}
+
+TEST(Search, StopsOnlyWhereNothingBetterCanCome) {
+  Tempting model;
+  auto results = run(model, {3}, {.beam = 2, .nBest = 2, .lengthPenalty = 1, .maxLength = 10});
+  EXPECT_THAT(results[0][0].ids, ElementsAre(3, 3, 3, 3, 3, 3, 3, 3, 3, 3));
+  EXPECT_NEAR(results[0][0].score, (-1.1 - 0.9) / (16.0 / 6), 1e-6);
+}
+
+TEST(Search, StopsOnceNothingBetterCanCome) {
+  Tempting model;
+  run(model, {3}, {.beam = 2, .maxLength = 10});
+  EXPECT_EQ(model.rowsOfSteps.size(), 2u); // without a penalty, log probabilities only fall
+}
+
+TEST(Search, GreedyStopsAtTheFirstEnd) {
+  Tempting model;
+  auto results = run(model, {3}, {.lengthPenalty = 1, .maxLength = 10});
+  EXPECT_THAT(results[0][0].ids, ElementsAre());
+  EXPECT_EQ(model.rowsOfSteps.size(), 1u);
 }
 
 TEST(Search, TiesGoToTheLowerIndex) {
