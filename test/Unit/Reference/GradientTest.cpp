@@ -263,3 +263,19 @@ TEST(Gradient, SharedValues) {
     })",
                 {{"ids", integers({1, 4, 1, 0})}, {"labels", integers({4, 1, 0, 2})}}, seed);
 }
+
+// These tests can fail: a derivative that is wrong differs from the differences.
+TEST(Gradient, SeededErrorIsFound) {
+  Layer layer{{{"x", matrix(2, 3)}}, "%y = xf.gelu %x : " + matrix(2, 3), 2, 3};
+  Tensors inputs = {{"labels", integers({0, 2})}};
+  Module module(moduleText(layer));
+  module.randomize(0);
+  module.differentiate();
+  module.transform("builtin.module(test-xf-seed-gradient-error{op=xf.gelu_backward})");
+  Tensor &x = module.state.parameters["x"];
+  Tensor gradient = module.run("gradients", inputs)["grad.x"];
+  double largest = 0;
+  for (int64_t i = 0; i < x.elements(); ++i)
+    largest = std::max(largest, std::abs(gradient[i] - difference(module, inputs, x, i)));
+  EXPECT_GT(largest, 1e-3);
+}

@@ -1,5 +1,6 @@
 //===- Harness.cpp - modules from text, differentiated and run -----------------===//
 #include "Harness.h"
+#include "../../lib/TestPasses.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -37,7 +38,7 @@ void Module::differentiate(mlir::xf::Recompute recompute) {
 }
 
 void Module::transform(const std::string &pipeline) {
-  [[maybe_unused]] static bool registered = (mlir::xf::registerAllPasses(), true);
+  [[maybe_unused]] static bool registered = (mlir::xf::registerAllPasses(), registerTestPasses(), true);
   PassManager manager(&context);
   EXPECT_TRUE(succeeded(parsePassPipeline(pipeline, manager)));
   EXPECT_TRUE(succeeded(manager.run(*module)));
