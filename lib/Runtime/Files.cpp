@@ -57,6 +57,15 @@ Expected<MappedFile> MappedFile::open(const std::string &path) {
   return mapped;
 }
 
+void MappedFile::forget(std::span<const char> part) {
+  // Whole pages inside the part: those at its ends belong to its neighbours too.
+  auto page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(part.data());
+  uintptr_t end = (begin + part.size()) / page * page;
+  begin = (begin + page - 1) / page * page;
+  if (begin < end)
+    madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
 static bool writeAll(int file, std::string_view part) {
   while (!part.empty()) {
     ssize_t written = write(file, part.data(), std::min<size_t>(part.size(), size_t(1) << 30));

@@ -96,8 +96,10 @@ static Expected<void> load(const Program &program, const Safetensors &file, std:
     else if (tensor->type != ElementType::F32 || tensor->shape != parameter.shape)
       wrong.push_back(fmt::format("expected '{}' to be f32 {}, but got {} {}", name, formatShape(parameter.shape),
                                   xf::runtime::name(tensor->type), formatShape(tensor->shape)));
-    else
+    else {
       std::memcpy(array + parameter.offset, tensor->data, tensor->bytes());
+      file.forget(*tensor);
+    }
   }
   if (prefix.empty())
     for (const TensorView &tensor : file.tensors())

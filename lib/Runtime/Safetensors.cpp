@@ -199,9 +199,16 @@ Expected<Safetensors> Safetensors::open(const std::string &path) {
   if (!file)
     return file.error();
   Expected<Safetensors> result = parse(file->data(), path);
-  if (result)
-    result->file = std::move(*file);
+  if (!result)
+    return result;
+  result->file = std::move(*file);
+  MappedFile::forget(result->file.data()); // the checksum has read it all
   return result;
+}
+
+void Safetensors::forget(const TensorView &tensor) const {
+  if (!file.data().empty()) // embedded bytes are the executable's
+    MappedFile::forget({static_cast<const char *>(tensor.data), size_t(tensor.bytes())});
 }
 
 const TensorView *Safetensors::find(std::string_view name) const {

@@ -23,6 +23,8 @@ public:
   /// By name. The data may be at any address: copy before computing on it.
   const std::vector<TensorView> &tensors() const { return views; }
   const TensorView *find(std::string_view name) const;
+  /// Says that a tensor was copied: its pages need not count against this process.
+  void forget(const TensorView &tensor) const;
   const Metadata &metadata() const { return entries; }
   const std::string &path() const { return origin; }
 
