@@ -1,6 +1,7 @@
 //===- InitAll.cpp - the one registration point ---------------------------===//
 #include "xf/InitAll.h"
 #include "xf/Autodiff/Passes.h"
+#include "xf/Conversion/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
 #include "xf/Kernels/Passes.h"
@@ -21,6 +22,7 @@ void mlir::xf::registerAllDialects(DialectRegistry &registry) {
 void mlir::xf::registerAllPasses() {
   registerTransformsPasses();
   registerAutodiffPasses();
+  registerXFConversionPasses();
   registerXFKernelsPasses();
   registerXFTransformsPasses();
   registerXFSchedulePasses();

@@ -26,4 +26,5 @@ config.substitutions += [
     ("%data", environment.shared_data(config) or "/nonexistent"),
     ("%python", sys.executable),
     ("%lit", os.path.join(config.llvm_tools, "lit")),
+    ("%llvm", os.path.dirname(config.llvm_tools)),
 ]

@@ -1,0 +1,42 @@
+//===- Elementwise.cpp - residual, activations, dropout as linalg ---------===//
+#include "TensorBuilder.h"
+#include <cmath>
+
+namespace mlir::xf {
+namespace {
+/// The normal distribution function and density.
+Number distribution(Number x) { return (unary<math::ErfOp>(x * M_SQRT1_2) + 1) * 0.5; }
+Number density(Number x) { return exp(x * x * -0.5) * (M_2_SQRTPI * M_SQRT1_2 * 0.5); }
+
+template <typename OpT> Results lowerElements(OpT op, TensorBuilder &b, TensorBuilder::Body body) {
+  SmallVector<Indexed> inputs = llvm::map_to_vector(op->getOperands(), elements);
+  return {b.map(elements(b.empty(op)), inputs, body)};
+}
+} // namespace
+
+Results lower(AddOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] + v[1]; });
+}
+
+Results lower(ReluOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return maximum(v[0], 0); });
+}
+
+Results lower(ReluBackwardOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return select(v[1] > 0, v[0], 0); });
+}
+
+Results lower(GeluOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * distribution(v[0]); });
+}
+
+Results lower(GeluBackwardOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * (distribution(v[1]) + v[1] * density(v[1])); });
+}
+
+Results lower(DropoutOp op, TensorBuilder &b) {
+  Dropout dropout(b, op.getRandom(), op.getSite(), op.getRate());
+  return {b.map(matrix(b.empty(op)), matrix(op.getX()),
+                [&](ArrayRef<Number> v) { return v[0] * dropout.factor(b.index(0), b.index(1), v[0].type()); })};
+}
+} // namespace mlir::xf

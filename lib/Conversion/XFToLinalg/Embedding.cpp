@@ -1,0 +1,73 @@
+//===- Embedding.cpp - tables of vectors, positions, caches as linalg -----===//
+// A list says where rows are read (tensor.extract) or written: those are taken in the list's order.
+//===----------------------------------------------------------------------===//
+#include "TensorBuilder.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include <cmath>
+
+namespace mlir::xf {
+namespace {
+/// For every row r of `rows`, in order: result[places[r], :] = body(rows[r, :], result[places[r], :]), of `into`.
+Value writeRows(TensorBuilder &b, Value into, Value places, Value rows,
+                function_ref<Value(Value row, Value old)> body) {
+  Value begin = arith::ConstantIndexOp::create(b, 0), step = arith::ConstantIndexOp::create(b, 1);
+  Value end = tensor::DimOp::create(b, places, 0);
+  auto loop = scf::ForOp::create(b, begin, end, step, into);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value r = loop.getInductionVar(), result = loop.getRegionIterArg(0);
+  OpFoldResult one = b.getIndexAttr(1), columns = tensor::getMixedSize(b, b.getLoc(), into, 1);
+  SmallVector<OpFoldResult> sizes = {one, columns}, strides = {one, one};
+  auto slice = [&](Value tensor, Value row) -> Value {
+    return tensor::ExtractSliceOp::create(b, tensor, ArrayRef<OpFoldResult>{row, b.getIndexAttr(0)}, sizes, strides);
+  };
+  Value place = b.element(places, b.number(r)).toInteger(0).get();
+  Value next = body(slice(rows, r), slice(result, place));
+  Value inserted =
+      tensor::InsertSliceOp::create(b, next, result, ArrayRef<OpFoldResult>{place, b.getIndexAttr(0)}, sizes, strides);
+  scf::YieldOp::create(b, inserted);
+  return loop.getResult(0);
+}
+} // namespace
+
+Results lower(EmbeddingOp op, TensorBuilder &b) {
+  return {b.map(matrix(b.empty(op)), perRow(op.getIds()), [&](ArrayRef<Number> id) {
+    return b.element(op.getTable(), {id[0].toInteger(0), b.index(1)}) * op.getScale().convertToDouble();
+  })};
+}
+
+Results lower(EmbeddingBackwardOp op, TensorBuilder &b) {
+  Value into = op.getInto() ? op.getInto() : b.filled(b.empty(op), 0);
+  double scale = op.getScale().convertToDouble();
+  return {writeRows(b, into, op.getIds(), op.getCotangent(), [&](Value row, Value old) {
+    return b.reduce(matrix(old), matrix(row), [&](ArrayRef<Number> v, Number sum) { return sum + v[0] * scale; });
+  })};
+}
+
+Results lower(CacheWriteOp op, TensorBuilder &b) {
+  return {writeRows(b, op.getCache(), op.getSlots(), op.getX(), [](Value row, Value) { return row; })};
+}
+
+Results lower(PositionIdsOp op, TensorBuilder &b) {
+  // The latest start that is not after the token.
+  Value starts = b.reduce(perRow(b.filled(b.empty(op), 0)), perColumn(op.getOffsets()),
+                          [&](ArrayRef<Number> offset, Number latest) {
+                            return select(offset[0] <= b.index(0).toInteger(32), maximum(latest, offset[0]), latest);
+                          });
+  return {b.map(perRow(b.empty(op)), perRow(starts),
+                [&](ArrayRef<Number> start) { return b.index(0).toInteger(32) - start[0]; })};
+}
+
+Results lower(SinusoidalOp op, TensorBuilder &b) {
+  Type f64 = b.getF64Type(), type = getElementTypeOrSelf(op.getType());
+  return {b.map(matrix(b.empty(op)), perRow(op.getPositions()), [&](ArrayRef<Number> position) {
+    Number column = b.index(1).toInteger(64);
+    int64_t features = cast<RankedTensorType>(op.getType()).getDimSize(1);
+    Number isSine = op.getHalves() ? column < features / 2 : (column & 1) == 0;
+    Number pair = op.getHalves() ? binary<arith::AddFOp, arith::RemSIOp>(column, features / 2) : column - (column & 1);
+    double divisor = op.getHalves() ? features / 2 - 1 : features;
+    Number angle = position[0].toFloat(f64) * exp(pair.toFloat(f64) * (-std::log(10000.0) / divisor));
+    return select(isSine, unary<math::SinOp>(angle), unary<math::CosOp>(angle)).toFloat(type);
+  })};
+}
+} // namespace mlir::xf
