@@ -6,6 +6,7 @@
 #include "Commands.h"
 #include "xf/Runtime/Philox.h"
 
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -17,19 +18,30 @@ struct GradcheckOptions {
   uint64_t seed = 1;
 };
 
-constexpr double relativeTolerance = 2e-2;
+/// How one kind of direction is walked. `changes`: steps that change the loss by so much; large ones meet curvature and
+/// the kinks of ReLU, small ones rounding. Along random signs every element moves, so more kinks are met.
+struct Walk {
+  double tolerance; // relative
+  std::array<double, 4> changes;
+};
+constexpr Walk alongGradient = {2e-2, {0.003, 0.001, 0.01, 0.0003}},
+               alongSigns = {5e-2, {0.001, 0.0003, 0.0001, 0.003}};
+
 /// Rounding of a loss in f32, relative: its own last bit and the sums under it.
 constexpr double lossNoise = 8e-7;
 
 /// The slope by both ways along one direction.
 struct Slope {
-  double analytic = 0, difference = 0, floor = 0;
+  double analytic = 0, difference = 0;
+  double expected = 0; // what a slope along such a direction usually is
+  double floor = 0;    // what rounding of the loss makes of none
+  double tolerance = 0;
   double excess() const { return std::abs(analytic - difference) - floor; }
   double relative() const {
-    double size = std::max(std::abs(analytic), std::abs(difference));
+    double size = std::max({std::abs(analytic), std::abs(difference), expected});
     return size > 0 ? std::max(excess(), 0.0) / size : 0;
   }
-  bool agrees() const { return std::isfinite(difference) && relative() <= relativeTolerance; }
+  bool agrees() const { return std::isfinite(difference) && relative() <= tolerance; }
 };
 
 class Gradcheck {
@@ -41,7 +53,8 @@ public:
 
 private:
   Expected<double> lossNow();
-  Expected<Slope> slopeAlong(const Parameter &parameter, std::span<const float> direction);
+  Expected<Slope> slopeAlong(const Parameter &parameter, std::span<const float> direction, double expected,
+                             const Walk &walk);
 
   Session &session;
   ModelState &state;
@@ -100,7 +113,8 @@ Expected<double> Gradcheck::lossNow() {
   return sum / double(nll.size());
 }
 
-Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<const float> direction) {
+Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<const float> direction, double expected,
+                                      const Walk &walk) {
   int64_t count = parameter.elements();
   float *values = state.arenas().parameters + parameter.offset;
   const float *gradient = state.arenas().gradients + parameter.offset;
@@ -113,9 +127,8 @@ Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<cons
   // No element moves by much more than a third of the parameter's usual size.
   double largest = 0.3 * std::max(std::sqrt(square), 0.02 * std::sqrt(double(count)));
   Slope best;
-  // Steps that change the loss by so much: the large ones see curvature, the small ones rounding.
-  for (double change : {0.01, 0.003, 0.03, 0.001}) {
-    double step = std::min(largest, analytic != 0 ? change / std::abs(analytic) : largest);
+  for (double change : walk.changes) {
+    double step = expected > 0 ? std::min(largest, change / std::max(std::abs(analytic), expected)) : largest;
     double losses[2], moved[2];
     for (int side : {0, 1}) {
       moved[side] = 0;
@@ -130,8 +143,9 @@ Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<cons
       losses[side] = *now;
     }
     double distance = moved[1] - moved[0];
-    Slope slope{analytic, (losses[1] - losses[0]) / distance, lossNoise * std::max(1.0, std::abs(baseLoss)) / distance};
-    if (change == 0.01 || std::abs(slope.analytic - slope.difference) < std::abs(best.analytic - best.difference))
+    Slope slope{analytic, (losses[1] - losses[0]) / distance, expected,
+                lossNoise * std::max(1.0, std::abs(baseLoss)) / distance, walk.tolerance};
+    if (change == walk.changes.front() || slope.relative() < best.relative())
       best = slope;
     if (best.agrees())
       break;
@@ -169,10 +183,10 @@ Expected<int> Gradcheck::run() {
       uint32_t word = philox({uint32_t(i / 128), uint32_t(index), 0, 0x7369676e /* 'sign' */}, {1, 0})[i / 32 % 4];
       signs[i] = float((word >> (i % 32) & 1 ? 1 : -1) / std::sqrt(double(own.size())));
     }
-    Expected<Slope> worst = slopeAlong(parameter, signs);
+    Expected<Slope> worst = slopeAlong(parameter, signs, norm / std::sqrt(double(own.size())), alongSigns);
     if (norm > 0 && worst) {
-      Expected<Slope> along = slopeAlong(parameter, own);
-      if (!along || along->relative() > worst->relative() || (worst->agrees() && !along->agrees()))
+      Expected<Slope> along = slopeAlong(parameter, own, norm, alongGradient);
+      if (!along || along->relative() / along->tolerance > worst->relative() / worst->tolerance)
         worst = std::move(along);
     }
     if (!worst)
