@@ -1,10 +1,10 @@
 //===- xf-interpret.cpp - runs a module in double precision ---------------===//
 // The reference interpreter as a program: what a module means, to compare compiled code with.
 //===----------------------------------------------------------------------===//
-#include "mlir/IR/Verifier.h"
-#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "xf/Autodiff/Passes.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
+#include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
 #include "xf/Reference/Interpreter.h"
 #include "llvm/Support/CommandLine.h"
@@ -21,8 +21,9 @@ using ::xf::runtime::Safetensors;
 using ::xf::runtime::TensorView;
 
 static llvm::cl::OptionCategory category("xf-interpret");
-static llvm::cl::opt<std::string> inputPath(llvm::cl::Positional, llvm::cl::desc("FILE.mlir"), llvm::cl::init("-"),
-                                            llvm::cl::cat(category));
+static llvm::cl::opt<std::string> inputPath(llvm::cl::Positional,
+                                            llvm::cl::desc("FILE.mlir, or preset:NAME[,key=value...]"),
+                                            llvm::cl::init("-"), llvm::cl::cat(category));
 static llvm::cl::opt<std::string> entry("entry", llvm::cl::desc("The function to run"), llvm::cl::Required,
                                         llvm::cl::cat(category));
 static llvm::cl::opt<std::string>
@@ -105,12 +106,20 @@ int main(int argc, char **argv) {
   MLIRContext context(registry);
   llvm::SourceMgr sources;
   SourceMgrDiagnosticHandler diagnostics(sources, &context);
-  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(inputPath, sources, &context);
+  OwningOpRef<ModuleOp> module = loadModel(inputPath, context);
   if (!module)
     return 1;
-  bool wanted = differentiate || ((entry == "gradients" || entry == "train_step") && !module->lookupSymbol(entry));
+  bool isInput = module
+                     ->walk([](Operation *op) {
+                       return isa<ApplyOp, EmbedOp, MultiHeadAttentionOp, AddNormOp, FeedForwardOp, ProjectOp>(op)
+                                  ? WalkResult::interrupt()
+                                  : WalkResult::advance();
+                     })
+                     .wasInterrupted();
   PassManager manager(&context);
-  if (wanted)
+  if (isInput)
+    buildInputStage(manager);
+  if (differentiate || ((entry == "gradients" || entry == "train_step") && !module->lookupSymbol(entry)))
     buildAutodiffPipeline(manager, Recompute::None);
   if (failed(manager.run(*module)))
     return 1;
