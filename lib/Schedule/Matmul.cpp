@@ -39,18 +39,28 @@ public:
   int64_t tileColumns() const { return columnsPerTile; }
 
   void emit(Value rowBegin, Value rowEnd, Value columnBegin) {
-    int64_t remainder = p.n % columnsPerTile;
-    if (remainder == 0)
-      return emitColumns(rowBegin, rowEnd, columnBegin, columnsPerTile);
-    if (p.n < columnsPerTile)
-      return emitColumns(rowBegin, rowEnd, columnBegin, p.n);
-    Value isLast = e.compare(arith::CmpIPredicate::eq, columnBegin, e.index(p.n - remainder));
-    auto branch = scf::IfOp::create(e.b, e.loc, isLast, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToStart(branch.thenBlock());
-    emitColumns(rowBegin, rowEnd, columnBegin, remainder);
-    e.b.setInsertionPointToStart(branch.elseBlock());
-    emitColumns(rowBegin, rowEnd, columnBegin, columnsPerTile);
+    int64_t panels = llvm::divideCeil(columnsPerTile, panel);
+    Value buffer = e.scratch(0, {panels, depth, panel}, e.b.getF32Type());
+    // Full panels of this tile, and whether the one past the last full panel of the matrix is here too.
+    Value columnEnd = e.min(e.add(columnBegin, e.index(columnsPerTile)), e.index(p.n));
+    fullPanels = e.make<arith::DivSIOp>(e.sub(columnEnd, columnBegin), e.index(panel));
+    if (int64_t rest = p.n % panel) {
+      partial = rest;
+      hasPartial = e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n));
+    }
+    if (!ShapedType::isDynamic(staticK) && staticK <= depth) {
+      pack(columnBegin, e.index(0), e.index(staticK), buffer);
+      emitBlock(rowBegin, rowEnd, columnBegin, buffer, e.index(0), e.index(staticK), p.initial);
+      return;
+    }
+    // Several blocks of k, or none: the result begins as the initial value and every block adds to it.
+    initialise(rowBegin, rowEnd, columnBegin, columnEnd);
+    Value k = e.dim(p.a, p.transposeA ? 0 : 1);
+    e.loop(e.index(0), k, depth, [&](Value kBegin) {
+      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k);
+      pack(columnBegin, kBegin, kEnd, buffer);
+      emitBlock(rowBegin, rowEnd, columnBegin, buffer, kBegin, kEnd, p.c);
+    });
   }
 
 private:
@@ -61,39 +71,44 @@ private:
                     static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(std::max<int64_t>(extent, 1), tiles), unit)));
   }
 
-  void emitColumns(Value rowBegin, Value rowEnd, Value columnBegin, int64_t columns) {
-    int64_t panels = llvm::divideCeil(columns, panel);
-    Value buffer = e.scratch(0, {panels, depth, panel}, e.b.getF32Type());
-    Value k = ShapedType::isDynamic(staticK) ? e.dim(p.a, p.transposeA ? 0 : 1) : e.index(staticK);
-    // Nothing to contract: the result is the initial value.
-    if (ShapedType::isDynamic(staticK))
-      e.when(e.compare(arith::CmpIPredicate::eq, k, e.index(0)),
-             [&] { emitBlock(rowBegin, rowEnd, columnBegin, columns, buffer, k, k, /*first=*/true); });
-    auto block = [&](Value kBegin, bool first) {
-      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k);
-      pack(columnBegin, columns, kBegin, kEnd, buffer);
-      emitBlock(rowBegin, rowEnd, columnBegin, columns, buffer, kBegin, kEnd, first);
-    };
-    if (ShapedType::isDynamic(staticK))
-      e.when(e.compare(arith::CmpIPredicate::sgt, k, e.index(0)), [&] { block(e.index(0), true); });
-    else
-      block(e.index(0), true);
-    if (ShapedType::isDynamic(staticK) || staticK > depth)
-      e.loop(e.index(depth), k, depth, [&](Value kBegin) { block(kBegin, false); });
+  /// Runs `body(panel, valid columns of it)` for the panels of this tile.
+  void forPanels(function_ref<void(Value index, int64_t valid)> body) {
+    e.loop(e.index(0), fullPanels, 1, [&](Value index) { body(index, panel); });
+    if (hasPartial)
+      e.when(hasPartial, [&] { body(fullPanels, partial); });
+  }
+  int64_t lanes(int64_t valid, int64_t vector) const {
+    return std::clamp<int64_t>(valid - vector * e.registers.width, 0, e.registers.width);
+  }
+  /// A vector of the initial value: zero, a bias, or a matrix that is added to.
+  Value initialVector(Value from, Value row, Value column, int64_t count) {
+    if (!from || count == 0)
+      return e.splat(0);
+    if (cast<MemRefType>(from.getType()).getRank() == 1)
+      return e.loadVector(from, column, count);
+    return e.loadVector(from, {row, column}, count);
+  }
+
+  void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
+    e.loop(rowBegin, rowEnd, 1, [&](Value row) {
+      forPanels([&](Value index, int64_t valid) {
+        Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
+        for (int64_t v = 0; v < vectors; ++v)
+          if (int64_t count = lanes(valid, v)) {
+            Value at = e.add(column, e.index(v * e.registers.width));
+            e.storeVector(initialVector(p.initial, row, at, count), p.c, {row, at}, count);
+          }
+      });
+    });
   }
 
   //===-- Packing -----------------------------------------------------------===//
-  void pack(Value columnBegin, int64_t columns, Value kBegin, Value kEnd, Value buffer) {
-    int64_t full = columns / panel, rest = columns % panel;
-    auto one = [&](Value index, int64_t valid) {
+  void pack(Value columnBegin, Value kBegin, Value kEnd, Value buffer) {
+    forPanels([&](Value index, int64_t valid) {
       Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
       p.transposeB ? packTransposed(column, valid, kBegin, kEnd, index, buffer)
                    : packRows(column, valid, kBegin, kEnd, index, buffer);
-    };
-    if (full > 0)
-      e.loop(e.index(0), e.index(full), 1, [&](Value index) { one(index, panel); });
-    if (rest > 0)
-      one(e.index(full), rest);
+    });
   }
 
   /// B is k x n: rows are copied; columns past the end become zeros.
@@ -132,44 +147,28 @@ private:
   }
 
   //===-- Register tiles ----------------------------------------------------===//
-  void emitBlock(Value rowBegin, Value rowEnd, Value columnBegin, int64_t columns, Value buffer, Value kBegin,
-                 Value kEnd, bool first) {
-    int64_t full = columns / panel, rest = columns % panel;
-    auto one = [&](Value index, int64_t valid) {
+  void emitBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value buffer, Value kBegin, Value kEnd, Value from) {
+    forPanels([&](Value index, int64_t valid) {
       Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
-      auto lanes = [&](int64_t vector) {
-        return std::clamp<int64_t>(valid - vector * e.registers.width, 0, e.registers.width);
-      };
       auto columnOf = [&](int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); };
-      Value from = first ? p.initial : p.c;
-      bool isBias = from && cast<MemRefType>(from.getType()).getRank() == 1;
-      emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
-                {rows, vectors,
-                 [&](Value row, int64_t v) -> Value {
-                   if (!from || !lanes(v))
-                     return e.splat(0);
-                   return isBias ? e.loadVector(from, columnOf(v), lanes(v))
-                                 : e.loadVector(from, {row, columnOf(v)}, lanes(v));
-                 },
-                 [&](Value row, Value k) { return p.transposeA ? e.load(p.a, {k, row}) : e.load(p.a, {row, k}); },
-                 [&](Value k, int64_t v) {
-                   return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)},
-                                       e.registers.width);
-                 },
-                 [&](Value row, int64_t v, Value sum) {
-                   if (lanes(v))
-                     e.storeVector(sum, p.c, {row, columnOf(v)}, lanes(v));
-                 }});
-    };
-    if (full > 0)
-      e.loop(e.index(0), e.index(full), 1, [&](Value index) { one(index, panel); });
-    if (rest > 0)
-      one(e.index(full), rest);
+      emitTiles(
+          e, rowBegin, rowEnd, kBegin, kEnd,
+          {rows, vectors, [&](Value row, int64_t v) { return initialVector(from, row, columnOf(v), lanes(valid, v)); },
+           [&](Value row, Value k) { return p.transposeA ? e.load(p.a, {k, row}) : e.load(p.a, {row, k}); },
+           [&](Value k, int64_t v) {
+             return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
+           },
+           [&](Value row, int64_t v, Value sum) {
+             if (int64_t count = lanes(valid, v))
+               e.storeVector(sum, p.c, {row, columnOf(v)}, count);
+           }});
+    });
   }
 
   Emitter &e;
   Product p;
-  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile;
+  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, partial = 0;
+  Value fullPanels, hasPartial;
 };
 } // namespace
 
