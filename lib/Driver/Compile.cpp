@@ -40,13 +40,20 @@ public:
     MLIRContext context(registry);
     llvm::SourceMgr sources;
     SourceMgrDiagnosticHandler diagnostics(sources, &context, llvm::errs());
+    // What has no place in a file is said without one.
+    ScopedDiagnosticHandler placeless(&context, [](Diagnostic &diagnostic) {
+      if (!isa<UnknownLoc>(diagnostic.getLocation()) || diagnostic.getSeverity() != DiagnosticSeverity::Error)
+        return failure();
+      llvm::errs() << "xf-compile: error: " << diagnostic.str() << "\n";
+      return success();
+    });
     auto start = std::chrono::steady_clock::now();
     OwningOpRef<ModuleOp> module;
     if (int code = load(context, module))
       return code;
     record("load", start);
     if (options.printInput)
-      return write(*module);
+      return print(*module);
 
     for (int i = static_cast<int>(from); i <= static_cast<int>(to); ++i) {
       auto stage = static_cast<Stage>(i);
@@ -110,7 +117,7 @@ private:
   }
 
   int load(MLIRContext &context, OwningOpRef<ModuleOp> &module) {
-    std::string input = options.input;
+    input = options.input;
     // The sizes of the model's vocabularies are those of the files.
     for (auto [name, path, key] :
          {std::tuple<const char *, const std::string &, const char *>{"vocabulary", options.vocab, "vocabulary"},
@@ -176,6 +183,15 @@ private:
     return 0;
   }
 
+  /// A preset is shown as it was written, with the names a reader recognises; a file as the module it holds.
+  int print(ModuleOp module) {
+    StringRef preset(input);
+    if (!preset.consume_front("preset:"))
+      return write(module);
+    return writeOutput(options.output.empty() ? "-" : options.output,
+                       [&](raw_ostream &os) { os << cantFail(presetText(preset)); });
+  }
+
   int dump(ModuleOp module, int index) {
     if (std::error_code code = llvm::sys::fs::create_directories(options.dumpStages))
       return fail(userMistake, "can't write into '" + options.dumpStages + "': " + code.message());
@@ -187,12 +203,22 @@ private:
   int write(ModuleOp module) { return writeFile(module, options.output.empty() ? "-" : options.output); }
 
   int writeFile(ModuleOp module, const std::string &path) {
-    std::string error;
-    std::unique_ptr<llvm::ToolOutputFile> file = openOutputFile(path, &error);
-    if (!file)
-      return fail(userMistake, error);
-    module.print(file->os(), OpPrintingFlags().enableDebugInfo(!options.printInput, /*prettyForm=*/false));
-    file->keep();
+    return writeOutput(path, [&](raw_ostream &os) {
+      module.print(os, OpPrintingFlags().enableDebugInfo(!options.printInput, /*prettyForm=*/false));
+    });
+  }
+
+  int writeOutput(const std::string &path, function_ref<void(raw_ostream &)> write) {
+    if (path == "-") {
+      write(llvm::outs());
+      return 0;
+    }
+    // Written beside and renamed: never half a file.
+    if (llvm::Error error = llvm::writeToOutput(path, [&](raw_ostream &os) {
+          write(os);
+          return llvm::Error::success();
+        }))
+      return fail(userMistake, "can't write '" + path + "': " + llvm::toString(std::move(error)));
     return 0;
   }
 
@@ -223,6 +249,7 @@ private:
   const ::xf::CompileOptions &options;
   Stage from = Stage::input, to = Stage::link;
   StageOptions stageOptions;
+  std::string input; // with the sizes of the vocabularies
   CPU cpu;
   std::vector<Blob> blobs;
   std::vector<std::pair<std::string, double>> times;

@@ -181,7 +181,7 @@ private:
       const std::string &value = c.text(key.name);
       bool boolean = value == "true" || value == "false";
       std::string attribute = key.type == Key::Integer ? value + " : i64"
-                              : key.type == Key::Rate  ? llvm::formatv("{0:e} : f64", c.rate(key.name)).str()
+                              : key.type == Key::Rate  ? rate(key.name) + " : f64"
                               : boolean                ? value
                                                        : "\"" + value + "\"";
       entries.push_back(std::string(key.name) + " = " + attribute);
@@ -189,9 +189,13 @@ private:
     return llvm::join(entries, ", ");
   }
 
-  std::string dropout(StringRef key = "dropout") {
-    return c.rate(key) > 0 ? llvm::formatv(" dropout({0:e})", c.rate(key)).str() : "";
+  /// A rate as MLIR reads a number: with a point.
+  std::string rate(StringRef key) {
+    const std::string &value = c.text(key);
+    return value.find_first_of(".e") == std::string::npos ? value + ".0" : value.front() == '.' ? "0" + value : value;
   }
+
+  std::string dropout(StringRef key = "dropout") { return c.rate(key) > 0 ? " dropout(" + rate(key) + ")" : ""; }
 
   std::string attention(StringRef name, StringRef query, StringRef key, StringRef queryOffsets, StringRef keyOffsets,
                         bool causal) {
@@ -276,9 +280,9 @@ private:
     line(llvm::formatv("    %logits = xf.project \"{0}\" (%y{1}){2} : ({3}) -> {4}", tied ? "embedding" : "projection",
                        layers, !tied && c.is("bias", "all") ? " bias" : "", x, logits)
              .str());
-    line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0:e}) "
+    line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",
-                       c.rate("smoothing"), logits, ids, rows)
+                       rate("smoothing"), logits, ids, rows)
              .str());
     line("    %loss = xf.mean %token_loss : (" + rows + ") -> tensor<f32>");
     line("    return %loss, %token_nll : tensor<f32>, " + rows);
