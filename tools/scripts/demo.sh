@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# The demo, from words to a translator: demo.sh FOLDER [options of `translator train`]. Needs the tools on PATH.
+# The demo, from words to a translator: demo.sh FOLDER. Needs the tools on PATH.
 set -euo pipefail
 folder=$1
-shift
 scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 run() { printf '$ %s\n' "$*" >&2; "$@"; }
@@ -11,7 +10,7 @@ mkdir -p "$folder"
 cd "$folder"
 say 'A corpus: numbers below a million, in English and in German words'
 run "$scripts/number-words.py" .
-paste -d '|' test.en test.de | head -n 2 | sed 's/|/  ->  /' >&2
+paste -d '|' test.en test.de | sed -n '1,2s/|/  ->  /p' >&2
 
 say 'Vocabularies, and the model compiled into one executable'
 run xf-vocab train.en --type=word -o english.model
@@ -21,14 +20,16 @@ run ./translator info
 
 say 'Training on 20,000 of them'
 rm -rf run
-run ./translator train --source=train.en --target=train.de --valid-source=valid.en --valid-target=valid.de --output=run "$@"
+run ./translator train --source=train.en --target=train.de --valid-source=valid.en --valid-target=valid.de --output=run \
+  --epochs=4 --batch-size=64 --learning-rate=1e-3 --schedule=constant
 
 say 'Translating 1,000 numbers it has never seen'
 run ./translator translate --model=run --beam=1 <test.en >test.out
-paste -d '|' test.en test.out | tail -n 3 | sed 's/|/  ->  /' >&2
+paste -d '|' test.en test.out | sed -n '1,3s/|/  ->  /p' >&2
 
 say 'What it looks at: attention heat maps'
-run ./translator attention --model=run --input='two hundred thirty four thousand five hundred six' --output=attention
+run ./translator attention --model=run --input='two hundred thirty four thousand five hundred six' --output=attention >&2
 printf 'heat maps: %s\n' "$PWD/attention" >&2
+printf 'the demo took %s s\n' "$SECONDS" >&2
 
 paste -d '|' test.de test.out | awk -F '|' '$1 == $2 { right++ } END { printf "exactly right: %.1f%% of %d\n", 100 * right / NR, NR }'

@@ -21,6 +21,7 @@ def main():
     parser.add_argument("--lit", required=True)
     parser.add_argument("-k", dest="pattern", help="only tests whose name matches this regular expression")
     parser.add_argument("-j", dest="jobs", default="2")
+    parser.add_argument("--repeat", default="", help="what to say that repeats a failed run")
     options = parser.parse_args()
     folder = options.build / "test"
     report = folder / "report.json"
@@ -30,7 +31,8 @@ def main():
     command += ["--filter", options.pattern] if options.pattern else []
     status = subprocess.run(command, check=False, env=os.environ | {"LIT_OPTS": ""}).returncode
     if not report.exists():
-        print(f"lit ended with exit code {status} and no report", file=sys.stderr)
+        print(f"lit ended with exit code {status} and no report", flush=True)
+        print(f"to repeat: {options.repeat}")
         print("0 passed, 0 failed")
         return 1
     result = json.loads(report.read_text())
@@ -45,7 +47,9 @@ def main():
         for name in names:
             print(f"    {name}")
     ending = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    print(f"{result['elapsed']:.0f} s")
+    if options.repeat and (counts["failed"] or status):
+        print(f"to repeat: {options.repeat}")
+    print(f"tests: {result['elapsed']:.1f} s")
     print(f"{counts['passed']} passed, {counts['failed']} failed{ending}")
     return 1 if counts["failed"] or status else 0
 
