@@ -171,4 +171,5 @@ void mlir::xf::buildAutodiffPipeline(OpPassManager &manager, Recompute recompute
   manager.addPass(createAutodiffPass({recompute}));
   manager.addPass(createAccumulateGradientsPass());
   manager.addPass(createSymbolDCEPass());
+  manager.addPass(createCheckAutodiffPass());
 }

@@ -18,7 +18,7 @@ enum class Recompute { None, Full };
 #define GEN_PASS_REGISTRATION
 #include "xf/Autodiff/Passes.h.inc"
 
-/// The stage: differentiates, accumulates, and removes functions that nothing calls any more.
+/// The stage: differentiates, accumulates, removes functions that nothing calls any more, and checks the result.
 void buildAutodiffPipeline(OpPassManager &manager, Recompute recompute);
 
 } // namespace mlir::xf

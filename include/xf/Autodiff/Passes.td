@@ -32,4 +32,12 @@ def AccumulateGradientsPass : Pass<"xf-accumulate-gradients", "::mlir::ModuleOp"
   }];
   let dependentDialects = ["::mlir::xf::XFDialect"];
 }
+
+def CheckAutodiffPass : Pass<"xf-check-autodiff", "::mlir::ModuleOp"> {
+  let summary = "check what the stage `autodiff` promises";
+  let description = [{
+    `@model` is gone, `@gradients` gives a gradient of every parameter's type in order of declaration, and `@train_step` takes one
+    step of Adam on all of them.
+  }];
+}
 #endif
