@@ -5,7 +5,7 @@ invalid     every constraint C1..Cn of the definition has a case `// xf.NAME Cn`
 input       a composite op occurs in the tests of the stage that decomposes it
 reference   the interpreter's result is compared with known numbers (test/Unit/Reference)
 autodiff    the op's derivative is compared with differences (test/Unit/Reference/GradientTest.cpp)
-lowering    the op occurs in the tests of the schedules, or of the kernels over arenas
+lowering    the op occurs in the tests of the conversion to linalg, of the schedules, or of the kernels over arenas
 An op that differentiation makes is run by the derivative's test of the op whose rule makes it."""
 import argparse
 import collections
@@ -59,7 +59,7 @@ def main():
     invalid = texts(tests, "Dialect/XF/invalid.mlir")
     gradients = texts(tests, "Unit/Reference/GradientTest.cpp")
     reference = texts(tests, "Unit/Reference/*.cpp")
-    lowering = texts(tests, "Schedule/**/*", "Kernels/**/*", "Unit/Schedule/*.cpp") if (tests / "Schedule").is_dir() else None
+    lowering = texts(tests, "Conversion/**/*.mlir", "Kernels/*.mlir", "Schedule/*.mlir", "Unit/Schedule/*.cpp") if (tests / "Unit/Schedule").is_dir() else None
     decomposition = texts(tests, "Dialect/XF/Transforms/*.mlir", "Transforms/*.mlir", "Frontend/*.mlir")
     made = {cpp: op for op in ops if op.rule for cpp in re.findall(r"(\w+Op)::create\(builder", op.rule)}
 
