@@ -16,6 +16,7 @@ struct RunOptions {
   std::string function, model, input, output;
   Hyper hyper;
   uint64_t seed = 1;
+  bool draw = false; // parameters from the seed, for there are no weights to take
   int repeat = 0;
 };
 } // namespace
@@ -71,6 +72,13 @@ static std::vector<bool> writtenInputs(const Function &function) {
 
 /// The state and progress that `--model` holds: a checkpoint, or weights before their first step.
 static Expected<Progress> loadState(const Session &session, const RunOptions &options, ModelState &state) {
+  if (options.draw) {
+    state.initialize(session.program, options.seed);
+    Progress progress;
+    progress.seed = options.seed;
+    progress.hyper = options.hyper;
+    return progress;
+  }
   Expected<Safetensors> file = session.openModel(options.model);
   if (!file)
     return file.error();
@@ -116,6 +124,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     if (!loaded)
       return loaded.error();
     progress = std::move(*loaded);
+  } else if (function->usesParameters && options.draw) {
+    state->initialize(program, options.seed);
   } else if (function->usesParameters) {
     Expected<Safetensors> weights = session.openModel(options.model);
     if (!weights)
@@ -157,6 +167,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   if (Expected<void> ran = options.repeat ? measure(options.repeat, call) : call(); !ran)
     return ran.error();
 
+  if (options.output.empty())
+    return 0;
   std::vector<bool> written = writtenInputs(*function);
   for (const TensorView &view : views)
     if (written[*function->input(view.name)])
@@ -184,12 +196,18 @@ void xf::runtime::addRun(CLI::App &app, Session &session, Action &action) {
   CLI::App *command = app.add_subcommand("run", "Call one function on tensors");
   command->add_option("FUNCTION", options->function, "One of the functions that `info` lists")->required();
   command->add_option("--input", options->input, "The function's inputs (.safetensors)")->required();
-  command->add_option("--output", options->output, "Where its outputs go (.safetensors)")->required();
+  command->add_option("--output", options->output, "Where its outputs go (.safetensors); only --repeat does without");
   addModelOption(*command, session, options->model);
   addHyperOptions(*command, options->hyper);
-  command->add_option("--seed", options->seed, "Seed of dropout where --model is not a checkpoint");
+  command->add_option("--seed", options->seed,
+                      "Seed of dropout where --model is not a checkpoint; without any model, of the parameters too");
   command->add_option("--repeat", options->repeat, "Time this many calls after two that warm up")
       ->check(CLI::Range(1, 1000000));
   addExecutionOptions(*command, session);
-  command->callback([&session, &action, options] { action = [&session, options] { return run(session, *options); }; });
+  command->callback([&session, &action, options, command] {
+    if (options->output.empty() && !options->repeat)
+      throw CLI::RequiredError("--output");
+    options->draw = options->model.empty() && !session.blob("weights") && command->count("--seed") > 0;
+    action = [&session, options] { return run(session, *options); };
+  });
 }
