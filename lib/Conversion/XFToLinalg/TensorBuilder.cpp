@@ -1,5 +1,6 @@
 //===- TensorBuilder.cpp - formulas on tensors ----------------------------===//
 #include "TensorBuilder.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -142,21 +143,27 @@ Number Dropout::factor(Number row, Number column, Type type) const {
   column = column.toInteger(32);
   Number lane = column & 15;
   Number block = binary<arith::AddFOp, arith::ShRUIOp>(column, 6);
-  // Philox 4x32-10 (Salmon et al. 2011).
-  std::array<Number, 4> counter = {step, site, row.toInteger(32), block * 16 + lane};
-  Number key0 = keyLow, key1 = keyHigh;
-  for (int round = 0; round < 10; ++round) {
-    auto product0 = arith::MulUIExtendedOp::create(b, counter[0].get(), word(0xD2511F53).get());
-    auto product1 = arith::MulUIExtendedOp::create(b, counter[2].get(), word(0xCD9E8D57).get());
-    counter = {exclusiveOr(exclusiveOr({b, product1.getHigh()}, counter[1]), key0),
-               {b, product1.getLow()},
-               exclusiveOr(exclusiveOr({b, product0.getHigh()}, counter[3]), key1),
-               {b, product0.getLow()}};
-    key0 = key0 + word(0x9E3779B9), key1 = key1 + word(0xBB67AE85);
+  // Philox 4x32-10 (Salmon et al. 2011). The rounds stay a loop: unrolled, they are slow to compile.
+  Number begin = Number(0).as(row), rounds = Number(10).as(row), one = Number(1).as(row);
+  SmallVector<Value> start;
+  for (Number x : {step, site, row.toInteger(32), block * 16 + lane, keyLow, keyHigh})
+    start.push_back(x.get());
+  auto loop = scf::ForOp::create(b, begin.get(), rounds.get(), one.get(), start);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(loop.getBody());
+    auto carried = [&](unsigned i) -> Number { return {b, loop.getRegionIterArg(i)}; };
+    auto product0 = arith::MulUIExtendedOp::create(b, carried(0).get(), word(0xD2511F53).get());
+    auto product1 = arith::MulUIExtendedOp::create(b, carried(2).get(), word(0xCD9E8D57).get());
+    Number first = exclusiveOr(exclusiveOr({b, product1.getHigh()}, carried(1)), carried(4));
+    Number third = exclusiveOr(exclusiveOr({b, product0.getHigh()}, carried(3)), carried(5));
+    scf::YieldOp::create(b, ValueRange{first.get(), product1.getLow(), third.get(), product0.getLow(),
+                                       (carried(4) + word(0x9E3779B9)).get(), (carried(5) + word(0xBB67AE85)).get()});
   }
+  auto counter = [&](unsigned i) -> Number { return {b, loop.getResult(i)}; };
   Number which = binary<arith::AddFOp, arith::ShRUIOp>(column, 4) & 3;
   Number drawn =
-      select(which == 0, counter[0], select(which == 1, counter[1], select(which == 2, counter[2], counter[3])));
+      select(which == 0, counter(0), select(which == 1, counter(1), select(which == 2, counter(2), counter(3))));
   // An integer is at least rate * 2^32 where it is at least the next integer.
   Number bound = word(static_cast<uint32_t>(std::ceil(rate * 4294967296.0)));
   Number keeps = {b, arith::CmpIOp::create(b, arith::CmpIPredicate::uge, drawn.get(), bound.get())};
