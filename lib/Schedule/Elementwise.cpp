@@ -22,6 +22,11 @@ FailureOr<SmallVector<Value>> Evaluator::get(Value tensor) {
   if (auto it = computed.find(tensor); it != computed.end())
     return it->second;
   auto it = memory.find(tensor);
+  bool isNumber = it == memory.end()
+                      ? numbers.contains(tensor)
+                      : !it->second.rowLocal && cast<MemRefType>(it->second.memref.getType()).getRank() == 1;
+  if (isNumber)
+    return computed[tensor] = SmallVector<Value>(lanes.size(), rowNumber(tensor));
   if (it == memory.end())
     return failure();
   SmallVector<Value> values;
@@ -121,7 +126,7 @@ LogicalResult Evaluator::compute(Operation *op) {
                   e.mul(e.loadVector(memory.lookup(embedding.getTable()).memref, {id, column(vector)}, count), scale));
             return values;
           })
-          .Case([&](SinusoidalOp sinusoidal) {
+          .Case([&](SinusoidalOp sinusoidal) { // row numbers: the tables of columns
             Value position =
                 e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(),
                                                 e.load(memory.lookup(sinusoidal.getPositions()).memref, row))
@@ -129,13 +134,16 @@ LogicalResult Evaluator::compute(Operation *op) {
             return map(
                 ValueRange(),
                 [&](Arguments, int64_t vector) {
-                  auto [sine, cosine] =
-                      emitSinCos(e, e.mul(position, e.loadVector(rowNumbers[op][0], column(vector), lanes[vector])));
-                  // The second table says which of the two a column takes: 1 for the sine.
-                  return e.select(e.compare(arith::CmpFPredicate::OGT,
-                                            e.loadVector(rowNumbers[op][1], column(vector), lanes[vector]),
-                                            e.splat(0.5)),
-                                  sine, cosine);
+                  auto entry = [&](int64_t table) {
+                    return e.loadVector(rowNumbers[op][table], column(vector), lanes[vector]);
+                  };
+                  // The product's own rounding error, and what the frequency's took: an argument of 10,000 keeps its
+                  // last bits.
+                  Value angle = e.mul(position, entry(0));
+                  Value rest =
+                      e.fma(position, entry(1), e.fma(position, entry(0), arith::NegFOp::create(e.b, e.loc, angle)));
+                  auto [sine, cosine] = emitSinCos(e, angle, rest);
+                  return e.select(e.compare(arith::CmpFPredicate::OGT, entry(2), e.splat(0.5)), sine, cosine);
                 },
                 failed);
           })

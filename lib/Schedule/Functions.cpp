@@ -39,11 +39,11 @@ Value emitErf(Emitter &e, Value x) {
   return math::CopySignOp::create(e.b, e.loc, result, x);
 }
 
-std::pair<Value, Value> emitSinCos(Emitter &e, Value x) {
+std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest) {
   // x = n pi/2 + r; pi/2 in two parts, exact products by fma.
   Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(0.636619772367581343)));
   Value r = e.fma(n, e.splat(-1.57079637050628662109375), x);
-  r = e.fma(n, e.splat(4.37113900018624283e-8), r);
+  r = e.add(e.fma(n, e.splat(4.37113900018624283e-8), r), rest);
   Value square = e.mul(r, r);
   Value sine = polynomial(e, square, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
   sine = e.fma(e.mul(sine, square), r, r);

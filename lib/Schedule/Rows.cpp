@@ -10,11 +10,11 @@
 namespace mlir::xf {
 namespace {
 
-bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp, CrossEntropyOp>(op); }
+bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp>(op); }
 
-/// One pass over the columns, after the reductions of its first op.
+/// One pass over the columns, after what its first op computes of the whole row.
 struct Pass {
-  Operation *reduction = nullptr;
+  Operation *first = nullptr;
   SmallVector<Operation *> ops;
 };
 
@@ -24,31 +24,32 @@ public:
 
   LogicalResult run() {
     Block &body = e.kernel.getBody().front();
-    passes.emplace_back();
-    for (Operation &op : body.without_terminator()) {
-      if (beginsPass(&op)) {
-        passes.emplace_back();
-        passes.back().reduction = &op;
-      }
-      if (!isa<CrossEntropyOp>(op))
-        passes.back().ops.push_back(&op);
+    for (Operation &op : body.without_terminator())
       for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults())))
         if (auto type = dyn_cast<RankedTensorType>(value.getType());
             type && type.getRank() == 2 && !isTable(&op, value))
           columns = type.getDimSize(1);
-    }
     auto first = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
-    // A vector is one row.
-    bool isVector = columns == 0;
-    if (isVector && (first.getRank() != 1 || !first.hasStaticShape()))
+    if (first.getRank() > 2)
       return body.front().emitOpError()
-             << "can't be scheduled by rows: stage 'schedule' takes matrices and vectors of static size, but got "
-             << first;
+             << "can't be scheduled by rows: stage 'schedule' takes matrices, vectors and numbers, but got " << first;
+    // A vector of static size is one row; other vectors have one number a row.
+    bool isVector = columns == 0 && first.hasStaticShape();
     if (isVector)
-      columns = first.getDimSize(0);
+      columns = first.getNumElements();
+    passes.emplace_back();
+    for (Operation &op : body.without_terminator()) {
+      bool givesNumber = !isVector && cast<RankedTensorType>(op.getResult(0).getType()).getRank() == 1;
+      if (givesNumber || beginsPass(&op)) {
+        passes.emplace_back();
+        passes.back().first = &op;
+      }
+      if (!givesNumber)
+        passes.back().ops.push_back(&op);
+    }
 
     assignMemory(body, isVector);
-    int64_t rowsPerTile = std::clamp<int64_t>(32768 / (4 * std::max<int64_t>(columns, 1)), 1, 64);
+    int64_t rowsPerTile = std::clamp<int64_t>(32768 / (4 * std::max<int64_t>(columns, 1)), 1, 256);
     Value place = e.function.getArgument(e.kernel.getNumArguments());
     if (isVector) {
       if (failed(emitRow(e.index(0))))
@@ -72,20 +73,29 @@ private:
     return embedding && embedding.getTable() == value;
   }
 
+  /// A number becomes a vector of one.
+  Value placeOf(Value tensor) {
+    Value place = e.placeOf(tensor);
+    auto type = place ? dyn_cast<MemRefType>(place.getType()) : MemRefType();
+    if (!type || type.getRank() > 0)
+      return place;
+    return memref::ExpandShapeOp::create(e.b, e.loc, ArrayRef<int64_t>{1}, place, ArrayRef<ReassociationIndices>{});
+  }
+
   void assignMemory(Block &body, bool isVector) {
     for (BlockArgument argument : body.getArguments())
-      evaluator.setMemory(argument, e.placeOf(argument), isVector);
+      evaluator.setMemory(argument, placeOf(argument), isVector);
     for (auto [number, pass] : llvm::enumerate(passes))
       for (Operation *op : pass.ops) {
         Value value = op->getResult(0);
-        if (Value place = e.placeOf(value)) {
+        if (Value place = placeOf(value)) {
           evaluator.setMemory(value, place, isVector);
           stored.insert(value);
           continue;
         }
         bool neededLater = llvm::any_of(value.getUsers(), [&](Operation *user) {
           return llvm::any_of(ArrayRef(passes).drop_front(number + 1), [&](const Pass &later) {
-            return later.reduction == user || llvm::is_contained(later.ops, user);
+            return later.first == user || llvm::is_contained(later.ops, user);
           });
         });
         if (!neededLater)
@@ -97,27 +107,34 @@ private:
     for (Pass &pass : passes)
       for (Operation *op : pass.ops)
         if (auto sinusoidal = dyn_cast<SinusoidalOp>(op))
-          evaluator.setRowNumbers(op, {table(sinusoidal, /*sines=*/false), table(sinusoidal, /*sines=*/true)});
+          setTables(sinusoidal);
   }
 
-  /// The frequency of every column, or 1 where it takes the sine.
-  Value table(SinusoidalOp op, bool sines) {
-    SmallVector<float> values;
+  /// Tables of every column's frequency, what rounding took from it, and 1 where the column takes the sine.
+  void setTables(SinusoidalOp op) {
+    bool halves = op.getHalves();
+    SmallVector<float> frequencies, rests, sines;
     for (int64_t column = 0; column < columns; ++column) {
-      double exponent = op.getHalves() ? static_cast<double>(column % (columns / 2)) / (columns / 2 - 1)
-                                       : static_cast<double>(column / 2 * 2) / columns;
-      bool sine = op.getHalves() ? column < columns / 2 : column % 2 == 0;
-      values.push_back(sines ? sine : std::pow(10000.0, -exponent));
+      double exponent = halves ? static_cast<double>(column % (columns / 2)) / (columns / 2 - 1)
+                               : static_cast<double>(column / 2 * 2) / columns;
+      double frequency = std::pow(10000.0, -exponent);
+      frequencies.push_back(frequency);
+      rests.push_back(frequency - frequencies.back());
+      sines.push_back(halves ? column < columns / 2 : column % 2 == 0);
     }
+    StringRef kind = halves ? "halves" : "interleaved";
+    evaluator.setRowNumbers(
+        op, {table("frequencies", kind, frequencies), table("rests", kind, rests), table("sines", kind, sines)});
+  }
+
+  Value table(StringRef what, StringRef kind, ArrayRef<float> values) {
     auto module = e.function->getParentOfType<ModuleOp>();
-    std::string name = (llvm::Twine(sines ? "sinusoidal_sines_" : "sinusoidal_frequencies_") +
-                        (op.getHalves() ? "halves_" : "") + llvm::Twine(columns))
-                           .str();
+    std::string name = ("sinusoidal_" + what + "_" + kind + "_" + llvm::Twine(columns)).str();
     auto type = MemRefType::get({columns}, e.b.getF32Type());
     if (!module.lookupSymbol(name)) {
       OpBuilder::InsertionGuard guard(e.b);
       e.b.setInsertionPointToStart(module.getBody());
-      auto data = DenseElementsAttr::get(RankedTensorType::get({columns}, e.b.getF32Type()), ArrayRef<float>(values));
+      auto data = DenseElementsAttr::get(RankedTensorType::get({columns}, e.b.getF32Type()), values);
       memref::GlobalOp::create(e.b, e.loc, name, e.b.getStringAttr("private"), type, data, /*constant=*/true,
                                e.b.getI64IntegerAttr(64));
     }
@@ -127,8 +144,8 @@ private:
   LogicalResult emitRow(Value row) {
     LogicalResult result = success();
     for (Pass &pass : passes) {
-      if (pass.reduction)
-        reduce(pass.reduction, row);
+      if (pass.first && failed(reduce(pass.first, row)))
+        return failure();
       if (pass.ops.empty())
         continue;
       e.columns(columns, unrollFor(pass.ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
@@ -146,35 +163,59 @@ private:
   }
 
   /// Sums (or the maximum) of functions of the operands' vectors over the row; lanes past the end count as `neutral`.
+  /// Some sums run side by side, so that an addition needn't wait for the one before it.
   SmallVector<Value> rowReduce(Value row, ValueRange operands, ArrayRef<vector::CombiningKind> kinds,
                                function_ref<SmallVector<Value>(ArrayRef<Value>, Value column, int64_t lanes)> terms) {
-    SmallVector<Value> neutral, results;
+    int64_t width = e.registers.width;
+    int64_t chains = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(columns / width, 1, 4)));
+    auto combine = [&](size_t i, Value x, Value y) {
+      return kinds[i] == vector::CombiningKind::ADD ? e.add(x, y) : e.maximum(x, y);
+    };
+    SmallVector<Value> neutral, carried;
     for (vector::CombiningKind kind : kinds)
       neutral.push_back(e.splat(kind == vector::CombiningKind::ADD ? 0.0 : -std::numeric_limits<float>::infinity()));
-    SmallVector<Value> vectors =
-        e.columnsReduce(columns, neutral, [&](Value column, int64_t lanes, ValueRange carried) {
-          evaluator.moveTo(row, column, {lanes});
-          SmallVector<Value> inputs, next;
-          for (Value operand : operands)
-            inputs.push_back((*evaluator.get(operand))[0]);
-          for (auto [i, term] : llvm::enumerate(terms(inputs, column, lanes))) {
-            Value valid = lanes < e.registers.width ? e.select(e.partialMask(lanes), term, neutral[i]) : term;
-            next.push_back(kinds[i] == vector::CombiningKind::ADD ? e.add(carried[i], valid)
-                                                                  : e.maximum(carried[i], valid));
-          }
-          return next;
-        });
-    for (auto [kind, vector] : llvm::zip(kinds, vectors))
-      results.push_back(e.reduce(kind, vector));
+    for (int64_t chain = 0; chain < chains; ++chain)
+      carried.append(neutral);
+    /// Takes the vector at `column` into one chain of `sums`.
+    auto take = [&](Value column, int64_t lanes, int64_t chain, SmallVector<Value> &sums) {
+      evaluator.moveTo(row, column, {lanes});
+      SmallVector<Value> inputs;
+      for (Value operand : operands)
+        inputs.push_back((*evaluator.get(operand))[0]);
+      for (auto [i, term] : llvm::enumerate(terms(inputs, column, lanes))) {
+        Value &sum = sums[chain * kinds.size() + i];
+        sum = combine(i, sum, lanes < width ? e.select(e.partialMask(lanes), term, neutral[i]) : term);
+      }
+    };
+    int64_t step = chains * width, full = columns / step * step;
+    if (full > 0)
+      carried = e.loop(e.index(0), e.index(full), step, carried, [&](Value column, ValueRange values) {
+        SmallVector<Value> sums(values);
+        for (int64_t chain = 0; chain < chains; ++chain)
+          take(e.add(column, e.index(chain * width)), width, chain, sums);
+        return sums;
+      });
+    for (int64_t column = full, chain = 0; column < columns; column += width, ++chain)
+      take(e.index(column), std::min(width, columns - column), chain, carried);
+    SmallVector<Value> results;
+    for (size_t i = 0; i < kinds.size(); ++i) {
+      for (int64_t half = chains / 2; half > 0; half /= 2)
+        for (int64_t chain = 0; chain < half; ++chain) {
+          Value &sum = carried[chain * kinds.size() + i];
+          sum = combine(i, sum, carried[(chain + half) * kinds.size() + i]);
+        }
+      results.push_back(e.reduce(kinds[i], carried[i]));
+    }
     return results;
   }
 
   void storeNumber(Value tensor, Value number, Value row) {
+    evaluator.setNumber(tensor, number);
     if (Value place = e.placeOf(tensor))
       e.store(number, place, row);
   }
 
-  void reduce(Operation *op, Value row) {
+  LogicalResult reduce(Operation *op, Value row) {
     auto sum = vector::CombiningKind::ADD;
     Value count = e.f32(columns);
     auto meanAndDeviation = [&](Value x, const APFloat &epsilon) -> std::pair<Value, Value> {
@@ -204,8 +245,7 @@ private:
       evaluator.setRowNumbers(op, {mean, r, e.div(sums[0], count), e.div(sums[1], count)});
       storeNumber(norm.getMean(), mean, row);
       storeNumber(norm.getReciprocalDeviation(), r, row);
-    } else {
-      bool isLoss = isa<CrossEntropyOp>(op);
+    } else if (isa<LogSoftmaxOp, CrossEntropyOp>(op)) {
       Value logits = op->getOperand(0);
       Value most = rowReduce(row, logits, vector::CombiningKind::MAXNUMF,
                              [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0];
@@ -215,12 +255,11 @@ private:
       });
       Value logSum = math::LogOp::create(e.b, e.loc, sums[0]), logSumExp = e.add(most, logSum);
       evaluator.setRowNumbers(op, logSumExp);
-      if (!isLoss)
-        return;
-      auto loss = cast<CrossEntropyOp>(op);
+      auto loss = dyn_cast<CrossEntropyOp>(op);
+      if (!loss)
+        return success();
       Value label = e.toIndex(e.load(e.placeOf(loss.getLabels()), row));
-      evaluator.moveTo(row, label, {1});
-      Value labelLogit = e.load(e.placeOf(logits), {row, label});
+      Value labelLogit = evaluator.element(logits, label);
       Value nll = e.sub(logSum, e.sub(labelLogit, most));
       double smoothing = loss.getSmoothing().convertToDouble();
       // Mean over v of -log p[v] = log sum exp - mean of logits, both measured from the maximum.
@@ -229,7 +268,14 @@ private:
       storeNumber(loss.getTokenLoss(), total, row);
       storeNumber(loss.getTokenNll(), nll, row);
       storeNumber(loss.getLogSumExp(), logSumExp, row);
+    } else { // an elementwise op on numbers
+      evaluator.moveTo(row, e.index(0), {1});
+      if (failed(evaluator.compute(op)))
+        return failure();
+      Value lanes = evaluator.get(op->getResult(0))->front();
+      storeNumber(op->getResult(0), vector::ExtractOp::create(e.b, e.loc, lanes, 0), row);
     }
+    return success();
   }
 
   Emitter &e;

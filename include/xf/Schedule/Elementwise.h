@@ -19,11 +19,18 @@ public:
   bool hasMemory(Value tensor) const { return memory.count(tensor) != 0; }
   /// Numbers that a row op has computed of the whole row, for its last, elementwise pass.
   void setRowNumbers(Operation *op, ArrayRef<Value> numbers) { rowNumbers[op] = SmallVector<Value>(numbers); }
+  /// The number of this row in a result that has one a row.
+  void setNumber(Value tensor, Value number) { numbers[tensor] = number; }
 
   /// Moves to another place; forgets what was computed. Sets up random numbers where `ops` need them.
   void moveTo(Value row, Value column, ArrayRef<int64_t> lanes);
   /// The vectors of a value at this place: computed before at this place, or loaded.
   FailureOr<SmallVector<Value>> get(Value tensor);
+  /// One element, which lies in memory, of this row.
+  Value element(Value tensor, Value atColumn) {
+    Memory place = memory.lookup(tensor);
+    return e.load(place.memref, place.rowLocal ? SmallVector<Value>{atColumn} : SmallVector<Value>{row, atColumn});
+  }
   /// Computes `op` at this place.
   LogicalResult compute(Operation *op);
   /// Writes a value of this place to its memory.
@@ -38,8 +45,11 @@ private:
   };
   SmallVector<Value> at(Value memref, bool rowLocal, int64_t vector);
   Value column(int64_t vector) { return e.add(firstColumn, e.index(vector * e.registers.width)); }
-  /// One number a row, from memory, on all lanes.
-  Value rowNumber(Value tensor) { return e.splat(e.load(memory.lookup(tensor).memref, row)); }
+  /// One number a row, of this row, on all lanes.
+  Value rowNumber(Value tensor) {
+    Value computedHere = numbers.lookup(tensor);
+    return e.splat(computedHere ? computedHere : e.load(memory.lookup(tensor).memref, row));
+  }
   /// One number a column.
   Value columnNumber(Value tensor, int64_t vector) {
     return e.loadVector(memory.lookup(tensor).memref, column(vector), lanes[vector]);
@@ -49,6 +59,7 @@ private:
   Emitter &e;
   DenseMap<Value, Memory> memory;
   DenseMap<Operation *, SmallVector<Value>> rowNumbers;
+  DenseMap<Value, Value> numbers;
   DenseMap<Value, SmallVector<Value>> computed;
   Value row, firstColumn;
   SmallVector<int64_t> lanes;

@@ -116,8 +116,8 @@ private:
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.
 Value emitExp(Emitter &e, Value x);
 Value emitErf(Emitter &e, Value x);
-/// Sine and cosine by one reduction; good to 1e-6 for arguments to 10,000.
-std::pair<Value, Value> emitSinCos(Emitter &e, Value x);
+/// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.
+std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);
 
 /// Philox 4x32-10 as docs/Program.md defines dropout's numbers.
 struct Philox {

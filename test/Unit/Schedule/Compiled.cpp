@@ -1,0 +1,226 @@
+//===- Compiled.cpp - modules compiled into this process ------------------------===//
+#include "Compiled.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "xf/Target/Target.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include <cmath>
+#include <cstring>
+
+using namespace mlir;
+using namespace mlir::xf::test;
+namespace runtime = ::xf::runtime;
+
+std::vector<unsigned> mlir::xf::test::vectorWidths() {
+  llvm::Expected<CPU> native = resolveCPU("native");
+  std::vector<unsigned> widths;
+  for (unsigned width : {4, 8, 16})
+    if (width <= native->vectorWidth)
+      widths.push_back(width);
+  return widths;
+}
+
+/// Kernels in their scheduled form, one tile, with bodies on tensors still: what upstream can lower.
+static void takeMemrefs(ModuleOp module) {
+  for (auto kernel : llvm::to_vector(module.getOps<func::FuncOp>())) {
+    if (!kernel->hasAttr("xf.kernel") || kernel->hasAttr("xf.grid"))
+      continue;
+    OpBuilder b(kernel);
+    Location loc = kernel.getLoc();
+    SmallVector<Type> types;
+    for (Type type : llvm::concat<const Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
+      if (auto tensor = dyn_cast<RankedTensorType>(type))
+        types.push_back(MemRefType::get(tensor.getShape(), tensor.getElementType()));
+      else
+        types.push_back(type);
+    types.append({b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
+    auto function = func::FuncOp::create(b, loc, kernel.getName(), b.getFunctionType(types, {}));
+    function.setPrivate();
+    function->setAttr("xf.kernel", kernel->getAttr("xf.kernel"));
+    function->setAttr("xf.grid", b.getArrayAttr({}));
+    function->setAttr("xf.scratch", b.getI64IntegerAttr(0));
+    Block *block = function.addEntryBlock();
+    b.setInsertionPointToEnd(block);
+    IRMapping values;
+    for (BlockArgument argument : kernel.getArguments()) {
+      Value given = block->getArgument(argument.getArgNumber());
+      values.map(argument, isa<MemRefType>(given.getType())
+                               ? bufferization::ToTensorOp::create(b, loc, argument.getType(), given, true).getResult()
+                               : given);
+    }
+    for (Operation &op : kernel.front().without_terminator())
+      b.clone(op, values);
+    for (auto [i, value] : llvm::enumerate(kernel.front().getTerminator()->getOperands()))
+      bufferization::MaterializeInDestinationOp::create(b, loc, Type(), values.lookupOrDefault(value),
+                                                        block->getArgument(kernel.getNumArguments() + i),
+                                                        /*restrict=*/true, /*writable=*/true);
+    func::ReturnOp::create(b, loc);
+    kernel.erase();
+  }
+}
+
+Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
+  Module source(text);
+  if (testing::Test::HasFailure())
+    return;
+  source.transform("xf-fuse,xf-outline,inline,xf-plan");
+  if (vectorWidth == upstream) {
+    DialectRegistry models;
+    models.insert<bufferization::BufferizationDialect>();
+    arith::registerBufferizableOpInterfaceExternalModels(models);
+    linalg::registerBufferizableOpInterfaceExternalModels(models);
+    scf::registerBufferizableOpInterfaceExternalModels(models);
+    tensor::registerBufferizableOpInterfaceExternalModels(models);
+    (*source).getContext()->appendDialectRegistry(models);
+    (*source).getContext()->loadDialect<bufferization::BufferizationDialect>();
+    [[maybe_unused]] static bool registered = (bufferization::registerBufferizationPasses(), registerLinalgPasses(),
+                                               registerConvertBufferizationToMemRefPass(), true);
+    takeMemrefs(*source);
+    source.transform("convert-xf-to-linalg,one-shot-bufferize,convert-bufferization-to-memref,"
+                     "func.func(convert-linalg-to-loops)");
+  } else {
+    source.transform("xf-schedule-cpu{vector-width=" + std::to_string(vectorWidth) + "}");
+  }
+  source.transform("xf-emit-program,xf-lower-to-llvm");
+  llvm::Expected<CPU> cpu = resolveCPU("native");
+  cpu->vectorWidth = std::max(vectorWidth, 4u);
+  llvm::SmallString<128> path;
+  llvm::sys::fs::createTemporaryFile("schedule-test", "o", path);
+  bool emitted = !testing::Test::HasFailure() && succeeded(emitObject(*source, *cpu, {}, path));
+  auto object = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  llvm::sys::fs::remove(path);
+  if (!emitted || !object) {
+    ADD_FAILURE() << "no object";
+    return;
+  }
+
+  jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
+  llvm::cantFail(jit->addObjectFile(std::move(*object)));
+  auto symbol = [&]<typename T>(const char *name) {
+    return reinterpret_cast<const T *>(llvm::cantFail(jit->lookup(name)).getValue());
+  };
+  int64_t count = *symbol.operator()<int64_t>("xf_kernel_count");
+  std::string_view json(symbol.operator()<char>("xf_program_json"),
+                        *symbol.operator()<int64_t>("xf_program_json_size"));
+  kernels = {symbol.operator()<runtime::KernelFunction>("xf_kernels"), size_t(count)};
+  runtime::Expected<runtime::Program> parsed = runtime::parseProgram(json, count);
+  if (parsed)
+    program = std::move(*parsed);
+  else
+    ADD_FAILURE() << parsed.error().message;
+}
+
+Compiled::~Compiled() = default;
+
+/// The element of a runtime tensor, whatever its type.
+template <typename Function> static void visit(const runtime::OwnedTensor &tensor, Function function) {
+  switch (tensor.view().type) {
+  case runtime::ElementType::F32:
+    return function(tensor.as<float>());
+  case runtime::ElementType::I32:
+    return function(tensor.as<int32_t>());
+  case runtime::ElementType::I64:
+    return function(tensor.as<int64_t>());
+  default:
+    FAIL() << "programs have no such tensors";
+  }
+}
+
+Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads) {
+  Tensors results;
+  const runtime::Function *function = program->function(name);
+  if (!function) {
+    ADD_FAILURE() << "no entry point " << name;
+    return results;
+  }
+  std::vector<runtime::OwnedTensor> given, wanted;
+  for (const runtime::TensorType &input : function->inputs) {
+    const Tensor &from = inputs.find(input.name)->second;
+    visit(given.emplace_back(input.name, input.type, from.shape()), [&](auto *to) {
+      for (int64_t i = 0; i < from.elements(); ++i)
+        if (from.isReal())
+          to[i] = from[i];
+        else
+          to[i] = from.integer(i);
+    });
+  }
+  runtime::Team team(threads);
+  runtime::Executor executor(*program, kernels, team);
+  auto dims = executor.bind(*function, runtime::viewsOf(given));
+  if (!dims) {
+    ADD_FAILURE() << dims.error().message;
+    return results;
+  }
+  for (const runtime::TensorType &output : function->outputs) {
+    wanted.emplace_back(output.name, output.type, output.shapeAt(*dims));
+    // What a kernel forgets to write is seen.
+    std::memset(wanted.back().view().data, 0xff, wanted.back().view().bytes());
+  }
+  runtime::Expected<void> ran = executor.run(*function, runtime::viewsOf(given), runtime::viewsOf(wanted), {});
+  if (!ran)
+    ADD_FAILURE() << ran.error().message;
+  for (const runtime::OwnedTensor &output : wanted) {
+    bool real = output.view().type == runtime::ElementType::F32;
+    Tensor tensor = real ? Tensor::reals(output.view().shape) : Tensor::integers(output.view().shape);
+    visit(output, [&](auto *from) {
+      for (int64_t i = 0; i < tensor.elements(); ++i)
+        if (real)
+          tensor[i] = from[i];
+        else
+          tensor.integer(i) = from[i];
+    });
+    results[std::string(output.view().name)] = tensor;
+  }
+  return results;
+}
+
+Tensor mlir::xf::test::rounded(Tensor tensor) {
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    tensor[i] = float(tensor[i]);
+  return tensor;
+}
+
+Tensor mlir::xf::test::normal(std::vector<int64_t> shape, uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  std::normal_distribution<double> distribution;
+  Tensor tensor = Tensor::reals(std::move(shape));
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    tensor[i] = distribution(engine);
+  return rounded(tensor);
+}
+
+void mlir::xf::test::expectClose(const Tensors &actual, const Tensors &expected, double tolerance,
+                                 const std::string &what) {
+  for (const auto &[name, wanted] : expected) {
+    ASSERT_TRUE(actual.contains(name)) << what << ": no result " << name;
+    const Tensor &got = actual.find(name)->second;
+    ASSERT_EQ(got.shape(), wanted.shape()) << what << ": " << name;
+    double worst = 0;
+    int64_t where = -1;
+    for (int64_t i = 0; i < wanted.elements(); ++i) {
+      double x = got.isReal() ? got[i] : got.integer(i), y = wanted.isReal() ? wanted[i] : wanted.integer(i);
+      double error = x == y ? 0 : std::abs(x - y) / std::max(1.0, std::abs(y));
+      if (std::isnan(error))
+        error = std::numeric_limits<double>::infinity();
+      if (error > worst) {
+        worst = error;
+        where = i;
+      }
+    }
+    if (worst > tolerance)
+      ADD_FAILURE() << what << ": " << name << "[" << where << "] is "
+                    << (got.isReal() ? got[where] : got.integer(where)) << " instead of "
+                    << (wanted.isReal() ? wanted[where] : wanted.integer(where));
+  }
+}

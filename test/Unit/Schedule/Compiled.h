@@ -1,0 +1,49 @@
+//===- Compiled.h - modules compiled into this process --------------------------===//
+// Takes the text of a module through the stages from fuse to target, and runs its entry points with the runtime's
+// executor: for comparison with the reference interpreter.
+//===----------------------------------------------------------------------------===//
+#ifndef XF_TEST_SCHEDULE_COMPILED_H
+#define XF_TEST_SCHEDULE_COMPILED_H
+
+#include "Harness.h"
+#include "xf/Runtime/Executor.h"
+#include <memory>
+
+namespace llvm::orc {
+class LLJIT;
+}
+
+namespace mlir::xf::test {
+
+/// Widths of vectors that this machine can run.
+std::vector<unsigned> vectorWidths();
+
+/// In place of a width: kernels by convert-xf-to-linalg and upstream's lowering of linalg, not by our schedules.
+constexpr unsigned upstream = 0;
+
+class Compiled {
+public:
+  Compiled(const std::string &text, unsigned vectorWidth);
+  ~Compiled();
+
+  /// Calls an entry point with inputs by xf.name; returns its results so.
+  Tensors run(std::string_view function, const Tensors &inputs, int threads = 1);
+  bool valid() const { return program.has_value(); }
+
+private:
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+  std::optional<::xf::runtime::Program> program;
+  std::span<const ::xf::runtime::KernelFunction> kernels;
+};
+
+/// The values that f32 can hold.
+Tensor rounded(Tensor tensor);
+/// Normal values, in f32.
+Tensor normal(std::vector<int64_t> shape, uint64_t seed);
+
+/// Every element within `tolerance` of max(1, |expected|).
+void expectClose(const Tensors &actual, const Tensors &expected, double tolerance, const std::string &what);
+
+} // namespace mlir::xf::test
+
+#endif // XF_TEST_SCHEDULE_COMPILED_H
