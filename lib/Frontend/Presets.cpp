@@ -246,9 +246,11 @@ private:
     std::string positions = c.text("positions");
     if (positions == "learned")
       positions += llvm::formatv(", \"{0}_positions\", {1}", side, c.number("max_positions")).str();
-    return llvm::formatv("xf.embed \"{0}\" ({1}, {2}) vocabulary({3}) positions({4}){5} : ({6}, {6}) -> {7}",
+    // Tables of their own begin like every other matrix; one that is the projection too begins small.
+    StringRef init = tied ? "" : " init(xavier_uniform)";
+    return llvm::formatv("xf.embed \"{0}\" ({1}, {2}) vocabulary({3}) positions({4}){5}{6} : ({7}, {7}) -> {8}",
                          tied ? "embedding" : (side + "_embedding").str(), tokens, offsets,
-                         c.text((side + "_vocabulary").str()), positions, dropout(), ids, x)
+                         c.text((side + "_vocabulary").str()), positions, init, dropout(), ids, x)
         .str();
   }
 

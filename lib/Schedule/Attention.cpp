@@ -13,19 +13,9 @@ void emitForward(Emitter &e, AttentionOp op) {
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
   int64_t panel = AttentionTask::vectors * width, panels = keysPerBlock / panel, paddedV = llvm::alignTo(dV, width);
-  Type f32 = e.b.getF32Type();
-  int64_t offset = 0;
-  auto allocate = [&](ArrayRef<int64_t> shape) {
-    Value memory = e.scratch(offset, shape, f32);
-    int64_t size = 4;
-    for (int64_t extent : shape)
-      size *= extent;
-    offset += llvm::alignTo(size, 64);
-    return memory;
-  };
-  Value packedKeys = allocate({panels, dK, panel}), scores = allocate({queriesPerBlock, keysPerBlock}),
-        sums = allocate({queriesPerBlock, paddedV});
-  Value maxima = allocate({queriesPerBlock}), totals = allocate({queriesPerBlock});
+  Value packedKeys = e.allocate({panels, dK, panel}), scores = e.allocate({queriesPerBlock, keysPerBlock}),
+        sums = e.allocate({queriesPerBlock, paddedV});
+  Value maxima = e.allocate({queriesPerBlock}), totals = e.allocate({queriesPerBlock});
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue());
   Value result = e.placeOf(op.getResult()), logSumExp = e.placeOf(op.getLogSumExp());
   ProbabilityDropout dropout{e, std::nullopt, op.getRate()};
@@ -113,8 +103,7 @@ void emitForward(Emitter &e, AttentionOp op) {
     });
   });
   e.finish(
-      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}},
-      offset);
+      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
 }
 
 /// A few queries over listed rows: keys are gathered, a vector of scores at a time.
@@ -126,7 +115,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue()),
         result = e.placeOf(op.getResult());
   Value begin = e.toIndex(e.load(offsets, row)), end = e.toIndex(e.load(offsets, e.add(row, e.index(1))));
-  Value scores = e.scratch(0, {width}, e.b.getF32Type());
+  Value scores = e.allocate({width});
   auto lanesOf = [&](int64_t features) {
     SmallVector<int64_t> lanes;
     for (int64_t rest = features; rest > 0; rest -= width)
@@ -178,8 +167,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
       e.splat(e.select(e.compare(arith::CmpFPredicate::OGT, sums[1], e.f32(0)), e.div(e.f32(1), sums[1]), e.f32(0)));
   for (auto [v, lanes] : llvm::enumerate(vLanes))
     e.storeVector(e.mul(sums[2 + v], inverse), result, {row, column(dV, v)}, lanes);
-  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}},
-           width * 4);
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}});
 }
 
 /// To look at: plain loops, a task for each head.
@@ -210,7 +198,7 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
     e.loop(e.index(0), visible, 1,
            [&](Value j) { e.store(e.div(e.load(result, {head, i, j}), total), result, {head, i, j}); });
   });
-  e.finish({{-1, static_cast<int64_t>(op.getHeads()), 0, 1}}, 0);
+  e.finish({{-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
 }
 } // namespace
 

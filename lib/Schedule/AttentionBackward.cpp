@@ -14,20 +14,10 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
   int64_t panel = AttentionTask::vectors * width, panels = keysPerBlock / panel;
-  Type f32 = e.b.getF32Type();
-  int64_t offset = 0;
-  auto allocate = [&](ArrayRef<int64_t> shape) {
-    Value memory = e.scratch(offset, shape, f32);
-    int64_t size = 4;
-    for (int64_t extent : shape)
-      size *= extent;
-    offset += llvm::alignTo(size, 64);
-    return memory;
-  };
-  Value packedKeys = allocate({panels, dK, panel}), packedValues = allocate({panels, dV, panel});
+  Value packedKeys = e.allocate({panels, dK, panel}), packedValues = e.allocate({panels, dV, panel});
   // P (with dropout) and dS (with the scale): what the three products contract with.
-  Value probabilities = allocate({queriesPerBlock, keysPerBlock}),
-        differences = allocate({queriesPerBlock, keysPerBlock});
+  Value probabilities = e.allocate({queriesPerBlock, keysPerBlock}),
+        differences = e.allocate({queriesPerBlock, keysPerBlock});
   Value cotangent = e.placeOf(op.getCotangent()), query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()),
         value = e.placeOf(op.getValue());
   Value forward = e.placeOf(op.getForwardResult()), logSumExp = e.placeOf(op.getLogSumExp());
@@ -122,8 +112,7 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
     });
   });
   e.finish(
-      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}},
-      offset);
+      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
 }
 } // namespace
 

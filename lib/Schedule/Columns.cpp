@@ -78,7 +78,7 @@ LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers
       write(norm.getWeight(), count);
     write(norm ? Value(norm.getBias()) : root->getResult(0), 0);
   });
-  e.finish({{-1, columns, 0, columnsPerTile}}, 0);
+  e.finish({{-1, columns, 0, columnsPerTile}});
   return success();
 }
 
@@ -96,7 +96,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
           e.storeVector(e.loadVector(x, {row, at(e, column, v)}, count), cache, {slot, at(e, column, v)}, count);
       });
     });
-    e.finish({}, 0);
+    e.finish({});
     return success();
   }
   auto embedding = dyn_cast<EmbeddingBackwardOp>(root);
@@ -125,7 +125,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
       });
     });
   });
-  e.finish({{-1, columns, 0, columnsPerTile}}, 0);
+  e.finish({{-1, columns, 0, columnsPerTile}});
   return success();
 }
 } // namespace mlir::xf

@@ -30,13 +30,13 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers)
       places.try_emplace(value, body->getArgument(kernel.getNumArguments() + i));
 }
 
-void Emitter::finish(ArrayRef<GridEntry> grid, int64_t scratchBytes) {
+void Emitter::finish(ArrayRef<GridEntry> grid) {
   SmallVector<Attribute> entries;
   for (const GridEntry &entry : grid)
     entries.push_back(b.getDenseI64ArrayAttr({entry.operand, entry.dimension, entry.addend, entry.tile}));
   function->setAttr("xf.kernel", kernel->getAttr("xf.kernel"));
   function->setAttr("xf.grid", b.getArrayAttr(entries));
-  function->setAttr("xf.scratch", b.getI64IntegerAttr(llvm::alignTo(scratchBytes, 64)));
+  function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
   kernel.erase();
 }
 
@@ -51,9 +51,12 @@ SmallVector<Value> Emitter::splitTile(ArrayRef<Value> counts) {
   return indices;
 }
 
-Value Emitter::scratch(int64_t offset, ArrayRef<int64_t> shape, Type element) {
-  return memref::ViewOp::create(b, loc, MemRefType::get(shape, element), function.getArguments().back(), index(offset),
-                                ValueRange());
+Value Emitter::allocate(ArrayRef<int64_t> shape) {
+  auto type = MemRefType::get(shape, b.getF32Type());
+  Value memory =
+      memref::ViewOp::create(b, loc, type, function.getArguments().back(), index(scratchBytes), ValueRange());
+  scratchBytes += llvm::alignTo(type.getNumElements() * 4, 64);
+  return memory;
 }
 
 Value Emitter::fma(Value x, Value y, Value z) {

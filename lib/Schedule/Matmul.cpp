@@ -34,13 +34,12 @@ public:
     rowsPerTile = ShapedType::isDynamic(staticM) ? 10 * rows : balanced(staticM, 20 * rows, rows);
   }
 
-  int64_t scratchBytes() const { return depth * columnsPerTile * 4; }
   int64_t tileRows() const { return rowsPerTile; }
   int64_t tileColumns() const { return columnsPerTile; }
 
   void emit(Value rowBegin, Value rowEnd, Value columnBegin) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
-    Value buffer = e.scratch(0, {panels, depth, panel}, e.b.getF32Type());
+    Value buffer = e.allocate({panels, depth, panel});
     // Full panels of this tile, and whether the one past the last full panel of the matrix is here too.
     Value columnEnd = e.min(e.add(columnBegin, e.index(columnsPerTile)), e.index(p.n));
     fullPanels = e.make<arith::DivSIOp>(e.sub(columnEnd, columnBegin), e.index(panel));
@@ -221,7 +220,7 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
   if (!epilogue.empty() &&
       failed(emitEpilogue(e, epilogue, result, p.c, rowBegin, rowEnd, columnBegin, p.n, schedule.tileColumns())))
     return e.function.erase(), failure();
-  e.finish({{place, 0, 0, schedule.tileRows()}, {-1, p.n, 0, schedule.tileColumns()}}, schedule.scratchBytes());
+  e.finish({{place, 0, 0, schedule.tileRows()}, {-1, p.n, 0, schedule.tileColumns()}});
   return success();
 }
 } // namespace mlir::xf

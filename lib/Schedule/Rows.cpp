@@ -54,7 +54,7 @@ public:
     if (isVector) {
       if (failed(emitRow(e.index(0))))
         return failure();
-      e.finish({}, scratchBytes);
+      e.finish({});
       return success();
     }
     Value begin = e.mul(e.tile(), e.index(rowsPerTile)),
@@ -63,7 +63,7 @@ public:
     e.loop(begin, end, 1, [&](Value row) { result = emitRow(row); });
     if (failed(result))
       return failure();
-    e.finish({{static_cast<int64_t>(e.kernel.getNumArguments()), 0, 0, rowsPerTile}}, scratchBytes);
+    e.finish({{static_cast<int64_t>(e.kernel.getNumArguments()), 0, 0, rowsPerTile}});
     return success();
   }
 
@@ -100,8 +100,7 @@ private:
         });
         if (!neededLater)
           continue;
-        evaluator.setMemory(value, e.scratch(scratchBytes, {columns}, e.b.getF32Type()), /*rowLocal=*/true);
-        scratchBytes += llvm::alignTo(columns * 4, 64);
+        evaluator.setMemory(value, e.allocate({columns}), /*rowLocal=*/true);
         stored.insert(value);
       }
     for (Pass &pass : passes)
@@ -282,7 +281,7 @@ private:
   Evaluator evaluator;
   std::vector<Pass> passes;
   DenseSet<Value> stored;
-  int64_t columns = 0, scratchBytes = 0;
+  int64_t columns = 0;
 };
 } // namespace
 

@@ -61,7 +61,7 @@ LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers)
     e.function.erase();
     return result;
   }
-  e.finish({}, 0);
+  e.finish({});
   return success();
 }
 } // namespace mlir::xf

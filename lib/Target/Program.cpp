@@ -199,7 +199,8 @@ private:
         if (type.isDynamicDim(dim))
           dims.push_back(json::Array(extent(buffer, dim, numDims)));
     }
-    for (int32_t write : *dispatch.getWrites())
+    ArrayRef<int32_t> written = *dispatch.getWrites();
+    for (int32_t write : written)
       writes.push_back(positions[write]);
     auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
     for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {

@@ -33,8 +33,8 @@ class Emitter {
 public:
   Emitter(func::FuncOp kernel, const RegisterFile &registers);
 
-  /// Replaces the old kernel by the new one with this grid and scratch memory.
-  void finish(ArrayRef<GridEntry> grid, int64_t scratchBytes);
+  /// Replaces the old kernel by the new one with this grid, and the scratch memory that was allocated.
+  void finish(ArrayRef<GridEntry> grid);
 
   /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
   /// for values inside.
@@ -43,8 +43,8 @@ public:
   Value tile() { return function.getArgument(function.getNumArguments() - 2); }
   /// `%tile` as one index an entry of the grid, given the numbers of tiles of all entries but the first.
   SmallVector<Value> splitTile(ArrayRef<Value> counts);
-  /// A piece of the scratch memory, `offset` bytes in.
-  Value scratch(int64_t offset, ArrayRef<int64_t> shape, Type element);
+  /// The next piece of the scratch memory, f32 of this shape, at a cache line's start.
+  Value allocate(ArrayRef<int64_t> shape);
 
   //===-- Short names -----------------------------------------------------===//
   Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
@@ -111,6 +111,7 @@ public:
 private:
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   DenseMap<Value, Value> places;
+  int64_t scratchBytes = 0;
 };
 
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.

@@ -209,11 +209,10 @@ private:
     RankedTensorType type = op.getResult().getType();
     int64_t features = type.getDimSize(1);
     std::string name = op.getName().str();
+    float deviation = op.getInit() == InitKind::Normal ? static_cast<float>(1 / std::sqrt(features)) : 1;
     auto table = [&](const std::string &tableName, int64_t rows) {
-      return parameter(scope,
-                       {tableName + ".weight", RankedTensorType::get({rows, features}, type.getElementType()),
-                        InitKind::Normal, static_cast<float>(1 / std::sqrt(features)), loc},
-                       loc);
+      auto tableType = RankedTensorType::get({rows, features}, type.getElementType());
+      return parameter(scope, {tableName + ".weight", tableType, op.getInit(), deviation, loc}, loc);
     };
     FailureOr<Value> weights = table(name, op.getVocabulary());
     if (failed(weights))

@@ -10,8 +10,8 @@ class XF_Composite<string mnemonic, list<Trait> traits = []> : XF_Op<mnemonic, t
 def XF_EmbedOp : XF_Composite<"embed"> {
   let summary = "embeddings times sqrt(d_model), plus positions, then dropout";
   let description = [{
-    Paper, 3.4, 3.5 and 5.4. Declares `name.weight` (vocabulary x features, normal with deviation features^-0.5), and with learned positions
-    `positions_name.weight` (max_positions x features). Two ops of one name share the table.
+    Paper, 3.4, 3.5 and 5.4. Declares `name.weight` (vocabulary x features), and with learned positions `positions_name.weight` (max_positions x features); both
+    normal with deviation features^-0.5, or as `init` says. Two ops of one name share the table.
 
     - C1: result has a row a token. C2: learned positions have positions_name and max_positions.
 
@@ -20,10 +20,11 @@ def XF_EmbedOp : XF_Composite<"embed"> {
     ```
   }];
   let arguments = (ins StrAttr:$name, XF_Ids:$ids, XF_Offsets:$offsets, I64Attr:$vocabulary, XF_PositionKindAttr:$positions, OptionalAttr<StrAttr>:$positions_name,
-                       OptionalAttr<I64Attr>:$max_positions, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+                       OptionalAttr<I64Attr>:$max_positions, DefaultValuedAttr<XF_InitKindAttr, "::mlir::xf::InitKind::Normal">:$init,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
-    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`dropout` `(` $dropout^ `)`)?
+    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`init` `(` $init^ `)`)? (`dropout` `(` $dropout^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
 }
