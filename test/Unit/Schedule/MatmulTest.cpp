@@ -1,0 +1,81 @@
+//===- MatmulTest.cpp - products and their epilogues against doubles ------------===//
+// Every transposition, bias, `into` and epilogue, at extents around those of register tiles and of blocks.
+//===----------------------------------------------------------------------------===//
+#include "Compiled.h"
+#include <fmt/format.h>
+
+using namespace mlir::xf::test;
+
+namespace {
+struct Shape {
+  int64_t in, out;
+};
+
+std::string moduleOf(const Shape &shape) {
+  return fmt::format(R"(
+func.func @linear(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}) -> (tensor<?x{1}xf32> {{xf.name = "y"}}, tensor<?x{1}xf32> {{xf.name = "plain"}}) attributes {{xf.entry}} {{
+  %y = xf.linear %x, %w bias %b : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  %plain = xf.linear %x, %w : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>) -> tensor<?x{1}xf32>
+  return %y, %plain : tensor<?x{1}xf32>, tensor<?x{1}xf32>
+}}
+func.func @epilogue(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}, %residual: tensor<?x{1}xf32> {{xf.name = "residual", xf.dims = ["rows"]}},
+    %random: tensor<2xi64> {{xf.name = "random"}}) -> (tensor<?x{1}xf32> {{xf.name = "product"}}, tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
+  %site = arith.constant 9 : i64
+  %0 = xf.linear %x, %w bias %b : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  %1 = xf.gelu %0 : tensor<?x{1}xf32>
+  %2 = xf.dropout %1, %random, %site rate(0.2) : tensor<?x{1}xf32>, tensor<2xi64>
+  %y = xf.add %residual, %2 : tensor<?x{1}xf32>
+  return %0, %y : tensor<?x{1}xf32>, tensor<?x{1}xf32>
+}}
+func.func @backward(%dy: tensor<?x{1}xf32> {{xf.name = "residual", xf.dims = ["rows"]}}, %x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %into: tensor<{1}x{0}xf32> {{xf.name = "into"}})
+    -> (tensor<?x{0}xf32> {{xf.name = "dx"}}, tensor<{1}x{0}xf32> {{xf.name = "dw"}}, tensor<{1}x{0}xf32> {{xf.name = "sum"}}) attributes {{xf.entry}} {{
+  %0 = xf.matmul %dy, %w : (tensor<?x{1}xf32>, tensor<{1}x{0}xf32>) -> tensor<?x{0}xf32>
+  %dx = xf.relu_backward %0, %x : tensor<?x{0}xf32>
+  %dw = xf.matmul %dy, %x transpose_a : (tensor<?x{1}xf32>, tensor<?x{0}xf32>) -> tensor<{1}x{0}xf32>
+  %sum = xf.matmul %dy, %x into %into transpose_a : (tensor<?x{1}xf32>, tensor<?x{0}xf32>, tensor<{1}x{0}xf32>) -> tensor<{1}x{0}xf32>
+  return %dx, %dw, %sum : tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}x{0}xf32>
+}}
+func.func @transposed(%a: tensor<{0}x{1}xf32> {{xf.name = "a"}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}) -> (tensor<{1}x{1}xf32> {{xf.name = "both"}}, tensor<{1}x{1}xf32> {{xf.name = "none"}}) attributes {{xf.entry}} {{
+  %both = xf.matmul %a, %w transpose_a transpose_b : (tensor<{0}x{1}xf32>, tensor<{1}x{0}xf32>) -> tensor<{1}x{1}xf32>
+  %none = xf.matmul %w, %a : (tensor<{1}x{0}xf32>, tensor<{0}x{1}xf32>) -> tensor<{1}x{1}xf32>
+  return %both, %none : tensor<{1}x{1}xf32>, tensor<{1}x{1}xf32>
+}}
+)",
+                     shape.in, shape.out);
+}
+
+class Matmul : public testing::TestWithParam<Shape> {};
+} // namespace
+
+TEST_P(Matmul, AgreesWithDoubles) {
+  auto [in, out] = GetParam();
+  std::string text = moduleOf(GetParam());
+  Module reference(text);
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(upstream);
+  std::map<unsigned, Compiled> compiled;
+  for (unsigned way : ways)
+    compiled.try_emplace(way, text, way);
+  ASSERT_FALSE(HasFailure());
+  for (int64_t rows : {0, 1, 5, 6, 13, 100, 301}) {
+    Tensor random = Tensor::integers({2});
+    Tensors inputs = {{"x", normal({rows, in}, 1)},
+                      {"w", normal({out, in}, 2)},
+                      {"b", normal({out}, 3)},
+                      {"residual", normal({rows, out}, 4)},
+                      {"into", normal({out, in}, 5)},
+                      {"a", normal({in, out}, 6)},
+                      {"random", random}};
+    for (const char *entry : {"linear", "epilogue", "backward", "transposed"}) {
+      Tensors expected = reference.run(entry, inputs);
+      for (auto &[way, module] : compiled)
+        expectClose(module.run(entry, inputs), expected, 1e-4,
+                    fmt::format("{} of {} rows, {} to {}, vectors of {}", entry, rows, in, out, way));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Extents, Matmul,
+                         testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{64, 96}, Shape{130, 33}, Shape{300, 8},
+                                         Shape{520, 200}),
+                         [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
