@@ -15,8 +15,8 @@ struct Shape {
 };
 
 std::string attributesOf(const Shape &shape) {
-  return fmt::format("offsets(%qo, %ko) heads({}) scale({:.7f}){}{}", shape.heads, 1 / std::sqrt(double(shape.keyFeatures)),
-                     shape.causal ? " causal" : "",
+  return fmt::format("offsets(%qo, %ko) heads({}) scale({:.7f}){}{}", shape.heads,
+                     1 / std::sqrt(double(shape.keyFeatures)), shape.causal ? " causal" : "",
                      shape.rate > 0 ? fmt::format(" dropout({}, %random, %site)", shape.rate) : "");
 }
 
