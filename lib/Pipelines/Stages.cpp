@@ -78,13 +78,24 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
 };
 } // namespace
 
+namespace {
+struct WholePipelineOptions : StagePipelineOptions {
+  Option<std::string> to{*this, "to", llvm::cl::desc("the last stage"), llvm::cl::init("target")};
+};
+} // namespace
+
 void mlir::xf::registerStagePipelines() {
-  for (int i = 0; i < static_cast<int>(Stage::link); ++i) {
-    static std::vector<std::unique_ptr<PassPipelineRegistration<StagePipelineOptions>>> registrations;
-    std::string argument = ("xf-stage-" + names[i]).str();
-    registrations.push_back(std::make_unique<PassPipelineRegistration<StagePipelineOptions>>(
-        argument, descriptions[i], [i](OpPassManager &pm, const StagePipelineOptions &options) {
+  for (int i = 0; i < static_cast<int>(Stage::link); ++i)
+    PassPipelineRegistration<StagePipelineOptions>(
+        ("xf-stage-" + names[i]).str(), descriptions[i], [i](OpPassManager &pm, const StagePipelineOptions &options) {
           buildStage(pm, static_cast<Stage>(i), {options.recompute, options.cpu});
-        }));
-  }
+        });
+  PassPipelineRegistration<WholePipelineOptions>(
+      "xf-pipeline", "every stage, in order", [](OpPassManager &pm, const WholePipelineOptions &options) {
+        std::optional<Stage> last = parseStage(options.to);
+        if (!last)
+          llvm::report_fatal_error(llvm::Twine("unknown stage '") + options.to + "'", /*gen_crash_diag=*/false);
+        for (int i = 0; i <= static_cast<int>(*last); ++i)
+          buildStage(pm, static_cast<Stage>(i), {options.recompute, options.cpu});
+      });
 }

@@ -1,0 +1,48 @@
+// From one model: the loss without dropout, what depends on the source alone, the decoder for one new token, the weights to look at.
+// RUN: xf-compile preset:transformer-tiny,layers=1,dropout=0.1,attention_dropout=0.1,vocabulary=20 --compile-to=input | FileCheck %s
+// RUN: xf-opt %s --xf-resolve --xf-derive-entries | FileCheck %s --check-prefix=FREE
+
+// CHECK-LABEL: func.func private @encoder_layer(
+// CHECK: xf.attention {{.*}} dropout(1.000000e-01,
+// CHECK-LABEL: func.func private @encoder_layer.evaluate(
+// CHECK-NOT: xf.dropout
+// CHECK: return
+// CHECK-LABEL: func.func @model(
+// CHECK: xf.dropout
+// CHECK-LABEL: func.func @loss(
+// CHECK-NOT: tensor<2xi64>
+// CHECK: call @encoder_layer.evaluate(
+// CHECK-LABEL: func.func @encode(
+// CHECK-SAME: -> (tensor<?x128xf32> {xf.name = "memory.0"}, tensor<?x128xf32> {xf.name = "memory.1"})
+// CHECK: xf.attention
+// CHECK-LABEL: func.func @decode(
+// CHECK-SAME: xf.dims = ["rows"], xf.name = "ids"
+// CHECK-SAME: xf.dims = ["memory_tokens"], xf.name = "memory.1"
+// CHECK-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.1"
+// CHECK-SAME: xf.name = "log_probabilities"
+// CHECK-NOT: xf.attention %
+// CHECK: %[[KEYS:.*]] = xf.cache_write
+// CHECK: %[[VALUES:.*]] = xf.cache_write
+// CHECK: xf.cached_attention %{{.*}}, %[[KEYS]], %[[VALUES]] rows(
+// CHECK: xf.cached_attention
+// CHECK: xf.log_softmax
+// CHECK-LABEL: func.func @attention(
+// CHECK-SAME: xf.name = "encoder.0.attention"
+// CHECK-SAME: xf.name = "decoder.0.attention"
+// CHECK-SAME: xf.name = "decoder.0.cross_attention"
+
+// A target side that looks ahead trains, but can't decode token by token.
+// FREE: func.func @loss(
+// FREE-NOT: func.func @decode(
+module attributes {xf.kind = "sequence_to_sequence"} {
+  func.func @model(%source_ids: tensor<?xi32> {xf.name = "source_ids"}, %source_offsets: tensor<?xi32> {xf.name = "source_offsets"}, %target_ids: tensor<?xi32> {xf.name = "target_ids"},
+                   %target_offsets: tensor<?xi32> {xf.name = "target_offsets"}, %labels: tensor<?xi32> {xf.name = "labels"}) -> (tensor<f32> {xf.name = "loss"}) attributes {xf.entry} {
+    %x = xf.embed "e" (%target_ids, %target_offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %a = xf.multi_head_attention "a" (%x, %x, %x) offsets(%target_offsets, %target_offsets) heads(2) head_dims(4, 4)
+      : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %logits = xf.project "p" (%a) : (tensor<?x8xf32>) -> tensor<?x20xf32>
+    %t, %n, %l = xf.cross_entropy %logits, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    %loss = xf.mean %t : (tensor<?xf32>) -> tensor<f32>
+    return %loss : tensor<f32>
+  }
+}

@@ -1,0 +1,49 @@
+// Names become parameters: a layer takes its own as arguments, every application passes them under its prefix, dropouts have sites of their own.
+// RUN: xf-opt %s --xf-resolve -split-input-file -verify-diagnostics | FileCheck %s
+
+// CHECK: xf.param @first.feed_forward.in.weight : tensor<16x8xf32> xavier_uniform
+// CHECK: xf.param @first.norm.bias : tensor<8xf32> zeros
+// CHECK: xf.param @second.feed_forward.in.weight
+// CHECK-LABEL: func.func private @layer
+// CHECK-SAME: (%[[X:.*]]: tensor<?x8xf32>, %[[RANDOM:.*]]: tensor<2xi64>, %[[SITE:.*]]: i64, %[[W:.*]]: tensor<16x8xf32> {xf.parameter = "feed_forward.in.weight"}
+// CHECK: xf.linear %[[X]], %[[W]] :
+// CHECK: %[[K0:.*]] = arith.constant 0 : i64
+// CHECK: %[[S0:.*]] = arith.addi %[[SITE]], %[[K0]]
+// CHECK: xf.dropout %{{.*}}, %[[RANDOM]], %[[S0]] rate(2.500000e-01)
+// CHECK: %[[K1:.*]] = arith.constant 1 : i64
+// CHECK: arith.addi %[[SITE]], %[[K1]]
+// CHECK: xf.layer_norm
+func.func private @layer(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %0 = xf.feed_forward "feed_forward" (%x) hidden(16) relu dropout(0.25) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %1 = xf.add_norm "norm" (%x, %0) dropout(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
+}
+// CHECK-LABEL: func.func @model
+// CHECK-SAME: %[[RANDOM:[^:]*]]: tensor<2xi64> {xf.name = "random"}
+// CHECK: %[[B0:.*]] = arith.constant 0 : i64
+// CHECK: call @layer(%{{.*}}, %[[RANDOM]], %[[B0]],
+// CHECK: %[[B2:.*]] = arith.constant 2 : i64
+// CHECK: call @layer(%{{.*}}, %[[RANDOM]], %[[B2]],
+func.func @model(%x: tensor<?x8xf32> {xf.name = "x"}) -> tensor<?x8xf32> attributes {xf.entry} {
+  %0 = xf.apply @layer as "first" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %1 = xf.apply @layer as "second" (%0) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{layer 'loop' applies itself}}
+func.func private @loop(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %0 = xf.apply @loop as "again" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @model(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x5xf32>) attributes {xf.entry} {
+  // expected-note @below {{declared here}}
+  %0 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  // expected-error @below {{expected parameter 'p.weight' to have type 'tensor<4x8xf32>', but it is used here as 'tensor<5x8xf32>'}}
+  %1 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x5xf32>
+  return %0, %1 : tensor<?x4xf32>, tensor<?x5xf32>
+}
