@@ -2,6 +2,7 @@
 // A preset is a set of keys; its module is written as text, so that what --print-input shows is what is compiled.
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/Frontend.h"
+#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -48,9 +49,10 @@ constexpr Key keys[] = {
     {"norm", "post", Key::Choice, 0, "post"},
     {"activation", "relu", Key::Choice, 0, "relu|gelu"},
     {"dropout", "0.1", Key::Rate, 0, ""},
-    {"attention_dropout", "0", Key::Rate, 0, ""},
-    {"activation_dropout", "0", Key::Rate, 0, ""},
+    {"attention_dropout", "0.0", Key::Rate, 0, ""},
+    {"activation_dropout", "0.0", Key::Rate, 0, ""},
     {"smoothing", "0.1", Key::Rate, 0, ""},
+    {"window", "none", Key::Choice, 0, "none"},
 };
 
 template <typename Range> std::string nearest(StringRef name, const Range &candidates) {
@@ -62,6 +64,14 @@ template <typename Range> std::string nearest(StringRef name, const Range &candi
       best = candidate.name;
     }
   return best;
+}
+
+/// A rate as MLIR reads numbers, however it was given (1e-3, +.5, 0x1p-2): digits, a point, digits.
+std::string decimal(double rate) {
+  SmallVector<char> digits;
+  llvm::APFloat(rate).toString(digits, /*FormatPrecision=*/0, /*FormatMaxPadding=*/400);
+  std::string text(digits.begin(), digits.end());
+  return StringRef(text).contains('.') ? text : text + ".0";
 }
 
 class Configuration {
@@ -89,7 +99,6 @@ public:
   }
 
   int64_t number(StringRef key) const { return std::stoll(values.at(key.str())); }
-  double rate(StringRef key) const { return std::stod(values.at(key.str())); }
   const std::string &text(StringRef key) const { return values.at(key.str()); }
   bool is(StringRef key, StringRef value) const { return values.at(key.str()) == value; }
   std::string presetName;
@@ -116,9 +125,10 @@ private:
         return wrong("a number from " + std::to_string(key->least) + " to 10000000");
       break;
     case Key::Rate:
-      if (value.getAsDouble(rate) || !(rate >= 0 && rate < 1))
+      if (value.getAsDouble(rate) || !(rate >= 0 && static_cast<float>(rate) < 1))
         return wrong("at least 0 and less than 1");
-      break;
+      values[name.str()] = decimal(static_cast<float>(rate) == 0 ? 0 : rate);
+      return llvm::Error::success();
     case Key::Choice:
       if (!llvm::is_contained(choices, value))
         return wrong(choices.size() == 1 ? "'" + choices[0].str() + "' (the only one supported)"
@@ -181,7 +191,7 @@ private:
       const std::string &value = c.text(key.name);
       bool boolean = value == "true" || value == "false";
       std::string attribute = key.type == Key::Integer ? value + " : i64"
-                              : key.type == Key::Rate  ? rate(key.name) + " : f64"
+                              : key.type == Key::Rate  ? value + " : f64"
                               : boolean                ? value
                                                        : "\"" + value + "\"";
       entries.push_back(std::string(key.name) + " = " + attribute);
@@ -189,13 +199,7 @@ private:
     return llvm::join(entries, ", ");
   }
 
-  /// A rate as MLIR reads a number: with a point.
-  std::string rate(StringRef key) {
-    const std::string &value = c.text(key);
-    return value.find_first_of(".e") == std::string::npos ? value + ".0" : value.front() == '.' ? "0" + value : value;
-  }
-
-  std::string dropout(StringRef key = "dropout") { return c.rate(key) > 0 ? " dropout(" + rate(key) + ")" : ""; }
+  std::string dropout(StringRef key = "dropout") { return c.is(key, "0.0") ? "" : " dropout(" + c.text(key) + ")"; }
 
   std::string attention(StringRef name, StringRef query, StringRef key, StringRef queryOffsets, StringRef keyOffsets,
                         bool causal) {
@@ -284,7 +288,7 @@ private:
              .str());
     line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",
-                       rate("smoothing"), logits, ids, rows)
+                       c.text("smoothing"), logits, ids, rows)
              .str());
     line("    %loss = xf.mean %token_loss : (" + rows + ") -> tensor<f32>");
     line("    return %loss, %token_nll : tensor<f32>, " + rows);
