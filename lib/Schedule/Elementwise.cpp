@@ -76,7 +76,7 @@ LogicalResult Evaluator::compute(Operation *op) {
             return map(op->getOperands(), [&](Arguments x, int64_t) { return e.add(x[0], x[1]); }, failed);
           })
           .Case([&](ReluOp) {
-            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.maximum(x[0], e.splat(0)); }, failed);
+            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.maximum(e.splat(0), x[0]); }, failed);
           })
           .Case([&](ReluBackwardOp) {
             return map(

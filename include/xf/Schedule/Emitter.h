@@ -60,7 +60,9 @@ public:
   Value mul(Value x, Value y) { return isFloat(x) ? make<arith::MulFOp>(x, y) : make<arith::MulIOp>(x, y); }
   Value div(Value x, Value y) { return isFloat(x) ? make<arith::DivFOp>(x, y) : make<arith::DivSIOp>(x, y); }
   Value min(Value x, Value y) { return make<arith::MinSIOp>(x, y); }
-  Value maximum(Value x, Value y) { return make<arith::MaxNumFOp>(x, y); }
+  /// Of floats, one instruction on x86: y where one of the two is NaN.
+  Value maximum(Value x, Value y) { return select(compare(arith::CmpFPredicate::OGT, x, y), x, y); }
+  Value minimum(Value x, Value y) { return select(compare(arith::CmpFPredicate::OLT, x, y), x, y); }
   Value ceilDiv(Value x, int64_t by) { return make<arith::DivSIOp>(add(x, index(by - 1)), index(by)); }
   Value fma(Value x, Value y, Value z);
   Value select(Value condition, Value x, Value y) { return arith::SelectOp::create(b, loc, condition, x, y); }

@@ -253,3 +253,39 @@ TEST(RowKernels, KeepTheirBits) {
     }
   }
 }
+
+// Over their whole range: nothing is lost near 0, in the tails, or at an argument that is no number.
+TEST(Functions, AreExactToRounding) {
+  std::string text = R"(
+func.func @gelu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.gelu %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
+func.func @relu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.relu %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
+func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}, %labels: tensor<?xi32> {xf.name = "labels", xf.dims = ["rows"]}, %lse: tensor<?xf32> {xf.name = "zeros", xf.dims = ["rows"]})
+    -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.cross_entropy_backward %dy, %x, %labels, %lse : (tensor<?xf32>, tensor<?x16xf32>, tensor<?xi32>, tensor<?xf32>) -> tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+})";
+  Compiled compiled(text, vectorWidths().back());
+  ASSERT_FALSE(HasFailure());
+  constexpr int64_t rows = 4000;
+  Tensor x = Tensor::reals({rows, 16}), labels = Tensor::integers({rows}, 16); // no column is the label
+  for (int64_t i = 0; i < x.elements(); ++i)
+    x[i] = float((i - x.elements() / 2) * 0.0025); // -80 .. 80
+  Tensors inputs = {{"x", x}, {"ones", Tensor::reals({rows}, 1)}, {"zeros", Tensor::reals({rows})}, {"labels", labels}};
+  Tensor gelu = compiled.run("gelu", inputs)["y"], exp = compiled.run("exp", inputs)["y"];
+  for (int64_t i = 0; i < x.elements(); ++i) {
+    ASSERT_NEAR(exp[i] / std::exp(x[i]), 1, 2e-7) << x[i];
+    double expected = x[i] / 2 * std::erfc(-x[i] * M_SQRT1_2);
+    ASSERT_NEAR(gelu[i], expected, 3e-7 * std::max(1.0, std::abs(expected))) << x[i];
+    if (std::abs(x[i]) < 0.5)
+      ASSERT_NEAR(gelu[i], expected, 3e-7 * std::abs(expected)) << x[i];
+  }
+  x[5] = std::nan("");
+  for (const char *entry : {"gelu", "relu", "exp"})
+    EXPECT_TRUE(std::isnan(compiled.run(entry, inputs)["y"][5])) << entry;
+}
