@@ -29,6 +29,11 @@ void addExecutionOptions(CLI::App &command, Session &session);
 /// `--model`; needed where no weights are embedded.
 void addModelOption(CLI::App &command, const Session &session, std::string &model);
 
+/// Checks of options that count or measure, whose messages say what was expected.
+CLI::Validator positiveNumber();
+CLI::Validator nonNegativeNumber();
+CLI::Validator numberBelowOne();
+
 /// `--learning-rate`, `--schedule`, `--warmup`, `--clip-norm` and Adam's own; a setting's option is its name with
 /// hyphens.
 struct Hyper;

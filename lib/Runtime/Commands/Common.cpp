@@ -5,9 +5,32 @@
 #include "xf/Runtime/Checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
+
+/// CLI11's own say "not in range 0.000000 to 17976931348623...".
+static CLI::Validator number(const char *what, bool (*fine)(double)) {
+  auto check = [=](std::string &text) {
+    double value;
+    bool read = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
+    return read && fine(value) ? std::string() : fmt::format("expected {}, but got '{}'", what, text);
+  };
+  return {check, "NUMBER"};
+}
+
+CLI::Validator xf::runtime::positiveNumber() {
+  return number("a positive number", [](double value) { return value > 0; });
+}
+
+CLI::Validator xf::runtime::nonNegativeNumber() {
+  return number("a number that is not negative", [](double value) { return value >= 0; });
+}
+
+CLI::Validator xf::runtime::numberBelowOne() {
+  return number("a number from 0 to below 1", [](double value) { return value >= 0 && value < 1; });
+}
 
 void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
   command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
@@ -33,15 +56,15 @@ void xf::runtime::addHyperOptions(CLI::App &command, Hyper &hyper) {
     CLI::Validator check;
   };
   const std::map<std::string, Text> texts = {
-      {"learning_rate", {"Learning rate; with the schedule noam a factor on it", CLI::PositiveNumber}},
+      {"learning_rate", {"Learning rate; with the schedule noam a factor on it", positiveNumber()}},
       {"schedule",
        {"noam: warm-up, then the inverse square root of the step; or constant", CLI::IsMember({"noam", "constant"})}},
-      {"warmup", {"Steps of warm-up (noam)", CLI::PositiveNumber}},
-      {"clip_norm", {"Largest norm of all gradients together; 0: no limit", CLI::NonNegativeNumber}},
-      {"beta1", {"Adam: decay of the first moment", CLI::Range(0.0, 1.0)}},
-      {"beta2", {"Adam: decay of the second moment", CLI::Range(0.0, 1.0)}},
-      {"epsilon", {"Adam: added to the root of the second moment", CLI::NonNegativeNumber}},
-      {"weight_decay", {"Adam: decay of the parameters themselves", CLI::NonNegativeNumber}}};
+      {"warmup", {"Steps of warm-up (noam); 0: none", nonNegativeNumber()}},
+      {"clip_norm", {"Largest norm of all gradients together; 0: no limit", nonNegativeNumber()}},
+      {"beta1", {"Adam: decay of the first moment", numberBelowOne()}},
+      {"beta2", {"Adam: decay of the second moment", numberBelowOne()}},
+      {"epsilon", {"Adam: added to the root of the second moment", nonNegativeNumber()}},
+      {"weight_decay", {"Adam: decay of the parameters themselves", nonNegativeNumber()}}};
   forEachHyper(hyper, hyper, [&](const char *name, auto &setting, const auto &) {
     const Text &text = texts.at(name);
     command.add_option(hyperOption(name), setting, text.help)->check(text.check);

@@ -92,11 +92,12 @@ void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
   command->add_option("--source", options->source, "Sentences to translate, one a line")->required();
   command->add_option("--target", options->target, "Their translations, line by line")->required();
   command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   command->add_option("--max-length", options->maximalLength, "Tokens above which a pair does not count for the loss")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   command->add_option("--beam", options->beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
-  command->add_option("--length-penalty", options->lengthPenalty, "As of translate, where --beam is above 1");
+  command->add_option("--length-penalty", options->lengthPenalty, "As of translate, where --beam is above 1")
+      ->check(nonNegativeNumber());
   command->add_option("--bleu-tokenizer", options->tokenizer, "How BLEU splits lines, as in sacreBLEU")
       ->check(CLI::IsMember({"13a", "none"}));
   command->add_flag("--lowercase", options->lowercase, "Compare lower-cased");

@@ -224,7 +224,8 @@ void xf::runtime::addGradcheck(CLI::App &app, Session &session, Action &action) 
       app.add_subcommand("gradcheck", "Compare the compiled derivatives with differences, per parameter");
   command->add_option("FUNCTION", options->function, "The function whose derivatives are checked");
   command->add_option("--model", options->model, "Parameters to check at; default: initial values from --seed");
-  command->add_option("--seed", options->seed, "Seed of the initial values and of the batch");
+  command->add_option("--seed", options->seed, "Seed of the initial values and of the batch")
+      ->check(nonNegativeNumber());
   addExecutionOptions(*command, session);
   command->callback(
       [&session, &action, options] { action = [&session, options] { return gradcheck(session, *options); }; });

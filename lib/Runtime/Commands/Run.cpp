@@ -199,8 +199,10 @@ void xf::runtime::addRun(CLI::App &app, Session &session, Action &action) {
   command->add_option("--output", options->output, "Where its outputs go (.safetensors); only --repeat does without");
   addModelOption(*command, session, options->model);
   addHyperOptions(*command, options->hyper);
-  command->add_option("--seed", options->seed,
-                      "Seed of dropout where --model is not a checkpoint; without any model, of the parameters too");
+  command
+      ->add_option("--seed", options->seed,
+                   "Seed of dropout where --model is not a checkpoint; without any model, of the parameters too")
+      ->check(nonNegativeNumber());
   command->add_option("--repeat", options->repeat, "Time this many calls after two that warm up")
       ->check(CLI::Range(1, 1000000));
   addExecutionOptions(*command, session);

@@ -357,27 +357,26 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
   validSource->needs(validTarget);
   validTarget->needs(validSource);
   command->add_option("--output", options->output, "The run's folder: checkpoints, log, best model")->required();
-  command->add_option("--epochs", options->epochs, "Passes over the data")
-      ->default_str("10")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--epochs", options->epochs, "Passes over the data")->default_str("10")->check(positiveNumber());
   command->add_option("--steps", options->steps, "Steps in all, counted from the start of the run")
       ->default_str("none")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   CLI::Option *tokens =
       command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
-          ->check(CLI::PositiveNumber);
+          ->check(positiveNumber());
   command->add_option("--batch-size", options->batchSize, "Sentences of a batch, instead of tokens")
       ->default_str("none")
-      ->check(CLI::PositiveNumber)
+      ->check(positiveNumber())
       ->excludes(tokens);
   command->add_option("--max-length", options->maximalLength, "Tokens above which a pair is left out")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   addHyperOptions(*command, options->hyper);
   command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   command->add_option("--log-steps", options->logSteps, "Steps from record to record in log.jsonl")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--seed", options->seed, "Seed of initial values, dropout and the order of the data");
+      ->check(positiveNumber());
+  command->add_option("--seed", options->seed, "Seed of initial values, dropout and the order of the data")
+      ->check(nonNegativeNumber());
   command->add_flag("--resume", options->resume, "Go on from the newest whole checkpoint in --output");
   addExecutionOptions(*command, session);
   command->callback(

@@ -88,13 +88,15 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
   addModelOption(*command, session, options->model);
   command->add_option("--beam", options->search.beam, "Hypotheses that are followed; 1: greedy")
       ->check(CLI::Range(1, 1000));
-  command->add_option("--length-penalty", options->search.lengthPenalty,
-                      "The power of a translation's length that its score is divided by");
+  command
+      ->add_option("--length-penalty", options->search.lengthPenalty,
+                   "The power of a translation's length that its score is divided by")
+      ->check(nonNegativeNumber());
   command->add_option("--max-length", options->search.maxLength, "Tokens of a translation")
       ->default_str("those of the source and 50")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   command->add_option("--n-best", options->search.nBest, "Translations of each line, each after the line's number")
-      ->check(CLI::PositiveNumber);
+      ->check(positiveNumber());
   command->add_flag("--scores", options->scores, "Print each translation's score before it");
   addExecutionOptions(*command, session);
   command->callback(
