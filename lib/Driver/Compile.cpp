@@ -95,6 +95,8 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
+    if (options.emit != "exe")
+      return fail(userMistake, "unsupported output kind '" + options.emit + "'; supported: exe");
     if (options.target != "cpu")
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
     if (options.recompute != "none" && options.recompute != "full")
@@ -138,7 +140,15 @@ private:
       blobs.push_back({"weights", options.weights});
     }
     module = loadModel(input, context);
-    return module ? 0 : userMistake;
+    if (!module)
+      return userMistake;
+    // After `plan` entry points are part of the program; before it they are functions that say so.
+    if (from <= Stage::outline && llvm::none_of(module->getOps<func::FuncOp>(),
+                                                [](func::FuncOp function) { return function->hasAttr("xf.entry"); }))
+      return fail(userMistake, "expected '" + options.input +
+                                   "' to have an entry point (a function with the attribute "
+                                   "'xf.entry'), but it has none");
+    return 0;
   }
 
   int runStage(ModuleOp module, Stage stage) {
@@ -231,13 +241,9 @@ private:
     if (failed(emitObject(module, cpu, blobs, object)))
       return ourMistake;
     record("  codegen", start);
-    static const std::map<std::string, OutputKind> kinds = {{"exe", OutputKind::Executable},
-                                                            {"shared", OutputKind::Shared},
-                                                            {"static", OutputKind::Static},
-                                                            {"object", OutputKind::Object}};
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    if (llvm::Error error = linkProgram(kinds.at(options.emit), object, kit, options.output))
+    if (llvm::Error error = linkProgram(OutputKind::Executable, object, kit, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
     return 0;
   }

@@ -12,9 +12,7 @@ int main(int argc, char **argv) {
   app.add_option("INPUT", options.input, "FILE.mlir, FILE.mlirbc, - (standard input), or preset:NAME[,key=value...]")
       ->option_text(" ");
   app.add_option("-o", options.output, "what to write")->option_text("FILE");
-  app.add_option("--emit", options.emit, "what is written")
-      ->check(CLI::IsMember({"exe", "shared", "static", "object"}))
-      ->option_text("exe|shared|static|object");
+  app.add_option("--emit", options.emit, "what is written")->option_text("exe");
   app.add_option("--functions", options.functions, "only these entry points or commands (train, evaluate, translate)")
       ->delimiter(',')
       ->option_text("NAME,...");
@@ -35,7 +33,6 @@ int main(int argc, char **argv) {
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
   app.add_flag("--timing", options.timing, "print the time of every stage");
-  app.add_flag("-v,--verbose", options.verbose, "say what is done");
   app.set_version_flag("--version", "xf-compile " XF_VERSION);
   try {
     app.parse(argc, argv);

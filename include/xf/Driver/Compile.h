@@ -10,12 +10,12 @@
 namespace xf {
 struct CompileOptions {
   std::string input, output;
-  std::string emit = "exe"; // exe | shared | static | object
+  std::string emit = "exe"; // the only kind supported
   std::vector<std::string> functions;
   std::string vocab, sourceVocab, targetVocab, weights;
   std::string target = "cpu", cpu = "native", recompute = "none";
   std::string compileTo, compileFrom, dumpStages;
-  bool printInput = false, timing = false, verbose = false;
+  bool printInput = false, timing = false;
 };
 
 /// Compiles; messages go to stderr. Returns the exit code: 0, 1 (the user's mistake) or 2 (ours).
