@@ -86,12 +86,24 @@ static ElementType parseType(const json &value) {
   fail("expected element type 'f32', 'i32' or 'i64', but got '{}'", text);
 }
 
-static Affine parseAffine(const json &value, const Function &function) {
-  Affine affine{value.get<std::vector<int64_t>>()};
-  if (affine.terms.size() != function.dims.size() + 1)
-    fail("expected an affine size of '{}' to have {} terms, but got {}", function.name, function.dims.size() + 1,
-         affine.terms.size());
-  return affine;
+using Sizes = std::vector<Affine>;
+
+static Sizes parseSizes(const json &list, const Function &function) {
+  Sizes sizes;
+  for (const json &value : list) {
+    sizes.push_back({value.get<std::vector<int64_t>>()});
+    if (sizes.back().terms.size() != function.dims.size() + 1)
+      fail("expected an affine size of '{}' to have {} terms, but got {}", function.name, function.dims.size() + 1,
+           sizes.back().terms.size());
+  }
+  return sizes;
+}
+
+static const Affine &sizeAt(const Sizes &sizes, const json &value, const Function &function) {
+  int64_t index = value.get<int64_t>();
+  if (index < 0 || index >= int64_t(sizes.size()))
+    fail("size {} of '{}' is out of range, there are {}", index, function.name, sizes.size());
+  return sizes[index];
 }
 
 static Initializer parseInitializer(const json &value) {
@@ -194,7 +206,8 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
   fail("unknown operand '{}' in '{}'", space, function.name);
 }
 
-static Dispatch parseDispatch(const json &value, size_t index, Function &function, const Program &program) {
+static Dispatch parseDispatch(const json &value, size_t index, const Sizes &sizes, Function &function,
+                              const Program &program) {
   Dispatch dispatch;
   dispatch.kernel = value.at("kernel").get<int64_t>();
   if (dispatch.kernel < 0 || dispatch.kernel >= int64_t(program.kernels.size()))
@@ -214,10 +227,10 @@ static Dispatch parseDispatch(const json &value, size_t index, Function &functio
       fail("dispatch {} in '{}' writes operand {}, there are {}", index, function.name, write,
            dispatch.operands.size());
   for (const json &dim : value.at("dims"))
-    dispatch.dims.push_back(parseAffine(dim, function));
+    dispatch.dims.push_back(sizeAt(sizes, dim, function));
   dispatch.scalars = value.at("scalars").get<std::vector<int64_t>>();
   for (const json &axis : value.at("grid")) {
-    dispatch.grid.push_back({parseAffine(axis.at("extent"), function), axis.at("tile").get<int64_t>()});
+    dispatch.grid.push_back({sizeAt(sizes, axis.at(0), function), axis.at(1).get<int64_t>()});
     if (dispatch.grid.back().tile <= 0)
       fail("dispatch {} in '{}' has tile {}", index, function.name, dispatch.grid.back().tile);
   }
@@ -238,12 +251,13 @@ static Function parseFunction(const json &value, const Program &program) {
   for (size_t i = 0; i < bound.size(); ++i)
     if (!bound[i])
       fail("dim '{}' of '{}' is the extent of no input", function.dims[i], function.name);
+  Sizes sizes = parseSizes(value.at("sizes"), function);
   int64_t dispatches = value.at("dispatches").size();
   for (const json &entry : value.at("slots")) {
     Slot slot;
     slot.name = entry.at("name").get<std::string>();
     slot.type = parseType(entry.at("type"));
-    slot.bytes = parseAffine(entry.at("size"), function);
+    slot.bytes = sizeAt(sizes, entry.at("size"), function);
     slot.first = entry.at("first").get<int64_t>();
     slot.last = entry.at("last").get<int64_t>();
     if (slot.first < 0 || slot.first > slot.last || slot.last >= dispatches)
@@ -252,7 +266,7 @@ static Function parseFunction(const json &value, const Program &program) {
     function.slots.push_back(std::move(slot));
   }
   for (const json &entry : value.at("dispatches"))
-    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), function, program));
+    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), sizes, function, program));
   return function;
 }
 

@@ -146,6 +146,18 @@ private:
     return size;
   }
 
+  /// A function has few different sizes: each is written once.
+  struct SizeTable {
+    json::Array entries;
+    std::map<std::vector<int64_t>, int64_t> numbers;
+    int64_t indexOf(ArrayRef<int64_t> size) {
+      auto [it, isNew] = numbers.try_emplace(size.vec(), entries.size());
+      if (isNew)
+        entries.push_back(json::Array(size));
+      return it->second;
+    }
+  };
+
   int64_t numberOf(StringRef kernel) {
     auto it = llvm::find(kernels, kernel);
     if (it != kernels.end())
@@ -159,6 +171,7 @@ private:
     for (auto name : entry->getAttrOfType<ArrayAttr>("xf.dims").getAsValueRange<StringAttr>())
       dims.push_back(name.str());
     json::Array slots, dispatches;
+    SizeTable sizes;
     for (Operation &op : entry.getBody().front()) {
       if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot) {
         FailureOr<Affine> size = sizeOf(buffer, dims.size());
@@ -166,22 +179,23 @@ private:
           return failure();
         slots.push_back(json::Object{{"name", buffer.getLabel().value_or("")},
                                      {"type", typeName(cast<MemRefType>(buffer.getType()).getElementType())},
-                                     {"size", json::Array(*size)},
+                                     {"size", sizes.indexOf(*size)},
                                      {"first", (*buffer.getLive())[0]},
                                      {"last", (*buffer.getLive())[1]}});
       }
       if (auto dispatch = dyn_cast<DispatchOp>(op))
-        dispatches.push_back(describe(dispatch, dims.size()));
+        dispatches.push_back(describe(dispatch, dims.size(), sizes));
     }
     return json::Object{{"name", entry.getName()},
                         {"dims", json::Array(dims)},
                         {"inputs", interface(entry->getAttrOfType<ArrayAttr>("xf.inputs"), dims)},
                         {"outputs", interface(entry->getAttrOfType<ArrayAttr>("xf.outputs"), dims)},
+                        {"sizes", std::move(sizes.entries)},
                         {"slots", std::move(slots)},
                         {"dispatches", std::move(dispatches)}};
   }
 
-  json::Object describe(DispatchOp dispatch, size_t numDims) {
+  json::Object describe(DispatchOp dispatch, size_t numDims, SizeTable &sizes) {
     json::Array operands, dims, scalars, writes, grid;
     SmallVector<int64_t> positions; // of each dispatch operand among the memrefs
     for (Value operand : dispatch->getOperands()) {
@@ -197,7 +211,7 @@ private:
       auto type = cast<MemRefType>(buffer.getType());
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
-          dims.push_back(json::Array(extent(buffer, dim, numDims)));
+          dims.push_back(sizes.indexOf(extent(buffer, dim, numDims)));
     }
     ArrayRef<int32_t> written = *dispatch.getWrites();
     for (int32_t write : written)
@@ -210,7 +224,7 @@ private:
       else
         size = extent(dispatch->getOperand(entry[0]).getDefiningOp<BufferOp>(), entry[1], numDims);
       size[0] += entry[2];
-      grid.push_back(json::Object{{"extent", json::Array(size)}, {"tile", entry[3]}});
+      grid.push_back(json::Array{sizes.indexOf(size), entry[3]});
     }
     return json::Object{{"kernel", numberOf(dispatch.getKernel())},
                         {"label", dispatch.getLabel()},

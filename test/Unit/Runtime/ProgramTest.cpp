@@ -49,7 +49,8 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"expected element type", [&](json &p) { step(p)["inputs"][0]["type"] = "bf16"; }},
       {"unknown dim 'pixels'", [&](json &p) { step(p)["inputs"][0]["shape"][0] = "pixels"; }},
       {"is the extent of no input", [&](json &p) { step(p)["dims"].push_back("more"); }},
-      {"expected an affine size of 'train_step' to have 5 terms", [&](json &p) { step(p)["slots"][0]["size"] = {1}; }},
+      {"expected an affine size of 'train_step' to have 5 terms", [&](json &p) { step(p)["sizes"][0] = {1}; }},
+      {"size 9999 of 'train_step' is out of range", [&](json &p) { step(p)["slots"][0]["size"] = 9999; }},
       {"outside its lifetime", [&](json &p) { step(p)["slots"][0]["last"] = 1; }},
       {"has the lifetime [5, 4]", [&](json &p) { step(p)["slots"][3]["first"] = 5, step(p)["slots"][3]["last"] = 4; }},
       {"calls kernel 99, there are 13", [&](json &p) { step(p)["dispatches"][0]["kernel"] = 99; }},
@@ -58,7 +59,7 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"unknown operand 'register'",
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"register", 0}); }},
       {"writes operand 9, there are 9", [&](json &p) { step(p)["dispatches"][0]["writes"][0] = 9; }},
-      {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0]["tile"] = 0; }},
+      {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)
     EXPECT_NE(messageAfter(c.breakIt).find(c.message), std::string::npos)

@@ -295,7 +295,7 @@ json dispatch(int kernel, const char *label, const std::vector<Operand> &operand
   for (const Operand &operand : operands)
     result["operands"].push_back(json::array({operand.space, operand.index}));
   for (const Axis &axis : grid)
-    result["grid"].push_back({{"extent", axis.extent}, {"tile", axis.tile}});
+    result["grid"].push_back(json::array({axis.extent, axis.tile}));
   return result;
 }
 
@@ -304,9 +304,22 @@ json temporary(const char *name, const Size &size, int first, int last) {
 }
 
 json function(const std::string &name, const std::vector<std::string> &dims, const std::vector<json> &inputs,
-              const std::vector<json> &outputs, const std::vector<json> &slots, const std::vector<json> &dispatches) {
-  return {{"name", name},       {"dims", dims},   {"inputs", inputs},
-          {"outputs", outputs}, {"slots", slots}, {"dispatches", dispatches}};
+              const std::vector<json> &outputs, std::vector<json> slots, std::vector<json> dispatches) {
+  json sizes = json::array();
+  auto intern = [&](json &size) { // a size by its number in the table
+    sizes.push_back(size);
+    size = sizes.size() - 1;
+  };
+  for (json &slot : slots)
+    intern(slot["size"]);
+  for (json &dispatch : dispatches) {
+    for (json &dim : dispatch["dims"])
+      intern(dim);
+    for (json &axis : dispatch["grid"])
+      intern(axis[0]);
+  }
+  return {{"name", name},   {"dims", dims},   {"inputs", inputs},        {"outputs", outputs},
+          {"sizes", sizes}, {"slots", slots}, {"dispatches", dispatches}};
 }
 
 const std::vector<std::string> batchDims = {"source_tokens", "source_sequences_plus_1", "target_tokens",
