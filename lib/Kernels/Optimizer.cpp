@@ -10,13 +10,14 @@ namespace mlir::xf {
 namespace {
 constexpr int64_t lanes = 16, width = ParameterLayout::blockSize, blocksPerTile = 16;
 
-/// A kernel in scheduled form: a function of `operands`, the tile and the scratch memory, with the body open for
-/// building.
+/// A kernel in scheduled form: a function of `operands`, the range of tiles and the scratch memory, with the body open
+/// for building.
 struct ScheduledKernel {
   ScheduledKernel(OpBuilder &builder, Location loc, StringRef name, ArrayRef<Type> operands, ArrayRef<Attribute> grid)
       : b(builder), loc(loc) {
     SmallVector<Type> types(operands);
-    types.append({builder.getIndexType(), MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
+    types.append(
+        {builder.getIndexType(), builder.getIndexType(), MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
     function = func::FuncOp::create(loc, name, builder.getFunctionType(types, {}));
     function.setPrivate();
     function->setAttr("xf.kernel", KernelKindAttr::get(builder.getContext(), KernelKind::Optimizer));
@@ -28,7 +29,6 @@ struct ScheduledKernel {
     builder.setInsertionPoint(body->getTerminator());
   }
   Value operand(unsigned i) { return function.getArgument(i); }
-  Value tile() { return function.getArgument(function.getNumArguments() - 2); }
   Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
   Value f32(float value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
   Value vector(Value scalar) {
@@ -43,10 +43,13 @@ struct ScheduledKernel {
   }
   template <typename OpT> Value op(Value a, Value c) { return OpT::create(b, loc, a, c); }
 
-  /// Runs `body(row)` for the rows of this tile.
+  /// Runs `body(row)` for the rows of these tiles.
   void forRows(int64_t blocks, function_ref<void(Value)> body) {
-    Value begin = op<arith::MulIOp>(tile(), index(blocksPerTile));
-    Value end = op<arith::MinSIOp>(op<arith::AddIOp>(begin, index(blocksPerTile)), index(blocks));
+    auto rowOf = [&](unsigned fromEnd) {
+      Value row = op<arith::MulIOp>(function.getArgument(function.getNumArguments() - fromEnd), index(blocksPerTile));
+      return op<arith::MinSIOp>(row, index(blocks));
+    };
+    Value begin = rowOf(3), end = rowOf(2);
     auto loop = scf::ForOp::create(b, loc, begin, end, index(1));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());

@@ -125,7 +125,8 @@ private:
     OpBuilder builder(context);
     Location loc = UnknownLoc::get(context);
     SmallVector<Type> arguments(fill ? 1 : 2, type);
-    arguments.append({builder.getIndexType(), MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
+    arguments.append(
+        {builder.getIndexType(), builder.getIndexType(), MemRefType::get({ShapedType::kDynamic}, builder.getI8Type())});
     auto kernel = func::FuncOp::create(loc, unique, builder.getFunctionType(arguments, {}));
     kernel.setPrivate();
     kernel->setAttr("xf.kernel", KernelKindAttr::get(context, KernelKind::Scalar));

@@ -187,14 +187,18 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
       const int64_t *scalars = step.dispatch->scalars.data();
       if (step.tiles == 1) {
         if (worker == 0)
-          step.kernel(buffers, extent, scalars, 0, mine);
+          step.kernel(buffers, extent, scalars, 0, 1, mine);
       } else {
-        // Contiguous chunks keep neighbours' data in one core's cache; four a worker even out unequal tiles.
-        int64_t chunk = std::max<int64_t>(1, step.tiles / (4 * team.size()));
-        int64_t begin;
-        while ((begin = nextTile.fetch_add(chunk, std::memory_order_relaxed)) < step.tiles)
-          for (int64_t tile = begin; tile < std::min(begin + chunk, step.tiles); ++tile)
-            step.kernel(buffers, extent, scalars, tile, mine);
+        // Ranges keep neighbours' data in one core's cache; half of an equal share of what is left evens out their
+        // ends.
+        int64_t begin = nextTile.load(std::memory_order_relaxed);
+        while (begin < step.tiles) {
+          int64_t end = team.size() == 1 ? step.tiles : begin + 1 + (step.tiles - begin - 1) / (2 * team.size());
+          if (!nextTile.compare_exchange_weak(begin, end, std::memory_order_relaxed))
+            continue;
+          step.kernel(buffers, extent, scalars, begin, end, mine);
+          begin = nextTile.load(std::memory_order_relaxed);
+        }
       }
       if (step.meets || observe)
         team.barrier([&] {

@@ -3,7 +3,6 @@
 //===------------------------------------------------------------------------------------===//
 #include "xf/Runtime/Tensor.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <numeric>
@@ -20,12 +19,10 @@ std::string xf::runtime::formatShape(std::span<const int64_t> shape) {
 
 OwnedTensor::OwnedTensor(std::string name, ElementType type, std::vector<int64_t> shape)
     : label(std::move(name)), type(type), shape(std::move(shape)) {
-  size_t bytes = (size_t(view().bytes()) / 64 + 1) * 64;
-  auto *memory = static_cast<char *>(std::aligned_alloc(64, bytes));
-  if (!memory)
+  Expected<Pages> pages = Pages::allocate(std::max<int64_t>(TensorView{label, type, this->shape}.bytes(), 1));
+  if (!pages)
     throw std::bad_alloc();
-  std::memset(memory, 0, bytes);
-  storage = {memory, [](char *p) { std::free(p); }};
+  storage = std::make_shared<Pages>(std::move(*pages));
 }
 
 Expected<OwnedTensor> OwnedTensor::copy(const TensorView &tensor, ElementType to) {

@@ -4,7 +4,7 @@
 
 namespace mlir::xf {
 
-Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers)
+Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeRange)
     : b(kernel.getContext()), loc(kernel.getLoc()), registers(registers), kernel(kernel) {
   auto memrefOf = [](Type type) -> Type {
     auto tensor = dyn_cast<RankedTensorType>(type);
@@ -15,7 +15,7 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers)
     types.push_back(memrefOf(type));
   for (Type type : kernel.getResultTypes())
     types.push_back(memrefOf(type));
-  types.append({b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
+  types.append({b.getIndexType(), b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
   b.setInsertionPoint(kernel);
   function = func::FuncOp::create(b, loc, kernel.getName(), b.getFunctionType(types, {}));
   function.setPrivate();
@@ -28,6 +28,11 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers)
   for (auto [i, value] : llvm::enumerate(kernel.getBody().front().getTerminator()->getOperands()))
     if (!isa<BlockArgument>(value))
       places.try_emplace(value, body->getArgument(kernel.getNumArguments() + i));
+  if (wholeRange)
+    return;
+  auto loop = scf::ForOp::create(b, loc, tileBegin(), tileEnd(), index(1));
+  currentTile = loop.getInductionVar();
+  b.setInsertionPoint(loop.getBody()->getTerminator());
 }
 
 void Emitter::finish(ArrayRef<GridEntry> grid) {
@@ -40,9 +45,8 @@ void Emitter::finish(ArrayRef<GridEntry> grid) {
   kernel.erase();
 }
 
-SmallVector<Value> Emitter::splitTile(ArrayRef<Value> counts) {
+SmallVector<Value> Emitter::splitTile(Value rest, ArrayRef<Value> counts) {
   SmallVector<Value> indices(counts.size() + 1);
-  Value rest = tile();
   for (int64_t i = counts.size(); i > 0; --i) {
     indices[i] = make<arith::RemSIOp>(rest, counts[i - 1]);
     rest = make<arith::DivSIOp>(rest, counts[i - 1]);
@@ -137,7 +141,7 @@ void Emitter::when(Value condition, function_ref<void()> body) {
   body();
 }
 
-void Emitter::switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body) {
+void Emitter::switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body, function_ref<void()> otherwise) {
   SmallVector<int64_t> labels;
   for (int64_t i = 1; i < cases; ++i)
     labels.push_back(i);
@@ -149,6 +153,7 @@ void Emitter::switchOn(Value value, int64_t cases, function_ref<void(int64_t)> b
     scf::YieldOp::create(b, loc);
   }
   b.createBlock(&op.getDefaultRegion());
+  otherwise();
   scf::YieldOp::create(b, loc);
 }
 

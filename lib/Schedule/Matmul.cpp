@@ -28,18 +28,23 @@ public:
     auto aType = cast<MemRefType>(p.a.getType());
     staticM = aType.getDimSize(p.transposeA ? 1 : 0);
     staticK = aType.getDimSize(p.transposeA ? 0 : 1);
-    // A block of B (depth x columns) stays in L2 while the rows of a tile pass over it, a panel of it in L1.
-    depth = 256;
+    // A block of B (depth x columns) stays in L2 while the rows pass over it, a panel of it in L1.
+    depth = !ShapedType::isDynamic(staticK) && staticK > 0 ? std::min<int64_t>(staticK, 512) : 512;
     columnsPerTile = balanced(p.n, 256, p.n > 256 ? 64 : panel); // dropout draws 64 columns at once
-    rowsPerTile = ShapedType::isDynamic(staticM) ? 10 * rows : balanced(staticM, 20 * rows, rows);
+    rowsPerTile = ShapedType::isDynamic(staticM) ? 48 : balanced(staticM, 48, rows);
+    copiesA = p.transposeA || (!ShapedType::isDynamic(staticK) && staticK * 4 % 4096 == 0);
   }
 
   int64_t tileRows() const { return rowsPerTile; }
   int64_t tileColumns() const { return columnsPerTile; }
 
+  /// The product over rows rowBegin .. rowEnd of one tile of columns.
   void emit(Value rowBegin, Value rowEnd, Value columnBegin) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
     Value buffer = e.allocate({panels, depth, panel});
+    if (copiesA)
+      copy = e.allocate(p.transposeA ? ArrayRef<int64_t>{depth, rowsPerBlock + padding}
+                                     : ArrayRef<int64_t>{rowsPerBlock, depth + padding});
     // Full panels of this tile, and whether the one past the last full panel of the matrix is here too.
     Value columnEnd = e.min(e.add(columnBegin, e.index(columnsPerTile)), e.index(p.n));
     fullPanels = e.make<arith::DivSIOp>(e.sub(columnEnd, columnBegin), e.index(panel));
@@ -47,20 +52,31 @@ public:
       partial = rest;
       hasPartial = e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n));
     }
-    if (!ShapedType::isDynamic(staticK) && staticK <= depth) {
-      pack(columnBegin, e.index(0), e.index(staticK), buffer);
-      emitBlock(rowBegin, rowEnd, columnBegin, buffer, e.index(0), e.index(staticK), p.initial);
-      return;
-    }
-    // Several blocks of k, or none: the result begins as the initial value and every block adds to it.
-    initialise(rowBegin, rowEnd, columnBegin, columnEnd);
-    Value k = e.dim(p.a, p.transposeA ? 0 : 1);
-    e.loop(e.index(0), k, depth, [&](Value kBegin) {
-      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k);
+    auto block = [&](Value kBegin, Value kEnd) {
       pack(columnBegin, kBegin, kEnd, buffer);
-      emitBlock(rowBegin, rowEnd, columnBegin, buffer, kBegin, kEnd, p.c);
+      e.loop(rowBegin, rowEnd, rowsPerBlock, [&](Value row) {
+        emitBlock(row, e.min(e.add(row, e.index(rowsPerBlock)), rowEnd), columnBegin, buffer, kBegin, kEnd);
+      });
+    };
+    if (staticK == depth)
+      return block(e.index(0), e.index(depth));
+    // Several blocks of k, each but the first adding to the result; or none.
+    Value k = e.dim(p.a, p.transposeA ? 0 : 1);
+    if (ShapedType::isDynamic(staticK) || staticK == 0)
+      e.when(e.compare(arith::CmpIPredicate::eq, k, e.index(0)),
+             [&] { initialise(rowBegin, rowEnd, columnBegin, columnEnd); });
+    e.loop(e.index(0), k, depth, [&](Value kBegin) {
+      isFirstBlock = e.compare(arith::CmpIPredicate::eq, kBegin, e.index(0));
+      block(kBegin, e.min(e.add(kBegin, e.index(depth)), k));
     });
   }
+
+  /// The product of a few rows over all columns columnBegin .. columnEnd: limited by reading B, which is read once and
+  /// not packed.
+  void emitFewRows(int64_t count, Value columnBegin, Value columnEnd) {
+    p.transposeB ? fewRowsTransposed(count, columnBegin, columnEnd) : fewRowsDirect(count, columnBegin, columnEnd);
+  }
+  bool takesFewRows() const { return ShapedType::isDynamic(staticM) && !ShapedType::isDynamic(staticK) && staticK > 0; }
 
 private:
   /// The multiple of `unit` that cuts `extent` into equal tiles no larger than `most`.
@@ -80,12 +96,19 @@ private:
     return std::clamp<int64_t>(valid - vector * e.registers.width, 0, e.registers.width);
   }
   /// A vector of the initial value: zero, a bias, or a matrix that is added to.
-  Value initialVector(Value from, Value row, Value column, int64_t count) {
-    if (!from || count == 0)
+  Value initialVector(Value row, Value column, int64_t count) {
+    if (!p.initial || count == 0)
       return e.splat(0);
-    if (cast<MemRefType>(from.getType()).getRank() == 1)
-      return e.loadVector(from, column, count);
-    return e.loadVector(from, {row, column}, count);
+    if (cast<MemRefType>(p.initial.getType()).getRank() == 1)
+      return e.loadVector(p.initial, column, count);
+    return e.loadVector(p.initial, {row, column}, count);
+  }
+  /// What a block of k adds to: the initial value, or what the blocks before it gave.
+  Value sumSoFar(Value row, Value column, int64_t count) {
+    Value initial = initialVector(row, column, count);
+    if (!isFirstBlock || count == 0)
+      return initial;
+    return e.select(isFirstBlock, initial, e.loadVector(p.c, {row, column}, count));
   }
 
   void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
@@ -95,7 +118,7 @@ private:
         for (int64_t v = 0; v < vectors; ++v)
           if (int64_t count = lanes(valid, v)) {
             Value at = e.add(column, e.index(v * e.registers.width));
-            e.storeVector(initialVector(p.initial, row, at, count), p.c, {row, at}, count);
+            e.storeVector(initialVector(row, at, count), p.c, {row, at}, count);
           }
       });
     });
@@ -145,36 +168,132 @@ private:
       e.when(e.compare(arith::CmpIPredicate::slt, kFull, kEnd), [&] { block(kFull, tail); });
   }
 
+  /// Copies a block of A as it lies: its own rows, a power of two apart, would share few sets of the caches.
+  void copyBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
+    int64_t width = e.registers.width;
+    Value full = e.sub(columnEnd, e.make<arith::RemSIOp>(e.sub(columnEnd, columnBegin), e.index(width)));
+    e.loop(rowBegin, rowEnd, 1, [&](Value row) {
+      Value to = e.sub(row, rowBegin);
+      Value ahead = e.add(row, e.index(rowsAhead)); // rows lie on pages of their own, where no prefetcher follows
+      e.loop(columnBegin, full, width, [&](Value column) {
+        memref::PrefetchOp::create(e.b, e.loc, p.a, ValueRange{ahead, column}, /*isWrite=*/false, /*localityHint=*/2,
+                                   true);
+        e.storeVector(e.loadVector(p.a, {row, column}, width), copy, {to, e.sub(column, columnBegin)}, width);
+      });
+      e.loop(full, columnEnd, 1,
+             [&](Value column) { e.store(e.load(p.a, {row, column}), copy, {to, e.sub(column, columnBegin)}); });
+    });
+  }
+
   //===-- Register tiles ----------------------------------------------------===//
-  void emitBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value buffer, Value kBegin, Value kEnd, Value from) {
+  void emitBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value buffer, Value kBegin, Value kEnd) {
+    if (copiesA)
+      p.transposeA ? copyBlock(kBegin, kEnd, rowBegin, rowEnd) : copyBlock(rowBegin, rowEnd, kBegin, kEnd);
+    auto a = [&](Value row, Value k) {
+      if (copiesA) {
+        row = e.sub(row, rowBegin);
+        k = e.sub(k, kBegin);
+      }
+      return e.load(copiesA ? copy : p.a, p.transposeA ? ValueRange{k, row} : ValueRange{row, k});
+    };
     forPanels([&](Value index, int64_t valid) {
       Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
       auto columnOf = [&](int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); };
-      emitTiles(
-          e, rowBegin, rowEnd, kBegin, kEnd,
-          {rows, vectors, [&](Value row, int64_t v) { return initialVector(from, row, columnOf(v), lanes(valid, v)); },
-           [&](Value row, Value k) { return p.transposeA ? e.load(p.a, {k, row}) : e.load(p.a, {row, k}); },
-           [&](Value k, int64_t v) {
-             return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
-           },
-           [&](Value row, int64_t v, Value sum) {
-             if (int64_t count = lanes(valid, v))
-               e.storeVector(sum, p.c, {row, columnOf(v)}, count);
-           }});
+      emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
+                {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a,
+                 [&](Value k, int64_t v) {
+                   return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)},
+                                       e.registers.width);
+                 },
+                 [&](Value row, int64_t v, Value sum) {
+                   if (int64_t count = lanes(valid, v))
+                     e.storeVector(sum, p.c, {row, columnOf(v)}, count);
+                 }});
+    });
+  }
+
+  //===-- Few rows ----------------------------------------------------------===//
+  /// Runs `body(column, lanes)` for the vectors of columns begin .. end, where end is a multiple of the width or n.
+  void forVectors(Value begin, Value end, function_ref<void(Value column, int64_t lanes)> body) {
+    int64_t width = e.registers.width, rest = p.n % width;
+    Value full = rest ? e.min(end, e.index(p.n - rest)) : end;
+    e.loop(begin, full, width, [&](Value column) { body(column, width); });
+    if (rest)
+      e.when(e.compare(arith::CmpIPredicate::sgt, end, e.index(p.n - rest)), [&] { body(e.index(p.n - rest), rest); });
+  }
+
+  /// B is k x n: some of its rows at a time are added to sums that stay in L1.
+  void fewRowsDirect(int64_t count, Value columnBegin, Value columnEnd) {
+    constexpr int64_t columnsPerSweep = 1024, ksPerSweep = 4;
+    e.loop(columnBegin, columnEnd, columnsPerSweep, [&](Value begin) {
+      Value end = e.min(e.add(begin, e.index(columnsPerSweep)), columnEnd);
+      auto sweep = [&](Value k, int64_t ks, bool first) {
+        SmallVector<Value> a;
+        for (int64_t row = 0; row < count; ++row)
+          for (int64_t i = 0; i < ks; ++i)
+            a.push_back(e.splat(e.load(p.a, {e.index(row), e.add(k, e.index(i))})));
+        forVectors(begin, end, [&](Value column, int64_t lanes) {
+          SmallVector<Value> b;
+          for (int64_t i = 0; i < ks; ++i)
+            b.push_back(e.loadVector(p.b, {e.add(k, e.index(i)), column}, lanes));
+          for (int64_t row = 0; row < count; ++row) {
+            Value sum =
+                first ? initialVector(e.index(row), column, lanes) : e.loadVector(p.c, {e.index(row), column}, lanes);
+            for (int64_t i = 0; i < ks; ++i)
+              sum = e.fma(a[row * ks + i], b[i], sum);
+            e.storeVector(sum, p.c, {e.index(row), column}, lanes);
+          }
+        });
+      };
+      int64_t ks = std::min(staticK, ksPerSweep), full = staticK / ks * ks;
+      sweep(e.index(0), ks, true);
+      e.loop(e.index(ks), e.index(full), ks, [&](Value k) { sweep(k, ks, false); });
+      if (full < staticK)
+        sweep(e.index(full), staticK - full, false);
+    });
+  }
+
+  /// B is n x k: blocks of width x width are transposed in registers and used at once.
+  void fewRowsTransposed(int64_t count, Value columnBegin, Value columnEnd) {
+    int64_t width = e.registers.width;
+    forVectors(columnBegin, columnEnd, [&](Value column, int64_t lanes) {
+      auto block = [&](Value k, int64_t ks, ValueRange sums) {
+        SmallVector<Value> lines, next(sums);
+        for (int64_t i = 0; i < width; ++i)
+          lines.push_back(i < lanes ? e.loadVector(p.b, {e.add(column, e.index(i)), k}, ks) : e.splat(0));
+        lines = e.transpose(lines);
+        for (int64_t i = 0; i < ks; ++i)
+          for (int64_t row = 0; row < count; ++row)
+            next[row] = e.fma(e.splat(e.load(p.a, {e.index(row), e.add(k, e.index(i))})), lines[i], next[row]);
+        return next;
+      };
+      SmallVector<Value> sums;
+      for (int64_t row = 0; row < count; ++row)
+        sums.push_back(initialVector(e.index(row), column, lanes));
+      int64_t full = staticK / width * width;
+      if (full > 0)
+        sums = e.loop(e.index(0), e.index(full), width, sums,
+                      [&](Value k, ValueRange carried) { return block(k, width, carried); });
+      if (full < staticK)
+        sums = block(e.index(full), staticK - full, sums);
+      for (int64_t row = 0; row < count; ++row)
+        e.storeVector(sums[row], p.c, {e.index(row), column}, lanes);
     });
   }
 
   Emitter &e;
   Product p;
+  static constexpr int64_t rowsPerBlock = 96, padding = 16, rowsAhead = 8;
   int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, partial = 0;
-  Value fullPanels, hasPartial;
+  bool copiesA;
+  Value fullPanels, hasPartial, copy, isFirstBlock;
 };
 } // namespace
 
 LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers) {
   Block &body = kernel.getBody().front();
   Operation *root = &body.front();
-  Emitter e(kernel, registers);
+  Emitter e(kernel, registers, /*wholeRange=*/true);
   Product p{};
   if (auto linear = dyn_cast<LinearOp>(root)) {
     p = {e.placeOf(linear.getX()),
@@ -207,20 +326,50 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
   if (!p.c)
     p.c = e.function.getArgument(place);
   MatmulSchedule schedule(e, p);
-  int64_t columnTiles = llvm::divideCeil(p.n, schedule.tileColumns());
-  SmallVector<Value> tile = e.splitTile({e.index(columnTiles)});
-  Value m = e.dim(p.c, 0), rowBegin = e.mul(tile[0], e.index(schedule.tileRows())),
-        rowEnd = e.min(e.add(rowBegin, e.index(schedule.tileRows())), m);
-  Value columnBegin = e.mul(tile[1], e.index(schedule.tileColumns()));
-  schedule.emit(rowBegin, rowEnd, columnBegin);
-
   SmallVector<Operation *> epilogue;
   for (Operation &op : llvm::drop_begin(body.without_terminator()))
     epilogue.push_back(&op);
-  if (!epilogue.empty() &&
-      failed(emitEpilogue(e, epilogue, result, p.c, rowBegin, rowEnd, columnBegin, p.n, schedule.tileColumns())))
+  // Rows vary fastest: the tiles of a range that share their columns share the packed block of B.
+  Value m = e.dim(p.c, 0), rowTiles = e.ceilDiv(m, schedule.tileRows());
+  LogicalResult status = success();
+  auto forColumns = [&](function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)> body) {
+    e.loop(e.make<arith::DivSIOp>(e.tileBegin(), rowTiles), e.make<arith::CeilDivSIOp>(e.tileEnd(), rowTiles), 1,
+           [&](Value columnTile) {
+             Value first = e.mul(columnTile, rowTiles);
+             auto rowOf = [&](Value tile) {
+               Value rowTile = e.make<arith::MaxSIOp>(e.min(e.sub(tile, first), rowTiles), e.index(0));
+               return e.min(e.mul(rowTile, e.index(schedule.tileRows())), m);
+             };
+             body(rowOf(e.tileBegin()), rowOf(e.tileEnd()), e.mul(columnTile, e.index(schedule.tileColumns())));
+           });
+  };
+  auto finishColumns = [&](Value rowBegin, Value rowEnd, Value columnBegin) {
+    if (!epilogue.empty() && succeeded(status))
+      status = emitEpilogue(e, epilogue, result, p.c, rowBegin, rowEnd, columnBegin, p.n, schedule.tileColumns());
+  };
+  auto manyRows = [&] {
+    forColumns([&](Value rowBegin, Value rowEnd, Value columnBegin) {
+      schedule.emit(rowBegin, rowEnd, columnBegin);
+      finishColumns(rowBegin, rowEnd, columnBegin);
+    });
+  };
+  if (schedule.takesFewRows()) {
+    constexpr int64_t few = 4;
+    Value columnsEach = e.index(schedule.tileColumns());
+    e.switchOn(
+        e.min(m, e.index(few + 1)), few + 1,
+        [&](int64_t count) {
+          schedule.emitFewRows(count, e.mul(e.tileBegin(), columnsEach),
+                               e.min(e.mul(e.tileEnd(), columnsEach), e.index(p.n)));
+          forColumns(finishColumns);
+        },
+        manyRows);
+  } else {
+    manyRows();
+  }
+  if (failed(status))
     return e.function.erase(), failure();
-  e.finish({{place, 0, 0, schedule.tileRows()}, {-1, p.n, 0, schedule.tileColumns()}});
+  e.finish({{-1, p.n, 0, schedule.tileColumns()}, {place, 0, 0, schedule.tileRows()}});
   return success();
 }
 } // namespace mlir::xf

@@ -12,13 +12,14 @@ namespace mlir::xf {
 #include "xf/Target/Passes.h.inc"
 namespace {
 
-/// Creates `NAME.entry(buffers, dims, scalars, tile, scratch)`, which makes memrefs of pointers and calls the kernel.
+/// Creates `NAME.entry(buffers, dims, scalars, first tile, end of tiles, scratch)`, which makes memrefs of pointers and
+/// calls the kernel.
 LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
   MLIRContext *context = builder.getContext();
   Location loc = kernel.getLoc();
   auto ptr = LLVM::LLVMPointerType::get(context);
   auto i64 = builder.getI64Type();
-  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {ptr, ptr, ptr, i64, ptr});
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {ptr, ptr, ptr, i64, i64, ptr});
   auto entry =
       LLVM::LLVMFuncOp::create(builder, loc, (kernel.getName() + ".entry").str(), type, LLVM::Linkage::Internal);
   OpBuilder::InsertionGuard guard(builder);
@@ -58,17 +59,18 @@ LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
   SmallVector<Value> operands;
   int64_t buffers = 0, dims = 0, scalars = 0;
   unsigned count = kernel.getNumArguments();
-  for (Type argument : kernel.getArgumentTypes().drop_back(2)) {
+  for (Type argument : kernel.getArgumentTypes().drop_back(3)) {
     if (auto memref = dyn_cast<MemRefType>(argument))
       operands.push_back(makeMemref(memref, element(body->getArgument(0), ptr, buffers++),
                                     [&] { return element(body->getArgument(1), i64, dims++); }));
     else
       operands.push_back(element(body->getArgument(2), i64, scalars++));
   }
-  operands.push_back(
-      UnrealizedConversionCastOp::create(builder, loc, builder.getIndexType(), body->getArgument(3)).getResult(0));
+  for (unsigned tile : {3, 4})
+    operands.push_back(
+        UnrealizedConversionCastOp::create(builder, loc, builder.getIndexType(), body->getArgument(tile)).getResult(0));
   auto scratch = cast<MemRefType>(kernel.getArgumentTypes()[count - 1]);
-  operands.push_back(makeMemref(scratch, body->getArgument(4),
+  operands.push_back(makeMemref(scratch, body->getArgument(5),
                                 [&] { return constant(kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()); }));
   func::CallOp::create(builder, loc, kernel, operands);
   LLVM::ReturnOp::create(builder, loc, ValueRange());

@@ -15,7 +15,7 @@
 // CHECK-SAME: \22parameter_elements\22:1024,\22parameters\22:[{\22init\22:{\22gain\22:1,\22kind\22:\22xavier_uniform\22},\22name\22:\22w\22,\22offset\22:0,\22shape\22:[8,8]}]
 // CHECK-SAME: \22cpu\22:\22x86-64-v3\22,\22features\22:[{{.*}}\22avx2\22,\22fma\22
 // CHECK: @xf_kernel_count(1 : i64)
-// CHECK: llvm.func internal @copy.entry(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: !llvm.ptr)
+// CHECK: llvm.func internal @copy.entry(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr)
 // CHECK: llvm.mlir.global external constant @xf_kernels() {{.*}} : !llvm.array<1 x ptr>
 // CHECK-NOT: @entry
 // CHECK-NOT: xf.param
@@ -23,7 +23,7 @@
 // LLVM: llvm.call @copy(
 module {
   xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
-  func.func private @copy(%x: memref<?x64xf32>, %scalar: i64, %y: memref<?x64xf32>, %tile: index, %scratch: memref<?xi8>)
+  func.func private @copy(%x: memref<?x64xf32>, %scalar: i64, %y: memref<?x64xf32>, %tile: index, %end: index, %scratch: memref<?xi8>)
       attributes {xf.kernel = #xf<kernel elementwise>, xf.grid = [array<i64: 0, 0, 0, 4>, array<i64: -1, 64, 0, 32>], xf.scratch = 128 : i64} {
     %c0 = arith.constant 0 : index
     %v = memref.load %x[%tile, %c0] : memref<?x64xf32>

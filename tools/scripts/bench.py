@@ -49,7 +49,7 @@ def execute(command):
 
 def repeat(executable, function, batch, threads, seconds, extra=()):
     """Times one function of an executable: as many calls as fit into `seconds`, at least 5."""
-    command = ["taskset", "-c", f"0-{threads - 1}", executable, "run", function, f"--input={batch}", f"--threads={threads}", "--seed=1", *extra]
+    command = ["taskset", "-c", os.environ.get("XF_BENCH_CORES", f"0-{threads - 1}"), executable, "run", function, f"--input={batch}", f"--threads={threads}", "--seed=1", *extra]
 
     def timed(runs):
         text = execute(command + [f"--repeat={runs}"])

@@ -18,7 +18,7 @@
 
 namespace xf::runtime {
 
-using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t tile,
+using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin, int64_t end,
                                 void *scratch);
 
 /// Programs compute on the first three; files may hold any.

@@ -4,6 +4,7 @@
 #ifndef XF_RUNTIME_TENSOR_H
 #define XF_RUNTIME_TENSOR_H
 
+#include "xf/Runtime/Memory.h"
 #include "xf/Runtime/Program.h"
 
 #include <memory>
@@ -30,14 +31,14 @@ public:
   /// A copy; i64 is narrowed where `as` is i32, an error where a value does not fit.
   static Expected<OwnedTensor> copy(const TensorView &tensor, ElementType as);
 
-  TensorView view() const { return {label, type, shape, storage.get()}; }
-  template <typename T> T *as() const { return reinterpret_cast<T *>(storage.get()); }
+  TensorView view() const { return {label, type, shape, storage->data()}; }
+  template <typename T> T *as() const { return storage->as<T>(); }
 
 private:
   std::string label;
   ElementType type;
   std::vector<int64_t> shape;
-  std::shared_ptr<char> storage; // 64-byte aligned
+  std::shared_ptr<Pages> storage;
 };
 std::vector<TensorView> viewsOf(std::span<const OwnedTensor> tensors);
 

@@ -28,10 +28,11 @@ struct GridEntry {
 };
 
 /// Builds the scheduled form of one kernel. Construction makes the new function (the old one stays beside it, for its
-/// body to be read) and sets the builder into it.
+/// body to be read) and sets the builder into the loop over the tiles it is called for; `wholeRange` leaves that loop to
+/// the schedule.
 class Emitter {
 public:
-  Emitter(func::FuncOp kernel, const RegisterFile &registers);
+  Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeRange = false);
 
   /// Replaces the old kernel by the new one with this grid, and the scratch memory that was allocated.
   void finish(ArrayRef<GridEntry> grid);
@@ -39,10 +40,13 @@ public:
   /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
   /// for values inside.
   Value placeOf(Value tensor) const { return places.lookup(tensor); }
-  /// The number of the tile to compute.
-  Value tile() { return function.getArgument(function.getNumArguments() - 2); }
-  /// `%tile` as one index an entry of the grid, given the numbers of tiles of all entries but the first.
-  SmallVector<Value> splitTile(ArrayRef<Value> counts);
+  /// The tiles to compute, and the number of the one that is computed.
+  Value tileBegin() { return function.getArgument(function.getNumArguments() - 3); }
+  Value tileEnd() { return function.getArgument(function.getNumArguments() - 2); }
+  Value tile() { return currentTile; }
+  /// `tile` as one index an entry of the grid, given the numbers of tiles of all entries but the first.
+  SmallVector<Value> splitTile(Value tile, ArrayRef<Value> counts);
+  SmallVector<Value> splitTile(ArrayRef<Value> counts) { return splitTile(tile(), counts); }
   /// The next piece of the scratch memory, f32 of this shape, at a cache line's start.
   Value allocate(ArrayRef<int64_t> shape);
 
@@ -95,7 +99,8 @@ public:
   /// if (condition) body
   void when(Value condition, function_ref<void()> body);
   /// switch (value) over 1..cases-1; 0 does nothing.
-  void switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body);
+  void switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body,
+                function_ref<void()> otherwise = [] {});
   /// Columns 0..columns in groups of `unroll` vectors: body(first column, valid lanes of every vector). The last ones
   /// may be partial, known now.
   void columns(int64_t columns, int64_t unroll, function_ref<void(Value column, ArrayRef<int64_t> lanes)> body);
@@ -113,6 +118,7 @@ public:
 private:
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   DenseMap<Value, Value> places;
+  Value currentTile;
   int64_t scratchBytes = 0;
 };
 

@@ -6,7 +6,7 @@ include "mlir/Pass/PassBase.td"
 def ScheduleCPUPass : Pass<"xf-schedule-cpu", "::mlir::ModuleOp"> {
   let summary = "choose and apply a schedule for every kernel";
   let description = [{
-    Rewrites every kernel on tensors into its form on memrefs: `(inputs, outputs, %tile: index, %scratch: memref<?xi8>)` of scf, vector, memref, arith and math, with its grid of tiles (`xf.grid`) and the scratch memory of a
+    Rewrites every kernel on tensors into its form on memrefs: `(inputs, outputs, %begin: index, %end: index, %scratch: memref<?xi8>)` of scf, vector, memref, arith and math, with its grid of tiles (`xf.grid`) and the scratch memory of a
     worker (`xf.scratch`). Tiles follow from shapes and from the target alone, never from the number of threads. Kernels that have a grid already are left as they are.
   }];
   let options = [

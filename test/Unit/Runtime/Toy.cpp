@@ -260,9 +260,26 @@ enum {
   LogProbabilities,
   UniformAttention
 };
-const KernelFunction table[] = {
-    hidden, crossEntropy, meanLoss,   projectionGradient, hiddenGradient,   embeddingGradients, normAndRate,
-    adam,   encode,       writeCache, decodeHidden,       logProbabilities, uniformAttention};
+/// The kernels above take one tile, those of a program a range of them.
+template <auto Kernel>
+void ranged(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin, int64_t end,
+            void *scratch) {
+  for (int64_t tile = begin; tile < end; ++tile)
+    Kernel(buffers, dims, scalars, tile, scratch);
+}
+const KernelFunction table[] = {ranged<hidden>,
+                                ranged<crossEntropy>,
+                                ranged<meanLoss>,
+                                ranged<projectionGradient>,
+                                ranged<hiddenGradient>,
+                                ranged<embeddingGradients>,
+                                ranged<normAndRate>,
+                                ranged<adam>,
+                                ranged<encode>,
+                                ranged<writeCache>,
+                                ranged<decodeHidden>,
+                                ranged<logProbabilities>,
+                                ranged<uniformAttention>};
 
 using nlohmann::json;
 

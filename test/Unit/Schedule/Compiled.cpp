@@ -3,6 +3,7 @@
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Bufferization/Pipelines/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/FuncBufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
@@ -44,7 +45,7 @@ static void takeMemrefs(ModuleOp module) {
         types.push_back(MemRefType::get(tensor.getShape(), tensor.getElementType()));
       else
         types.push_back(type);
-    types.append({b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
+    types.append({b.getIndexType(), b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
     auto function = func::FuncOp::create(b, loc, kernel.getName(), b.getFunctionType(types, {}));
     function.setPrivate();
     function->setAttr("xf.kernel", kernel->getAttr("xf.kernel"));
@@ -84,11 +85,13 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
     tensor::registerBufferizableOpInterfaceExternalModels(models);
     (*source).getContext()->appendDialectRegistry(models);
     (*source).getContext()->loadDialect<bufferization::BufferizationDialect>();
-    [[maybe_unused]] static bool registered = (bufferization::registerBufferizationPasses(), registerLinalgPasses(),
-                                               registerConvertBufferizationToMemRefPass(), true);
+    [[maybe_unused]] static bool registered =
+        (bufferization::registerBufferizationPasses(), bufferization::registerBufferizationPipelines(),
+         registerLinalgPasses(), registerConvertBufferizationToMemRefPass(), true);
     takeMemrefs(*source);
-    source.transform("convert-xf-to-linalg,one-shot-bufferize,convert-bufferization-to-memref,"
-                     "func.func(convert-linalg-to-loops)");
+    source.transform(
+        "convert-xf-to-linalg,one-shot-bufferize,buffer-deallocation-pipeline,convert-bufferization-to-memref,"
+        "func.func(convert-linalg-to-loops)");
   } else {
     source.transform("xf-schedule-cpu{vector-width=" + std::to_string(vectorWidth) + "}");
   }

@@ -75,7 +75,42 @@ TEST_P(Matmul, AgreesWithDoubles) {
   }
 }
 
+// A row's bits depend on that row alone: not on how many come with it (few rows take another path), nor on the threads.
+TEST(MatmulKernels, KeepTheirBits) {
+  for (auto [in, out] : {std::pair<int64_t, int64_t>{37, 41}, {600, 300}}) {
+    std::string text = moduleOf({in, out});
+    for (unsigned width : vectorWidths()) {
+      Compiled compiled(text, width);
+      ASSERT_FALSE(HasFailure());
+      auto run = [&](const char *entry, int64_t rows, int threads) {
+        Tensors inputs = {{"w", normal({out, in}, 2)},
+                          {"b", normal({out}, 3)},
+                          {"into", normal({out, in}, 5)},
+                          {"random", Tensor::integers({2})}};
+        Tensor x = normal({130, in}, 1), residual = normal({130, out}, 4);
+        for (auto [name, whole, columns] :
+             {std::tuple<const char *, Tensor &, int64_t>{"x", x, in}, {"residual", residual, out}}) {
+          Tensor first = Tensor::reals({rows, columns});
+          for (int64_t i = 0; i < first.elements(); ++i)
+            first[i] = whole[i];
+          inputs.emplace(name, first);
+        }
+        return compiled.run(entry, inputs, threads);
+      };
+      for (auto [entry, result] :
+           {std::pair<const char *, const char *>{"linear", "y"}, {"epilogue", "y"}, {"backward", "dx"}}) {
+        Tensors all = run(entry, 130, 1);
+        for (int64_t rows : {1, 2, 3, 4, 5, 12, 49, 130}) {
+          Tensor some = run(entry, rows, 3)[result];
+          for (int64_t i = 0; i < some.elements(); ++i)
+            ASSERT_EQ(some[i], all[result][i]) << entry << " of " << rows << " rows, element " << i;
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Extents, Matmul,
                          testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{64, 96}, Shape{130, 33}, Shape{300, 8},
-                                         Shape{520, 200}),
+                                         Shape{520, 200}, Shape{1024, 40}),
                          [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
