@@ -18,8 +18,8 @@
 
 namespace xf::runtime {
 
-using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin, int64_t end,
-                                void *scratch);
+using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin,
+                                int64_t end, void *scratch);
 
 /// Programs compute on the first three; files may hold any.
 enum class ElementType { F32, I32, I64, F64, Bool };

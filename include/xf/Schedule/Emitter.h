@@ -28,8 +28,8 @@ struct GridEntry {
 };
 
 /// Builds the scheduled form of one kernel. Construction makes the new function (the old one stays beside it, for its
-/// body to be read) and sets the builder into the loop over the tiles it is called for; `wholeRange` leaves that loop to
-/// the schedule.
+/// body to be read) and sets the builder into the loop over the tiles it is called for; `wholeRange` leaves that loop
+/// to the schedule.
 class Emitter {
 public:
   Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeRange = false);
@@ -99,8 +99,7 @@ public:
   /// if (condition) body
   void when(Value condition, function_ref<void()> body);
   /// switch (value) over 1..cases-1; 0 does nothing.
-  void switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body,
-                function_ref<void()> otherwise = [] {});
+  void switchOn(Value value, int64_t cases, function_ref<void(int64_t)> body, function_ref<void()> otherwise = [] {});
   /// Columns 0..columns in groups of `unroll` vectors: body(first column, valid lanes of every vector). The last ones
   /// may be partial, known now.
   void columns(int64_t columns, int64_t unroll, function_ref<void(Value column, ArrayRef<int64_t> lanes)> body);

@@ -267,19 +267,11 @@ void ranged(void *const *buffers, const int64_t *dims, const int64_t *scalars, i
   for (int64_t tile = begin; tile < end; ++tile)
     Kernel(buffers, dims, scalars, tile, scratch);
 }
-const KernelFunction table[] = {ranged<hidden>,
-                                ranged<crossEntropy>,
-                                ranged<meanLoss>,
-                                ranged<projectionGradient>,
-                                ranged<hiddenGradient>,
-                                ranged<embeddingGradients>,
-                                ranged<normAndRate>,
-                                ranged<adam>,
-                                ranged<encode>,
-                                ranged<writeCache>,
-                                ranged<decodeHidden>,
-                                ranged<logProbabilities>,
-                                ranged<uniformAttention>};
+const KernelFunction table[] = {
+    ranged<hidden>,          ranged<crossEntropy>,       ranged<meanLoss>,     ranged<projectionGradient>,
+    ranged<hiddenGradient>,  ranged<embeddingGradients>, ranged<normAndRate>,  ranged<adam>,
+    ranged<encode>,          ranged<writeCache>,         ranged<decodeHidden>, ranged<logProbabilities>,
+    ranged<uniformAttention>};
 
 using nlohmann::json;
 
