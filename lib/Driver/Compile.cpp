@@ -9,6 +9,7 @@
 #include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
 #include "xf/Pipelines/Stages.h"
+#include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 #include "xf/Target/Target.h"
 #include "llvm/Support/FileSystem.h"
@@ -58,6 +59,10 @@ public:
     for (int i = static_cast<int>(from); i <= static_cast<int>(to); ++i) {
       auto stage = static_cast<Stage>(i);
       start = std::chrono::steady_clock::now();
+      // A preset's parameters are declared by stage input.
+      if (stage == std::max(from, Stage::autodiff))
+        if (int code = loadWeights(*module))
+          return code;
       if (int code = stage == Stage::link ? link(*module) : runStage(*module, stage))
         return code;
       record(stageName(stage), start);
@@ -109,6 +114,8 @@ private:
       if (std::error_code code =
               llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
         return fail(userMistake, "can't write '" + options.output + "': " + code.message());
+      if (llvm::sys::fs::is_directory(options.output))
+        return fail(userMistake, "can't write '" + options.output + "': it is a folder");
     }
     llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
     if (!resolved)
@@ -134,11 +141,6 @@ private:
         input += "," + std::string(key) + "=" + std::to_string(vocabulary->size());
       blobs.push_back({name, path});
     }
-    if (!options.weights.empty()) {
-      if (std::error_code code = llvm::sys::fs::access(options.weights, llvm::sys::fs::AccessMode::Exist))
-        return fail(userMistake, "can't read '" + options.weights + "': " + code.message());
-      blobs.push_back({"weights", options.weights});
-    }
     module = loadModel(input, context);
     if (!module)
       return userMistake;
@@ -148,6 +150,28 @@ private:
       return fail(userMistake, "expected '" + options.input +
                                    "' to have an entry point (a function with the attribute "
                                    "'xf.entry'), but it has none");
+    return 0;
+  }
+
+  /// The executable would refuse what doesn't match, later and on another machine.
+  int loadWeights(ModuleOp module) {
+    if (options.weights.empty())
+      return 0;
+    namespace runtime = ::xf::runtime;
+    std::vector<runtime::Parameter> parameters;
+    for (auto param : module.getOps<ParamOp>()) {
+      ArrayRef<int64_t> shape = param.getType().getShape();
+      runtime::Parameter &parameter = parameters.emplace_back();
+      parameter.name = param.getSymName().str();
+      parameter.shape.assign(shape.begin(), shape.end());
+    }
+    auto file = runtime::Safetensors::open(options.weights);
+    if (!file)
+      return fail(userMistake, file.error().message);
+    if (!parameters.empty()) // a module after stage 'target' has none any more
+      if (auto same = runtime::checkParameters(module.getName().value_or("model").str(), parameters, *file); !same)
+        return fail(userMistake, same.error().message);
+    blobs.push_back({"weights", options.weights});
     return 0;
   }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <numbers>
+#include <set>
 
 using namespace xf::runtime;
 
@@ -83,23 +84,19 @@ static std::string listNames(const std::vector<std::string> &names) {
   return names.size() > shown ? fmt::format("{}, ... ({} in all)", text, names.size()) : text;
 }
 
-/// Copies `prefix` + NAME for every parameter from the file into `array`.
-static Expected<void> load(const Program &program, const Safetensors &file, std::string_view prefix, float *array) {
+Expected<void> xf::runtime::checkParameters(std::string_view model, std::span<const Parameter> parameters,
+                                            const Safetensors &file, std::string_view prefix) {
   std::vector<std::string> wrong, missing, unexpected;
-  std::map<std::string, bool, std::less<>> known;
-  for (const Parameter &parameter : program.parameters) {
+  std::set<std::string, std::less<>> known;
+  for (const Parameter &parameter : parameters) {
     std::string name = std::string(prefix) + parameter.name;
     const TensorView *tensor = file.find(name);
-    known.emplace(name, true);
     if (!tensor)
       missing.push_back(name);
     else if (tensor->type != ElementType::F32 || tensor->shape != parameter.shape)
       wrong.push_back(fmt::format("expected '{}' to be f32 {}, but got {} {}", name, formatShape(parameter.shape),
                                   xf::runtime::name(tensor->type), formatShape(tensor->shape)));
-    else {
-      std::memcpy(array + parameter.offset, tensor->data, tensor->bytes());
-      file.forget(*tensor);
-    }
+    known.insert(std::move(name));
   }
   if (prefix.empty())
     for (const TensorView &tensor : file.tensors())
@@ -108,7 +105,7 @@ static Expected<void> load(const Program &program, const Safetensors &file, std:
         unexpected.emplace_back(tensor.name);
   if (wrong.empty() && missing.empty() && unexpected.empty())
     return {};
-  std::string message = fmt::format("'{}' does not match the model '{}'", file.path(), program.name);
+  std::string message = fmt::format("'{}' does not match the model '{}'", file.path(), model);
   constexpr size_t shown = 10;
   for (size_t i = 0; i < std::min(wrong.size(), shown); ++i)
     message += "\n  " + wrong[i];
@@ -119,6 +116,18 @@ static Expected<void> load(const Program &program, const Safetensors &file, std:
   if (!unexpected.empty())
     message += "\n  unexpected: " + listNames(unexpected);
   return userError(message);
+}
+
+/// Copies `prefix` + NAME for every parameter from the file into `array`.
+static Expected<void> load(const Program &program, const Safetensors &file, std::string_view prefix, float *array) {
+  if (Expected<void> same = checkParameters(program.name, program.parameters, file, prefix); !same)
+    return same;
+  for (const Parameter &parameter : program.parameters) {
+    const TensorView *tensor = file.find(std::string(prefix) + parameter.name);
+    std::memcpy(array + parameter.offset, tensor->data, tensor->bytes());
+    file.forget(*tensor);
+  }
+  return {};
 }
 
 Expected<void> ModelState::loadParameters(const Program &program, const Safetensors &file) {

@@ -41,6 +41,10 @@ private:
   Pages parameters, gradients, firstMoments, secondMoments;
 };
 
+/// Refuses a file whose tensors `prefix` + NAME are not the parameters of `model`, with every mismatch named at once.
+Expected<void> checkParameters(std::string_view model, std::span<const Parameter> parameters, const Safetensors &file,
+                               std::string_view prefix = "");
+
 /// A parameter's place in one of the flat arrays, under a name.
 TensorView parameterView(const Parameter &parameter, float *array, std::string_view name);
 
