@@ -38,8 +38,10 @@ public:
   int64_t tileRows() const { return rowsPerTile; }
   int64_t tileColumns() const { return columnsPerTile; }
 
-  /// The product over rows rowBegin .. rowEnd of one tile of columns.
-  void emit(Value rowBegin, Value rowEnd, Value columnBegin) {
+  /// The product over rows rowBegin .. rowEnd of one tile of columns; `finish` takes each block of rows that is done
+  /// while it is in cache.
+  void emit(Value rowBegin, Value rowEnd, Value columnBegin,
+            function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)> finish) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
     Value buffer = e.allocate({panels, depth, panel});
     if (copiesA)
@@ -52,22 +54,27 @@ public:
       partial = rest;
       hasPartial = e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n));
     }
-    auto block = [&](Value kBegin, Value kEnd) {
+    auto block = [&](Value kBegin, Value kEnd, function_ref<void(Value, Value)> done) {
       pack(columnBegin, kBegin, kEnd, buffer);
       e.loop(rowBegin, rowEnd, rowsPerBlock, [&](Value row) {
-        emitBlock(row, e.min(e.add(row, e.index(rowsPerBlock)), rowEnd), columnBegin, buffer, kBegin, kEnd);
+        Value end = e.min(e.add(row, e.index(rowsPerBlock)), rowEnd);
+        emitBlock(row, end, columnBegin, buffer, kBegin, kEnd);
+        done(row, end);
       });
     };
     if (staticK == depth)
-      return block(e.index(0), e.index(depth));
+      return block(e.index(0), e.index(depth), [&](Value row, Value end) { finish(row, end, columnBegin); });
     // Several blocks of k, each but the first adding to the result; or none.
     Value k = e.dim(p.a, p.transposeA ? 0 : 1);
     if (ShapedType::isDynamic(staticK) || staticK == 0)
-      e.when(e.compare(arith::CmpIPredicate::eq, k, e.index(0)),
-             [&] { initialise(rowBegin, rowEnd, columnBegin, columnEnd); });
+      e.when(e.compare(arith::CmpIPredicate::eq, k, e.index(0)), [&] {
+        initialise(rowBegin, rowEnd, columnBegin, columnEnd);
+        finish(rowBegin, rowEnd, columnBegin);
+      });
     e.loop(e.index(0), k, depth, [&](Value kBegin) {
       isFirstBlock = e.compare(arith::CmpIPredicate::eq, kBegin, e.index(0));
-      block(kBegin, e.min(e.add(kBegin, e.index(depth)), k));
+      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k), isLast = e.compare(arith::CmpIPredicate::eq, kEnd, k);
+      block(kBegin, kEnd, [&](Value row, Value end) { e.when(isLast, [&] { finish(row, end, columnBegin); }); });
     });
   }
 
@@ -349,8 +356,7 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
   };
   auto manyRows = [&] {
     forColumns([&](Value rowBegin, Value rowEnd, Value columnBegin) {
-      schedule.emit(rowBegin, rowEnd, columnBegin);
-      finishColumns(rowBegin, rowEnd, columnBegin);
+      schedule.emit(rowBegin, rowEnd, columnBegin, finishColumns);
     });
   };
   if (schedule.takesFewRows()) {

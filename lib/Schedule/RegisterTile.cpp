@@ -28,8 +28,14 @@ static void emitTile(Emitter &e, int64_t count, Value row, Value kBegin, Value k
 
 void emitTiles(Emitter &e, Value rowBegin, Value rowEnd, Value kBegin, Value kEnd, const TileProduct &product) {
   Value remaining = e.make<arith::RemSIOp>(e.sub(rowEnd, rowBegin), e.index(product.rows));
-  Value fullEnd = e.sub(rowEnd, remaining);
-  e.loop(rowBegin, fullEnd, product.rows, [&](Value row) { emitTile(e, product.rows, row, kBegin, kEnd, product); });
-  e.switchOn(remaining, product.rows, [&](int64_t count) { emitTile(e, count, fullEnd, kBegin, kEnd, product); });
+  Value row = e.sub(rowEnd, remaining);
+  e.loop(rowBegin, row, product.rows, [&](Value row) { emitTile(e, product.rows, row, kBegin, kEnd, product); });
+  // Halves, as often as bits of what remains are set: a tile for each number of rows would be five times the code.
+  for (int64_t count = llvm::bit_floor(static_cast<uint64_t>(product.rows - 1)); count > 0; count /= 2) {
+    Value bit = e.make<arith::AndIOp>(remaining, e.index(count));
+    e.when(e.compare(arith::CmpIPredicate::ne, bit, e.index(0)),
+           [&] { emitTile(e, count, row, kBegin, kEnd, product); });
+    row = e.add(row, bit);
+  }
 }
 } // namespace mlir::xf

@@ -18,7 +18,7 @@ struct TileProduct {
   function_ref<void(Value row, int64_t vector, Value sum)> store;
 };
 
-/// Computes rows rowBegin .. rowEnd over kBegin .. kEnd: full tiles, then one for the rows that remain.
+/// Computes rows rowBegin .. rowEnd over kBegin .. kEnd: full tiles, then smaller ones for the rows that remain.
 void emitTiles(Emitter &e, Value rowBegin, Value rowEnd, Value kBegin, Value kEnd, const TileProduct &product);
 } // namespace mlir::xf
 
