@@ -3,102 +3,104 @@
 // leave a worker's cache. A task is one head of one sequence, so nothing depends on what else is in the batch.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/AttentionBlocks.h"
+#include <cmath>
 
 namespace mlir::xf {
 namespace {
-constexpr int64_t queriesPerBlock = 96, keysPerBlock = AttentionTask::keysPerBlock;
+/// Queries for which a block of keys is packed once.
+constexpr int64_t queriesPerTurn = 512;
 
 void emitForward(Emitter &e, AttentionOp op) {
   AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
-  int64_t panel = AttentionTask::vectors * width, panels = keysPerBlock / panel, paddedV = llvm::alignTo(dV, width);
-  Value packedKeys = e.allocate({panels, dK, panel}), scores = e.allocate({queriesPerBlock, keysPerBlock}),
-        sums = e.allocate({queriesPerBlock, paddedV});
-  Value maxima = e.allocate({queriesPerBlock}), totals = e.allocate({queriesPerBlock});
+  Value packedKeys = task.allocateTransposed(dK), values = task.allocateRows(AttentionTask::keysPerBlock, dV),
+        queries = task.allocateRows(queriesPerTurn, dK), scores = task.allocateScores(),
+        sums = e.allocate({queriesPerTurn, (dV + width - 1) / width * width});
+  // Of each query's scores so far: the largest, and the sum of their powers relative to it.
+  Value maxima = e.allocate({queriesPerTurn}), totals = e.allocate({queriesPerTurn});
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue());
   Value result = e.placeOf(op.getResult()), logSumExp = e.placeOf(op.getLogSumExp());
-  ProbabilityDropout dropout{e, std::nullopt, op.getRate()};
-  bool drops = op.getRandom() && !op.getRate().isZero();
-  if (drops)
-    dropout.philox.emplace(e, e.placeOf(op.getRandom()), e.placeOf(op.getSite()));
-  int64_t step = task.stepWidth(drops);
+  ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
+  int64_t step = task.stepWidth(static_cast<bool>(dropout));
 
-  e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
-    Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
-    e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-      Value r = e.sub(i, queryBegin);
+  e.loop(e.index(0), task.queryCount, queriesPerTurn, [&](Value turnBegin) {
+    Value turnEnd = e.min(e.add(turnBegin, e.index(queriesPerTurn)), task.queryCount);
+    Value turn = e.sub(turnEnd, turnBegin);
+    task.copyRows(query, dK, e.add(task.queryStart, turnBegin), turn, queries);
+    e.loop(e.index(0), turn, 1, [&](Value r) {
       e.store(e.f32(-1e30), maxima, r);
       e.store(e.f32(0), totals, r);
-      e.columns(paddedV, 1, [&](Value c, ArrayRef<int64_t>) { e.storeVector(e.splat(0), sums, {r, c}, width); });
     });
-    // The last query of the block sees the most keys; blocks past them are not visited.
-    Value keyLimit = task.visibleKeys(e.sub(queryEnd, e.index(1)));
-    e.loop(e.index(0), keyLimit, keysPerBlock, [&](Value keyBegin) {
-      Value count = e.min(e.sub(keyLimit, keyBegin), e.index(keysPerBlock));
-      task.packTransposed(key, dK, keyBegin, count, packedKeys);
-      task.scoreProduct(query, dK, queryBegin, queryEnd, packedKeys, count, scores);
-      Value stepEnd = e.mul(e.ceilDiv(count, step), e.index(step));
-      Value scale = e.splat(op.getScale().convertToDouble());
-      e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-        Value r = e.sub(i, queryBegin), visible = task.visibleInBlock(i, keyBegin);
-        Value vectorEnd = e.mul(e.ceilDiv(count, width), e.index(width));
-        Value blockMax = e.loop(e.index(0), vectorEnd, width, e.splat(-1e30), [&](Value j, ValueRange carried) {
-          Value s = e.mul(e.loadVector(scores, {r, j}, width), scale);
-          return SmallVector<Value>{e.maximum(carried[0], e.select(task.laneMask(j, visible), s, e.splat(-1e30)))};
-        })[0];
-        Value before = e.load(maxima, r), now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
-        Value correction = emitExp(e, e.splat(e.sub(before, now)));
-        Value total = e.loop(e.index(0), stepEnd, step, e.splat(0), [&](Value j, ValueRange carried) {
-          SmallVector<Value> keeps;
-          if (drops)
-            keeps =
-                dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head), e.add(keyBegin, j));
-          Value sum = carried[0];
-          for (int64_t v = 0; v < step / width; ++v) {
-            Value at = e.add(j, e.index(v * width));
-            Value s = e.mul(e.loadVector(scores, {r, at}, width), scale);
-            Value p = e.select(task.laneMask(at, visible), emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
-            sum = e.add(sum, p);
-            if (drops)
-              p = e.select(keeps[v], e.mul(p, dropout.factor()), e.splat(0));
-            e.storeVector(p, scores, {r, at}, width);
-          }
-          return SmallVector<Value>{sum};
-        })[0];
-        Value first = vector::ExtractOp::create(e.b, e.loc, correction, 0);
-        e.store(now, maxima, r);
-        e.store(e.add(e.mul(e.load(totals, r), first), e.reduce(vector::CombiningKind::ADD, total)), totals, r);
-        e.columns(paddedV, 1, [&](Value c, ArrayRef<int64_t>) {
-          e.storeVector(e.mul(e.loadVector(sums, {r, c}, width), correction), sums, {r, c}, width);
+    // The last query sees the most keys; blocks past them are not visited.
+    Value keyLimit = task.visibleKeys(e.sub(turnEnd, e.index(1)));
+    e.loop(e.index(0), keyLimit, AttentionTask::keysPerBlock, [&](Value keyBegin) {
+      Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(AttentionTask::keysPerBlock));
+      Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, e.index(0)),
+            keyRow = e.add(task.keyStart, keyBegin);
+      task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * M_LOG2E);
+      task.copyRows(value, dV, keyRow, keysHere, values);
+      e.loop(turnBegin, turnEnd, AttentionTask::queriesPerBlock, [&](Value queryBegin) {
+        Value queryEnd = e.min(e.add(queryBegin, e.index(AttentionTask::queriesPerBlock)), turnEnd);
+        Value count = task.visibleInBlock(e.sub(queryEnd, e.index(1)), keyBegin, keysHere),
+              first = e.sub(queryBegin, turnBegin);
+        task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, count, scores);
+        e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+          Value r = e.sub(i, queryBegin), visible = task.visibleInBlock(i, keyBegin, count), slot = e.add(first, r);
+          Value blockMax = task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
+            Value s = e.loadVector(scores, {r, j}, width);
+            if (masked)
+              s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
+            return SmallVector<Value>{e.maximum(carried[0], s)};
+          })[0];
+          Value before = e.load(maxima, slot);
+          Value now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
+          Value correction = emitExp2(e, e.splat(e.sub(before, now)));
+          Value total = task.overKeys(visible, step, e.splat(0), [&](Value j, bool masked, ValueRange carried) {
+            SmallVector<Value> keeps;
+            if (dropout)
+              keeps =
+                  dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head), e.add(keyBegin, j));
+            Value sum = carried[0];
+            for (int64_t v = 0; v < step / width; ++v) {
+              Value at = e.add(j, e.index(v * width));
+              Value p = emitExp2(e, e.sub(e.loadVector(scores, {r, at}, width), e.splat(now)));
+              if (masked)
+                p = e.select(task.laneMask(at, visible), p, e.splat(0));
+              sum = e.add(sum, p);
+              e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, scores, {r, at}, width);
+            }
+            return SmallVector<Value>{sum};
+          })[0];
+          if (task.causal)
+            task.clearBeyond(visible, step, count, scores, r);
+          Value factor = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+          e.store(now, maxima, slot);
+          e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
+          e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, e.index(0)), [&] {
+            e.columns(llvm::alignTo(dV, width), 1, [&](Value c, ArrayRef<int64_t>) {
+              e.storeVector(e.mul(e.loadVector(sums, {slot, c}, width), correction), sums, {slot, c}, width);
+            });
+          });
         });
-      });
-      e.columns(dV, AttentionTask::vectors, [&](Value c, ArrayRef<int64_t> lanes) {
-        auto columnOf = [&](int64_t v) { return e.add(c, e.index(v * width)); };
-        emitTiles(e, e.index(0), e.sub(queryEnd, queryBegin), e.index(0), count,
-                  {AttentionTask::rows, static_cast<int64_t>(lanes.size()),
-                   [&](Value r, int64_t v) { return e.loadVector(sums, {r, columnOf(v)}, width); },
-                   [&](Value r, Value j) { return e.load(scores, {r, j}); },
-                   [&](Value j, int64_t v) {
-                     return e.loadVector(
-                         value, {e.add(e.add(task.keyStart, keyBegin), j), task.column(columnOf(v), dV)}, lanes[v]);
-                   },
-                   [&](Value r, int64_t v, Value sum) { e.storeVector(sum, sums, {r, columnOf(v)}, width); }});
+        task.accumulate(
+            sums, first, e.sub(queryEnd, queryBegin), values, count, dV,
+            [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
       });
     });
-    e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-      Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i), total = e.load(totals, r);
+    e.loop(turnBegin, turnEnd, 1, [&](Value i) {
+      Value r = e.sub(i, turnBegin), row = e.add(task.queryStart, i), total = e.load(totals, r);
       // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
       Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
-      Value inverse = e.splat(e.select(sees, e.div(e.f32(1), total), e.f32(0)));
+      Value inverse = e.splat(e.div(e.f32(1), total));
       if (result)
         e.columns(dV, 1, [&](Value c, ArrayRef<int64_t> lanes) {
-          e.storeVector(e.mul(e.loadVector(sums, {r, c}, width), inverse), result, {row, task.column(c, dV)}, lanes[0]);
+          Value average = e.mul(e.loadVector(sums, {r, c}, width), inverse);
+          e.storeVector(e.select(sees, average, e.splat(0)), result, {row, task.column(c, dV)}, lanes[0]);
         });
       if (logSumExp) {
-        Value logTotal = math::LogOp::create(e.b, e.loc, total);
-        e.store(e.select(sees, e.add(e.load(maxima, r), logTotal), e.f32(std::numeric_limits<float>::infinity())),
-                logSumExp, {row, task.head});
+        Value sum = e.fma(e.load(maxima, r), e.f32(M_LN2), math::LogOp::create(e.b, e.loc, total));
+        e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), logSumExp, {row, task.head});
       }
     });
   });

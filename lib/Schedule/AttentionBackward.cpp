@@ -4,32 +4,33 @@
 // order of the blocks, accumulated in the results themselves.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/AttentionBlocks.h"
+#include <cmath>
 
 namespace mlir::xf {
 namespace {
-constexpr int64_t queriesPerBlock = 48, keysPerBlock = AttentionTask::keysPerBlock;
-
 void emitBackward(Emitter &e, AttentionBackwardOp op) {
   AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
+  constexpr int64_t queriesPerBlock = AttentionTask::queriesPerBlock, keysPerBlock = AttentionTask::keysPerBlock;
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
-  int64_t panel = AttentionTask::vectors * width, panels = keysPerBlock / panel;
-  Value packedKeys = e.allocate({panels, dK, panel}), packedValues = e.allocate({panels, dV, panel});
+  Value transposedKeys = task.allocateTransposed(dK), transposedValues = task.allocateTransposed(dV),
+        keys = task.allocateRows(keysPerBlock, dK), queries = task.allocateRows(queriesPerBlock, dK),
+        cotangents = task.allocateRows(queriesPerBlock, dV);
   // P (with dropout) and dS (with the scale): what the three products contract with.
-  Value probabilities = e.allocate({queriesPerBlock, keysPerBlock}),
-        differences = e.allocate({queriesPerBlock, keysPerBlock});
+  Value probabilities = task.allocateScores(), differences = task.allocateScores(),
+        corrections = e.allocate({queriesPerBlock});
   Value cotangent = e.placeOf(op.getCotangent()), query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()),
         value = e.placeOf(op.getValue());
   Value forward = e.placeOf(op.getForwardResult()), logSumExp = e.placeOf(op.getLogSumExp());
   unsigned firstResult = e.kernel.getNumArguments();
   Value dQuery = e.function.getArgument(firstResult), dKey = e.function.getArgument(firstResult + 1),
         dValue = e.function.getArgument(firstResult + 2);
-  ProbabilityDropout dropout{e, std::nullopt, op.getRate()};
-  bool drops = op.getRandom() && !op.getRate().isZero();
-  if (drops)
-    dropout.philox.emplace(e, e.placeOf(op.getRandom()), e.placeOf(op.getSite()));
-  int64_t step = task.stepWidth(drops);
+  ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
+  int64_t step = task.stepWidth(static_cast<bool>(dropout));
+  double scaleNumber = op.getScale().convertToDouble();
+  Value scale = e.splat(scaleNumber);
 
+  // What no block writes is zero: all where the sequence has none of the others, and with causal what is not visible.
   auto clear = [&](Value matrix, Value start, Value count, int64_t features) {
     e.loop(e.index(0), count, 1, [&](Value i) {
       e.columns(features, 1, [&](Value c, ArrayRef<int64_t> lanes) {
@@ -37,76 +38,81 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
       });
     });
   };
-  clear(dQuery, task.queryStart, task.queryCount, dK);
-  clear(dKey, task.keyStart, task.keyCount, dK);
-  clear(dValue, task.keyStart, task.keyCount, dV);
-
-  /// sums[i, :] += sum over k of a(i, k) rows[k, :]
-  auto accumulate = [&](Value sums, Value sumStart, Value rowEnd, Value rows, Value rowStart, Value kEnd,
-                        int64_t features, function_ref<Value(Value, Value)> a) {
-    e.columns(features, AttentionTask::vectors, [&](Value c, ArrayRef<int64_t> lanes) {
-      auto columnOf = [&](int64_t v) { return task.column(e.add(c, e.index(v * width)), features); };
-      emitTiles(e, e.index(0), rowEnd, e.index(0), kEnd,
-                {AttentionTask::rows, static_cast<int64_t>(lanes.size()),
-                 [&](Value i, int64_t v) { return e.loadVector(sums, {e.add(sumStart, i), columnOf(v)}, lanes[v]); }, a,
-                 [&](Value k, int64_t v) { return e.loadVector(rows, {e.add(rowStart, k), columnOf(v)}, lanes[v]); },
-                 [&](Value i, int64_t v, Value sum) {
-                   e.storeVector(sum, sums, {e.add(sumStart, i), columnOf(v)}, lanes[v]);
-                 }});
-    });
+  auto isZero = [&](Value index) { return e.compare(arith::CmpIPredicate::eq, index, e.index(0)); };
+  auto clearKeys = [&] {
+    clear(dKey, task.keyStart, task.keyCount, dK);
+    clear(dValue, task.keyStart, task.keyCount, dV);
   };
+  task.causal ? clearKeys() : e.when(isZero(task.queryCount), clearKeys);
+  e.when(isZero(task.keyCount), [&] { clear(dQuery, task.queryStart, task.queryCount, dK); });
 
   e.loop(e.index(0), task.keyCount, keysPerBlock, [&](Value keyBegin) {
-    Value count = e.min(e.sub(task.keyCount, keyBegin), e.index(keysPerBlock));
-    task.packTransposed(key, dK, keyBegin, count, packedKeys);
-    task.packTransposed(value, dV, keyBegin, count, packedValues);
-    Value keyRow = e.add(task.keyStart, keyBegin);
+    Value keysHere = e.min(e.sub(task.keyCount, keyBegin), e.index(keysPerBlock)),
+          keyRow = e.add(task.keyStart, keyBegin);
+    task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * M_LOG2E);
+    task.packTransposed(value, dV, keyRow, keysHere, transposedValues);
+    task.copyRows(key, dK, keyRow, keysHere, keys);
     e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
       Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
+      Value firstKeys = isZero(keyBegin), firstQueries = task.causal ? Value() : isZero(queryBegin);
+      Value count = task.visibleInBlock(e.sub(queryEnd, e.index(1)), keyBegin, keysHere);
       auto block = [&] {
-        task.scoreProduct(query, dK, queryBegin, queryEnd, packedKeys, count, probabilities);
-        task.scoreProduct(cotangent, dV, queryBegin, queryEnd, packedValues, count, differences);
-        Value stepEnd = e.mul(e.ceilDiv(count, step), e.index(step));
-        Value scale = e.splat(op.getScale().convertToDouble());
+        Value rows = e.sub(queryEnd, queryBegin), queryRow = e.add(task.queryStart, queryBegin);
+        task.copyRows(query, dK, queryRow, rows, queries);
+        task.copyRows(cotangent, dV, queryRow, rows, cotangents);
+        task.scoreProduct(queries, dK, e.index(0), rows, transposedKeys, count, probabilities);
+        task.scoreProduct(cotangents, dV, e.index(0), rows, transposedValues, count, differences);
+        // dS = P (dP - D) with D = sum of dP P = sum of the result times its cotangent.
+        e.loop(e.index(0), rows, 1, [&](Value r) {
+          Value row = e.add(queryRow, r), products = e.splat(0);
+          for (int64_t c = 0; c < dV; c += width) {
+            SmallVector<Value> at{row, task.column(e.index(c), dV)};
+            int64_t lanes = std::min(width, dV - c);
+            task.prefetchNextHead(forward, row, e.index(c), dV);
+            products = e.fma(e.loadVector(cotangent, at, lanes), e.loadVector(forward, at, lanes), products);
+          }
+          e.store(e.mul(e.reduce(vector::CombiningKind::ADD, products), e.f32(-scaleNumber)), corrections, r);
+        });
         e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-          Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i), visible = task.visibleInBlock(i, keyBegin);
-          Value sum = e.splat(e.load(logSumExp, {row, task.head}));
-          Value products = e.columnsReduce(dV, e.splat(0), [&](Value c, int64_t lanes, ValueRange carried) {
-            SmallVector<Value> at{row, task.column(c, dV)};
-            return SmallVector<Value>{
-                e.fma(e.loadVector(cotangent, at, lanes), e.loadVector(forward, at, lanes), carried[0])};
-          })[0];
-          Value d = e.splat(e.reduce(vector::CombiningKind::ADD, products));
-          e.loop(e.index(0), stepEnd, step, [&](Value j) {
+          Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i),
+                visible = task.visibleInBlock(i, keyBegin, count);
+          Value sum = e.splat(e.mul(e.load(logSumExp, {row, task.head}), e.f32(M_LOG2E)));
+          Value d = e.splat(e.load(corrections, r));
+          task.overKeys(visible, step, ValueRange(), [&](Value j, bool masked, ValueRange) {
             SmallVector<Value> keeps;
-            if (drops)
+            if (dropout)
               keeps = dropout.keeps(e.add(e.mul(row, e.index(heads)), task.head), e.add(keyBegin, j));
             for (int64_t v = 0; v < step / width; ++v) {
               Value at = e.add(j, e.index(v * width));
-              Value s =
-                  e.fma(e.loadVector(probabilities, {r, at}, width), scale, arith::NegFOp::create(e.b, e.loc, sum));
-              Value p = e.select(task.laneMask(at, visible), emitExp(e, s), e.splat(0));
-              Value dp = e.loadVector(differences, {r, at}, width), dropped = p;
-              if (drops) {
-                dp = e.select(keeps[v], e.mul(dp, dropout.factor()), e.splat(0));
-                dropped = e.select(keeps[v], e.mul(p, dropout.factor()), e.splat(0));
-              }
-              Value ds = e.select(task.laneMask(at, visible), e.mul(e.mul(p, e.sub(dp, d)), scale), e.splat(0));
-              e.storeVector(dropped, probabilities, {r, at}, width);
-              e.storeVector(ds, differences, {r, at}, width);
+              Value p = emitExp2(e, e.sub(e.loadVector(probabilities, {r, at}, width), sum));
+              // Lanes past the last key are read by nobody; those past the last visible one are.
+              if (masked && task.causal)
+                p = e.select(task.laneMask(at, visible), p, e.splat(0));
+              Value dp = e.loadVector(differences, {r, at}, width);
+              if (dropout)
+                dp = dropout.apply(keeps[v], dp);
+              e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, probabilities, {r, at}, width);
+              e.storeVector(e.mul(p, e.fma(dp, scale, d)), differences, {r, at}, width);
             }
+            return SmallVector<Value>();
           });
+          if (task.causal) {
+            task.clearBeyond(visible, step, count, probabilities, r);
+            task.clearBeyond(visible, step, count, differences, r);
+          }
         });
-        Value queries = e.sub(queryEnd, queryBegin), queryRow = e.add(task.queryStart, queryBegin);
-        accumulate(dValue, keyRow, count, cotangent, queryRow, queries, dV,
-                   [&](Value j, Value i) { return e.load(probabilities, {i, j}); });
-        accumulate(dKey, keyRow, count, query, queryRow, queries, dK,
-                   [&](Value j, Value i) { return e.load(differences, {i, j}); });
-        accumulate(dQuery, queryRow, queries, key, keyRow, count, dK,
-                   [&](Value i, Value j) { return e.load(differences, {i, j}); });
+        task.accumulate(
+            dValue, keyRow, count, cotangents, rows, dV,
+            [&](Value j, Value i) { return e.load(probabilities, {i, j}); }, firstQueries);
+        task.accumulate(
+            dKey, keyRow, count, queries, rows, dK, [&](Value j, Value i) { return e.load(differences, {i, j}); },
+            firstQueries);
+        task.accumulate(
+            dQuery, queryRow, rows, keys, count, dK, [&](Value i, Value j) { return e.load(differences, {i, j}); },
+            firstKeys);
       };
       if (task.causal)
-        e.when(e.compare(arith::CmpIPredicate::sgt, task.visibleKeys(e.sub(queryEnd, e.index(1))), keyBegin), block);
+        e.when(e.make<arith::OrIOp>(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), firstKeys), block);
       else
         block();
     });

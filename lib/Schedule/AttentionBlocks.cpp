@@ -4,7 +4,7 @@
 namespace mlir::xf {
 
 AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, bool causal)
-    : e(e), heads(heads), causal(causal) {
+    : e(e), heads(heads), panel(vectors * e.registers.width), causal(causal) {
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
   head = tile[1];
   auto range = [&](Value offsets, Value &start, Value &count) {
@@ -13,6 +13,14 @@ AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, i
   };
   range(queryOffsets, queryStart, queryCount);
   range(keyOffsets, keyStart, keyCount);
+  Value isShort = e.compare(arith::CmpIPredicate::sle, e.add(queryCount, keyCount), e.index(256));
+  headsAhead = e.select(isShort, e.index(1), e.index(0));
+}
+
+void AttentionTask::prefetchNextHead(Value matrix, Value row, Value c, int64_t features, bool write) {
+  Value next = e.add(column(c, features), e.mul(headsAhead, e.index(features)));
+  memref::PrefetchOp::create(e.b, e.loc, matrix, ValueRange{row, next}, write, /*localityHint=*/2,
+                             /*isDataCache=*/true);
 }
 
 Value AttentionTask::visibleKeys(Value i) {
@@ -23,8 +31,10 @@ Value AttentionTask::visibleKeys(Value i) {
   return e.make<arith::MaxSIOp>(e.min(limit, keyCount), e.index(0));
 }
 
-Value AttentionTask::visibleInBlock(Value i, Value keyBegin) {
-  return e.make<arith::MaxSIOp>(e.min(e.sub(visibleKeys(i), keyBegin), e.index(keysPerBlock)), e.index(0));
+Value AttentionTask::visibleInBlock(Value i, Value keyBegin, Value count) {
+  if (!causal)
+    return count;
+  return e.make<arith::MaxSIOp>(e.min(e.sub(visibleKeys(i), keyBegin), count), e.index(0));
 }
 
 Value AttentionTask::laneMask(Value column, Value count) {
@@ -35,24 +45,32 @@ Value AttentionTask::laneMask(Value column, Value count) {
   return e.compare(arith::CmpIPredicate::slt, lanes, e.splat(e.toI32(e.sub(count, column))));
 }
 
-void AttentionTask::packTransposed(Value matrix, int64_t features, Value keyBegin, Value count, Value buffer) {
+Value AttentionTask::allocateScores() {
+  // A step of 64 may begin at any vector; and rows that are no power of two apart spread over the sets of a cache.
+  return e.allocate({queriesPerBlock, keysPerBlock + 64});
+}
+
+void AttentionTask::packTransposed(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer,
+                                   double factor) {
   int64_t width = e.registers.width;
-  Value firstRow = e.add(keyStart, keyBegin), last = e.sub(count, e.index(1));
-  e.loop(e.index(0), e.mul(panelsOf(count), e.index(vectors)), 1, [&](Value vector) {
+  Value last = e.sub(count, e.index(1)), panels = e.ceilDiv(count, panel);
+  e.loop(e.index(0), e.mul(panels, e.index(vectors)), 1, [&](Value vector) {
     Value panel = e.make<arith::DivSIOp>(vector, e.index(vectors)),
           offset = e.mul(e.make<arith::RemSIOp>(vector, e.index(vectors)), e.index(width));
-    Value firstKey = e.mul(vector, e.index(width));
-    // Lanes past the last key read the last key again: they are masked wherever they could count.
-    SmallVector<Value> keys;
+    Value firstRow = e.mul(vector, e.index(width));
+    SmallVector<Value> rows;
     for (int64_t lane = 0; lane < width; ++lane)
-      keys.push_back(e.add(firstRow, e.min(e.add(firstKey, e.index(lane)), last)));
+      rows.push_back(e.add(rowBegin, e.min(e.add(firstRow, e.index(lane)), last)));
     auto block = [&](Value c, int64_t lanes) {
       SmallVector<Value> lines;
-      for (Value key : keys)
-        lines.push_back(e.loadVector(matrix, {key, column(c, features)}, lanes));
+      for (Value row : rows) {
+        prefetchNextHead(matrix, row, c, features);
+        lines.push_back(e.loadVector(matrix, {row, column(c, features)}, lanes));
+      }
       lines = e.transpose(lines);
       for (int64_t i = 0; i < lanes; ++i)
-        e.storeVector(lines[i], buffer, {panel, e.add(c, e.index(i)), offset}, width);
+        e.storeVector(factor == 1 ? lines[i] : e.mul(lines[i], e.splat(factor)), buffer,
+                      {panel, e.add(c, e.index(i)), offset}, width);
     };
     int64_t full = features / width * width;
     if (full > 0)
@@ -62,19 +80,69 @@ void AttentionTask::packTransposed(Value matrix, int64_t features, Value keyBegi
   });
 }
 
-void AttentionTask::scoreProduct(Value matrix, int64_t features, Value rowBegin, Value rowEnd, Value packed,
-                                 Value count, Value block) {
+void AttentionTask::copyRows(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer) {
   int64_t width = e.registers.width;
-  e.loop(e.index(0), panelsOf(count), 1, [&](Value panel) {
-    Value firstKey = e.mul(panel, e.index(vectors * width));
-    emitTiles(e, rowBegin, rowEnd, e.index(0), e.index(features),
-              {rows, vectors, [&](Value, int64_t) { return e.splat(0); },
-               [&](Value i, Value c) { return e.load(matrix, {e.add(queryStart, i), column(c, features)}); },
-               [&](Value c, int64_t v) { return e.loadVector(packed, {panel, c, e.index(v * width)}, width); },
-               [&](Value i, int64_t v, Value sum) {
-                 e.storeVector(sum, block, {e.sub(i, rowBegin), e.add(firstKey, e.index(v * width))}, width);
+  e.loop(e.index(0), count, 1, [&](Value row) {
+    Value from = e.add(rowBegin, row);
+    for (int64_t c = 0; c < features; c += width) {
+      prefetchNextHead(matrix, from, e.index(c), features);
+      e.storeVector(e.loadVector(matrix, {from, column(e.index(c), features)}, std::min(width, features - c)), buffer,
+                    {row, e.index(c)}, width);
+    }
+  });
+}
+
+void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed, Value count,
+                                 Value scores) {
+  int64_t width = e.registers.width;
+  e.loop(e.index(0), e.ceilDiv(count, panel), 1, [&](Value index) {
+    Value firstKey = e.mul(index, e.index(panel));
+    emitTiles(e, e.index(0), rows, e.index(0), e.index(features),
+              {rowsOfTile(e.registers), vectors, [&](Value, int64_t) { return e.splat(0); },
+               [&](Value r, Value c) { return e.load(copied, {e.add(rowBegin, r), c}); },
+               [&](Value c, int64_t v) { return e.loadVector(packed, {index, c, e.index(v * width)}, width); },
+               [&](Value r, int64_t v, Value sum) {
+                 e.storeVector(sum, scores, {r, e.add(firstKey, e.index(v * width))}, width);
                }});
   });
+}
+
+void AttentionTask::accumulate(Value sums, Value sumStart, Value rowEnd, Value copied, Value kEnd, int64_t features,
+                               function_ref<Value(Value, Value)> a, Value isFirst, bool sumsAreScratch) {
+  int64_t width = e.registers.width;
+  e.columns(features, vectors, [&](Value c, ArrayRef<int64_t> lanes) {
+    auto own = [&](int64_t v) { return e.add(c, e.index(v * width)); };
+    auto at = [&](Value row, int64_t v) {
+      return SmallVector<Value>{e.add(sumStart, row), sumsAreScratch ? own(v) : column(own(v), features)};
+    };
+    emitTiles(e, e.index(0), rowEnd, e.index(0), kEnd,
+              {rowsOfTile(e.registers), static_cast<int64_t>(lanes.size()),
+               [&](Value row, int64_t v) {
+                 Value sum = e.loadVector(sums, at(row, v), lanes[v]);
+                 return isFirst ? e.select(isFirst, e.splat(0), sum) : sum;
+               },
+               a, [&](Value k, int64_t v) { return e.loadVector(copied, {k, own(v)}, width); },
+               [&](Value row, int64_t v, Value sum) { e.storeVector(sum, sums, at(row, v), lanes[v]); }});
+  });
+}
+
+SmallVector<Value> AttentionTask::overKeys(Value visible, int64_t step, ValueRange initial,
+                                           function_ref<SmallVector<Value>(Value, bool, ValueRange)> body) {
+  Value full = e.sub(visible, e.make<arith::RemSIOp>(visible, e.index(step)));
+  SmallVector<Value> carried =
+      e.loop(e.index(0), full, step, initial, [&](Value key, ValueRange carried) { return body(key, false, carried); });
+  return e.loop(full, visible, step, carried, [&](Value key, ValueRange carried) { return body(key, true, carried); });
+}
+
+void AttentionTask::clearBeyond(Value visible, int64_t step, Value count, Value scores, Value row) {
+  int64_t width = e.registers.width;
+  e.loop(e.mul(e.ceilDiv(visible, step), e.index(step)), count, width,
+         [&](Value key) { e.storeVector(e.splat(0), scores, {row, key}, width); });
+}
+
+ProbabilityDropout::ProbabilityDropout(Emitter &e, Value random, Value site, const APFloat &rate) : e(e), rate(rate) {
+  if (random && !rate.isZero())
+    philox.emplace(e, e.placeOf(random), e.placeOf(site));
 }
 
 SmallVector<Value> ProbabilityDropout::keeps(Value row, Value column) {
@@ -82,5 +150,9 @@ SmallVector<Value> ProbabilityDropout::keeps(Value row, Value column) {
   for (Value word : philox->words(row, column))
     result.push_back(philox->keeps(word, rate));
   return result;
+}
+
+Value ProbabilityDropout::apply(Value keep, Value value) {
+  return e.select(keep, e.mul(value, e.splat(1 / (1 - rate.convertToDouble()))), e.splat(0));
 }
 } // namespace mlir::xf

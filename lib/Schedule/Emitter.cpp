@@ -110,7 +110,16 @@ SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
 }
 
 Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
-  return vector::ReductionOp::create(b, loc, kind, vector, arith::FastMathFlags::reassoc);
+  if (kind == vector::CombiningKind::ADD)
+    return vector::ReductionOp::create(b, loc, kind, vector, arith::FastMathFlags::reassoc);
+  // A tree of our own: LLVM takes a maximum of floats lane by lane.
+  for (int64_t half = registers.width / 2; half > 0; half /= 2) {
+    SmallVector<int64_t> lanes;
+    for (int64_t lane = 0; lane < registers.width; ++lane)
+      lanes.push_back((lane + half) % registers.width);
+    vector = maximum(vector, vector::ShuffleOp::create(b, loc, vector, vector, lanes));
+  }
+  return vector::ExtractOp::create(b, loc, vector, 0);
 }
 
 SmallVector<Value> Emitter::loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body) {

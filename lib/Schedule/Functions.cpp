@@ -30,6 +30,18 @@ Value emitExp(Emitter &e, Value x) {
   return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
 }
 
+Value emitExp2(Emitter &e, Value x) {
+  // 2^x = 2^n 2^r, |r| <= 1/2.
+  x = e.maximum(x, e.splat(-126));
+  Value n = math::RoundEvenOp::create(e.b, e.loc, x);
+  Value p = polynomial(e, e.sub(x, n),
+                       {1.53458116e-4, 1.33999312e-3, 9.61848896e-3, 5.55032878e-2, 2.40226469e-1, 6.93147206e-1, 1});
+  Value exponent = arith::FPToSIOp::create(e.b, e.loc, intType(e), n);
+  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), p);
+  bits = e.add(bits, e.make<arith::ShLIOp>(exponent, e.splatI32(23)));
+  return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
+}
+
 Value emitErf(Emitter &e, Value x) {
   // Odd polynomial near 0, 1 - exp(polynomial) from 1 on, where the result is 1 from 4 on; relative error below 2e-7.
   Value magnitude = math::AbsFOp::create(e.b, e.loc, x);

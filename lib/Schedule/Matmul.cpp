@@ -23,7 +23,7 @@ class MatmulSchedule {
 public:
   MatmulSchedule(Emitter &e, const Product &p) : e(e), p(p) {
     vectors = 2;
-    rows = e.registers.count >= 32 ? 12 : 6;
+    rows = rowsOfTile(e.registers);
     panel = vectors * e.registers.width;
     auto aType = cast<MemRefType>(p.a.getType());
     staticM = aType.getDimSize(p.transposeA ? 1 : 0);

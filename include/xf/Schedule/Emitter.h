@@ -123,6 +123,8 @@ private:
 
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.
 Value emitExp(Emitter &e, Value x);
+/// 2^x for x below 128; 2^-126 where it would be less.
+Value emitExp2(Emitter &e, Value x);
 Value emitErf(Emitter &e, Value x);
 /// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);

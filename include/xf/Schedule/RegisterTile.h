@@ -9,6 +9,9 @@
 
 namespace mlir::xf {
 
+/// Rows of a tile of two vectors: as many sums as leave registers for a row of B and a broadcast.
+inline int64_t rowsOfTile(const RegisterFile &registers) { return registers.count >= 32 ? 12 : 6; }
+
 /// What a product reads and writes, by row (index), k (index) and number of vector.
 struct TileProduct {
   int64_t rows, vectors; // of a full tile
