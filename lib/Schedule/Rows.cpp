@@ -79,7 +79,9 @@ private:
     auto type = place ? dyn_cast<MemRefType>(place.getType()) : MemRefType();
     if (!type || type.getRank() > 0)
       return place;
-    return memref::ExpandShapeOp::create(e.b, e.loc, ArrayRef<int64_t>{1}, place, ArrayRef<ReassociationIndices>{});
+    return memref::ReinterpretCastOp::create(e.b, e.loc, MemRefType::get({1}, type.getElementType()), place,
+                                             /*offset=*/int64_t(0), /*sizes=*/ArrayRef<int64_t>{1},
+                                             /*strides=*/ArrayRef<int64_t>{1});
   }
 
   void assignMemory(Block &body, bool isVector) {

@@ -3,7 +3,6 @@
 // (docs/Program.md).
 //===----------------------------------------------------------------------===//
 #include "mlir/Conversion/Passes.h"
-#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Target/Target.h"
 
@@ -130,25 +129,13 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
 } // namespace
 
 void buildLowerToLLVM(OpPassManager &pm) {
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
-  VectorTransferToSCFOptions toLoops;
-  toLoops.enableFullUnroll(); // vectors of rank 2 (transposes) are a handful of rows
-  pm.addPass(createConvertVectorToSCFPass(toLoops));
-  pm.addPass(memref::createExpandStridedMetadataPass());
-  pm.addPass(createLowerAffinePass());
-  pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(createConvertVectorToLLVMPass());
-  pm.addPass(createConvertMathToLLVMPass());
-  pm.addPass(createConvertMathToLibmPass());
-  pm.addPass(createConvertIndexToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createFinalizeMemRefToLLVMConversionPass());
-  pm.addPass(createConvertFuncToLLVMPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
-  pm.addPass(createUBToLLVMConversionPass());
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
+  // Schedules write a constant and an address wherever they need one.
+  pm.addNestedPass<func::FuncOp>(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createSCFToControlFlowPass());
+  // All dialects in one conversion: each walks the kernels once, and no casts are left between two.
+  ConvertToLLVMPassOptions conversion;
+  conversion.allowPatternRollback = false;
+  pm.addPass(createConvertToLLVMPass(conversion));
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 

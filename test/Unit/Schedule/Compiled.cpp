@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Parser/Parser.h"
@@ -87,11 +88,12 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
     (*source).getContext()->loadDialect<bufferization::BufferizationDialect>();
     [[maybe_unused]] static bool registered =
         (bufferization::registerBufferizationPasses(), bufferization::registerBufferizationPipelines(),
-         registerLinalgPasses(), registerConvertBufferizationToMemRefPass(), true);
+         registerLinalgPasses(), registerConvertBufferizationToMemRefPass(),
+         memref::registerExpandStridedMetadataPass(), registerLowerAffinePass(), registerConvertMathToLibmPass(), true);
     takeMemrefs(*source);
     source.transform(
         "convert-xf-to-linalg,one-shot-bufferize,buffer-deallocation-pipeline,convert-bufferization-to-memref,"
-        "func.func(convert-linalg-to-loops)");
+        "func.func(convert-linalg-to-loops),expand-strided-metadata,lower-affine,convert-math-to-libm");
   } else {
     source.transform("xf-schedule-cpu{vector-width=" + std::to_string(vectorWidth) + "}");
   }
