@@ -32,6 +32,23 @@ func.func @model(%x: tensor<?x8xf32> {xf.name = "x"}) -> tensor<?x8xf32> attribu
 
 // -----
 
+// The norm before a sublayer, and what adds the sublayer to its input; embeddings multiplied by another number than the paper's.
+// CHECK: xf.param @n.weight : tensor<8xf32> ones
+// CHECK: xf.param @n.bias : tensor<8xf32> zeros
+// CHECK-LABEL: func.func @model
+// CHECK: %[[E:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<20x8xf32>)
+// CHECK: %[[N:.*]] = xf.layer_norm %[[E]], %{{.*}}, %{{.*}} epsilon(9.99999996E-13)
+// CHECK: %[[D:.*]] = xf.dropout %[[N]]
+// CHECK: xf.add %[[E]], %[[D]]
+func.func @model(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x8xf32> attributes {xf.entry} {
+  %x = xf.embed "e" (%ids, %offsets) vocabulary(20) positions(none) scale(1.0) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  %n = xf.norm "n" (%x) epsilon(1.0e-12) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %y = xf.residual "r" (%x, %n) dropout(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
 // expected-error @below {{layer 'loop' applies itself}}
 func.func private @loop(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   %0 = xf.apply @loop as "again" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>

@@ -139,6 +139,24 @@ func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) {
 
 // -----
 
+// xf.norm C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.norm' op expected 'result' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %y = xf.norm "norm" (%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.residual C1
+func.func @f(%x: tensor<?x8xf32>, %s: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.residual' op expected 'sublayer' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %y = xf.residual "residual" (%x, %s) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
 // xf.project C1
 func.func @f(%x: tensor<6x8xf32>) {
   // expected-error@+1 {{'xf.project' op expected 'result' to match the rows of 'x' (6), but got 5}}

@@ -95,6 +95,27 @@ func.func @add_norm(%x: tensor<?x512xf32>, %a: tensor<?x512xf32>) -> tensor<?x51
   return %y : tensor<?x512xf32>
 }
 
+// CHECK-LABEL: @norm(
+// CHECK: xf.norm "attention_norm"
+func.func @norm(%x: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %n = xf.norm "attention_norm" (%x) : (tensor<?x512xf32>) -> tensor<?x512xf32>
+  return %n : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @residual(
+// CHECK: xf.residual "attention_residual"
+func.func @residual(%x: tensor<?x512xf32>, %a: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %y = xf.residual "attention_residual" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @embed_scale(
+// CHECK: xf.embed "embedding"{{.*}} scale(1.000000e+00)
+func.func @embed_scale(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x512xf32> {
+  %x = xf.embed "embedding" (%ids, %offsets) vocabulary(60) positions(learned, "positions", 64) scale(1.0) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %x : tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @embedding(
 // CHECK: xf.embedding
 func.func @embedding(%ids: tensor<?xi32>, %table: tensor<37000x512xf32>) -> tensor<?x512xf32> {

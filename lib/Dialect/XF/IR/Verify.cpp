@@ -177,11 +177,18 @@ LogicalResult FeedForwardOp::verify() {
   return expectRate(*this, "dropout", getDropout());
 }
 
-LogicalResult AddNormOp::verify() {
-  if (failed(expectShape(*this, "sublayer", getSublayer(), getX().getType().getShape(), "that of 'x'")) || // C1
-      failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'")))
+/// x + Dropout(sublayer), normalised or not.
+template <typename Op> static LogicalResult verifyResidual(Op op) {
+  if (failed(expectShape(op, "sublayer", op.getSublayer(), op.getX().getType().getShape(), "that of 'x'")) || // C1
+      failed(expectShape(op, "result", op.getResult(), op.getX().getType().getShape(), "that of 'x'")))
     return failure();
-  return expectRate(*this, "dropout", getDropout());
+  return expectRate(op, "dropout", op.getDropout());
+}
+LogicalResult AddNormOp::verify() { return verifyResidual(*this); }
+LogicalResult ResidualOp::verify() { return verifyResidual(*this); }
+
+LogicalResult NormOp::verify() { // C1
+  return expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'");
 }
 
 LogicalResult ProjectOp::verify() { // C1

@@ -186,7 +186,11 @@ private:
     else if (auto feedForward = dyn_cast<FeedForwardOp>(op))
       result = rewriteFeedForward(scope, feedForward);
     else if (auto addNorm = dyn_cast<AddNormOp>(op))
-      result = rewriteAddNorm(scope, addNorm);
+      result = rewriteNorm(scope, addNorm, rewriteResidual(scope, addNorm));
+    else if (auto norm = dyn_cast<NormOp>(op))
+      result = rewriteNorm(scope, norm, norm.getX());
+    else if (auto residual = dyn_cast<ResidualOp>(op))
+      result = rewriteResidual(scope, residual);
     else if (auto project = dyn_cast<ProjectOp>(op))
       result = linear(scope, op->getLoc(), project.getName().str(), project.getX(),
                       project.getResult().getType().getDimSize(1), project.getBias());
@@ -219,7 +223,7 @@ private:
       return failure();
     auto at = [&](const std::string &what) { return NameLoc::get(scope.b.getStringAttr(what), loc); };
     Value x = EmbeddingOp::create(scope.b, at(name), type, op.getIds(), *weights,
-                                  APFloat(static_cast<float>(std::sqrt(features))));
+                                  op.getScale().value_or(APFloat(static_cast<float>(std::sqrt(features)))));
     if (op.getPositions() != PositionKind::None) {
       Value ids = PositionIdsOp::create(scope.b, at(name + ".positions"), op.getIds().getType(), op.getIds(),
                                         op.getOffsets()),
@@ -282,19 +286,27 @@ private:
                   op.getX().getType().getDimSize(1), op.getBias());
   }
 
-  FailureOr<Value> rewriteAddNorm(Scope &scope, AddNormOp op) {
+  /// x + Dropout(sublayer), of xf.add_norm or xf.residual.
+  template <typename Op> Value rewriteResidual(Scope &scope, Op op) {
+    std::string name = op.getName().str();
+    Value dropped = dropout(scope, op.getLoc(), name + ".dropout", op.getSublayer(), op.getDropout());
+    auto at = NameLoc::get(scope.b.getStringAttr(name), op.getLoc());
+    return AddOp::create(scope.b, at, op.getX().getType(), op.getX(), dropped);
+  }
+
+  /// LayerNorm(x), of xf.norm or xf.add_norm.
+  template <typename Op> FailureOr<Value> rewriteNorm(Scope &scope, Op op, Value x) {
     Location loc = op.getLoc();
     std::string name = op.getName().str();
-    RankedTensorType type = op.getX().getType();
+    auto type = cast<RankedTensorType>(x.getType());
     auto vector = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
-    Value dropped = dropout(scope, loc, name + ".dropout", op.getSublayer(), op.getDropout());
-    auto at = NameLoc::get(scope.b.getStringAttr(name), loc);
-    Value sum = AddOp::create(scope.b, at, type, op.getX(), dropped);
     FailureOr<Value> weight = parameter(scope, {name + ".weight", vector, InitKind::Ones, 1, loc}, loc),
                      bias = parameter(scope, {name + ".bias", vector, InitKind::Zeros, 0, loc}, loc);
     if (failed(weight) || failed(bias))
       return failure();
-    return LayerNormOp::create(scope.b, at, type, sum, *weight, *bias, op.getEpsilon()).getResult();
+    return LayerNormOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), type, x, *weight, *bias,
+                               op.getEpsilon())
+        .getResult();
   }
 
   LogicalResult rewriteApply(Scope &scope, ApplyOp op) {

@@ -10,7 +10,7 @@ class XF_Composite<string mnemonic, list<Trait> traits = []> : XF_Op<mnemonic, t
 def XF_EmbedOp : XF_Composite<"embed"> {
   let summary = "embeddings times sqrt(d_model), plus positions, then dropout";
   let description = [{
-    Paper, 3.4, 3.5 and 5.4. Declares `name.weight` (vocabulary x features), and with learned positions `positions_name.weight` (max_positions x features); both
+    Paper, 3.4, 3.5 and 5.4; `scale` where the embeddings are multiplied by another number (GPT-2, BERT: 1). Declares `name.weight` (vocabulary x features), and with learned positions `positions_name.weight` (max_positions x features); both
     normal with deviation features^-0.5, or as `init` says. Two ops of one name share the table.
 
     - C1: result has a row a token. C2: learned positions have positions_name and max_positions.
@@ -20,11 +20,11 @@ def XF_EmbedOp : XF_Composite<"embed"> {
     ```
   }];
   let arguments = (ins StrAttr:$name, XF_Ids:$ids, XF_Offsets:$offsets, I64Attr:$vocabulary, XF_PositionKindAttr:$positions, OptionalAttr<StrAttr>:$positions_name,
-                       OptionalAttr<I64Attr>:$max_positions, DefaultValuedAttr<XF_InitKindAttr, "::mlir::xf::InitKind::Normal">:$init,
+                       OptionalAttr<I64Attr>:$max_positions, OptionalAttr<F32Attr>:$scale, DefaultValuedAttr<XF_InitKindAttr, "::mlir::xf::InitKind::Normal">:$init,
                        DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
-    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`init` `(` $init^ `)`)? (`dropout` `(` $dropout^ `)`)?
+    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`scale` `(` $scale^ `)`)? (`init` `(` $init^ `)`)? (`dropout` `(` $dropout^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
 }
@@ -83,6 +83,38 @@ def XF_AddNormOp : XF_Composite<"add_norm"> {
   let arguments = (ins StrAttr:$name, XF_Matrix:$x, XF_Matrix:$sublayer, DefaultValuedAttr<F32Attr, "0.0f">:$dropout, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = "$name `(` $x `,` $sublayer `)` (`dropout` `(` $dropout^ `)`)? (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+}
+
+def XF_NormOp : XF_Composite<"norm"> {
+  let summary = "LayerNorm(x)";
+  let description = [{
+    The norm before a sublayer (pre-norm), after the last layer, or after the embedding. Declares `name.weight` (ones) and `name.bias` (zeros).
+
+    - C1: x and result have one type.
+
+    ```mlir
+    %n = xf.norm "attention_norm" (%x) : (tensor<?x512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$name `(` $x `)` (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+}
+
+def XF_ResidualOp : XF_Composite<"residual"> {
+  let summary = "x + Dropout(Sublayer(LayerNorm(x)))";
+  let description = [{
+    The end of a sublayer that has its norm before it (tensor2tensor; GPT-2). Declares no parameters; `name` is the dropout's.
+
+    - C1: x, sublayer and result have one type.
+
+    ```mlir
+    %y = xf.residual "attention_residual" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, XF_Matrix:$sublayer, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$name `(` $x `,` $sublayer `)` (`dropout` `(` $dropout^ `)`)? attr-dict `:` functional-type(operands, results)";
 }
 
 def XF_ProjectOp : XF_Composite<"project"> {
