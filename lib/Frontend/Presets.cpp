@@ -2,58 +2,88 @@
 // A preset is a set of keys; its module is written as text, so that what --print-input shows is what is compiled.
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/Frontend.h"
-#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <charconv>
 #include <limits>
 #include <map>
 
 namespace mlir::xf {
 namespace {
 
+enum Kind : unsigned { Pairs = 1, Language = 2, Encoder = 4, Any = 7 };
+
 struct Preset {
-  const char *name, *description, *keys; // what differs from the paper's base
+  const char *name, *description;
+  Kind kind;
+  const char *keys; // what differs from the kind's own
 };
 constexpr Preset presets[] = {
-    {"transformer-base", "the paper's base model: 6+6 layers, d_model 512 (Vaswani et al. 2017, table 3)", ""},
-    {"transformer-big", "the paper's big model: 6+6 layers, d_model 1024 (table 3)",
+    {"transformer-base", "the paper's base model: 6+6 layers, d_model 512 (Vaswani et al. 2017, table 3)", Pairs, ""},
+    {"transformer-big", "the paper's big model: 6+6 layers, d_model 1024 (table 3)", Pairs,
      "d_model=1024,d_ff=4096,heads=16,dropout=0.3"},
-    {"transformer-multi30k", "for small corpora of words: 3+3 layers, d_model 256, vocabularies apart",
+    {"transformer-multi30k", "for small corpora of words: 3+3 layers, d_model 256, vocabularies apart", Pairs,
      "layers=3,d_model=256,d_ff=512,source_vocabulary=7853,target_vocabulary=5893,tied=false,bias=all,smoothing=0"},
-    {"transformer-tiny", "the demo: 2+2 layers, d_model 128, trains in a minute",
+    {"transformer-tiny", "the demo: 2+2 layers, d_model 128, trains in a minute", Pairs,
      "layers=2,d_model=128,heads=4,d_ff=256,vocabulary=100,tied=false,bias=all,dropout=0,smoothing=0"},
+    {"transformer-char-lm", "a language model of characters: 4 layers, d_model 128, context 64", Language,
+     "layers=4,d_model=128,heads=4,d_ff=512,vocabulary=65,max_positions=64,dropout=0"},
+    {"gpt2-small", "a language model of GPT-2's smallest shape: 12 layers, d_model 768 (Radford et al. 2019)", Language,
+     "layers=12,d_model=768,heads=12,d_ff=3072,vocabulary=50257,attention_dropout=0.1"},
+    {"transformer-encoder", "vectors of sentences, of MiniLM's shape: 6 layers, d_model 384 (Wang et al. 2020)",
+     Encoder, "layers=6,d_model=384,heads=12,d_ff=1536,vocabulary=30522,max_positions=512"},
 };
 
-/// A key, its value in the paper's base model, and what it may be: numbers from `least`, or one of `choices`.
+/// A key, which kinds of models have it, its value in the paper's base model, and what it may be: numbers from `least`,
+/// or one of `choices`.
 struct Key {
-  const char *name, *base;
+  const char *name;
+  unsigned kinds;
+  const char *base;
   enum { Integer, Rate, Choice } type;
   int64_t least;
   const char *choices;
 };
 constexpr Key keys[] = {
-    {"layers", "6", Key::Integer, 0, ""},
-    {"d_model", "512", Key::Integer, 1, ""},
-    {"heads", "8", Key::Integer, 1, ""},
-    {"d_k", "", Key::Integer, 1, ""},
-    {"d_v", "", Key::Integer, 1, ""},
-    {"d_ff", "2048", Key::Integer, 1, ""},
-    {"vocabulary", "37000", Key::Integer, 3, ""},
-    {"source_vocabulary", "", Key::Integer, 3, ""},
-    {"target_vocabulary", "", Key::Integer, 3, ""},
-    {"tied", "true", Key::Choice, 0, "true|false"},
-    {"bias", "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
-    {"positions", "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned"},
-    {"max_positions", "1024", Key::Integer, 1, ""},
-    {"norm", "post", Key::Choice, 0, "post"},
-    {"activation", "relu", Key::Choice, 0, "relu|gelu"},
-    {"dropout", "0.1", Key::Rate, 0, ""},
-    {"attention_dropout", "0.0", Key::Rate, 0, ""},
-    {"activation_dropout", "0.0", Key::Rate, 0, ""},
-    {"smoothing", "0.1", Key::Rate, 0, ""},
-    {"window", "none", Key::Choice, 0, "none"},
+    {"layers", Any, "6", Key::Integer, 0, ""},
+    {"d_model", Any, "512", Key::Integer, 1, ""},
+    {"heads", Any, "8", Key::Integer, 1, ""},
+    {"d_k", Any, "", Key::Integer, 1, ""},
+    {"d_v", Any, "", Key::Integer, 1, ""},
+    {"d_ff", Any, "2048", Key::Integer, 1, ""},
+    {"vocabulary", Any, "37000", Key::Integer, 3, ""},
+    {"source_vocabulary", Pairs, "", Key::Integer, 3, ""},
+    {"target_vocabulary", Pairs, "", Key::Integer, 3, ""},
+    {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false"},
+    {"scale_embedding", Any, "true", Key::Choice, 0, "true|false"},
+    {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
+    {"bias", Any, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
+    {"positions", Any, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned"},
+    {"max_positions", Any, "1024", Key::Integer, 1, ""},
+    {"norm", Any, "post", Key::Choice, 0, "post|pre"},
+    {"norm_epsilon", Any, "1.0e-05", Key::Rate, 0, ""},
+    {"activation", Any, "relu", Key::Choice, 0, "relu|gelu"},
+    {"dropout", Pairs | Language, "0.1", Key::Rate, 0, ""},
+    {"attention_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
+    {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
+    {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
+    {"window", Any, "none", Key::Choice, 0, "none"},
 };
+
+/// What a kind of model is called, and the keys in which it differs from the paper's.
+struct KindOf {
+  const char *name, *title, *keys;
+};
+KindOf kindOf(Kind kind) {
+  if (kind == Pairs)
+    return {"sequence_to_sequence", "sequence to sequence", ""};
+  if (kind == Encoder) // BERT's
+    return {"encoder", "encoder",
+            "positions=learned,scale_embedding=false,bias=all,activation=gelu,norm_epsilon=1e-12"};
+  return {"language_model", "language model", // GPT-2's
+          "norm=pre,positions=learned,scale_embedding=false,bias=all,activation=gelu,smoothing=0"};
+}
 
 template <typename Range> std::string nearest(StringRef name, const Range &candidates) {
   std::string best;
@@ -66,12 +96,13 @@ template <typename Range> std::string nearest(StringRef name, const Range &candi
   return best;
 }
 
-/// A rate as MLIR reads numbers, however it was given (1e-3, +.5, 0x1p-2): digits, a point, digits.
+/// A rate as MLIR reads numbers, however it was given (1e-3, +.5, 0x1p-2): digits, a point, digits, an exponent if that
+/// is shorter.
 std::string decimal(double rate) {
-  SmallVector<char> digits;
-  llvm::APFloat(rate).toString(digits, /*FormatPrecision=*/0, /*FormatMaxPadding=*/400);
-  std::string text(digits.begin(), digits.end());
-  return StringRef(text).contains('.') ? text : text + ".0";
+  char digits[32];
+  std::string text(digits, std::to_chars(std::begin(digits), std::end(digits), rate).ptr);
+  size_t exponent = std::min(text.find('e'), text.size());
+  return StringRef(text).contains('.') ? text : text.insert(exponent, ".0");
 }
 
 class Configuration {
@@ -80,14 +111,19 @@ public:
     Configuration result;
     SmallVector<StringRef> parts;
     specification.split(parts, ',');
-    result.presetName = parts.front().str();
     const Preset *preset = llvm::find_if(presets, [&](const Preset &p) { return parts.front() == p.name; });
     if (preset == std::end(presets))
       return llvm::createStringError("unknown preset '" + parts.front().str() + "'; did you mean '" +
                                      nearest(parts.front(), presets) + "'? --list-presets lists them");
+    result.presetName = preset->name;
+    result.kind = preset->kind;
     for (const Key &key : keys)
+      if (key.kinds & result.kind)
+        result.known.push_back(key);
+    for (const Key &key : result.known)
       result.values[key.name] = key.base;
     SmallVector<StringRef> own;
+    StringRef(kindOf(result.kind).keys).split(own, ',', -1, /*KeepEmpty=*/false);
     StringRef(preset->keys).split(own, ',', -1, /*KeepEmpty=*/false);
     for (StringRef part : own)
       if (llvm::Error error = result.set(part))
@@ -102,15 +138,17 @@ public:
   const std::string &text(StringRef key) const { return values.at(key.str()); }
   bool is(StringRef key, StringRef value) const { return values.at(key.str()) == value; }
   std::string presetName;
+  Kind kind;
+  std::vector<Key> known; // of this kind of model
   std::map<std::string, std::string> values;
 
 private:
   llvm::Error set(StringRef assignment) {
     auto [name, value] = assignment.split('=');
-    const Key *key = llvm::find_if(keys, [&](const Key &k) { return name == k.name; });
-    if (key == std::end(keys))
+    auto key = llvm::find_if(known, [&](const Key &k) { return name == k.name; });
+    if (key == known.end())
       return llvm::createStringError("unknown key '" + name.str() + "' of preset '" + presetName + "'; did you mean '" +
-                                     nearest(name, keys) + "'?");
+                                     nearest(name, known) + "'?");
     auto wrong = [&](const std::string &expected) {
       return llvm::createStringError("expected key '" + name.str() + "' to be " + expected + ", but got '" +
                                      value.str() + "'");
@@ -140,9 +178,9 @@ private:
 
   llvm::Expected<Configuration> finish() {
     for (const char *vocabulary : {"source_vocabulary", "target_vocabulary"})
-      if (values[vocabulary].empty())
-        values[vocabulary] = values["vocabulary"];
-    if (is("tied", "true") && !is("source_vocabulary", text("target_vocabulary")))
+      if (auto it = values.find(vocabulary); it != values.end() && it->second.empty())
+        it->second = values["vocabulary"];
+    if (kind == Pairs && is("tied", "true") && !is("source_vocabulary", text("target_vocabulary")))
       return llvm::createStringError(
           "expected equal vocabularies for tied embeddings, but got source_vocabulary=" + text("source_vocabulary") +
           " and target_vocabulary=" + text("target_vocabulary") + "; tied=false gives each its own");
@@ -164,18 +202,23 @@ private:
   }
 };
 
-/// Writes the module of a sequence-to-sequence Transformer.
+/// Writes the module of a Transformer.
 class Writer {
 public:
-  explicit Writer(const Configuration &c) : c(c), x(llvm::formatv("tensor<?x{0}xf32>", c.number("d_model")).str()) {}
+  explicit Writer(const Configuration &c)
+      : c(c), x(llvm::formatv("tensor<?x{0}xf32>", c.number("d_model")).str()), preNorm(c.is("norm", "pre")) {}
 
   std::string write() {
-    line("// " + c.presetName + ": sequence to sequence, post-norm (Vaswani et al. 2017)");
-    line("module @" + llvm::join(llvm::split(c.presetName, '-'), "_") +
-         " attributes {xf.kind = \"sequence_to_sequence\", xf.config = {" + configuration() + "}} {");
+    KindOf kind = kindOf(c.kind);
+    line("// " + c.presetName + ": " + kind.title + (preNorm ? ", pre-norm" : ", post-norm") +
+         (c.kind == Pairs ? " (Vaswani et al. 2017)" : ""));
+    line("module @" + llvm::join(llvm::split(c.presetName, '-'), "_") + " attributes {xf.kind = \"" + kind.name +
+         "\", xf.config = {" + configuration() + "}} {");
     if (c.number("layers") > 0) {
-      writeEncoderLayer();
-      writeDecoderLayer();
+      if (c.kind != Language)
+        writeLayer("encoder");
+      if (c.kind != Encoder)
+        writeLayer("decoder");
     }
     writeModel();
     line("}");
@@ -187,7 +230,7 @@ private:
 
   std::string configuration() {
     std::vector<std::string> entries{"preset = \"" + c.presetName + "\""};
-    for (const Key &key : keys) {
+    for (const Key &key : c.known) {
       const std::string &value = c.text(key.name);
       bool boolean = value == "true" || value == "false";
       std::string attribute = key.type == Key::Integer ? value + " : i64"
@@ -199,19 +242,17 @@ private:
     return llvm::join(entries, ", ");
   }
 
-  std::string dropout(StringRef key = "dropout") { return c.is(key, "0.0") ? "" : " dropout(" + c.text(key) + ")"; }
-
-  std::string attention(StringRef name, StringRef query, StringRef key, StringRef queryOffsets, StringRef keyOffsets,
-                        bool causal) {
-    return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets({3}, {4}) heads({5}) head_dims({6}, "
-                         "{7}){8}{9}{10} : ({11}, {11}, {11}, {12}, {12}) -> {11}",
-                         name, query, key, queryOffsets, keyOffsets, c.number("heads"), c.number("d_k"),
-                         c.number("d_v"), causal ? " causal" : "", c.is("bias", "all") ? " bias" : "",
-                         dropout("attention_dropout"), x, ids)
-        .str();
+  std::string dropout(StringRef key = "dropout") {
+    return c.kind == Encoder || c.is(key, "0.0") ? "" : " dropout(" + c.text(key) + ")"; // an encoder does not train
   }
-  std::string addNorm(StringRef name, StringRef before, StringRef sublayer) {
-    return llvm::formatv("xf.add_norm \"{0}\" ({1}, {2}){3} : ({4}, {4}) -> {4}", name, before, sublayer, dropout(), x)
+  std::string epsilon() { return c.is("norm_epsilon", "1.0e-05") ? "" : " epsilon(" + c.text("norm_epsilon") + ")"; }
+
+  std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool causal) {
+    return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}) "
+                         "head_dims({5}, {6}){7}{8}{9} : ({10}, {10}, {10}, {11}, {11}) -> {10}",
+                         name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
+                         causal ? " causal" : "", c.is("bias", "all") ? " bias" : "", dropout("attention_dropout"), x,
+                         ids)
         .str();
   }
   std::string feedForward(StringRef input) {
@@ -220,71 +261,117 @@ private:
                          dropout("activation_dropout"), x)
         .str();
   }
+  std::string norm(StringRef name, StringRef input) {
+    return llvm::formatv("xf.norm \"{0}\" ({1}){2} : ({3}) -> {3}", name, input, epsilon(), x).str();
+  }
 
-  void writeEncoderLayer() {
-    line("  // Self-attention and feed-forward, each LayerNorm(x + Dropout(Sublayer(x)))");
-    line("  func.func private @encoder_layer(%x: " + x + ", %offsets: " + ids + ") -> " + x + " {");
-    line("    %a = " + attention("attention", "%x", "%x", "%offsets", "%offsets", false));
-    line("    %b = " + addNorm("attention_norm", "%x", "%a"));
-    line("    %f = " + feedForward("%b"));
-    line("    %y = " + addNorm("feed_forward_norm", "%b", "%f"));
+  /// `sublayer` of the layer's input, or of its norm, and what makes the sublayer's output of both. Values are named by
+  /// a letter each.
+  void writeSublayer(StringRef name, char input, char sublayer, char output,
+                     function_ref<std::string(StringRef)> operation) {
+    std::string from = std::string("%") + input;
+    if (preNorm) {
+      std::string normed = from + "n";
+      line("    " + normed + " = " + norm((name + "_norm").str(), from));
+      line(llvm::Twine("    %") + llvm::Twine(sublayer) + " = " + operation(normed));
+    } else {
+      line(llvm::Twine("    %") + llvm::Twine(sublayer) + " = " + operation(from));
+    }
+    line(llvm::formatv("    %{0} = xf.{1} \"{2}_{3}\" ({4}, %{5}){6}{7} : ({8}, {8}) -> {8}", output,
+                       preNorm ? "residual" : "add_norm", name, preNorm ? "residual" : "norm", from, sublayer,
+                       dropout(), preNorm ? "" : epsilon(), x)
+             .str());
+  }
+
+  void writeLayer(StringRef side) {
+    bool causal = side == "decoder", cross = causal && c.kind == Pairs;
+    if (!cross)
+      line(llvm::Twine("  // Self-attention and feed-forward, each ") +
+           (preNorm ? "x + Dropout(Sublayer(LayerNorm(x)))" : "LayerNorm(x + Dropout(Sublayer(x)))"));
+    line("  func.func private @" + side + "_layer(%x: " + x + (cross ? ", %memory: " + x : "") + ", %offsets: " + ids +
+         (cross ? ", %memory_offsets: " + ids : "") + ") -> " + x + " {");
+    writeSublayer("attention", 'x', 'a', 'b',
+                  [&](StringRef input) { return attention("attention", input, input, "%offsets", causal); });
+    if (cross)
+      writeSublayer("cross_attention", 'b', 'c', 'd', [&](StringRef input) {
+        return attention("cross_attention", input, "%memory", "%memory_offsets", false);
+      });
+    writeSublayer("feed_forward", cross ? 'd' : 'b', 'f', 'y', [&](StringRef input) { return feedForward(input); });
     line("    return %y : " + x);
     line("  }");
   }
 
-  void writeDecoderLayer() {
-    line("  func.func private @decoder_layer(%x: " + x + ", %memory: " + x + ", %offsets: " + ids +
-         ", %memory_offsets: " + ids + ") -> " + x + " {");
-    line("    %a = " + attention("attention", "%x", "%x", "%offsets", "%offsets", true));
-    line("    %b = " + addNorm("attention_norm", "%x", "%a"));
-    line("    %c = " + attention("cross_attention", "%b", "%memory", "%offsets", "%memory_offsets", false));
-    line("    %d = " + addNorm("cross_attention_norm", "%b", "%c"));
-    line("    %f = " + feedForward("%d"));
-    line("    %y = " + addNorm("feed_forward_norm", "%d", "%f"));
-    line("    return %y : " + x);
-    line("  }");
-  }
-
-  std::string embed(StringRef side, StringRef tokens, StringRef offsets) {
-    bool tied = c.is("tied", "true");
+  /// The embedding of one side's tokens; `side`: what the names of that side start with.
+  std::string embed(const std::string &side) {
+    bool shared = c.kind != Pairs || c.is("tied", "true"), scaled = c.is("scale_embedding", "true");
     std::string positions = c.text("positions");
     if (positions == "learned")
-      positions += llvm::formatv(", \"{0}_positions\", {1}", side, c.number("max_positions")).str();
-    // Tables of their own begin like every other matrix; one that is the projection too begins small.
-    StringRef init = tied ? "" : " init(xavier_uniform)";
-    return llvm::formatv("xf.embed \"{0}\" ({1}, {2}) vocabulary({3}) positions({4}){5}{6} : ({7}, {7}) -> {8}",
-                         tied ? "embedding" : (side + "_embedding").str(), tokens, offsets,
-                         c.text((side + "_vocabulary").str()), positions, init, dropout(), ids, x)
+      positions += llvm::formatv(", \"{0}positions\", {1}", side, c.number("max_positions")).str();
+    // Tables of their own begin like every other matrix; one that is the projection too, or is not scaled, begins
+    // small.
+    return llvm::formatv("xf.embed \"{0}embedding\" (%{1}ids, %{1}offsets) vocabulary({2}) positions({3}){4}{5}{6} : "
+                         "({7}, {7}) -> {8}",
+                         shared ? "" : side, side, c.text(side + "vocabulary"), positions, scaled ? "" : " scale(1.0)",
+                         scaled && !shared ? " init(xavier_uniform)" : "", dropout(), ids, x)
         .str();
   }
 
-  void writeModel() {
-    auto argument = [&](StringRef name, StringRef dim) {
-      return llvm::formatv("%{0}: {1} {{xf.name = \"{0}\", xf.dims = [\"{2}\"]}", name, ids, dim).str();
-    };
-    std::string logits = llvm::formatv("tensor<?x{0}xf32>", c.text("target_vocabulary")).str(), rows = "tensor<?xf32>";
-    line("  func.func @model(" + argument("source_ids", "source_tokens") + ",");
-    line("                   " + argument("source_offsets", "source_offsets") + ",");
-    line("                   " + argument("target_ids", "target_tokens") + ",");
-    line("                   " + argument("target_offsets", "target_offsets") + ",");
-    line("                   " + argument("labels", "target_tokens") + ")");
-    line("      -> (tensor<f32> {xf.name = \"loss\"}, " + rows + " {xf.name = \"token_nll\"}) attributes {xf.entry} {");
-    line("    %x0 = " + embed("source", "%source_ids", "%source_offsets"));
+  /// One side's embedding, layers and final norm; returns the value of its states.
+  std::string writeStack(const std::string &layer, const std::string &side, const std::string &value,
+                         const std::string &memory = "") {
+    std::string first = value + "0";
+    if (c.kind == Encoder && c.is("embedding_norm", "true")) {
+      line("    %embedded = " + embed(side));
+      line("    " + first + " = " + norm("embedding_norm", "%embedded"));
+    } else {
+      line("    " + first + " = " + embed(side));
+    }
     int64_t layers = c.number("layers");
     for (int64_t i = 0; i < layers; ++i)
       line(llvm::formatv(
-               "    %x{0} = xf.apply @encoder_layer as \"encoder.{1}\" (%x{1}, %source_offsets) : ({2}, {3}) -> {2}",
-               i + 1, i, x, ids)
+               "    {0}{1} = xf.apply @{2}_layer as \"{2}.{3}\" ({0}{3}{4}, %{5}offsets{6}) : ({7}{8}, {9}{10}) "
+               "-> {7}",
+               value, i + 1, layer, i, memory.empty() ? "" : ", " + memory, side,
+               memory.empty() ? "" : ", %source_offsets", x, memory.empty() ? "" : ", " + x, ids,
+               memory.empty() ? "" : ", " + ids)
                .str());
-    line("    %y0 = " + embed("target", "%target_ids", "%target_offsets"));
-    for (int64_t i = 0; i < layers; ++i)
-      line(llvm::formatv("    %y{0} = xf.apply @decoder_layer as \"decoder.{1}\" (%y{1}, %x{2}, %target_offsets, "
-                         "%source_offsets) : ({3}, {3}, {4}, {4}) -> {3}",
-                         i + 1, i, layers, x, ids)
-               .str());
+    std::string states = value + std::to_string(layers);
+    if (!preNorm)
+      return states;
+    line("    " + value + " = " + norm(layer + ".norm", states));
+    return value;
+  }
+
+  void writeModel() {
+    std::vector<std::string> arguments;
+    auto argument = [&](const std::string &name, const std::string &dim) {
+      arguments.push_back(llvm::formatv("%{0}: {1} {{xf.name = \"{0}\", xf.dims = [\"{2}\"]}", name, ids, dim).str());
+    };
+    std::string target = c.kind == Pairs ? "target_" : "", rows = "tensor<?xf32>";
+    if (c.kind == Pairs) {
+      argument("source_ids", "source_tokens");
+      argument("source_offsets", "source_offsets");
+    }
+    argument(target + "ids", target + "tokens");
+    argument(target + "offsets", target + "offsets");
+    if (c.kind != Encoder)
+      argument("labels", target + "tokens");
+    std::string head = c.kind == Encoder ? "  func.func @encode(" : "  func.func @model(";
+    line(head + llvm::join(arguments, ",\n" + std::string(head.size(), ' ')) + ")");
+    if (c.kind == Encoder) {
+      line("      -> (" + x + " {xf.name = \"states\"}) attributes {xf.entry} {");
+      std::string states = writeStack("encoder", "", "%x");
+      line("    return " + states + " : " + x);
+      line("  }");
+      return;
+    }
+    line("      -> (tensor<f32> {xf.name = \"loss\"}, " + rows + " {xf.name = \"token_nll\"}) attributes {xf.entry} {");
+    std::string memory = c.kind == Pairs ? writeStack("encoder", "source_", "%x") : "";
+    std::string states = writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
+    std::string logits = llvm::formatv("tensor<?x{0}xf32>", c.text(target + "vocabulary")).str();
     bool tied = c.is("tied", "true");
-    line(llvm::formatv("    %logits = xf.project \"{0}\" (%y{1}){2} : ({3}) -> {4}", tied ? "embedding" : "projection",
-                       layers, !tied && c.is("bias", "all") ? " bias" : "", x, logits)
+    line(llvm::formatv("    %logits = xf.project \"{0}\" ({1}){2} : ({3}) -> {4}", tied ? "embedding" : "projection",
+                       states, !tied && c.is("bias", "all") ? " bias" : "", x, logits)
              .str());
     line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",
@@ -297,6 +384,7 @@ private:
 
   const Configuration &c;
   std::string x, ids = "tensor<?xi32>", text;
+  bool preNorm;
 };
 } // namespace
 

@@ -1,5 +1,7 @@
 // From one model: the loss without dropout, what depends on the source alone, the decoder for one new token, the weights to look at.
 // RUN: xf-compile preset:transformer-tiny,layers=1,dropout=0.1,attention_dropout=0.1,vocabulary=20 --compile-to=input | FileCheck %s
+// RUN: xf-compile preset:transformer-char-lm,layers=1,dropout=0.1 --compile-to=input | FileCheck %s --check-prefix=LM --implicit-check-not=memory
+// RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
 // RUN: xf-opt %s --xf-resolve --xf-derive-entries | FileCheck %s --check-prefix=FREE
 
 // CHECK-LABEL: func.func private @encoder_layer(
@@ -30,6 +32,26 @@
 // CHECK-SAME: xf.name = "encoder.0.attention"
 // CHECK-SAME: xf.name = "decoder.0.attention"
 // CHECK-SAME: xf.name = "decoder.0.cross_attention"
+
+// A language model has nothing to encode: what it predicts depends on its own tokens alone.
+// LM-LABEL: func.func @model(
+// LM-LABEL: func.func @loss(
+// LM-NOT: func.func @encode(
+// LM-LABEL: func.func @decode(
+// LM-SAME: xf.name = "positions"
+// LM-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.0"
+// LM-SAME: xf.name = "cache_slots"
+// LM-SAME: -> (tensor<?x65xf32> {xf.name = "log_probabilities"})
+// LM-COUNT-2: xf.cache_write
+// LM: xf.cached_attention
+// LM-LABEL: func.func @attention(
+// LM-SAME: xf.dims = ["tokens"], xf.name = "ids"
+// LM-SAME: -> (tensor<4x?x?xf32> {xf.name = "decoder.0.attention"})
+
+// An encoder is its own entry point.
+// ENCODER-LABEL: func.func @encode(
+// ENCODER-SAME: -> (tensor<?x384xf32> {xf.name = "states"})
+// ENCODER-NOT: func.func @
 
 // A target side that looks ahead trains, but can't decode token by token.
 // FREE: func.func @loss(

@@ -117,7 +117,7 @@ def model_of(work):
     keys |= {"d_k": work["d_model"] // work["heads"], "d_v": work["d_model"] // work["heads"], "bias": "all"}
     if work["kind"] == "lm":
         keys |= {"vocabulary": work["vocabulary"], "positions": "learned", "max_positions": 256, "activation": "gelu"}
-        return "preset:gpt2-small," + ",".join(f"{k}={v}" for k, v in keys.items())
+        return "preset:gpt2-small,attention_dropout=0," + ",".join(f"{k}={v}" for k, v in keys.items())
     if work["tied"]:
         keys |= {"vocabulary": work["source_vocabulary"], "tied": "true"}
     else:

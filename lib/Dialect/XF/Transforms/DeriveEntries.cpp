@@ -1,7 +1,7 @@
 //===- DeriveEntries.cpp - evaluation and decoding from the model ---------===//
 // Stage `input`, second half. Everything but attention and positions works on rows alone, so the decoder for one new
-// token is the decoder itself with its self-attention on a cache; and what depends on the source alone is computed once
-// a sentence.
+// token is the decoder itself with its self-attention on a cache; and what depends on the source alone, where the model
+// has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
@@ -28,7 +28,9 @@ public:
     removeDropout(loss);
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
     if (kind && kind.getValue() == "sequence_to_sequence")
-      deriveTranslation(loss);
+      derivePrediction(loss, "target_", /*hasSource=*/true);
+    else if (kind && kind.getValue() == "language_model")
+      derivePrediction(loss, "", /*hasSource=*/false);
     return success();
   }
 
@@ -88,7 +90,7 @@ private:
     call.erase();
   }
 
-  //===-- Translation -------------------------------------------------------===//
+  //===-- Prediction --------------------------------------------------------===//
   /// Replaces every call by its callee's body; locations keep the path of names.
   void inlineCalls(func::FuncOp function) {
     while (true) {
@@ -113,12 +115,12 @@ private:
 
   struct Argument {
     std::string name, dim;
-    Type type;
+    Value value; // of whose type it is
   };
   func::FuncOp createEntry(func::FuncOp after, StringRef name, ArrayRef<Argument> arguments) {
     auto function = func::FuncOp::create(
         after.getLoc(), name,
-        b.getFunctionType(llvm::map_to_vector(arguments, [](const Argument &a) { return a.type; }), {}));
+        b.getFunctionType(llvm::map_to_vector(arguments, [](const Argument &a) { return a.value.getType(); }), {}));
     function->setAttr("xf.entry", b.getUnitAttr());
     Block *body = function.addEntryBlock();
     (void)body;
@@ -147,15 +149,22 @@ private:
     return nullptr;
   }
 
-  void deriveTranslation(func::FuncOp loss) {
+  /// `target`: what the names of the arguments start with that hold the tokens to predict.
+  void derivePrediction(func::FuncOp loss, const std::string &target, bool hasSource) {
     func::FuncOp flat = loss.clone();
     inlineCalls(flat);
-    sourceIds = argumentOf(flat, "source_ids"), sourceOffsets = argumentOf(flat, "source_offsets");
-    targetIds = argumentOf(flat, "target_ids"), targetOffsets = argumentOf(flat, "target_offsets");
+    targetIds = argumentOf(flat, target + "ids"), targetOffsets = argumentOf(flat, target + "offsets");
+    batch = {{target + "ids", target + "tokens", targetIds}, {target + "offsets", target + "offsets", targetOffsets}};
+    if (hasSource) {
+      sourceIds = argumentOf(flat, "source_ids"), sourceOffsets = argumentOf(flat, "source_offsets");
+      batch.insert(batch.begin(),
+                   {{"source_ids", "source_tokens", sourceIds}, {"source_offsets", "source_offsets", sourceOffsets}});
+    }
     auto entropies = flat.getOps<CrossEntropyOp>();
-    if (sourceIds && sourceOffsets && targetIds && targetOffsets && llvm::hasSingleElement(entropies)) {
+    if (llvm::all_of(batch, [](const Argument &argument) { return argument.value; }) &&
+        llvm::hasSingleElement(entropies)) {
       CrossEntropyOp entropy = *entropies.begin();
-      // What only the loss needs is not part of a translation.
+      // What only the loss needs is not part of a prediction.
       logits = entropy.getLogits();
       findTargetSide(flat);
       deriveAttention(loss, flat);
@@ -207,14 +216,10 @@ private:
   }
 
   void deriveAttention(func::FuncOp after, func::FuncOp flat) {
-    func::FuncOp function = createEntry(after, "attention",
-                                        {{"source_ids", "source_tokens", sourceIds.getType()},
-                                         {"source_offsets", "source_offsets", sourceOffsets.getType()},
-                                         {"target_ids", "target_tokens", targetIds.getType()},
-                                         {"target_offsets", "target_offsets", targetOffsets.getType()}});
+    func::FuncOp function = createEntry(after, "attention", batch);
     IRMapping mapping;
-    for (auto [i, argument] : llvm::enumerate(SmallVector<Value>{sourceIds, sourceOffsets, targetIds, targetOffsets}))
-      mapping.map(argument, function.getArgument(i));
+    for (auto [i, argument] : llvm::enumerate(batch))
+      mapping.map(argument.value, function.getArgument(i));
     std::vector<std::pair<std::string, Value>> results;
     for (Operation &op : flat.getBody().front()) {
       if (!needed.contains(&op))
@@ -236,6 +241,22 @@ private:
     finishEntry(function, results);
   }
 
+  /// What depends on the source alone, up to `memory`.
+  func::FuncOp deriveEncoding(func::FuncOp after, func::FuncOp flat, ArrayRef<Value> memory) {
+    func::FuncOp encode = createEntry(after, "encode", ArrayRef(batch).take_front(2));
+    IRMapping mapping;
+    mapping.map(sourceIds, encode.getArgument(0));
+    mapping.map(sourceOffsets, encode.getArgument(1));
+    for (Operation &op : flat.getBody().front())
+      if (needed.contains(&op) && !onTargetSide(&op))
+        b.clone(op, mapping);
+    std::vector<std::pair<std::string, Value>> encoded;
+    for (auto [i, value] : llvm::enumerate(memory))
+      encoded.push_back({"memory." + std::to_string(i), mapping.lookup(value)});
+    finishEntry(encode, encoded);
+    return encode;
+  }
+
   void deriveDecoding(func::FuncOp after, func::FuncOp flat) {
     // The source side, up to what the target side uses of it.
     SetVector<Value> memory;
@@ -247,40 +268,29 @@ private:
         selfAttentions.push_back(attention);
       for (Value operand : op.getOperands())
         if (Operation *source = operand.getDefiningOp();
-            source && !targetSide.contains(operand) && !isa<GetParamOp, arith::ConstantOp>(source))
+            sourceIds && source && !targetSide.contains(operand) && !isa<GetParamOp, arith::ConstantOp>(source))
           memory.insert(operand);
     }
-    func::FuncOp encode = createEntry(after, "encode",
-                                      {{"source_ids", "source_tokens", sourceIds.getType()},
-                                       {"source_offsets", "source_offsets", sourceOffsets.getType()}});
-    IRMapping encodeMapping;
-    encodeMapping.map(sourceIds, encode.getArgument(0));
-    encodeMapping.map(sourceOffsets, encode.getArgument(1));
-    for (Operation &op : flat.getBody().front())
-      if (needed.contains(&op) && !onTargetSide(&op))
-        b.clone(op, encodeMapping);
-    std::vector<std::pair<std::string, Value>> encoded;
+    if (sourceIds)
+      after = deriveEncoding(after, flat, memory.getArrayRef());
+    std::vector<Argument> arguments{{"ids", "rows", targetIds}, {"positions", "rows", targetIds}};
     for (auto [i, value] : llvm::enumerate(memory))
-      encoded.push_back({"memory." + std::to_string(i), encodeMapping.lookup(value)});
-    finishEntry(encode, encoded);
-
-    Type ids = targetIds.getType();
-    std::vector<Argument> arguments{{"ids", "rows", ids}, {"positions", "rows", ids}};
-    for (auto [i, value] : llvm::enumerate(memory))
-      arguments.push_back({"memory." + std::to_string(i), "memory_tokens", value.getType()});
+      arguments.push_back({"memory." + std::to_string(i), "memory_tokens", value});
     size_t memoryRows = arguments.size();
-    arguments.push_back({"memory_rows", "memory_rows", ids});
-    arguments.push_back({"memory_offsets", "rows_plus_1", ids});
+    if (sourceIds) {
+      arguments.push_back({"memory_rows", "memory_rows", targetIds});
+      arguments.push_back({"memory_offsets", "rows_plus_1", targetIds});
+    }
     size_t firstCache = arguments.size();
     for (auto [i, attention] : llvm::enumerate(selfAttentions)) {
-      arguments.push_back({"cache." + std::to_string(2 * i), "cache_tokens", attention.getKey().getType()});
-      arguments.push_back({"cache." + std::to_string(2 * i + 1), "cache_tokens", attention.getValue().getType()});
+      arguments.push_back({"cache." + std::to_string(2 * i), "cache_tokens", attention.getKey()});
+      arguments.push_back({"cache." + std::to_string(2 * i + 1), "cache_tokens", attention.getValue()});
     }
     size_t slots = arguments.size();
-    arguments.push_back({"cache_slots", "rows", ids});
-    arguments.push_back({"cache_rows", "cache_rows", ids});
-    arguments.push_back({"cache_offsets", "rows_plus_1", ids});
-    func::FuncOp decode = createEntry(encode, "decode", arguments);
+    arguments.push_back({"cache_slots", "rows", targetIds});
+    arguments.push_back({"cache_rows", "cache_rows", targetIds});
+    arguments.push_back({"cache_offsets", "rows_plus_1", targetIds});
+    func::FuncOp decode = createEntry(after, "decode", arguments);
     auto argument = [&](size_t i) -> Value { return decode.getArgument(i); };
     IRMapping mapping;
     mapping.map(targetIds, argument(0));
@@ -290,26 +300,25 @@ private:
     for (Operation &op : flat.getBody().front()) {
       if (!needed.contains(&op))
         continue;
-      if (isa<GetParamOp, arith::ConstantOp>(op)) {
+      if (isa<GetParamOp, arith::ConstantOp>(op) || (!sourceIds && !onTargetSide(&op))) {
         b.clone(op, mapping);
       } else if (!onTargetSide(&op)) {
         continue;
       } else if (isa<PositionIdsOp>(op)) {
         mapping.map(op.getResult(0), argument(1));
       } else if (auto attention = dyn_cast<AttentionOp>(op)) {
-        Value key = mapping.lookup(attention.getKey()), value = mapping.lookup(attention.getValue()),
-              rows = argument(memoryRows), offsets = argument(memoryRows + 1);
-        if (targetSide.contains(attention.getKey())) {
+        Value key = mapping.lookup(attention.getKey()), value = mapping.lookup(attention.getValue());
+        bool self = targetSide.contains(attention.getKey());
+        if (self)
           for (Value *projected : {&key, &value}) {
             *projected = CacheWriteOp::create(b, op.getLoc(), argument(cache).getType(), argument(cache), *projected,
                                               argument(slots));
             ++cache;
           }
-          rows = argument(slots + 1), offsets = argument(slots + 2);
-        }
+        size_t rows = self ? slots + 1 : memoryRows;
         Value result = CachedAttentionOp::create(b, op.getLoc(), attention.getResult().getType(),
-                                                 mapping.lookup(attention.getQuery()), key, value, rows, offsets,
-                                                 attention.getHeads(), attention.getScale());
+                                                 mapping.lookup(attention.getQuery()), key, value, argument(rows),
+                                                 argument(rows + 1), attention.getHeads(), attention.getScale());
         mapping.map(attention.getResult(), result);
       } else {
         b.clone(op, mapping);
@@ -322,7 +331,8 @@ private:
   ModuleOp module;
   SymbolTable symbols;
   OpBuilder b;
-  Value sourceIds, sourceOffsets, targetIds, targetOffsets, logits;
+  Value sourceIds, sourceOffsets, targetIds, targetOffsets, logits; // the first two where the model has a source
+  std::vector<Argument> batch;                                      // what a prediction is computed from
   DenseSet<Value> targetSide;
   DenseSet<Operation *> needed;
 };

@@ -15,8 +15,8 @@ def ResolvePass : Pass<"xf-resolve", "::mlir::ModuleOp"> {
 def DeriveEntriesPass : Pass<"xf-derive-entries", "::mlir::ModuleOp"> {
   let summary = "derive evaluation and decoding from the model";
   let description = [{
-    From `@model`, once it is resolved: `@loss`, the same without dropout; and where the model is sequence to sequence and its target side attends causally, `@encode` (what depends on the source alone), `@decode` (the rest, for one new token a
-    hypothesis, on a cache of keys and values) and `@attention` (the weights of every attention). Prediction is never written by hand.
+    From `@model`, once it is resolved: `@loss`, the same without dropout; of a sequence-to-sequence or language model also `@attention` (the weights of every attention), and where what it predicts attends causally `@encode` (what depends on the source alone, if there is one) and
+    `@decode` (the rest, for one new token a hypothesis, on a cache of keys and values). Prediction is never written by hand.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
