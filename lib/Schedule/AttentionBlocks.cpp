@@ -17,10 +17,9 @@ AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, i
   headsAhead = e.select(isShort, e.index(1), e.index(0));
 }
 
-void AttentionTask::prefetchNextHead(Value matrix, Value row, Value c, int64_t features, bool write) {
+void AttentionTask::prefetchNextHead(Value matrix, Value row, Value c, int64_t features) {
   Value next = e.add(column(c, features), e.mul(headsAhead, e.index(features)));
-  memref::PrefetchOp::create(e.b, e.loc, matrix, ValueRange{row, next}, write, /*localityHint=*/2,
-                             /*isDataCache=*/true);
+  e.prefetch(matrix, {row, next});
 }
 
 Value AttentionTask::visibleKeys(Value i) {

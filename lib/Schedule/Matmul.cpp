@@ -157,6 +157,15 @@ private:
     int64_t width = e.registers.width, tail = ShapedType::isDynamic(staticK) ? 0 : staticK % width;
     auto block = [&](Value k, int64_t count) {
       for (int64_t v = 0; v < vectors; ++v) {
+        // Meanwhile the next panel comes from memory, in the order in which it lies there: that a prefetcher follows.
+        Value turn =
+                  e.add(e.mul(e.make<arith::DivSIOp>(e.sub(k, kBegin), e.index(width)), e.index(vectors)), e.index(v)),
+              position = e.mul(turn, e.index(width * width)),
+              nextRow = e.add(e.add(column, e.index(panel)), e.make<arith::DivSIOp>(position, e.index(depth))),
+              nextK = e.add(kBegin, e.make<arith::RemSIOp>(position, e.index(depth)));
+        constexpr int64_t line = 16;
+        for (int64_t ahead = 0; ahead < width * width; ahead += line)
+          e.prefetch(p.b, {nextRow, e.add(nextK, e.index(ahead))});
         SmallVector<Value> lines;
         for (int64_t row = 0; row < width; ++row)
           lines.push_back(v * width + row < valid
@@ -183,8 +192,7 @@ private:
       Value to = e.sub(row, rowBegin);
       Value ahead = e.add(row, e.index(rowsAhead)); // rows lie on pages of their own, where no prefetcher follows
       e.loop(columnBegin, full, width, [&](Value column) {
-        memref::PrefetchOp::create(e.b, e.loc, p.a, ValueRange{ahead, column}, /*isWrite=*/false, /*localityHint=*/2,
-                                   true);
+        e.prefetch(p.a, {ahead, column});
         e.storeVector(e.loadVector(p.a, {row, column}, width), copy, {to, e.sub(column, columnBegin)}, width);
       });
       e.loop(full, columnEnd, 1,

@@ -23,9 +23,9 @@ struct AttentionTask {
   /// Columns of head `head` of width `features`: column(c) = head * features + c.
   Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
 
-  /// Asks for the vector at `c` that the next head's task will read (or write) in this row: heads lie side by side, and
+  /// Asks for the vector at `c` that the next head's task will read in this row: heads lie side by side, and
   /// where sequences are short each task would begin by waiting for memory.
-  void prefetchNextHead(Value matrix, Value row, Value c, int64_t features, bool write = false);
+  void prefetchNextHead(Value matrix, Value row, Value c, int64_t features);
 
   /// Scratch for a block of scores, for keys packed by packTransposed, and for `count` rows copied by copyRows.
   Value allocateScores();

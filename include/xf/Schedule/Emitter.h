@@ -86,6 +86,10 @@ public:
   /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read.
   Value loadVector(Value memref, ValueRange at, int64_t count);
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
+  /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
+  void prefetch(Value memref, ValueRange at, bool write = false) {
+    memref::PrefetchOp::create(b, loc, memref, at, write, /*localityHint=*/2, /*isDataCache=*/true);
+  }
   Value partialMask(int64_t count);
   /// width vectors of width lanes, transposed in registers.
   SmallVector<Value> transpose(SmallVector<Value> lines);

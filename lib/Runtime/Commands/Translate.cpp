@@ -15,6 +15,7 @@ namespace {
 struct TranslateOptions {
   std::string model;
   SearchOptions search = {.beam = 4, .nBest = 1, .lengthPenalty = 0.6};
+  int64_t batchSize = 0;
   bool scores = false;
 };
 } // namespace
@@ -72,7 +73,8 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
       ids->push_back(vocabularies->source.eos());
       sources.push_back(std::move(*ids));
     }
-    auto translations = translator.translate(sources, options.search);
+    auto translations = translator.translate(
+        sources, options.search, options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows);
     if (!translations)
       return translations.error();
     print(*vocabularies, options, lineNumber - int64_t(sources.size()) + 1, *translations);
@@ -94,6 +96,12 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
       ->check(nonNegativeNumber());
   command->add_option("--max-length", options->search.maxLength, "Tokens of a translation")
       ->default_str("those of the source and 50")
+      ->check(positiveNumber());
+  command->add_option("--min-length", options->search.minLength, "Tokens before which a translation does not end")
+      ->default_str("0")
+      ->check(positiveNumber());
+  command->add_option("--batch-size", options->batchSize, "Sentences that are translated together")
+      ->default_str(fmt::format("{} / beam", Translator::usualRows))
       ->check(positiveNumber());
   command->add_option("--n-best", options->search.nBest, "Translations of each line, each after the line's number")
       ->check(positiveNumber());

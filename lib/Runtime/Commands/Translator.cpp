@@ -9,8 +9,8 @@
 using namespace xf::runtime;
 
 Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources,
-                                                                       SearchOptions options) {
-  constexpr size_t batchTokens = 4096, batchRows = 256; // enough rows to fill the matrix kernels
+                                                                       SearchOptions options, int64_t rows) {
+  constexpr size_t batchTokens = 4096;
   options.bos = vocabularies.target.bos();
   options.eos = vocabularies.target.eos();
   int64_t positions = session.longestTarget();
@@ -31,8 +31,7 @@ Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span
           begin = end + 1;
         continue;
       }
-      if (!batch.empty() &&
-          (tokens + source.size() > batchTokens || (batch.size() + 1) * size_t(options.beam) > batchRows))
+      if (!batch.empty() && (tokens + source.size() > batchTokens || int64_t(batch.size() + 1) * options.beam > rows))
         break;
       tokens += source.size();
       batch.push_back(source);

@@ -15,10 +15,13 @@ public:
   Translator(Session &session, const ModelState &model, Vocabularies vocabularies)
       : session(session), vocabularies(std::move(vocabularies)), decoder(session, model) {}
 
-  /// The best translations of each source, which ends in EOS. Sources are batched by length, results come in
-  /// the order of the sources. A source of no tokens has the empty translation.
+  /// Rows of a step that fill the matrix kernels.
+  static constexpr int64_t usualRows = 256;
+
+  /// The best translations of each source, which ends in EOS. Sources are batched by length, as many as have `rows`
+  /// hypotheses; results come in the order of the sources. A source of no tokens has the empty translation.
   Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources,
-                                                             SearchOptions options);
+                                                             SearchOptions options, int64_t rows = usualRows);
 
 private:
   Session &session;

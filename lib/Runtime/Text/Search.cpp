@@ -13,6 +13,21 @@ using namespace xf::runtime;
 
 static constexpr int64_t maxBeam = 1024;
 
+/// Written so that it becomes vector instructions.
+static float largest(const float *begin, const float *end) {
+  float most = -std::numeric_limits<float>::infinity();
+  for (; begin != end; ++begin)
+    most = *begin > most ? *begin : most;
+  return most;
+}
+
+static bool anyNaN(std::span<const float> values) {
+  int found = 0;
+  for (float value : values)
+    found |= value != value;
+  return found;
+}
+
 namespace {
 /// A token of a hypothesis; the tokens before it are reached by `parent`.
 struct Node {
@@ -119,8 +134,16 @@ private:
       } else if (length == maxLength) {
         offerToken(options.eos);
       } else {
-        for (int32_t token = 0; token < vocabulary; ++token)
-          offerToken(token);
+        // Few tokens are candidates: whole blocks are passed over by their largest value.
+        for (int64_t begin = 0; begin < vocabulary; begin += 256) {
+          int64_t end = std::min(begin + 256, vocabulary);
+          if (candidates.size() == wanted &&
+              alive[i].logProbability + double(largest(row + begin, row + end)) <= candidates.back().logProbability)
+            continue;
+          for (int64_t token = begin; token < end; ++token)
+            if (token != options.eos || length >= options.minLength)
+              offerToken(int32_t(token));
+        }
       }
     }
   }
@@ -172,6 +195,10 @@ Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &st
       if (token < 0 || token >= vocabulary)
         return userError(fmt::format("expected tokens of a prefix below {}, but got {}", vocabulary, token));
 
+  if (options.maxLength > 0 && options.minLength > options.maxLength)
+    return userError(fmt::format("expected the least length to be at most the greatest ({}), but got {}",
+                                 options.maxLength, options.minLength));
+
   std::vector<Beam> beams;
   for (size_t i = 0; i < sourceLengths.size(); ++i)
     beams.emplace_back(options, options.maxLength > 0 ? options.maxLength : sourceLengths[i] + 50,
@@ -184,14 +211,12 @@ Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &st
     Expected<std::span<const float>> logProbabilities = stepper.step(rows);
     if (!logProbabilities)
       return logProbabilities.error();
-    // Comparisons with a NaN would give any order; a row of a sum finds them at the cost of a pass over what is in
-    // cache.
+    // Comparisons with a NaN would give any order.
     for (size_t row = 0; row < rows.size(); ++row)
-      for (float value : logProbabilities->subspan(row * vocabulary, vocabulary))
-        if (std::isnan(value))
-          return userError(fmt::format(
-              "sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
-              rows[row].sentence + 1));
+      if (anyNaN(logProbabilities->subspan(row * vocabulary, vocabulary)))
+        return userError(
+            fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
+                        rows[row].sentence + 1));
     for (Beam &beam : beams)
       if (!beam.isDone())
         beam.advance(*logProbabilities, vocabulary);

@@ -237,6 +237,39 @@ TEST(Search, GreedyStopsAtTheFirstEnd) {
   EXPECT_EQ(model.rowsOfSteps.size(), 1u);
 }
 
+TEST(Search, DoesNotEndBeforeTheLeastLength) {
+  Tempting greedy;
+  EXPECT_THAT(run(greedy, {3}, {.minLength = 1, .maxLength = 10})[0][0].ids, ElementsAre(3));
+  Tempting wide;
+  auto results = run(wide, {3}, {.beam = 2, .nBest = 2, .minLength = 4, .maxLength = 10});
+  for (const SearchResult &result : results[0])
+    EXPECT_GE(result.ids.size(), 4u);
+  Tempting wrong;
+  std::vector<int64_t> lengths = {3};
+  auto refused = search(wrong, lengths, {.minLength = 5, .maxLength = 4});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "expected the least length to be at most the greatest (4), but got 5");
+}
+
+TEST(Search, FindsTheBestOfManyBlocks) {
+  // 1,000 tokens are several blocks; the best are spread over them and tie across two.
+  struct Wide : ToyModel {
+    Wide() : ToyModel(1000, {0}) {}
+    std::vector<float> distribution(uint32_t, const Ids &) const override {
+      std::vector<float> row(1000, -20);
+      row[999] = row[300] = -1;
+      row[257] = -2;
+      row[2] = -3; // EOS
+      return row;
+    }
+  };
+  Wide model;
+  auto results = run(model, {3}, {.beam = 3, .nBest = 3, .maxLength = 1});
+  EXPECT_THAT(results[0][0].ids, ElementsAre(300));
+  EXPECT_THAT(results[0][1].ids, ElementsAre(999));
+  EXPECT_THAT(results[0][2].ids, ElementsAre(257));
+}
+
 TEST(Search, TiesGoToTheLowerIndex) {
   Even model;
   EXPECT_THAT(run(model, {3}, {.maxLength = 3})[0][0].ids, ElementsAre(0, 0, 0));

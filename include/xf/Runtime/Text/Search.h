@@ -35,6 +35,7 @@ struct SearchOptions {
   int64_t beam = 1;         // 1: greedy
   int64_t nBest = 1;        // at most `beam`
   double lengthPenalty = 0; // the alpha of ((5 + length) / 6)^alpha
+  int64_t minLength = 0;    // tokens before which EOS is not taken
   int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + 50
 };
 
