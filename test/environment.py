@@ -35,6 +35,7 @@ def prepare(config, lit_config):
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
         environment["ASAN_SYMBOLIZER_PATH"] = os.path.join(config.llvm_tools, "llvm-symbolizer")
     if "LLVM_PROFILE_FILE" in os.environ:
+        config.available_features.add("coverage")
         environment["LLVM_PROFILE_FILE"] = os.environ["LLVM_PROFILE_FILE"]
     try:
         with open("/proc/cpuinfo") as f:

@@ -45,7 +45,8 @@ static Expected<int> info(Session &session) {
   }
   line("weights", session.blob("weights") ? "embedded" : "none embedded: pass --model");
   line("target", fmt::format("{}, CPU {} ({})", program.triple, program.cpu, fmt::join(program.features, " ")));
-  line("compiled with", keys(program.options));
+  if (!program.options.empty())
+    line("compiled with", keys(program.options));
   std::vector<std::string_view> names;
   for (const Function &function : program.functions)
     names.push_back(function.name);
