@@ -22,9 +22,11 @@ def prepare(config, lit_config):
     environment = config.environment
     environment["PATH"] = os.pathsep.join([os.path.join(config.xf_build, "bin"), config.llvm_tools, environment["PATH"]])
     environment["LC_ALL"] = "C.UTF-8"
-    for name in ("HOME", "XDG_CACHE_HOME", "XF_SENTENCEPIECE_DIR"):
-        if name in os.environ:
-            environment[name] = os.environ[name]
+    if "HOME" in os.environ:
+        environment["HOME"] = os.environ["HOME"]
+    # The user's cache of kernels is no business of the tests; their own is shared by all of them.
+    environment["XDG_CACHE_HOME"] = os.path.join(config.xf_build, "test", "cache")
+    environment["XF_SENTENCEPIECE_DIR"] = config.sentencepiece
     data = shared_data(config)
     if data:
         environment["XF_SHARED_DATA"] = data

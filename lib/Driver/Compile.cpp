@@ -3,21 +3,21 @@
 // renamed, so that nothing half-written is ever seen.
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Compile.h"
-#include "mlir/IR/Verifier.h"
-#include "mlir/Support/FileUtilities.h"
 #include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Driver/Diagnostics.h"
+#include "xf/Driver/Kernels.h"
+#include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
 #include "xf/Pipelines/Stages.h"
 #include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 #include "xf/Target/Target.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SourceMgr.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include <chrono>
 
 namespace mlir::xf {
@@ -39,15 +39,7 @@ public:
     DialectRegistry registry;
     registerAllDialects(registry);
     MLIRContext context(registry);
-    llvm::SourceMgr sources;
-    SourceMgrDiagnosticHandler diagnostics(sources, &context, llvm::errs());
-    // What has no place in a file is said without one.
-    ScopedDiagnosticHandler placeless(&context, [](Diagnostic &diagnostic) {
-      if (!isa<UnknownLoc>(diagnostic.getLocation()) || diagnostic.getSeverity() != DiagnosticSeverity::Error)
-        return failure();
-      llvm::errs() << "xf-compile: error: " << diagnostic.str() << "\n";
-      return success();
-    });
+    DiagnosticPrinter diagnostics(context, llvm::errs());
     auto start = std::chrono::steady_clock::now();
     OwningOpRef<ModuleOp> module;
     if (int code = load(context, module))
@@ -63,10 +55,16 @@ public:
       if (stage == std::max(from, Stage::autodiff))
         if (int code = loadWeights(*module))
           return code;
-      if (int code = stage == Stage::link ? link(*module) : runStage(*module, stage))
+      // From here on kernels go their own ways, unless someone wants to see them together.
+      if (stage == Stage::link || (stage >= Stage::schedule && to == Stage::link && options.dumpStages.empty())) {
+        if (int code = link(*module, stage))
+          return code;
+        break;
+      }
+      if (int code = runStage(*module, stage))
         return code;
       record(stageName(stage), start);
-      if (!options.dumpStages.empty() && stage != Stage::link)
+      if (!options.dumpStages.empty())
         if (int code = dump(*module, i))
           return code;
     }
@@ -74,8 +72,8 @@ public:
       if (int code = write(*module))
         return code;
     if (options.timing)
-      for (auto &[name, seconds] : times)
-        llvm::errs() << llvm::format("%-10s %8.3f s\n", name.c_str(), seconds);
+      for (const Time &time : times)
+        llvm::errs() << llvm::format("%-10s %8.3f s%s\n", time.name.c_str(), time.seconds, time.note.c_str());
     return 0;
   }
 
@@ -116,6 +114,8 @@ private:
         return fail(userMistake, "can't write '" + options.output + "': " + code.message());
       if (llvm::sys::fs::is_directory(options.output))
         return fail(userMistake, "can't write '" + options.output + "': it is a folder");
+      if (llvm::sys::fs::exists(options.output) && !llvm::sys::fs::is_regular_file(options.output))
+        return fail(userMistake, "can't write '" + options.output + "': it is no regular file");
     }
     llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
     if (!resolved)
@@ -181,12 +181,13 @@ private:
     if (stage == Stage::fuse)
       if (int code = selectFunctions(module))
         return code;
-    if (failed(pm.run(module))) {
-      llvm::errs() << "xf-compile: error: stage '" << stageName(stage) << "' failed\n";
-      // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
-      return stage <= Stage::autodiff || stage == from ? userMistake : ourMistake;
-    }
-    return 0;
+    return failed(pm.run(module)) ? failStage(stage) : 0;
+  }
+
+  int failStage(Stage stage) {
+    // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
+    return fail(stage <= Stage::autodiff || stage == from ? userMistake : ourMistake,
+                "stage '" + stageName(stage) + "' failed");
   }
 
   /// Entry points that were not asked for become private, and go where nothing else uses them.
@@ -247,33 +248,65 @@ private:
       write(llvm::outs());
       return 0;
     }
-    // Written beside and renamed: never half a file.
-    if (llvm::Error error = llvm::writeToOutput(path, [&](raw_ostream &os) {
-          write(os);
-          return llvm::Error::success();
-        }))
+    if (llvm::Error error = xf::writeFile(path, write))
       return fail(userMistake, "can't write '" + path + "': " + llvm::toString(std::move(error)));
     return 0;
   }
 
-  int link(ModuleOp module) {
-    llvm::SmallString<128> object;
-    if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "o", object))
-      return fail(userMistake, "can't write a temporary file: " + code.message());
-    llvm::FileRemover remover(object);
+  /// The module before stage `next` becomes the executable.
+  int link(ModuleOp module, Stage next) {
+    llvm::SmallString<128> folder;
+    if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf", folder))
+      return fail(userMistake, "can't write a temporary folder: " + code.message());
+    llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
+    std::string kernels = (folder + "/kernels.a").str(), program = (folder + "/program.o").str();
+
     auto start = std::chrono::steady_clock::now();
-    if (failed(emitObject(module, cpu, blobs, object)))
+    KernelOptions kernelOptions{stageOptions, cpu, std::nullopt, options.threads};
+    if (options.cache)
+      kernelOptions.cache = KernelCache::open(uint64_t(options.cacheSize) << 20);
+    KernelTimes kernelTimes;
+    if (std::optional<Stage> failed = compileKernels(module, next, kernelOptions, kernels, kernelTimes))
+      return failStage(*failed);
+    std::string note = llvm::formatv("  {0} from the cache, {1} compiled", kernelTimes.hits, kernelTimes.misses);
+    if (kernelTimes.misses > 0)
+      note += llvm::formatv(" on {0} thread(s)", kernelTimes.threads);
+    record("kernels", start, note);
+    if (kernelTimes.misses > 0)
+      for (auto [name, seconds] : {std::pair("  schedule", kernelTimes.schedule),
+                                   {"  target", kernelTimes.target},
+                                   {"  codegen", kernelTimes.codegen}})
+        times.push_back({name, seconds, "  (all threads)"});
+
+    start = std::chrono::steady_clock::now();
+    if (next <= Stage::target)
+      if (int code = runStage(module, Stage::target))
+        return code;
+    llvm::SmallVector<char, 0> object;
+    llvm::raw_svector_ostream stream(object);
+    if (failed(emitObject(module, cpu, ArrayRef(blobs), stream)))
       return ourMistake;
-    record("  codegen", start);
+    if (int code = writeOutput(program, [&](raw_ostream &os) { os << stream.str(); }))
+      return code;
+    record("program", start);
+
+    start = std::chrono::steady_clock::now();
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    if (llvm::Error error = linkProgram(OutputKind::Executable, object, kit, options.output))
+    if (llvm::Error error = linkProgram(OutputKind::Executable, {program, kernels}, kit, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
+    record("link", start);
     return 0;
   }
 
-  void record(StringRef name, std::chrono::steady_clock::time_point start) {
-    times.push_back({name.str(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()});
+  struct Time {
+    std::string name;
+    double seconds;
+    std::string note;
+  };
+  void record(StringRef name, std::chrono::steady_clock::time_point start, std::string note = "") {
+    times.push_back(
+        {name.str(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), std::move(note)});
   }
 
   const ::xf::CompileOptions &options;
@@ -282,7 +315,7 @@ private:
   std::string input; // with the sizes of the vocabularies
   CPU cpu;
   std::vector<Blob> blobs;
-  std::vector<std::pair<std::string, double>> times;
+  std::vector<Time> times;
 };
 } // namespace
 

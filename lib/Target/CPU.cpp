@@ -1,8 +1,6 @@
 //===- CPU.cpp - processors, machine code ---------------------------------===//
 // Names a processor, and turns an LLVM-dialect module into an object file for it.
 //===----------------------------------------------------------------------===//
-#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
-#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "xf/Target/Target.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -152,9 +150,8 @@ static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   llvm::createModuleToFunctionPassAdaptor(std::move(passes)).run(module, modules);
 }
 
-LogicalResult emitObject(ModuleOp module, const CPU &cpu, ArrayRef<Blob> blobs, llvm::StringRef path) {
-  registerBuiltinDialectTranslation(*module.getContext());
-  registerLLVMDialectTranslation(*module.getContext());
+LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,
+                         llvm::raw_pwrite_stream &stream) {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(module, context, "xf");
   if (!llvmModule)
@@ -171,24 +168,15 @@ LogicalResult emitObject(ModuleOp module, const CPU &cpu, ArrayRef<Blob> blobs, 
       function.addFnAttr("min-legal-vector-width", std::to_string(cpu.vectorWidth * 32));
       function.addFnAttr(llvm::Attribute::NoUnwind);
     }
-  addBlobs(*llvmModule, blobs);
+  if (blobs)
+    addBlobs(*llvmModule, *blobs);
 
   optimise(*llvmModule, *machine);
 
-  std::error_code code;
-  llvm::raw_fd_ostream stream(path, code);
-  if (code)
-    return module.emitError() << "can't write '" << path << "': " << code.message();
   llvm::legacy::PassManager codegen;
   if (machine->addPassesToEmitFile(codegen, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
     return module.emitError() << "the target '" << cpu.triple << "' can't write object files";
   codegen.run(*llvmModule);
-  stream.flush();
-  if (stream.has_error()) {
-    std::string message = stream.error().message();
-    stream.clear_error();
-    return module.emitError() << "can't write '" << path << "': " << message;
-  }
   return success();
 }
 } // namespace mlir::xf

@@ -7,20 +7,23 @@
 #include "xf/Target/Target.h"
 
 namespace mlir::xf {
+#define GEN_PASS_DEF_EMITENTRIESPASS
 #define GEN_PASS_DEF_EMITPROGRAMPASS
 #include "xf/Target/Passes.h.inc"
 namespace {
 
 /// Creates `NAME.entry(buffers, dims, scalars, first tile, end of tiles, scratch)`, which makes memrefs of pointers and
-/// calls the kernel.
+/// calls the kernel; of a kernel that is only declared, the entry function is only declared too.
 LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
   MLIRContext *context = builder.getContext();
   Location loc = kernel.getLoc();
   auto ptr = LLVM::LLVMPointerType::get(context);
   auto i64 = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), {ptr, ptr, ptr, i64, i64, ptr});
-  auto entry =
-      LLVM::LLVMFuncOp::create(builder, loc, (kernel.getName() + ".entry").str(), type, LLVM::Linkage::Internal);
+  auto entry = LLVM::LLVMFuncOp::create(builder, loc, (kernel.getName() + ".entry").str(), type);
+  entry.setVisibility_(LLVM::Visibility::Hidden);
+  if (kernel.isExternal())
+    return entry;
   OpBuilder::InsertionGuard guard(builder);
   Block *body = entry.addEntryBlock(builder);
   builder.setInsertionPointToEnd(body);
@@ -80,6 +83,24 @@ LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Ty
   return LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true, LLVM::Linkage::External, name, value);
 }
 
+/// What the description has said and LLVM has no use for. A kernel may be named as the C library's functions are.
+void finishKernel(func::FuncOp kernel) {
+  for (StringRef name : {"xf.kernel", "xf.grid", "xf.scratch"})
+    kernel->removeAttr(name);
+  kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));
+}
+
+struct EmitEntriesPass : impl::EmitEntriesPassBase<EmitEntriesPass> {
+  void runOnOperation() override {
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
+      if (kernel->hasAttr("xf.kernel")) {
+        createEntry(builder, kernel);
+        finishKernel(kernel);
+      }
+  }
+};
+
 struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
   using EmitProgramPassBase::EmitProgramPassBase;
   void runOnOperation() override {
@@ -115,15 +136,15 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
                                           ArrayRef<int64_t>{static_cast<int64_t>(index)});
     LLVM::ReturnOp::create(builder, loc, value);
 
-    for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
-      if (isa<ParamOp>(op) || op.hasAttr("xf.entry"))
+    for (Operation &op : llvm::make_early_inc_range(*module.getBody())) {
+      bool isKernel = op.hasAttr("xf.kernel");
+      if (isa<ParamOp>(op) || op.hasAttr("xf.entry") || (isKernel && cast<func::FuncOp>(op).isExternal()))
         op.erase();
+      else if (isKernel)
+        finishKernel(cast<func::FuncOp>(op));
+    }
     for (StringRef name : {"xf.kind", "xf.config", "xf.options"})
       module->removeAttr(name);
-    module.walk([](func::FuncOp kernel) {
-      for (StringRef name : {"xf.kernel", "xf.grid", "xf.scratch"})
-        kernel->removeAttr(name);
-    });
   }
 };
 } // namespace

@@ -4,7 +4,6 @@
 //===----------------------------------------------------------------------===//
 #include "lld/Common/Driver.h"
 #include "xf/Target/Target.h"
-#include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
@@ -31,59 +30,52 @@ llvm::Error runLinker(ArrayRef<std::string> arguments) {
 }
 } // namespace
 
-llvm::Error linkProgram(OutputKind kind, llvm::StringRef object, llvm::StringRef kit, llvm::StringRef output) {
+llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::StringRef kit, llvm::StringRef output) {
   llvm::SmallString<256> temporary;
   if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
     return systemError("can't write '" + output + "'", code);
   auto file = [&](llvm::StringRef name) { return (kit + "/" + name).str(); };
-  llvm::Error error = llvm::Error::success();
-  if (kind == OutputKind::Object || kind == OutputKind::Static) {
-    std::error_code code = llvm::sys::fs::copy_file(object, temporary);
-    if (code)
-      error = llvm::joinErrors(std::move(error), systemError("can't write '" + output + "'", code));
-  } else {
-    bool executable = kind == OutputKind::Executable;
-    std::vector<std::string> arguments{"ld.lld",
-                                       "-m",
-                                       "elf_x86_64",
-                                       "--eh-frame-hdr",
-                                       "--hash-style=gnu",
-                                       "--gc-sections",
-                                       "--build-id=none",
-                                       "-z",
-                                       "relro",
-                                       "-z",
-                                       "now",
-                                       "-z",
-                                       "noexecstack",
-                                       "-o",
-                                       temporary.str().str()};
-    if (executable)
-      llvm::append_range(arguments, std::initializer_list<std::string>{"-pie", "-dynamic-linker",
-                                                                       "/lib64/ld-linux-x86-64.so.2", file("Scrt1.o")});
-    else
-      arguments.push_back("-shared");
-    llvm::append_range(arguments,
-                       std::initializer_list<std::string>{file("crti.o"), file("crtbeginS.o"), object.str()});
-    if (!executable)
-      arguments.push_back("--whole-archive");
-    arguments.push_back(file("libxf_runtime.a"));
-    if (!executable)
-      arguments.push_back("--no-whole-archive");
-    arguments.push_back("@" + file("instrumentation.rsp")); // empty but in sanitizer and coverage builds
-    llvm::append_range(arguments, std::initializer_list<std::string>{
-                                      file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
-                                      file("libc_nonshared.a"), "--end-group", "--as-needed"});
-    // The C library is the machine's own, found where every Linux with glibc has it.
-    for (llvm::StringRef name : {"libm.so.6", "libc.so.6", "ld-linux-x86-64.so.2"})
-      for (llvm::StringRef folder : {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"})
-        if (std::string path = (folder + "/" + name).str(); llvm::sys::fs::exists(path)) {
-          arguments.push_back(path);
-          break;
-        }
-    llvm::append_range(arguments, std::initializer_list<std::string>{file("crtendS.o"), file("crtn.o")});
-    error = llvm::joinErrors(std::move(error), runLinker(arguments));
-  }
+  bool executable = kind == OutputKind::Executable;
+  std::vector<std::string> arguments{"ld.lld",
+                                     "-m",
+                                     "elf_x86_64",
+                                     "--eh-frame-hdr",
+                                     "--hash-style=gnu",
+                                     "--gc-sections",
+                                     "--build-id=none",
+                                     "-z",
+                                     "relro",
+                                     "-z",
+                                     "now",
+                                     "-z",
+                                     "noexecstack",
+                                     "-o",
+                                     temporary.str().str()};
+  if (executable)
+    llvm::append_range(arguments, std::initializer_list<std::string>{"-pie", "-dynamic-linker",
+                                                                     "/lib64/ld-linux-x86-64.so.2", file("Scrt1.o")});
+  else
+    arguments.push_back("-shared");
+  llvm::append_range(arguments, std::initializer_list<std::string>{file("crti.o"), file("crtbeginS.o")});
+  llvm::append_range(arguments, objects);
+  if (!executable)
+    arguments.push_back("--whole-archive");
+  arguments.push_back(file("libxf_runtime.a"));
+  if (!executable)
+    arguments.push_back("--no-whole-archive");
+  arguments.push_back("@" + file("instrumentation.rsp")); // empty but in sanitizer and coverage builds
+  llvm::append_range(arguments, std::initializer_list<std::string>{
+                                    file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
+                                    file("libc_nonshared.a"), "--end-group", "--as-needed"});
+  // The C library is the machine's own, found where every Linux with glibc has it.
+  for (llvm::StringRef name : {"libm.so.6", "libc.so.6", "ld-linux-x86-64.so.2"})
+    for (llvm::StringRef folder : {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"})
+      if (std::string path = (folder + "/" + name).str(); llvm::sys::fs::exists(path)) {
+        arguments.push_back(path);
+        break;
+      }
+  llvm::append_range(arguments, std::initializer_list<std::string>{file("crtendS.o"), file("crtn.o")});
+  llvm::Error error = runLinker(arguments);
   if (!error)
     if (std::error_code code = llvm::sys::fs::rename(temporary, output))
       error = systemError("can't write '" + output + "'", code);

@@ -15,7 +15,7 @@
 // CHECK-SAME: \22parameter_elements\22:1024,\22parameters\22:[{\22init\22:{\22gain\22:1,\22kind\22:\22xavier_uniform\22},\22name\22:\22w\22,\22offset\22:0,\22shape\22:[8,8]}]
 // CHECK-SAME: \22cpu\22:\22x86-64-v3\22,\22features\22:[{{.*}}\22avx2\22,\22fma\22
 // CHECK: @xf_kernel_count(1 : i64)
-// CHECK: llvm.func internal @copy.entry(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr)
+// CHECK: llvm.func hidden @copy.entry(%{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64, %{{.*}}: !llvm.ptr)
 // CHECK: llvm.mlir.global external constant @xf_kernels() {{.*}} : !llvm.array<1 x ptr>
 // CHECK-NOT: @entry
 // CHECK-NOT: xf.param

@@ -33,6 +33,13 @@ int main(int argc, char **argv) {
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
   app.add_flag("--timing", options.timing, "print the time of every stage");
+  app.add_option("--threads", options.threads, "threads that compile kernels (one a core)")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
+  app.add_flag("!--no-cache", options.cache, "compile every kernel anew, and keep none");
+  app.add_option("--cache-size", options.cacheSize, "bound of the cache of kernels in MiB (256)")
+      ->check(CLI::Range(1, 1 << 20))
+      ->option_text("MIB");
   app.set_version_flag("--version", "xf-compile " XF_VERSION);
   try {
     app.parse(argc, argv);

@@ -16,6 +16,9 @@ struct CompileOptions {
   std::string target = "cpu", cpu = "native", recompute = "none";
   std::string compileTo, compileFrom, dumpStages;
   bool printInput = false, timing = false;
+  bool cache = true;
+  unsigned cacheSize = 256; // MiB
+  unsigned threads = 0;     // 0: one a core
 };
 
 /// Compiles; messages go to stderr. Returns the exit code: 0, 1 (the user's mistake) or 2 (ours).

@@ -35,7 +35,7 @@ std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
 /// order of their numbers.
 FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels);
 
-/// Adds the passes that take scheduled kernels and their entry wrappers to the LLVM dialect.
+/// Adds the passes that take scheduled kernels and their entry functions to the LLVM dialect.
 void buildLowerToLLVM(OpPassManager &pm);
 
 /// Registers buildLowerToLLVM as the pipeline xf-lower-to-llvm.
@@ -46,13 +46,16 @@ struct Blob {
   std::string name, path;
 };
 
-/// Translates a module after `target` to LLVM IR, optimises it, and writes an object file.
-LogicalResult emitObject(ModuleOp module, const CPU &cpu, ArrayRef<Blob> blobs, llvm::StringRef path);
+/// Translates a module after `target` to LLVM IR, optimises it, and writes an object file. The table of files is in the
+/// program's object; kernels compiled by themselves go without.
+LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,
+                         llvm::raw_pwrite_stream &stream);
 
-enum class OutputKind { Executable, Shared, Static, Object };
+enum class OutputKind { Executable, Shared };
 
-/// Links an object with the runtime; `runtime` is the path of libxf_runtime.a. The output appears whole or not at all.
-llvm::Error linkProgram(OutputKind kind, llvm::StringRef object, llvm::StringRef runtime, llvm::StringRef output);
+/// Links objects (the program's, and an archive of its kernels) with the runtime of the link kit. The output appears
+/// whole or not at all.
+llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::StringRef kit, llvm::StringRef output);
 } // namespace mlir::xf
 
 #endif

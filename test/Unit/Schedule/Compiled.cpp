@@ -15,7 +15,6 @@
 #include "mlir/Pass/PassManager.h"
 #include "xf/Target/Target.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <cmath>
 #include <cstring>
@@ -100,18 +99,16 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
   source.transform("xf-emit-program,xf-lower-to-llvm");
   llvm::Expected<CPU> cpu = resolveCPU("native");
   cpu->vectorWidth = std::max(vectorWidth, 4u);
-  llvm::SmallString<128> path;
-  llvm::sys::fs::createTemporaryFile("schedule-test", "o", path);
-  bool emitted = !testing::Test::HasFailure() && succeeded(emitObject(*source, *cpu, {}, path));
-  auto object = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  llvm::sys::fs::remove(path);
-  if (!emitted || !object) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  if (testing::Test::HasFailure() || failed(emitObject(*source, *cpu, ArrayRef<Blob>(), stream))) {
     ADD_FAILURE() << "no object";
     return;
   }
+  auto object = llvm::MemoryBuffer::getMemBufferCopy(stream.str(), "object");
 
   jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
-  llvm::cantFail(jit->addObjectFile(std::move(*object)));
+  llvm::cantFail(jit->addObjectFile(std::move(object)));
   auto symbol = [&]<typename T>(const char *name) {
     return reinterpret_cast<const T *>(llvm::cantFail(jit->lookup(name)).getValue());
   };

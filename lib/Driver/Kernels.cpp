@@ -1,0 +1,253 @@
+//===- Kernels.cpp - each kernel compiled by itself -----------------------===//
+#include "xf/Driver/Kernels.h"
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/Parser/Parser.h"
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Driver/Diagnostics.h"
+#include "xf/InitAll.h"
+#include "llvm/Object/ArchiveWriter.h"
+#include "llvm/Support/ThreadPool.h"
+#include <chrono>
+
+namespace mlir::xf {
+namespace {
+/// A kernel, and what the program keeps of it.
+struct Work {
+  Operation *root;                // the function that the program goes on to name
+  SmallVector<Operation *> parts; // it, and the symbols that it takes along, in their order
+  std::string text;               // a module of the parts
+  CompiledKernel kernel;
+  std::string messages;
+  std::optional<Stage> failed;
+};
+
+/// The functions that the program names: kernels that are dispatched, or, after stage `target`, the entry functions in
+/// its table.
+SetVector<Operation *> findRoots(ModuleOp module, const SymbolTable &symbols, Stage next) {
+  SetVector<Operation *> roots;
+  if (next != Stage::link)
+    module.walk([&](DispatchOp dispatch) { roots.insert(symbols.lookup(dispatch.getKernel())); });
+  else if (auto table = symbols.lookup<LLVM::GlobalOp>("xf_kernels"))
+    table.walk([&](LLVM::AddressOfOp address) { roots.insert(symbols.lookup(address.getGlobalName())); });
+  return roots;
+}
+
+/// `op`, and every symbol that it uses.
+void collect(Operation *op, const SymbolTable &symbols, SetVector<Operation *> &parts) {
+  if (!parts.insert(op))
+    return;
+  if (std::optional<SymbolTable::UseRange> uses = SymbolTable::getSymbolUses(op))
+    for (SymbolTable::SymbolUse use : *uses)
+      if (Operation *used = symbols.lookup(use.getSymbolRef().getRootReference()))
+        collect(used, symbols, parts);
+}
+
+std::string print(ArrayRef<Operation *> parts, bool withLocations) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << "module {\n";
+  for (Operation *part : parts) {
+    part->print(stream, OpPrintingFlags().useLocalScope().enableDebugInfo(withLocations));
+    stream << "\n";
+  }
+  stream << "}\n";
+  return text;
+}
+
+void buildTarget(OpPassManager &pm) {
+  pm.addPass(createEmitEntriesPass());
+  buildLowerToLLVM(pm);
+}
+
+/// All but the kernel that its machine code depends on. The pipelines hold what was derived from the processor.
+SmallVector<std::string> environment(Stage next, const KernelOptions &options) {
+  std::string pipelines;
+  llvm::raw_string_ostream stream(pipelines);
+  OpPassManager pm(ModuleOp::getOperationName());
+  if (next <= Stage::schedule)
+    buildStage(pm, Stage::schedule, options.stages);
+  if (next <= Stage::target)
+    buildTarget(pm);
+  pm.printAsTextualPipeline(stream);
+  const CPU &cpu = options.cpu;
+  return {pipelines, cpu.triple, cpu.name, cpu.features, std::to_string(cpu.vectorWidth)};
+}
+
+/// What a thread compiles its kernels with.
+class Worker {
+public:
+  Worker(Stage next, const KernelOptions &options)
+      : next(next), options(options), context(makeRegistry(), MLIRContext::Threading::DISABLED), schedule(&context),
+        target(&context) {
+    buildStage(schedule, Stage::schedule, options.stages);
+    buildTarget(target);
+  }
+
+  void compile(Work &work) {
+    llvm::raw_string_ostream stream(work.messages);
+    DiagnosticPrinter printer(context, stream);
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
+    if (!module) {
+      work.failed = next;
+      return;
+    }
+    auto run = [&](Stage stage, double &seconds, function_ref<LogicalResult()> compile) {
+      auto start = std::chrono::steady_clock::now();
+      if (!work.failed && next <= stage && failed(compile()))
+        work.failed = stage;
+      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
+    run(Stage::schedule, times.schedule, [&] { return schedule.run(*module); });
+    run(Stage::target, times.target, [&] {
+      for (auto function : module->getOps<func::FuncOp>()) {
+        llvm::raw_string_ostream(work.kernel.grid) << function->getAttr("xf.grid");
+        work.kernel.scratch = function->getAttrOfType<IntegerAttr>("xf.scratch").getInt();
+      }
+      return target.run(*module);
+    });
+    run(Stage::link, times.codegen, [&] {
+      llvm::SmallVector<char, 0> object;
+      llvm::raw_svector_ostream objectStream(object);
+      LogicalResult result = emitObject(*module, options.cpu, std::nullopt, objectStream);
+      work.kernel.object.assign(object.begin(), object.end());
+      return result;
+    });
+  }
+
+  KernelTimes times;
+
+private:
+  static DialectRegistry makeRegistry() {
+    DialectRegistry registry;
+    registerAllDialects(registry);
+    return registry;
+  }
+
+  Stage next;
+  const KernelOptions &options;
+  MLIRContext context;
+  PassManager schedule, target;
+};
+
+/// Products and attention become most code; a thread that met one last would leave the others waiting.
+size_t expectedCost(const Work &work, Stage next) {
+  auto kind = work.root->getAttrOfType<KernelKindAttr>("xf.kernel");
+  bool large = kind && llvm::is_contained({KernelKind::Matmul, KernelKind::Attention, KernelKind::AttentionBackward},
+                                          kind.getValue());
+  return work.text.size() + (next == Stage::schedule && large ? size_t(1) << 32 : 0);
+}
+
+void compileAll(SmallVector<Work *> misses, Stage next, const KernelOptions &options, KernelTimes &times) {
+  llvm::sort(misses, [&](Work *a, Work *b) { return expectedCost(*a, next) > expectedCost(*b, next); });
+  unsigned cores = options.threads ? options.threads : llvm::hardware_concurrency().compute_thread_count();
+  times.threads = std::min<size_t>(cores, misses.size());
+  std::atomic<size_t> position = 0;
+  std::vector<KernelTimes> perThread(times.threads);
+  auto work = [&](unsigned thread) {
+    Worker worker(next, options);
+    for (size_t i; (i = position++) < misses.size();)
+      worker.compile(*misses[i]);
+    perThread[thread] = worker.times;
+  };
+  llvm::DefaultThreadPool pool(llvm::hardware_concurrency(times.threads));
+  for (unsigned thread = 1; thread < times.threads; ++thread)
+    pool.async(work, thread);
+  if (times.threads > 0)
+    work(0);
+  pool.wait();
+  for (const KernelTimes &part : perThread) {
+    times.schedule += part.schedule;
+    times.target += part.target;
+    times.codegen += part.codegen;
+  }
+}
+
+/// Leaves declarations of the kernels, which the program describes and names.
+void reduceToProgram(ModuleOp module, MutableArrayRef<Work> works, Stage next) {
+  SetVector<Operation *> taken;
+  for (Work &work : works) {
+    auto function = cast<FunctionOpInterface>(work.root);
+    function.eraseBody();
+    if (next != Stage::link) {
+      Builder builder(module.getContext());
+      function->setAttr("xf.grid", parseAttribute(work.kernel.grid, module.getContext()));
+      function->setAttr("xf.scratch", builder.getI64IntegerAttr(work.kernel.scratch));
+    }
+    for (Operation *part : work.parts)
+      if (part != work.root)
+        taken.insert(part);
+  }
+  for (Operation *part : taken)
+    part->erase();
+  for (auto kernel : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
+    if (kernel->hasAttr("xf.kernel") && !kernel.isExternal())
+      kernel.erase(); // not dispatched
+}
+
+LogicalResult writeArchive(ArrayRef<Work> works, StringRef path) {
+  SmallVector<llvm::NewArchiveMember> members;
+  std::vector<std::string> names(works.size());
+  for (auto [index, work] : llvm::enumerate(works)) {
+    names[index] = "kernel" + std::to_string(index) + ".o";
+    members.emplace_back(llvm::MemoryBufferRef(work.kernel.object, names[index]));
+  }
+  llvm::Error error = llvm::writeArchive(path, members, llvm::SymtabWritingMode::NormalSymtab,
+                                         llvm::object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false);
+  if (!error)
+    return success();
+  llvm::errs() << "xf-compile: error: can't write '" << path << "': " << llvm::toString(std::move(error)) << "\n";
+  return failure();
+}
+} // namespace
+
+std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
+                                    KernelTimes &times) {
+  SymbolTable symbols(module);
+  std::vector<Work> works;
+  for (Operation *root : findRoots(module, symbols, next)) {
+    Work &work = works.emplace_back();
+    work.root = root;
+    SetVector<Operation *> parts;
+    collect(root, symbols, parts);
+    work.parts = parts.takeVector();
+    llvm::sort(work.parts, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  }
+  std::vector<std::string> keys(works.size());
+  SmallVector<Work *> misses;
+  SmallVector<std::string> around = environment(next, options);
+  for (auto [work, key] : llvm::zip(works, keys)) {
+    if (options.cache) {
+      std::string text = print(work.parts, /*withLocations=*/false);
+      SmallVector<StringRef> parts(around.begin(), around.end());
+      parts.push_back(text);
+      key = options.cache->key(parts);
+      if (std::optional<CompiledKernel> found = options.cache->find(key)) {
+        work.kernel = std::move(*found);
+        continue;
+      }
+    }
+    work.text = print(work.parts, /*withLocations=*/true);
+    misses.push_back(&work);
+  }
+  times.misses = misses.size();
+  times.hits = works.size() - misses.size();
+  compileAll(misses, next, options, times);
+
+  std::optional<Stage> failed;
+  for (const Work &work : works) {
+    llvm::errs() << work.messages;
+    if ((failed = work.failed))
+      return failed;
+  }
+  if (options.cache && !misses.empty()) {
+    for (auto [work, key] : llvm::zip(works, keys))
+      if (!work.text.empty())
+        options.cache->insert(key, work.kernel);
+    options.cache->prune();
+  }
+  reduceToProgram(module, works, next);
+  if (mlir::failed(writeArchive(works, archive)))
+    return Stage::link;
+  return std::nullopt;
+}
+} // namespace mlir::xf
