@@ -6,6 +6,7 @@
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <map>
 
@@ -28,20 +29,22 @@ constexpr Preset presets[] = {
     {"transformer-tiny", "the demo: 2+2 layers, d_model 128, trains in a minute", Pairs,
      "layers=2,d_model=128,heads=4,d_ff=256,vocabulary=100,tied=false,bias=all,dropout=0,smoothing=0"},
     {"transformer-char-lm", "a language model of characters: 4 layers, d_model 128, context 64", Language,
-     "layers=4,d_model=128,heads=4,d_ff=512,vocabulary=65,max_positions=64,dropout=0"},
+     "layers=4,d_model=128,heads=4,d_ff=512,vocabulary=65,max_positions=64,dropout=0,"
+     "learning_rate=0.5,warmup=200,clip_norm=1"},
     {"gpt2-small", "a language model of GPT-2's smallest shape: 12 layers, d_model 768 (Radford et al. 2019)", Language,
      "layers=12,d_model=768,heads=12,d_ff=3072,vocabulary=50257,attention_dropout=0.1"},
     {"transformer-encoder", "vectors of sentences, of MiniLM's shape: 6 layers, d_model 384 (Wang et al. 2020)",
      Encoder, "layers=6,d_model=384,heads=12,d_ff=1536,vocabulary=30522,max_positions=512"},
 };
 
-/// A key, which kinds of models have it, its value in the paper's base model, and what it may be: numbers from `least`,
-/// or one of `choices`.
+/// A key, which kinds of models have it, its value in the paper's base model, and what it may be: integers from
+/// `least`, numbers that are not negative, rates below 1, or one of `choices`. The last of them are how it is trained
+/// where the options of `train` don't say otherwise.
 struct Key {
   const char *name;
   unsigned kinds;
   const char *base;
-  enum { Integer, Rate, Choice } type;
+  enum { Integer, Number, Rate, Choice } type;
   int64_t least;
   const char *choices;
 };
@@ -69,6 +72,11 @@ constexpr Key keys[] = {
     {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
     {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
     {"window", Any, "none", Key::Choice, 0, "none"},
+    {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
+    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant"},
+    {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
+    {"clip_norm", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
 };
 
 /// What a kind of model is called, and the keys in which it differs from the paper's.
@@ -162,6 +170,11 @@ private:
       if (value.getAsInteger(10, integer) || integer < key->least || integer > 10'000'000)
         return wrong("a number from " + std::to_string(key->least) + " to 10000000");
       break;
+    case Key::Number:
+      if (value.getAsDouble(rate) || !(rate >= 0 && std::isfinite(static_cast<float>(rate))))
+        return wrong("a number that is not negative");
+      values[name.str()] = decimal(rate);
+      return llvm::Error::success();
     case Key::Rate:
       if (value.getAsDouble(rate) || !(rate >= 0 && static_cast<float>(rate) < 1))
         return wrong("at least 0 and less than 1");
@@ -233,10 +246,10 @@ private:
     for (const Key &key : c.known) {
       const std::string &value = c.text(key.name);
       bool boolean = value == "true" || value == "false";
-      std::string attribute = key.type == Key::Integer ? value + " : i64"
-                              : key.type == Key::Rate  ? value + " : f64"
-                              : boolean                ? value
-                                                       : "\"" + value + "\"";
+      std::string attribute = key.type == Key::Integer                           ? value + " : i64"
+                              : key.type == Key::Rate || key.type == Key::Number ? value + " : f64"
+                              : boolean                                          ? value
+                                                                                 : "\"" + value + "\"";
       entries.push_back(std::string(key.name) + " = " + attribute);
     }
     return llvm::join(entries, ", ");
