@@ -13,11 +13,16 @@ static TensorView listView(std::string_view name, std::vector<int32_t> &values) 
 }
 
 Decoder::Decoder(Session &session, const ModelState &model)
-    : session(session), model(model), encodeFunction(*session.program.function("encode")),
-      decodeFunction(*session.program.function("decode")) {
+    : session(session), model(model), decodeFunction(*session.program.function("decode")) {
   for (const TensorType &output : decodeFunction.outputs)
     if (output.name == "log_probabilities")
       vocabularySize = output.shape.back().size;
+}
+
+void Decoder::restart() {
+  cached.clear();
+  used.assign(capacity, false);
+  nextFree = 0;
 }
 
 Expected<void> Decoder::encode(std::span<const std::vector<int32_t>> sources) {
@@ -27,17 +32,16 @@ Expected<void> Decoder::encode(std::span<const std::vector<int32_t>> sources) {
     ids.insert(ids.end(), source.begin(), source.end());
     sourceOffsets.push_back(int32_t(ids.size()));
   }
-  cached.clear();
-  used.assign(capacity, false);
-  nextFree = 0;
+  restart();
+  const Function &function = *session.program.function("encode");
   std::vector<TensorView> inputs = {listView("source_ids", ids), listView("source_offsets", sourceOffsets)};
-  Expected<std::vector<int64_t>> dims = session.executor().bind(encodeFunction, inputs);
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
   if (!dims)
     return dims.error();
   memory.clear();
-  for (const TensorType &output : encodeFunction.outputs)
+  for (const TensorType &output : function.outputs)
     memory.emplace_back(output.name, output.type, output.shapeAt(*dims));
-  return session.executor().run(encodeFunction, inputs, viewsOf(memory), model.arenas());
+  return session.executor().run(function, inputs, viewsOf(memory), model.arenas());
 }
 
 Expected<void> Decoder::growCaches(int64_t rows) {
@@ -89,12 +93,15 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
   cacheRows.reserve(entries);
   for (size_t row = 0; row < hypotheses.size(); ++row) {
     const Hypothesis &hypothesis = hypotheses[row];
+    if (hypothesis.parent == Hypothesis::rowBefore)
+      lists[row] = lists[row - 1];
     ids.push_back(hypothesis.token);
     positions.push_back(int32_t(lists[row].size()));
     cacheSlots.push_back(freeCacheRow());
     lists[row].push_back(cacheSlots.back());
-    for (int32_t m = sourceOffsets[hypothesis.sentence]; m < sourceOffsets[hypothesis.sentence + 1]; ++m)
-      memoryRows.push_back(m);
+    if (!memory.empty())
+      for (int32_t m = sourceOffsets[hypothesis.sentence]; m < sourceOffsets[hypothesis.sentence + 1]; ++m)
+        memoryRows.push_back(m);
     memoryOffsets.push_back(int32_t(memoryRows.size()));
     cacheRows.insert(cacheRows.end(), lists[row].begin(), lists[row].end());
     cacheOffsets.push_back(int32_t(cacheRows.size()));

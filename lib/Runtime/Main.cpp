@@ -32,15 +32,19 @@ static Expected<int> start(int argc, char **argv) {
   Action action;
   auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
   addInfo(app, session, action);
-  bool pairs = session.program.kind == "sequence_to_sequence", translates = pairs && has("encode") && has("decode");
-  if (pairs && has("train_step"))
+  bool reads = session.program.kind == "sequence_to_sequence" || session.program.kind == "language_model";
+  if (reads && has("train_step"))
     addTrain(app, session, action);
-  if (pairs && has("loss"))
+  if (reads && has("loss"))
     addEvaluate(app, session, action);
-  if (translates)
+  if (translates(session.program))
     addTranslate(app, session, action);
-  if (translates && has("attention"))
+  if (translates(session.program) && has("attention"))
     addAttention(app, session, action);
+  if (generates(session.program))
+    addGenerate(app, session, action);
+  if (session.program.kind == "encoder" && has("encode"))
+    addEmbed(app, session, action);
   addRun(app, session, action);
   if (has("loss") && has("gradients"))
     addGradcheck(app, session, action);

@@ -62,7 +62,7 @@ int64_t Session::vocabularySize(std::string_view which) const {
 
 int64_t Session::longest(std::string_view which) const {
   for (const Parameter &parameter : program.parameters)
-    if (parameter.name.starts_with(std::string(which) + "_positions"))
+    if (parameter.name == std::string(which) + "_positions.weight" || parameter.name == "positions.weight")
       return parameter.shape[0];
   return 0;
 }

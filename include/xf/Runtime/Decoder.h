@@ -1,6 +1,6 @@
 //===- Decoder.h - Encoding once, decoding token by token ------------------------------===//
-// Runs `encode` on a batch of sources and `decode` on the hypotheses over them, and keeps the cached keys
-// and values. Hypotheses name their parents of the step before; no cache row moves when beams are
+// Runs `encode` on a batch of sources, where the model has them, and `decode` on the hypotheses over them, and
+// keeps the cached keys and values. Hypotheses name their parents of the step before; no cache row moves when beams are
 // reordered, each hypothesis has the list of its rows.
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_DECODER_H
@@ -19,6 +19,9 @@ public:
   /// Encodes a batch of sources; all hypotheses of the batch before are gone.
   Expected<void> encode(std::span<const std::vector<int32_t>> sources);
 
+  /// Forgets all hypotheses; of a language model, whose first step needs nothing else.
+  void restart();
+
   /// Log probabilities of the next token, a row a hypothesis; valid until the next call.
   Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) override;
 
@@ -30,7 +33,7 @@ private:
 
   Session &session;
   const ModelState &model;
-  const Function &encodeFunction, &decodeFunction;
+  const Function &decodeFunction;
   int64_t vocabularySize = 0;
   std::vector<OwnedTensor> memory, caches;
   std::vector<int32_t> sourceOffsets;

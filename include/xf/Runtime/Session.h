@@ -36,7 +36,8 @@ public:
   /// Words the model knows: `which` is "source" or "target"; a shared or only vocabulary answers for both.
   int64_t vocabularySize(std::string_view which) const;
 
-  /// Tokens that a side can have, marks included, where positions are learned; 0: any number.
+  /// Tokens that a side can have, marks included, where positions are learned; 0: any number. What a language model
+  /// reads is its target, and its only side.
   int64_t longestSource() const { return longest("source"); }
   int64_t longestTarget() const { return longest("target"); }
 

@@ -23,6 +23,12 @@ void addTrain(CLI::App &app, Session &session, Action &action);
 void addEvaluate(CLI::App &app, Session &session, Action &action);
 void addTranslate(CLI::App &app, Session &session, Action &action);
 void addAttention(CLI::App &app, Session &session, Action &action);
+void addGenerate(CLI::App &app, Session &session, Action &action);
+void addEmbed(CLI::App &app, Session &session, Action &action);
+
+/// Whether it has what translating, or generating text, takes.
+bool translates(const Program &program);
+bool generates(const Program &program);
 
 /// `--threads` and `--profile`.
 void addExecutionOptions(CLI::App &command, Session &session);
@@ -33,6 +39,7 @@ void addModelOption(CLI::App &command, const Session &session, std::string &mode
 CLI::Validator positiveNumber();
 CLI::Validator nonNegativeNumber();
 CLI::Validator numberBelowOne();
+CLI::Validator share(); // above 0, at most 1
 
 /// `--learning-rate`, `--schedule`, `--warmup`, `--clip-norm` and Adam's own; a setting's option is its name with
 /// hyphens.

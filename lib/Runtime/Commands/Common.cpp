@@ -10,6 +10,14 @@
 
 using namespace xf::runtime;
 
+bool xf::runtime::translates(const Program &program) {
+  return program.kind == "sequence_to_sequence" && program.function("encode") && program.function("decode");
+}
+
+bool xf::runtime::generates(const Program &program) {
+  return program.kind == "language_model" && program.function("decode");
+}
+
 /// CLI11's own say "not in range 0.000000 to 17976931348623...".
 static CLI::Validator number(const char *what, bool (*fine)(double)) {
   auto check = [=](std::string &text) {
@@ -30,6 +38,10 @@ CLI::Validator xf::runtime::nonNegativeNumber() {
 
 CLI::Validator xf::runtime::numberBelowOne() {
   return number("a number from 0 to below 1", [](double value) { return value >= 0 && value < 1; });
+}
+
+CLI::Validator xf::runtime::share() {
+  return number("a number above 0 and at most 1", [](double value) { return value > 0 && value <= 1; });
 }
 
 void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
@@ -139,7 +151,8 @@ Expected<void> xf::runtime::validateIndices(const Session &session, const Functi
     if (Expected<void> checked = checkRange(*positions, session.longestTarget(), "the learned positions"); !checked)
       return checked;
   for (auto [offsets, longest] :
-       {std::pair(source, session.longestSource()), std::pair(target, session.longestTarget())}) {
+       {std::pair(source, session.longestSource()), std::pair(target, session.longestTarget()),
+        std::pair(given("offsets"), session.longestTarget())}) {
     if (!offsets || !longest)
       continue;
     const int32_t *values = static_cast<const int32_t *>(offsets->data);

@@ -1,5 +1,5 @@
 //===- Evaluate.cpp - The command `evaluate` ----------------------------------------------------===//
-// Loss per token and perplexity of given translations, and BLEU of the model's own.
+// Loss per token and perplexity of given text; where the model translates, BLEU of its own translations.
 //===-------------------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "Measure.h"
@@ -14,17 +14,20 @@ using namespace xf::runtime;
 
 namespace {
 struct EvaluateOptions {
-  std::string model, source, target, tokenizer = "13a";
-  int64_t batchTokens = 4096, maximalLength = 1024, beam = 1;
+  std::string model, tokenizer = "13a";
+  DatasetOptions data;
+  int64_t batchTokens = 4096, beam = 1;
   double lengthPenalty = 0.6;
   bool lowercase = false;
 };
 } // namespace
 
 /// Translates all sources and compares with the reference lines.
-static Expected<void> printBleu(Session &session, const ModelState &model, const Vocabularies &vocabularies,
-                                const EvaluateOptions &options) {
-  Expected<Lines> sources = Lines::read(options.source), references = Lines::read(options.target);
+static Expected<void> printBleu(Session &session, const ModelState &model, const EvaluateOptions &options) {
+  Expected<Vocabularies> vocabularies = openVocabularies(session);
+  if (!vocabularies)
+    return vocabularies.error();
+  Expected<Lines> sources = Lines::read(options.data.source), references = Lines::read(options.data.target);
   if (!sources)
     return sources.error();
   if (!references)
@@ -32,16 +35,16 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
   std::vector<std::vector<int32_t>> encoded;
   for (std::string_view line : sources->lines) {
     Expected<std::vector<int32_t>> ids =
-        line.size() > maxLineBytes ? std::vector<int32_t>() : vocabularies.source.encode(line);
+        line.size() > maxLineBytes ? std::vector<int32_t>() : vocabularies->source.encode(line);
     if (!ids)
       return ids.error();
     if (int64_t longest = session.longestSource(); longest && int64_t(ids->size()) >= longest)
       ids->clear();
-    ids->push_back(vocabularies.source.eos());
+    ids->push_back(vocabularies->source.eos());
     encoded.push_back(std::move(*ids));
   }
   auto start = std::chrono::steady_clock::now();
-  Translator translator(session, model, vocabularies);
+  Translator translator(session, model, *vocabularies);
   auto translations = translator.translate(encoded, {.beam = options.beam, .lengthPenalty = options.lengthPenalty});
   if (!translations)
     return translations.error();
@@ -51,7 +54,7 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
   for (size_t i = 0; i < encoded.size(); ++i) {
     const std::vector<int32_t> &ids = (*translations)[i].front().ids;
     tokens += int64_t(ids.size()) + 1;
-    bleu.add(vocabularies.target.decode(ids), references->lines[i]);
+    bleu.add(vocabularies->target.decode(ids), references->lines[i]);
   }
   BleuScore score = bleu.score();
   fmt::print(
@@ -63,44 +66,39 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
 }
 
 static Expected<int> evaluate(Session &session, const EvaluateOptions &options) {
-  Expected<Vocabularies> vocabularies = openVocabularies(session);
-  if (!vocabularies)
-    return vocabularies.error();
-  Expected<SentencePairs> pairs =
-      readPairsWithNote(session, *vocabularies, options.source, options.target, options.maximalLength);
-  if (!pairs)
-    return pairs.error();
+  Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, options.data);
+  if (!dataset)
+    return dataset.error();
   Expected<ModelState> model = session.loadModel(options.model);
   if (!model)
     return model.error();
-  Expected<CorpusLoss> loss = measureLoss(session, *model, *pairs, vocabularies->target, options.batchTokens);
+  Expected<CorpusLoss> loss = measureLoss(session, *model, **dataset, options.batchTokens);
   if (!loss)
     return loss.error();
   fmt::print("loss per token     {:.4f}\n", loss->perToken());
   fmt::print("perplexity         {:.2f}\n", std::exp(loss->perToken()));
   fmt::print("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
-  if (session.program.function("encode") && session.program.function("decode"))
-    if (Expected<void> printed = printBleu(session, *model, *vocabularies, options); !printed)
+  if (translates(session.program))
+    if (Expected<void> printed = printBleu(session, *model, options); !printed)
       return printed.error();
   return 0;
 }
 
 void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<EvaluateOptions>();
-  CLI::App *command = app.add_subcommand("evaluate", "Measure a model on pairs of sentences");
+  CLI::App *command = app.add_subcommand("evaluate", "Measure a model on text");
   addModelOption(*command, session, options->model);
-  command->add_option("--source", options->source, "Sentences to translate, one a line")->required();
-  command->add_option("--target", options->target, "Their translations, line by line")->required();
+  addDatasetOptions(*command, session, options->data);
   command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
       ->check(positiveNumber());
-  command->add_option("--max-length", options->maximalLength, "Tokens above which a pair does not count for the loss")
-      ->check(positiveNumber());
-  command->add_option("--beam", options->beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
-  command->add_option("--length-penalty", options->lengthPenalty, "As of translate, where --beam is above 1")
-      ->check(nonNegativeNumber());
-  command->add_option("--bleu-tokenizer", options->tokenizer, "How BLEU splits lines, as in sacreBLEU")
-      ->check(CLI::IsMember({"13a", "none"}));
-  command->add_flag("--lowercase", options->lowercase, "Compare lower-cased");
+  if (translates(session.program)) {
+    command->add_option("--beam", options->beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
+    command->add_option("--length-penalty", options->lengthPenalty, "As of translate, where --beam is above 1")
+        ->check(nonNegativeNumber());
+    command->add_option("--bleu-tokenizer", options->tokenizer, "How BLEU splits lines, as in sacreBLEU")
+        ->check(CLI::IsMember({"13a", "none"}));
+    command->add_flag("--lowercase", options->lowercase, "Compare lower-cased");
+  }
   addExecutionOptions(*command, session);
   command->callback(
       [&session, &action, options] { action = [&session, options] { return evaluate(session, *options); }; });

@@ -21,7 +21,7 @@ static std::string keys(const nlohmann::json &object) {
 static std::vector<int64_t> dimsFor(const Function &function, int64_t tokens) {
   std::vector<int64_t> dims;
   for (const std::string &dim : function.dims)
-    dims.push_back(dim.ends_with("plus_1") ? tokens / 25 + 1 : tokens);
+    dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets") ? tokens / 25 + 1 : tokens);
   return dims;
 }
 
@@ -36,9 +36,8 @@ static Expected<int> info(Session &session) {
   line("parameters",
        fmt::format("{} in {} tensors, {}", withCommas(elements), program.parameters.size(), mebibytes(bytes)));
   if (int64_t source = session.vocabularySize("source"), target = session.vocabularySize("target"); source || target) {
-    std::string embedded = session.blob("source_vocabulary") || session.blob("target_vocabulary")
-                               ? "embedded"
-                               : "none embedded: text commands read and write token ids";
+    bool any = session.blob("vocabulary") || session.blob("source_vocabulary") || session.blob("target_vocabulary");
+    std::string embedded = any ? "embedded" : "none embedded: text commands read and write token ids";
     line("vocabulary",
          source == target ? fmt::format("{} ({})", withCommas(source), embedded)
                           : fmt::format("source {}, target {} ({})", withCommas(source), withCommas(target), embedded));
@@ -56,7 +55,7 @@ static Expected<int> info(Session &session) {
          fmt::format("parameters {}; training adds gradients and moments, {}", mebibytes(bytes), mebibytes(3 * bytes)));
   else
     line("memory", fmt::format("parameters {}", mebibytes(bytes)));
-  for (const char *name : {"train_step", "loss"})
+  for (const char *name : {"train_step", "loss", "encode"})
     if (const Function *function = program.function(name)) {
       std::vector<std::string> sizes;
       for (int64_t tokens : {1024, 4096, 16384})

@@ -1,29 +1,35 @@
 //===- TextData.cpp - Text as this executable's model reads it --------------------------------===//
-// Vocabularies are checked against the model's sizes when they are opened: ids index its embeddings.
+// Vocabularies are checked against the model's sizes when they are opened: ids index its embeddings. Lines are checked
+// before they are encoded.
 //===-----------------------------------------------------------------------------------------===//
 #include "TextData.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <iostream>
+#include <unistd.h>
 
 using namespace xf::runtime;
 
-static Expected<Vocabulary> openVocabulary(const Session &session, const std::string &which) {
+/// `which`: "source", "target", or nothing where there is one vocabulary alone.
+static Expected<Vocabulary> openSide(const Session &session, const std::string &which) {
   int64_t size = session.vocabularySize(which);
   auto bytes = session.blob(which + "_vocabulary");
+  std::string name = bytes ? "the embedded " + which + " vocabulary" : "the embedded vocabulary";
+  if (!bytes) // one for all sides
+    bytes = session.blob("vocabulary");
   if (!bytes)
     return Vocabulary::ids(size);
-  Expected<Vocabulary> vocabulary = Vocabulary::parse(*bytes, "the embedded " + which + " vocabulary");
+  Expected<Vocabulary> vocabulary = Vocabulary::parse(*bytes, name);
   if (vocabulary && vocabulary->size() > size)
-    return userError(
-        fmt::format("expected the embedded {} vocabulary to have at most as many tokens as the model ({}), "
-                    "but got {}",
-                    which, size, vocabulary->size()));
+    return userError(fmt::format("expected {} to have at most as many tokens as the model ({}), but got {}", name, size,
+                                 vocabulary->size()));
   return vocabulary;
 }
 
+Expected<Vocabulary> xf::runtime::openVocabulary(const Session &session) { return openSide(session, ""); }
+
 Expected<Vocabularies> xf::runtime::openVocabularies(const Session &session) {
-  Expected<Vocabulary> source = openVocabulary(session, "source"), target = openVocabulary(session, "target");
+  Expected<Vocabulary> source = openSide(session, "source"), target = openSide(session, "target");
   if (!source)
     return source.error();
   if (!target)
@@ -31,29 +37,38 @@ Expected<Vocabularies> xf::runtime::openVocabularies(const Session &session) {
   return Vocabularies{std::move(*source), std::move(*target)};
 }
 
-Expected<SentencePairs> xf::runtime::readPairsWithNote(const Session &session, const Vocabularies &vocabularies,
-                                                       const std::string &source, const std::string &target,
-                                                       int64_t maxTokens) {
-  // Learned positions end somewhere, and one of them is taken by a mark.
-  for (int64_t longest : {session.longestSource(), session.longestTarget()})
-    if (longest)
-      maxTokens = std::min(maxTokens, longest - 1);
-  Expected<SentencePairs> pairs = readPairs(source, target, vocabularies.source, vocabularies.target, maxTokens);
-  if (!pairs)
-    return pairs;
-  if (auto note = describeSkipped(pairs->skipped, pairs->firstSkipped, pairs->size() + pairs->skipped, "pairs"))
-    fmt::print(stderr, "'{}': {}\n", source, *note);
-  if (pairs->size() == 0)
-    return userError(
-        fmt::format("'{}' and '{}' hold no pair of sentences of at most {} tokens", source, target, maxTokens));
-  return pairs;
+Expected<std::vector<std::vector<int32_t>>> LineReader::next() {
+  size_t chunk = isatty(STDIN_FILENO) ? 1 : 2048;
+  std::vector<std::vector<int32_t>> texts;
+  std::string line;
+  while (texts.size() < chunk && std::getline(std::cin, line)) {
+    std::string place = fmt::format("standard input, line {}", ++lines);
+    if (Expected<void> valid = checkLine(line, place); !valid)
+      return valid.error();
+    bool isLong = line.size() > maxLineBytes;
+    if (isLong) {
+      size_t end = tooLong == Cut ? maxLineBytes : 0;
+      while (end > 0 && (line[end] & 0xC0) == 0x80) // not inside a character
+        --end;
+      line.resize(end);
+    }
+    Expected<std::vector<int32_t>> ids = vocabulary.encode(line);
+    if (!ids)
+      return userError(fmt::format("{}: {}", place, ids.error().message));
+    if (maxTokens && int64_t(ids->size()) > maxTokens) {
+      isLong = true;
+      ids->resize(tooLong == Cut ? maxTokens : 0);
+    }
+    if (isLong && !longLines++)
+      firstLong = lines;
+    texts.push_back(std::move(*ids));
+  }
+  return texts;
 }
 
-std::vector<TensorView> xf::runtime::viewsOf(PackedPairs &batch) {
-  auto list = [](std::string_view name, std::vector<int32_t> &values) {
-    return TensorView{name, ElementType::I32, {int64_t(values.size())}, values.data()};
-  };
-  return {list("source_ids", batch.sourceIds), list("source_offsets", batch.sourceOffsets),
-          list("target_ids", batch.targetIds), list("target_offsets", batch.targetOffsets),
-          list("labels", batch.labels)};
+std::optional<std::string> LineReader::describeTooLong() const {
+  if (tooLong == Skip || longLines == 0)
+    return describeSkipped(longLines, firstLong, lines, "lines");
+  return fmt::format("cut {} of {} lines, which were too long for the model's {} positions (first: line {})", longLines,
+                     lines, maxTokens, firstLong);
 }

@@ -20,8 +20,9 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 struct TrainOptions {
-  std::string source, target, validSource, validTarget, output;
-  int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0, maximalLength = 256;
+  DatasetOptions data, validation;
+  std::string output;
+  int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0;
   int64_t checkpointSteps = 1000, logSteps = 50;
   Hyper hyper;
   uint64_t seed = 1;
@@ -68,8 +69,7 @@ private:
   const TrainOptions &options;
   const Function &function;
   Display display;
-  std::optional<Vocabularies> vocabularies;
-  SentencePairs pairs, validation;
+  std::unique_ptr<Dataset> data, validation; // the latter if it was given
   ModelState state;
   Progress progress;
   TrainingLog log;
@@ -81,48 +81,42 @@ private:
 } // namespace
 
 Expected<void> Training::readData() {
-  Expected<Vocabularies> opened = openVocabularies(session);
-  if (!opened)
-    return opened.error();
-  vocabularies.emplace(std::move(*opened));
-  auto read = [&](const std::string &source, const std::string &target, SentencePairs &into) -> Expected<void> {
-    Expected<SentencePairs> pairs = readPairsWithNote(session, *vocabularies, source, target, options.maximalLength);
-    if (!pairs)
-      return pairs.error();
-    into = std::move(*pairs);
+  auto read = [&](const DatasetOptions &files, std::unique_ptr<Dataset> &into) -> Expected<void> {
+    Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, files);
+    if (!dataset)
+      return dataset.error();
+    into = std::move(*dataset);
     return {};
   };
-  if (Expected<void> done = read(options.source, options.target, pairs); !done || options.validSource.empty())
+  if (Expected<void> done = read(options.data, data); !done || !options.validation.given())
     return done;
-  return read(options.validSource, options.validTarget, validation);
+  DatasetOptions files = options.validation;
+  files.length = options.data.length;
+  return read(files, validation);
 }
 
 /// The batch that takes the most memory has to fit, before anything is computed.
 Expected<void> Training::checkMemory() {
-  auto dimsOf = [&](double scale, int64_t source, int64_t target, int64_t sentences) {
+  std::vector<int64_t> needs(function.dims.size(), 0); // dim by dim the largest
+  int64_t tokens = 0;
+  for (const std::vector<int64_t> &indices : data->inOrder(options.recipe())) {
+    Batch batch = data->pack(indices);
+    std::vector<int64_t> dims = batch.dims(function);
+    for (size_t i = 0; i < dims.size(); ++i)
+      needs[i] = std::max(needs[i], dims[i]);
+    tokens = std::max(tokens, batch.tokens);
+  }
+  auto scaled = [&](double scale) {
     std::vector<int64_t> dims;
-    for (const std::string &dim : function.dims)
-      dims.push_back(dim.ends_with("plus_1")     ? int64_t(double(sentences) * scale) + 2
-                     : dim.starts_with("source") ? int64_t(double(source) * scale) + 1
-                                                 : int64_t(double(target) * scale) + 1);
+    for (int64_t dim : needs)
+      dims.push_back(int64_t(std::ceil(double(dim) * scale)));
     return dims;
   };
-  int64_t source = 0, target = 0, sentences = 0;
-  for (const std::vector<int64_t> &batch : batchesByLength(pairs, options.recipe())) {
-    int64_t sourceTokens = 0, targetTokens = 0;
-    for (int64_t index : batch) {
-      sourceTokens += pairs.source[index].size();
-      targetTokens += pairs.target[index].size() + 1;
-    }
-    source = std::max(source, sourceTokens), target = std::max(target, targetTokens);
-    sentences = std::max(sentences, int64_t(batch.size()));
-  }
   int64_t arrays = 4 * program.parameterElements * int64_t(sizeof(float)), available = availableMemory();
   // Besides the arena: the batch itself, scratch of the workers, rounding to pages.
   int64_t besides = session.executor().scratchSize() + (int64_t(24) << 20);
   auto needed = [&](double scale) {
-    return arrays + besides + workspaceBytes(function, dimsOf(scale, source, target, sentences)) +
-           int64_t(scale * 16 * double(source + target));
+    return arrays + besides + workspaceBytes(function, scaled(scale)) + int64_t(scale * 16 * double(tokens));
   };
   if (needed(1) <= available)
     return {};
@@ -148,10 +142,9 @@ Expected<void> Training::startOrResume() {
   state = std::move(*allocated);
   progress.seed = options.seed;
   progress.hyper = options.hyper;
-  progress.data = {{"pairs", pairs.size()},
-                   {"batch_tokens", options.recipe().tokens},
-                   {"batch_size", options.recipe().sentences},
-                   {"max_length", options.maximalLength}};
+  progress.data = data->description();
+  progress.data["batch_tokens"] = options.recipe().tokens;
+  progress.data["batch_size"] = options.recipe().sentences;
 
   std::vector<std::string> rejected;
   Expected<std::optional<Progress>> found = loadCheckpoint(options.output, program, state, rejected);
@@ -208,8 +201,8 @@ Error Training::notFinite(std::span<const TensorView> inputs) {
 }
 
 Expected<void> Training::takeStep(const std::vector<int64_t> &indices) {
-  PackedPairs batch = packPairs(pairs, indices, vocabularies->target);
-  std::vector<TensorView> inputs = viewsOf(batch);
+  Batch batch = data->pack(indices);
+  std::vector<TensorView> inputs = batch.views();
   int64_t random[2] = {int64_t(progress.seed), progress.step + 1};
   auto hyper = progress.hyper.values();
   inputs.push_back({"random", ElementType::I64, {2}, random});
@@ -226,7 +219,7 @@ Expected<void> Training::takeStep(const std::vector<int64_t> &indices) {
   for (Tally *tally : {&interval, &epoch}) {
     tally->loss += loss;
     tally->steps += 1;
-    tally->tokens += batch.tokens();
+    tally->tokens += batch.tokens;
   }
   display.draw(glance());
   if (progress.step % options.logSteps == 0) {
@@ -258,8 +251,8 @@ Expected<void> Training::checkpoint() {
 /// Measures on the validation set and keeps the model where it is the best so far; without one the last is the best.
 Expected<void> Training::validate(json &record) {
   bool best = true;
-  if (validation.size()) {
-    Expected<CorpusLoss> measured = measureLoss(session, state, validation, vocabularies->target, 4096);
+  if (validation) {
+    Expected<CorpusLoss> measured = measureLoss(session, state, *validation, 4096);
     if (!measured)
       return measured.error();
     best = measured->perToken() < progress.bestLoss;
@@ -311,7 +304,7 @@ Expected<int> Training::run() {
   Interrupt interrupt;
   std::signal(SIGPIPE, SIG_IGN); // who reads the progress may go, the training stays
   int64_t epochs = options.epochs ? options.epochs : options.steps ? INT64_MAX : 10;
-  auto batches = shuffledBatches(pairs, options.recipe(), progress.seed, progress.epoch);
+  auto batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);
   totalSteps = options.steps ? options.steps : INT64_MAX;
   if (epochs < INT64_MAX)
     totalSteps = std::min(totalSteps, epochs * int64_t(batches.size())); // all epochs have about as many
@@ -336,7 +329,7 @@ Expected<int> Training::run() {
     if (progress.batch == int64_t(batches.size())) {
       ++progress.epoch;
       progress.batch = 0;
-      batches = shuffledBatches(pairs, options.recipe(), progress.seed, progress.epoch);
+      batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);
     }
     if (Expected<void> ended = endEpoch(); !ended)
       return ended.error();
@@ -347,15 +340,10 @@ Expected<int> Training::run() {
 
 void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<TrainOptions>();
-  CLI::App *command = app.add_subcommand("train", "Train on pairs of sentences");
+  CLI::App *command = app.add_subcommand("train", "Train on text");
   options->command = command;
   options->hyper = defaultHyper(session.program);
-  command->add_option("--source", options->source, "Sentences to translate, one a line")->required();
-  command->add_option("--target", options->target, "Their translations, line by line")->required();
-  CLI::Option *validSource = command->add_option("--valid-source", options->validSource, "The same for validation");
-  CLI::Option *validTarget = command->add_option("--valid-target", options->validTarget, "The same for validation");
-  validSource->needs(validTarget);
-  validTarget->needs(validSource);
+  addDatasetOptions(*command, session, options->data, &options->validation);
   command->add_option("--output", options->output, "The run's folder: checkpoints, log, best model")->required();
   command->add_option("--epochs", options->epochs, "Passes over the data")->default_str("10")->check(positiveNumber());
   command->add_option("--steps", options->steps, "Steps in all, counted from the start of the run")
@@ -364,12 +352,10 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
   CLI::Option *tokens =
       command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
           ->check(positiveNumber());
-  command->add_option("--batch-size", options->batchSize, "Sentences of a batch, instead of tokens")
+  command->add_option("--batch-size", options->batchSize, "Sentences or windows of a batch, instead of tokens")
       ->default_str("none")
       ->check(positiveNumber())
       ->excludes(tokens);
-  command->add_option("--max-length", options->maximalLength, "Tokens above which a pair is left out")
-      ->check(positiveNumber());
   addHyperOptions(*command, options->hyper);
   command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
       ->check(positiveNumber());

@@ -5,9 +5,8 @@
 #include "Commands.h"
 #include "Translator.h"
 
+#include <algorithm>
 #include <fmt/format.h>
-#include <iostream>
-#include <unistd.h>
 
 using namespace xf::runtime;
 
@@ -46,40 +45,23 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
     return model.error();
   Translator translator(session, *model, *vocabularies);
 
-  size_t chunk = isatty(STDIN_FILENO) ? 1 : 2048; // a person waits for each answer
-  int64_t lineNumber = 0, skipped = 0, firstSkipped = 0;
-  std::string line;
-  bool more = true;
-  while (more) {
-    std::vector<std::vector<int32_t>> sources;
-    while (sources.size() < chunk && (more = bool(std::getline(std::cin, line)))) {
-      ++lineNumber;
-      if (line.size() > maxLineBytes) {
-        if (!skipped++)
-          firstSkipped = lineNumber;
-        line.clear();
-      }
-      std::string place = fmt::format("standard input, line {}", lineNumber);
-      if (Expected<void> valid = checkLine(line, place); !valid)
-        return valid.error();
-      Expected<std::vector<int32_t>> ids = vocabularies->source.encode(line);
-      if (!ids)
-        return userError(fmt::format("{}: {}", place, ids.error().message));
-      if (int64_t longest = session.longestSource(); longest && int64_t(ids->size()) >= longest) {
-        if (!skipped++)
-          firstSkipped = lineNumber;
-        ids->clear();
-      }
-      ids->push_back(vocabularies->source.eos());
-      sources.push_back(std::move(*ids));
-    }
+  int64_t longest = session.longestSource(); // one of its tokens is a mark
+  LineReader lines(vocabularies->source, longest ? std::max<int64_t>(longest - 1, 1) : 0, LineReader::Skip);
+  while (true) {
+    Expected<std::vector<std::vector<int32_t>>> sources = lines.next();
+    if (!sources)
+      return sources.error();
+    if (sources->empty())
+      break;
+    for (std::vector<int32_t> &source : *sources)
+      source.push_back(vocabularies->source.eos());
     auto translations = translator.translate(
-        sources, options.search, options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows);
+        *sources, options.search, options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows);
     if (!translations)
       return translations.error();
-    print(*vocabularies, options, lineNumber - int64_t(sources.size()) + 1, *translations);
+    print(*vocabularies, options, lines.count() - int64_t(sources->size()) + 1, *translations);
   }
-  if (auto note = describeSkipped(skipped, firstSkipped, lineNumber, "lines"))
+  if (auto note = lines.describeTooLong())
     fmt::print(stderr, "{}; their translations are empty\n", *note);
   return 0;
 }

@@ -92,6 +92,7 @@ Expected<TokenStream> xf::runtime::readStream(const std::string &path, const Voc
   if (!lines)
     return lines.error();
   TokenStream stream;
+  stream.lines = int64_t(lines->lines.size());
   stream.ids.push_back(vocabulary.bos());
   for (size_t i = 0; i < lines->lines.size(); ++i) {
     if (lines->lines[i].size() > maxLineBytes) {

@@ -76,6 +76,7 @@ TEST_F(Corpus, ReadsStreams) {
   EXPECT_THAT(stream->ids, ElementsAre(1, 5, 2));
   EXPECT_EQ(stream->skipped, 1);
   EXPECT_EQ(stream->firstSkipped, 1);
+  EXPECT_EQ(stream->lines, 2);
   stream = readStream(folder.write("a", huge), vocabulary);
   ASSERT_FALSE(stream);
   EXPECT_THAT(stream.error().message, HasSubstr("all 1 lines of '"));

@@ -43,7 +43,8 @@ Expected<SentencePairs> readPairs(const std::string &sourcePath, const std::stri
 /// A text for a language model: BOS, then every line with EOS after it.
 struct TokenStream {
   std::vector<int32_t> ids;
-  int64_t skipped = 0, firstSkipped = 0; // lines left out as too long
+  int64_t lines = 0;                     // of the file
+  int64_t skipped = 0, firstSkipped = 0; // of them, left out as too long
 };
 Expected<TokenStream> readStream(const std::string &path, const Vocabulary &vocabulary);
 

@@ -14,8 +14,9 @@
 namespace xf::runtime {
 
 /// A hypothesis at one step: which sentence it translates, which row of the step before it continues (-1 at
-/// the first), and the token it reads.
+/// the first; rowBefore: the row before it in this step), and the token it reads.
 struct Hypothesis {
+  static constexpr int32_t rowBefore = -2;
   int32_t sentence;
   int32_t parent;
   int32_t token;

@@ -1,0 +1,166 @@
+//===- Dataset.cpp - What a model is trained and measured on ------------------------------------===//
+// The two kinds of datasets, their options, and what is said where a file has nothing to offer.
+//===-------------------------------------------------------------------------------------------===//
+#include "Dataset.h"
+#include "Commands.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+std::vector<TensorView> Batch::views() {
+  std::vector<TensorView> views;
+  for (auto &[name, values] : lists)
+    views.push_back({name, ElementType::I32, {int64_t(values.size())}, values.data()});
+  return views;
+}
+
+std::vector<int64_t> Batch::dims(const Function &function) const {
+  std::vector<int64_t> sizes(function.dims.size(), 0);
+  for (const TensorType &input : function.inputs)
+    for (const auto &[name, values] : lists)
+      if (name == input.name && input.shape[0].dim >= 0)
+        sizes[input.shape[0].dim] = int64_t(values.size());
+  return sizes;
+}
+
+namespace {
+class PairDataset final : public Dataset {
+public:
+  PairDataset(SentencePairs pairs, Vocabulary target, int64_t maxLength)
+      : pairs(std::move(pairs)), target(std::move(target)), maxLength(maxLength) {}
+
+  BatchPlan inOrder(BatchRecipe recipe) const override { return batchesByLength(pairs, recipe); }
+  BatchPlan shuffled(BatchRecipe recipe, uint64_t seed, int64_t epoch) const override {
+    return shuffledBatches(pairs, recipe, seed, epoch);
+  }
+  Batch pack(std::span<const int64_t> indices) const override {
+    PackedPairs packed = packPairs(pairs, indices, target);
+    int64_t tokens = packed.tokens(), predicted = int64_t(packed.labels.size());
+    return {{{"source_ids", std::move(packed.sourceIds)},
+             {"source_offsets", std::move(packed.sourceOffsets)},
+             {"target_ids", std::move(packed.targetIds)},
+             {"target_offsets", std::move(packed.targetOffsets)},
+             {"labels", std::move(packed.labels)}},
+            tokens,
+            predicted};
+  }
+  nlohmann::json description() const override { return {{"pairs", pairs.size()}, {"max_length", maxLength}}; }
+
+private:
+  SentencePairs pairs;
+  Vocabulary target;
+  int64_t maxLength;
+};
+
+/// Indices are the starts of windows.
+class TextDataset final : public Dataset {
+public:
+  TextDataset(std::vector<int32_t> stream, int64_t length) : stream(std::move(stream)), length(length) {}
+
+  BatchPlan inOrder(BatchRecipe recipe) const override { return cut(allWindows(size(), length), recipe); }
+  BatchPlan shuffled(BatchRecipe recipe, uint64_t seed, int64_t epoch) const override {
+    return cut(shuffledWindows(size(), length, seed, epoch), recipe);
+  }
+  Batch pack(std::span<const int64_t> starts) const override {
+    PackedWindows packed = packWindows(stream, starts, length);
+    auto tokens = int64_t(packed.ids.size());
+    return {
+        {{"ids", std::move(packed.ids)}, {"offsets", std::move(packed.offsets)}, {"labels", std::move(packed.labels)}},
+        tokens,
+        tokens};
+  }
+  nlohmann::json description() const override { return {{"tokens", size()}, {"length", length}}; }
+
+private:
+  int64_t size() const { return int64_t(stream.size()); }
+  BatchPlan cut(const std::vector<int64_t> &starts, BatchRecipe recipe) const {
+    size_t count = recipe.sentences ? recipe.sentences : std::max<int64_t>(recipe.tokens / length, 1);
+    BatchPlan plan;
+    for (size_t begin = 0; begin < starts.size(); begin += count)
+      plan.emplace_back(starts.begin() + begin, starts.begin() + std::min(begin + count, starts.size()));
+    return plan;
+  }
+
+  std::vector<int32_t> stream;
+  int64_t length;
+};
+} // namespace
+
+static bool readsPairs(const Session &session) { return session.program.kind == "sequence_to_sequence"; }
+
+static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, const DatasetOptions &options) {
+  Expected<Vocabularies> vocabularies = openVocabularies(session);
+  if (!vocabularies)
+    return vocabularies.error();
+  // Learned positions end somewhere, and one of them is taken by a mark.
+  int64_t maxTokens = options.length;
+  for (int64_t longest : {session.longestSource(), session.longestTarget()})
+    if (longest)
+      maxTokens = std::min(maxTokens, longest - 1);
+  Expected<SentencePairs> pairs =
+      readPairs(options.source, options.target, vocabularies->source, vocabularies->target, maxTokens);
+  if (!pairs)
+    return pairs.error();
+  if (auto note = describeSkipped(pairs->skipped, pairs->firstSkipped, pairs->size() + pairs->skipped, "pairs"))
+    fmt::print(stderr, "'{}': {}\n", options.source, *note);
+  if (pairs->size() == 0)
+    return userError(fmt::format("'{}' and '{}' hold no pair of sentences of at most {} tokens", options.source,
+                                 options.target, maxTokens));
+  return std::unique_ptr<Dataset>(new PairDataset(std::move(*pairs), vocabularies->target, options.length));
+}
+
+static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const DatasetOptions &options) {
+  Expected<Vocabulary> vocabulary = openVocabulary(session);
+  if (!vocabulary)
+    return vocabulary.error();
+  if (int64_t longest = session.longestTarget(); longest && options.length > longest)
+    return userError(fmt::format("expected --length to be at most the model's learned positions ({}), but got {}; a "
+                                 "preset's key max_positions gives it more",
+                                 longest, options.length));
+  Expected<TokenStream> stream = readStream(options.text, *vocabulary);
+  if (!stream)
+    return stream.error();
+  if (auto note = describeSkipped(stream->skipped, stream->firstSkipped, stream->lines, "lines"))
+    fmt::print(stderr, "'{}': {}\n", options.text, *note);
+  if (int64_t(stream->ids.size()) <= options.length)
+    return userError(fmt::format("expected '{}' to have more tokens than a window (--length={}), but got {}",
+                                 options.text, options.length, stream->ids.size()));
+  return std::unique_ptr<Dataset>(new TextDataset(std::move(stream->ids), options.length));
+}
+
+Expected<std::unique_ptr<Dataset>> xf::runtime::openDataset(const Session &session, const DatasetOptions &options) {
+  return readsPairs(session) ? openPairs(session, options) : openText(session, options);
+}
+
+void xf::runtime::addDatasetOptions(CLI::App &command, const Session &session, DatasetOptions &options,
+                                    DatasetOptions *validation) {
+  if (readsPairs(session)) {
+    command.add_option("--source", options.source, "Sentences to translate, one a line")->required();
+    command.add_option("--target", options.target, "Their translations, line by line")->required();
+    if (validation) {
+      CLI::Option *source = command.add_option("--valid-source", validation->source, "The same for validation");
+      CLI::Option *target = command.add_option("--valid-target", validation->target, "The same for validation");
+      source->needs(target);
+      target->needs(source);
+    }
+    options.length = validation ? 256 : 1024;
+    command.add_option("--max-length", options.length, "Tokens above which a pair is left out")
+        ->check(positiveNumber());
+    return;
+  }
+  command
+      .add_option("--text", options.text,
+                  "Text, read as one stream of tokens: a begin mark, then every line with an end mark after it")
+      ->required();
+  if (validation)
+    command.add_option("--valid-text", validation->text, "The same for validation");
+  options.length = session.longestTarget() ? session.longestTarget() : 128;
+  command
+      .add_option("--length", options.length,
+                  validation ? "Tokens of a window: each epoch cuts the stream into windows, from an offset that it "
+                               "draws, and shuffles them"
+                             : "Tokens of a window: the stream is cut into windows that are read each on its own")
+      ->check(positiveNumber());
+}

@@ -1,0 +1,142 @@
+//===- Embed.cpp - The command `embed` ----------------------------------------------------------===//
+// A filter: lines from stdin, a vector a line to stdout: the encoder's states of the line's tokens, pooled
+// and of length 1, so that a product of two is the cosine of their angle.
+//===-------------------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "TextData.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+
+using namespace xf::runtime;
+
+namespace {
+struct EmbedOptions {
+  std::string model, pooling = "mean";
+  bool raw = false;
+};
+
+using Vectors = std::vector<std::vector<float>>;
+
+class Embedder {
+public:
+  Embedder(Session &session, const ModelState &model, const EmbedOptions &options)
+      : session(session), model(model), options(options), function(*session.program.function("encode")) {}
+
+  /// A vector a text, in their order; texts of like length are computed together.
+  Expected<Vectors> embed(std::span<const std::vector<int32_t>> texts);
+
+private:
+  Expected<void> embedBatch(std::span<const std::vector<int32_t>> texts, std::span<const size_t> indices,
+                            Vectors &vectors);
+  std::vector<float> pool(const float *states, int64_t tokens, int64_t width) const;
+
+  Session &session;
+  const ModelState &model;
+  const EmbedOptions &options;
+  const Function &function;
+};
+} // namespace
+
+std::vector<float> Embedder::pool(const float *states, int64_t tokens, int64_t width) const {
+  std::vector<float> vector(width);
+  double square = 0;
+  for (int64_t i = 0; i < width; ++i) {
+    double sum = states[i];
+    if (options.pooling == "mean") {
+      for (int64_t token = 1; token < tokens; ++token)
+        sum += states[token * width + i];
+      sum /= double(tokens);
+    }
+    vector[i] = float(sum);
+    square += sum * sum;
+  }
+  if (!options.raw && square > 0)
+    for (float &value : vector)
+      value = float(value / std::sqrt(square));
+  return vector;
+}
+
+Expected<void> Embedder::embedBatch(std::span<const std::vector<int32_t>> texts, std::span<const size_t> indices,
+                                    Vectors &vectors) {
+  std::vector<int32_t> ids, offsets{0};
+  for (size_t index : indices) {
+    ids.insert(ids.end(), texts[index].begin(), texts[index].end());
+    offsets.push_back(int32_t(ids.size()));
+  }
+  std::vector<TensorView> inputs = {{"ids", ElementType::I32, {int64_t(ids.size())}, ids.data()},
+                                    {"offsets", ElementType::I32, {int64_t(offsets.size())}, offsets.data()}};
+  int64_t width = function.outputs[*function.output("states")].shape.back().size;
+  OwnedTensor states("states", ElementType::F32, {int64_t(ids.size()), width});
+  if (Expected<void> ran = session.executor().run(function, inputs, viewsOf(std::span(&states, 1)), model.arenas());
+      !ran)
+    return ran;
+  for (size_t i = 0; i < indices.size(); ++i)
+    vectors[indices[i]] = pool(states.as<float>() + offsets[i] * width, offsets[i + 1] - offsets[i], width);
+  return {};
+}
+
+Expected<Vectors> Embedder::embed(std::span<const std::vector<int32_t>> texts) {
+  constexpr size_t batchTokens = 2048;
+  std::vector<size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::pair(texts[a].size(), a) < std::pair(texts[b].size(), b); });
+  Vectors vectors(texts.size());
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    size_t tokens = 0;
+    for (; end < order.size() && (end == begin || tokens + texts[order[end]].size() <= batchTokens); ++end)
+      tokens += texts[order[end]].size();
+    if (Expected<void> done = embedBatch(texts, std::span(order).subspan(begin, end - begin), vectors); !done)
+      return done.error();
+  }
+  return vectors;
+}
+
+static Expected<int> embed(Session &session, const EmbedOptions &options) {
+  Expected<Vocabulary> vocabulary = openVocabulary(session);
+  if (!vocabulary)
+    return vocabulary.error();
+  Expected<ModelState> model = session.loadModel(options.model);
+  if (!model)
+    return model.error();
+  Embedder embedder(session, *model, options);
+  int64_t longest = session.longestTarget(); // two of its tokens are marks
+  LineReader lines(*vocabulary, longest ? std::max<int64_t>(longest - 2, 1) : 0, LineReader::Cut);
+  while (true) {
+    Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
+    if (!texts)
+      return texts.error();
+    if (texts->empty())
+      break;
+    for (std::vector<int32_t> &text : *texts) {
+      text.insert(text.begin(), vocabulary->bos());
+      text.push_back(vocabulary->eos());
+    }
+    Expected<Vectors> vectors = embedder.embed(*texts);
+    if (!vectors)
+      return vectors.error();
+    for (const std::vector<float> &vector : *vectors)
+      fmt::print("{}\n", fmt::join(vector, " "));
+    std::fflush(stdout);
+  }
+  if (auto note = lines.describeTooLong())
+    fmt::print(stderr, "{}\n", *note);
+  return 0;
+}
+
+void xf::runtime::addEmbed(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<EmbedOptions>();
+  CLI::App *command = app.add_subcommand("embed", "Turn lines from stdin into vectors on stdout, a line each");
+  addModelOption(*command, session, options->model);
+  command
+      ->add_option("--pooling", options->pooling,
+                   "What a line's vector is made of: the mean of its tokens' states, or the first's")
+      ->check(CLI::IsMember({"mean", "first"}));
+  command->add_flag("--raw", options->raw, "Leave the vectors' lengths as they are, instead of 1");
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return embed(session, *options); }; });
+}

@@ -1,0 +1,139 @@
+//===- Generate.cpp - The command `generate` ----------------------------------------------------===//
+// Goes on with a text, token by token, and prints it line by line as it comes.
+//===-------------------------------------------------------------------------------------------===//
+#include "Commands.h"
+#include "TextData.h"
+#include "xf/Runtime/Decoder.h"
+#include "xf/Runtime/Text/Corpus.h"
+#include "xf/Runtime/Text/Sampling.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+using namespace xf::runtime;
+
+namespace {
+struct GenerateOptions {
+  std::string model, prompt;
+  int64_t maxLength = 256;
+  SamplingOptions sampling;
+};
+
+/// A text that a model reads as it grows.
+class Reader {
+public:
+  Reader(Session &session, const ModelState &model) : decoder(session, model), longest(session.longestTarget()) {}
+
+  /// Reads on; log probabilities of the token after.
+  Expected<std::span<const float>> read(std::span<const int32_t> tokens);
+
+private:
+  Decoder decoder;
+  int64_t longest; // positions there are; 0: any number
+  std::vector<int32_t> context;
+  int32_t lastRow = -1; // of the decoder's last step
+};
+} // namespace
+
+Expected<std::span<const float>> Reader::read(std::span<const int32_t> tokens) {
+  constexpr size_t rowsAtOnce = 64; // enough to fill the matrix kernels
+  context.insert(context.end(), tokens.begin(), tokens.end());
+  if (longest && int64_t(context.size()) > longest) { // full: go on with its newer half
+    context.erase(context.begin(), context.end() - std::max<int64_t>(longest / 2, 1));
+    decoder.restart();
+    lastRow = -1;
+    tokens = context;
+  }
+  std::span<const float> result;
+  while (!tokens.empty()) {
+    std::vector<Hypothesis> rows;
+    for (int32_t token : tokens.first(std::min(tokens.size(), rowsAtOnce)))
+      rows.push_back({0, rows.empty() ? lastRow : Hypothesis::rowBefore, token});
+    Expected<std::span<const float>> probabilities = decoder.step(rows);
+    if (!probabilities)
+      return probabilities;
+    result = *probabilities;
+    lastRow = int32_t(rows.size()) - 1;
+    tokens = tokens.subspan(rows.size());
+  }
+  return result.last(decoder.vocabulary());
+}
+
+/// A begin mark and the prompt, with an end mark after every line but the last, which goes on.
+static Expected<std::vector<int32_t>> encodePrompt(std::string_view prompt, const Vocabulary &vocabulary) {
+  std::vector<int32_t> tokens{vocabulary.bos()};
+  while (true) {
+    size_t end = prompt.find('\n');
+    std::string_view line = prompt.substr(0, end);
+    if (Expected<void> valid = checkLine(line, "--prompt"); !valid)
+      return valid.error();
+    Expected<std::vector<int32_t>> ids = vocabulary.encode(line);
+    if (!ids)
+      return userError("--prompt: " + ids.error().message);
+    tokens.insert(tokens.end(), ids->begin(), ids->end());
+    if (end == prompt.npos)
+      return tokens;
+    tokens.push_back(vocabulary.eos());
+    prompt.remove_prefix(end + 1);
+  }
+}
+
+static Expected<int> generate(Session &session, const GenerateOptions &options) {
+  Expected<Vocabulary> vocabulary = openVocabulary(session);
+  if (!vocabulary)
+    return vocabulary.error();
+  Expected<std::vector<int32_t>> prompt = encodePrompt(options.prompt, *vocabulary);
+  if (!prompt)
+    return prompt.error();
+  Expected<ModelState> model = session.loadModel(options.model);
+  if (!model)
+    return model.error();
+  Reader reader(session, *model);
+  Expected<std::span<const float>> probabilities = reader.read(*prompt);
+
+  std::vector<int32_t> line; // not printed yet
+  auto print = [&](int32_t token) {
+    if (token != vocabulary->eos())
+      return line.push_back(token);
+    fmt::print("{}\n", vocabulary->decode(line));
+    std::fflush(stdout);
+    line.clear();
+  };
+  std::for_each(prompt->begin(), prompt->end(), print);
+  for (int64_t step = 0; step < options.maxLength; ++step) {
+    if (!probabilities)
+      return probabilities.error();
+    int32_t token = sampleToken(*probabilities, options.sampling, uint64_t(step));
+    print(token);
+    if (step + 1 < options.maxLength)
+      probabilities = reader.read({&token, 1});
+  }
+  if (!line.empty())
+    fmt::print("{}\n", vocabulary->decode(line));
+  return 0;
+}
+
+void xf::runtime::addGenerate(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App *command = app.add_subcommand("generate", "Go on with a text");
+  addModelOption(*command, session, options->model);
+  command->add_option("--prompt", options->prompt, "The text to go on with")->default_str("none");
+  command
+      ->add_option("--max-length", options->maxLength,
+                   "Tokens to generate; where the model's positions end it goes on with the newer half of what it sees")
+      ->check(positiveNumber());
+  command
+      ->add_option("--temperature", options->sampling.temperature,
+                   "Above 1: more surprising, below: less; 0: always the likeliest token")
+      ->check(nonNegativeNumber());
+  command->add_option("--top-k", options->sampling.topK, "Draw among so many likeliest tokens; 0: all")
+      ->check(nonNegativeNumber());
+  command
+      ->add_option("--top-p", options->sampling.topP,
+                   "Draw among the likeliest tokens whose probabilities sum up to this")
+      ->check(share());
+  command->add_option("--seed", options->sampling.seed, "Seed of the draws")->check(nonNegativeNumber());
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return generate(session, *options); }; });
+}
