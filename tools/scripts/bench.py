@@ -21,7 +21,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent.parent
 SHARED = ROOT / ".." / "shared"
 FIELDS = "section work pass peer version threads median_s best_s runs gflops tokens_per_s extra_mib peak_rss_mib".split()
-PEER_SCRIPTS = {"matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py"}
+PEER_SCRIPTS = {"matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py", "inference": "peer_encoder.py"}
 
 
 class Unsupported(Exception):
@@ -80,15 +80,20 @@ def sequence_lengths(work, data):
     return batches[6::12]
 
 
+def random_tokens(lengths, vocabulary, rng):
+    return "I32", [sum(lengths)], [rng.randrange(4, vocabulary) for _ in range(sum(lengths))]
+
+
+def offsets(lengths):
+    starts = [0]
+    for length in lengths:
+        starts.append(starts[-1] + length)
+    return "I32", [len(starts)], starts
+
+
 def packed_batch(work, pairs, rng):
     def tokens(lengths, vocabulary):
-        return "I32", [sum(lengths)], [rng.randrange(4, vocabulary) for _ in range(sum(lengths))]
-
-    def offsets(lengths):
-        starts = [0]
-        for length in lengths:
-            starts.append(starts[-1] + length)
-        return "I32", [len(starts)], starts
+        return random_tokens(lengths, vocabulary, rng)
 
     source, target = [s for s, _ in pairs], [t for _, t in pairs]
     if work["kind"] == "lm":
@@ -148,6 +153,21 @@ def train_step(work, options, folder):
         "tokens_per_s": (source + target) / median,
         "peak_rss_mib": peak,
     }
+
+
+# ---------------------------------------------------------------- inference
+def inference(work, options, folder):
+    """States of a packed batch of texts. The peers' scripts pool and normalise them too, some thousandths of the work."""
+    if work["kind"] != "encoder":
+        raise Unsupported("of inference, encoders are measured here")
+    layers, d, ff, vocabulary = 6, 384, 1536, 30522  # MiniLM's shape, the preset's own
+    lengths = work.get("lengths") or [work["length"]] * work["batch"]
+    execute([options.compiler, "preset:transformer-encoder", "-o", folder / "model"])
+    write_safetensors(folder / "batch.safetensors", {"ids": random_tokens(lengths, vocabulary, random.Random(0)), "offsets": offsets(lengths)})
+    times = repeat(folder / "model", "encode", folder / "batch.safetensors", options.threads, options.seconds)
+    flop = sum(layers * n * (2 * (4 * d * d + 2 * d * ff) + 4 * n * d) for n in lengths)
+    rates = {"gflops": 1e-9 * flop / times["median_s"], "tokens_per_s": sum(lengths) / times["median_s"]}
+    yield {"pass": "forward"} | times | {"runs": int(times["runs"])} | rates
 
 
 # ---------------------------------------------------------------- single operations
@@ -217,11 +237,9 @@ def attention(work, options, folder):
         forward + "\n  " + backward,
         {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", rows), "value_gradient": ("%dv", rows)},
     )
-    rng, tokens, starts = random.Random(0), sum(lengths), [0]
-    for length in lengths:
-        starts.append(starts[-1] + length)
+    rng, tokens = random.Random(0), sum(lengths)
     values = {k: ("F32", [tokens, heads * d], random_floats(tokens * heads * d, rng)) for k in ("query", "key", "value", "cotangent")}
-    inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": ("I32", [len(starts)], starts)}
+    inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
     flop = sum(4 * heads * d * n * n for n in lengths) / (2 if work.get("causal") else 1)
     calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
     yield from time_entries(module, calls, {"forward": flop, "forward_backward": 3.5 * flop}, options, folder)
@@ -264,7 +282,7 @@ def row(work, options, folder):
         yield from time_entries(module, {"forward_backward": values}, flop, options, folder)
 
 
-SECTIONS = {"train_step": train_step, "matmul": matmul, "attention": attention, "row": row}
+SECTIONS = {"train_step": train_step, "inference": inference, "matmul": matmul, "attention": attention, "row": row}
 
 
 def ratios(section, work, ours, options):
