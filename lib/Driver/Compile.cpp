@@ -194,23 +194,30 @@ private:
   int selectFunctions(ModuleOp module) {
     if (options.functions.empty())
       return 0;
-    static const std::map<std::string, std::vector<std::string>> commands = {
-        {"train", {"train_step", "gradients", "loss"}},
-        {"evaluate", {"loss", "encode", "decode"}},
-        {"translate", {"encode", "decode"}}};
+    // What a command can't do without, and what else it is good to have for it.
+    struct Command {
+      std::vector<std::string> needs, uses;
+    };
+    static const std::map<std::string, Command> commands = {{"train", {{"train_step"}, {"gradients", "loss"}}},
+                                                            {"evaluate", {{"loss"}, {"encode", "decode"}}},
+                                                            {"translate", {{"encode", "decode"}, {}}},
+                                                            {"generate", {{"decode"}, {}}},
+                                                            {"embed", {{"encode"}, {}}}};
     std::set<std::string> wanted, available;
     for (auto entry : module.getOps<func::FuncOp>())
       if (entry->hasAttr("xf.entry"))
         available.insert(entry.getName().str());
     for (const std::string &function : options.functions) {
       auto it = commands.find(function);
-      std::vector<std::string> names = it == commands.end() ? std::vector{function} : it->second;
-      for (const std::string &name : names)
-        if (available.count(name))
-          wanted.insert(name);
-        else if (it == commands.end())
-          return fail(userMistake, "the model has no function '" + name + "'; it has " + llvm::join(available, ", ") +
-                                       ", and the commands train, evaluate, translate");
+      Command command = it == commands.end() ? Command{{function}, {}} : it->second;
+      for (const std::string &name : command.needs)
+        if (!available.count(name))
+          return fail(userMistake, "the model has no function '" + name + "'" +
+                                       (it == commands.end() ? "" : ", which '" + function + "' needs") + "; it has " +
+                                       llvm::join(available, ", ") +
+                                       ", and commands are train, evaluate, translate, generate, embed");
+      wanted.insert(command.needs.begin(), command.needs.end());
+      wanted.insert(command.uses.begin(), command.uses.end());
     }
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
       if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))

@@ -64,3 +64,11 @@ func.func @model(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x5xf32>) attr
   %1 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x5xf32>
   return %0, %1 : tensor<?x4xf32>, tensor<?x5xf32>
 }
+
+// -----
+
+// expected-error @below {{expected no dropout in the entry point 'encode': 'model', the one that trains, alone draws random numbers}}
+func.func @encode(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x8xf32> attributes {xf.entry} {
+  %x = xf.embed "e" (%ids, %offsets) vocabulary(20) positions(none) dropout(0.5) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return %x : tensor<?x8xf32>
+}

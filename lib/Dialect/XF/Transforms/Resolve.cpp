@@ -69,6 +69,9 @@ private:
       if (auto rate = op->getAttrOfType<FloatAttr>("dropout"))
         draws |= !rate.getValue().isZero();
     });
+    if (scope.isEntry && draws && function.getName() != "model")
+      return function.emitError() << "expected no dropout in the entry point '" << function.getName()
+                                  << "': 'model', the one that trains, alone draws random numbers";
     addRandom(scope, draws);
     for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
       if (failed(rewrite(scope, &op)))
