@@ -13,7 +13,8 @@ int main(int argc, char **argv) {
       ->option_text(" ");
   app.add_option("-o", options.output, "what to write")->option_text("FILE");
   app.add_option("--emit", options.emit, "what is written")->option_text("exe");
-  app.add_option("--functions", options.functions, "only these entry points or commands (train, evaluate, translate, generate, embed)")
+  app.add_option("--functions", options.functions,
+                 "only these entry points or commands (train, evaluate, translate, generate, embed)")
       ->delimiter(',')
       ->option_text("NAME,...");
   app.add_option("--vocab", options.vocab, "vocabulary of both languages, embedded")->option_text("FILE");
