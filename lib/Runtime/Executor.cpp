@@ -13,7 +13,7 @@
 using namespace xf::runtime;
 
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
-    : program(program), kernels(kernels), team(team), times(kernels.size()) {
+    : program(program), kernels(kernels), team(team), tiles(team.size()), times(kernels.size()) {
   for (const Kernel &kernel : program.kernels)
     scratchBytes = std::max(scratchBytes, kernel.scratch);
   scratchBytes = (scratchBytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
@@ -177,7 +177,7 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
 }
 
 void Executor::execute(const std::function<void(size_t)> &observe) {
-  nextTile.store(0, std::memory_order_relaxed);
+  tiles.reset();
   auto walk = [&](int worker) {
     void *mine = scratch.data() + worker * scratchBytes;
     for (size_t index = 0; index < steps.size(); ++index) {
@@ -189,20 +189,12 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
         if (worker == 0)
           step.kernel(buffers, extent, scalars, 0, 1, mine);
       } else {
-        // Ranges keep neighbours' data in one core's cache; half of an equal share of what is left evens out their
-        // ends.
-        int64_t begin = nextTile.load(std::memory_order_relaxed);
-        while (begin < step.tiles) {
-          int64_t end = team.size() == 1 ? step.tiles : begin + 1 + (step.tiles - begin - 1) / (2 * team.size());
-          if (!nextTile.compare_exchange_weak(begin, end, std::memory_order_relaxed))
-            continue;
-          step.kernel(buffers, extent, scalars, begin, end, mine);
-          begin = nextTile.load(std::memory_order_relaxed);
-        }
+        for (SharedTiles::Range range; !(range = tiles.take(worker, step.tiles)).empty();)
+          step.kernel(buffers, extent, scalars, range.begin, range.end, mine);
       }
       if (step.meets || observe)
         team.barrier([&] {
-          nextTile.store(0, std::memory_order_relaxed);
+          tiles.reset();
           if (observe)
             observe(index);
         });

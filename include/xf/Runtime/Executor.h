@@ -8,6 +8,7 @@
 #include "xf/Runtime/Memory.h"
 #include "xf/Runtime/Plan.h"
 #include "xf/Runtime/Program.h"
+#include "xf/Runtime/SharedTiles.h"
 #include "xf/Runtime/Team.h"
 #include "xf/Runtime/Tensor.h"
 
@@ -88,7 +89,7 @@ private:
   std::vector<Step> steps;
   std::vector<void *> pointers;
   std::vector<int64_t> extents;
-  std::atomic<int64_t> nextTile{0};
+  SharedTiles tiles;
   bool profiling = false;
   std::vector<KernelTime> times; // by kernel
 };
