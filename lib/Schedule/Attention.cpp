@@ -130,6 +130,17 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
   SmallVector<Value> queries;
   for (auto [v, lanes] : llvm::enumerate(kLanes))
     queries.push_back(e.mul(e.loadVector(query, {row, column(dK, v)}, lanes), scale));
+  // Rows lie anywhere in memory. The next task is the same row's next head, or the first one of the row that follows,
+  // whose list follows too.
+  Value lastHead = e.compare(arith::CmpIPredicate::eq, head, e.index(heads - 1)),
+        nextHead = e.select(lastHead, e.index(0), e.add(head, e.index(1))), lastKey = e.sub(e.dim(rows, 0), e.index(1));
+  auto prefetchNext = [&](Value keyRow, Value at) {
+    Value there = e.min(e.add(at, e.sub(end, begin)), lastKey);
+    Value nextRow = e.select(lastHead, e.toIndex(e.load(rows, there)), keyRow);
+    for (auto [memory, features] : {std::pair(key, dK), std::pair(value, dV)})
+      for (int64_t c = 0; c < features; c += 16)
+        e.prefetch(memory, {nextRow, e.add(e.mul(nextHead, e.index(features)), e.index(c))});
+  };
   SmallVector<Value> initial{e.f32(-1e30), e.f32(0)};
   initial.append(vLanes.size(), e.splat(0));
   SmallVector<int32_t> numbers;
@@ -140,6 +151,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
     Value count = e.min(e.sub(end, first), e.index(width));
     e.loop(e.index(0), count, 1, [&](Value j) {
       Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
+      prefetchNext(keyRow, e.add(first, j));
       Value dot = e.splat(0);
       for (auto [v, lanes] : llvm::enumerate(kLanes))
         dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(dK, v)}, lanes), dot);
