@@ -205,7 +205,7 @@ private:
                                                             {"embed", {{"encode"}, {}}}};
     std::set<std::string> wanted, available;
     for (auto entry : module.getOps<func::FuncOp>())
-      if (entry->hasAttr("xf.entry"))
+      if (entry->hasAttr("xf.entry") && entry.getName() != "prepare")
         available.insert(entry.getName().str());
     for (const std::string &function : options.functions) {
       auto it = commands.find(function);
@@ -219,6 +219,8 @@ private:
       wanted.insert(command.needs.begin(), command.needs.end());
       wanted.insert(command.uses.begin(), command.uses.end());
     }
+    if (wanted.count("encode") || wanted.count("decode"))
+      wanted.insert("prepare"); // what they read
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
       if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))
         entry.erase();

@@ -185,6 +185,21 @@ private:
                                                  param.getName().str()});
       return success();
     }
+    if (auto get = dyn_cast<GetPreparedOp>(op)) {
+      storageOf[get.getResult()] = newStorage({BufferKind::Prepared,
+                                               layout.preparedOffsetOf(get.getName()),
+                                               true,
+                                               bufferType(get.getType()),
+                                               {},
+                                               -1,
+                                               -1,
+                                               (get.getName() + ".packed").str()});
+      return success();
+    }
+    if (auto set = dyn_cast<SetPreparedOp>(op)) {
+      pin(set.getValue(), BufferKind::Prepared, layout.preparedOffsetOf(set.getName()), set.getName());
+      return success();
+    }
     if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       auto splat = dyn_cast<SplatElementsAttr>(constant.getValue());
       if (!isa<RankedTensorType>(constant.getType()))

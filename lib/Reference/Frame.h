@@ -34,6 +34,7 @@ LogicalResult evaluate(EmbeddingBackwardOp op, Frame &frame);
 LogicalResult evaluate(PositionIdsOp op, Frame &frame);
 LogicalResult evaluate(SinusoidalOp op, Frame &frame);
 LogicalResult evaluate(LinearOp op, Frame &frame);
+LogicalResult evaluate(PackOp op, Frame &frame);
 LogicalResult evaluate(MatmulOp op, Frame &frame);
 LogicalResult evaluate(ColumnSumOp op, Frame &frame);
 LogicalResult evaluate(AddOp op, Frame &frame);
@@ -62,6 +63,9 @@ LogicalResult evaluate(AdamOp op, Frame &frame);
 //===-- What the families share ---------------------------------------------===//
 /// The factor of an element under dropout: 0 or 1 / (1 - rate).
 double dropoutFactor(const Tensor &random, int64_t site, double rate, int64_t row, int64_t column);
+
+/// A weight as xf.pack orders it.
+Tensor pack(const Tensor &weight);
 
 /// log sum exp of `count` values; -inf of none.
 double logSumExp(llvm::function_ref<double(int64_t)> value, int64_t count);

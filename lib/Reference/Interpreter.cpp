@@ -66,6 +66,12 @@ static LogicalResult evaluate(GetParamOp op, Frame &frame) {
   return success();
 }
 
+static LogicalResult evaluate(GetPreparedOp op, Frame &frame) {
+  frame.set(op, reference::pack(frame.state().parameters[op.getName().str()]));
+  return success();
+}
+static LogicalResult evaluate(SetPreparedOp, Frame &) { return success(); } // made anew where it is read
+
 static LogicalResult setResults(Operation *op, FailureOr<SmallVector<Tensor>> results, Frame &frame) {
   if (failed(results))
     return failure();
@@ -83,12 +89,13 @@ FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, Valu
 
 LogicalResult Frame::evaluate(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp>([&](auto op) { return ::evaluate(op, *this); })
+      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp, GetPreparedOp, SetPreparedOp>(
+          [&](auto op) { return ::evaluate(op, *this); })
       .Case<func::CallOp>([&](auto op) { return setResults(op, call(op, op.getCallee(), op.getOperands()), *this); })
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })
       .Case<GroupOp>([&](auto op) { return setResults(op, run(op.getBody().front()), *this); })
-      .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, LinearOp, MatmulOp, ColumnSumOp, AddOp,
-            ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
+      .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
+            AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
             LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
             CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp, GlobalNormOp,
             LearningRateOp, AdamOp>([&](auto op) { return reference::evaluate(op, *this); })

@@ -15,8 +15,35 @@ static Tensor multiply(const Tensor &a, bool transposeA, const Tensor &b, bool t
   return into;
 }
 
+Tensor reference::pack(const Tensor &weight) {
+  constexpr int64_t columns = PackOp::columns;
+  int64_t panels = llvm::divideCeil(weight.rows(), columns), in = weight.columns();
+  Tensor packed = Tensor::reals({panels, in, columns});
+  for (int64_t row = 0; row < weight.rows(); ++row)
+    for (int64_t k = 0; k < in; ++k)
+      packed[(row / columns * in + k) * columns + row % columns] = weight(row, k);
+  return packed;
+}
+
+static Tensor unpack(const Tensor &packed, int64_t out, int64_t in) {
+  constexpr int64_t columns = PackOp::columns;
+  Tensor weight = Tensor::reals({out, in});
+  for (int64_t row = 0; row < out; ++row)
+    for (int64_t k = 0; k < in; ++k)
+      weight(row, k) = packed[(row / columns * in + k) * columns + row % columns];
+  return weight;
+}
+
+LogicalResult reference::evaluate(PackOp op, Frame &frame) {
+  frame.set(op.getResult(), pack(frame[op.getWeight()]));
+  return success();
+}
+
 LogicalResult reference::evaluate(LinearOp op, Frame &frame) {
-  const Tensor &x = frame[op.getX()], &weight = frame[op.getWeight()], *bias = frame.find(op.getBias());
+  const Tensor &x = frame[op.getX()], *bias = frame.find(op.getBias());
+  Tensor weight = frame[op.getWeight()];
+  if (op.isPacked())
+    weight = unpack(weight, op.getResult().getType().getDimSize(1), x.columns());
   Tensor result = Tensor::reals({x.rows(), weight.rows()});
   for (int64_t i = 0; bias && i < result.elements(); ++i)
     result[i] = (*bias)[i % weight.rows()];

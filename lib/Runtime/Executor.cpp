@@ -98,7 +98,8 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     return bound.error();
   dims = std::move(*bound);
   if ((function.usesGradients && !model.gradients) || (function.usesParameters && !model.parameters) ||
-      (function.usesMoments && !(model.firstMoments && model.secondMoments)))
+      (function.usesMoments && !(model.firstMoments && model.secondMoments)) ||
+      (function.usesPrepared && !model.prepared))
     return internalError(fmt::format("'{}' was called without the arrays it works on", function.name));
 
   const ArenaPlan &layout = plan(function, dims);
@@ -154,6 +155,8 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
       return model.firstMoments + operand.index;
     case Space::SecondMoment:
       return model.secondMoments + operand.index;
+    case Space::Prepared:
+      return model.prepared + operand.index;
     }
     return nullptr;
   };

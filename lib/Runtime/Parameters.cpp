@@ -17,13 +17,14 @@ static constexpr std::string_view firstPrefix = "first_moment.", secondPrefix = 
 
 Expected<ModelState> ModelState::allocate(const Program &program, ArenaNeeds needs) {
   ModelState state;
-  int64_t bytes = program.parameterElements * int64_t(sizeof(float));
   auto reserve = [&](bool needed, Pages &pages) -> Expected<void> {
-    return needed ? pages.reserve(bytes) : Expected<void>();
+    int64_t elements = &pages == &state.prepared ? program.preparedElements : program.parameterElements;
+    return needed ? pages.reserve(elements * int64_t(sizeof(float))) : Expected<void>();
   };
   for (auto [needed, pages] :
        {std::pair(true, &state.parameters), std::pair(needs.gradients, &state.gradients),
-        std::pair(needs.moments, &state.firstMoments), std::pair(needs.moments, &state.secondMoments)})
+        std::pair(needs.moments, &state.firstMoments), std::pair(needs.moments, &state.secondMoments),
+        std::pair(needs.prepared, &state.prepared)})
     if (Expected<void> reserved = reserve(needed, *pages); !reserved)
       return reserved.error();
   return state;

@@ -203,6 +203,8 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
     return checked(Space::FirstMoment, program.parameterElements);
   if (space == "second_moment")
     return checked(Space::SecondMoment, program.parameterElements);
+  if (space == "prepared")
+    return checked(Space::Prepared, program.preparedElements);
   fail("unknown operand '{}' in '{}'", space, function.name);
 }
 
@@ -217,7 +219,8 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
   for (const json &operand : value.at("operands")) {
     dispatch.operands.push_back(parseOperand(operand, index, function, program));
     Space space = dispatch.operands.back().space;
-    function.usesParameters |= space == Space::Parameter;
+    function.usesParameters |= space == Space::Parameter || space == Space::Prepared;
+    function.usesPrepared |= space == Space::Prepared;
     function.usesGradients |= space == Space::Gradient;
     function.usesMoments |= space == Space::FirstMoment || space == Space::SecondMoment;
   }
@@ -284,6 +287,7 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   program.model = root.value("model", json::object());
   program.options = root.value("options", json::object());
   parseParameters(root, program);
+  program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
     program.kernels.push_back({value.at("name").get<std::string>(), value.value("scratch", int64_t(0))});
   if (int64_t(program.kernels.size()) != kernelCount)

@@ -41,15 +41,22 @@ Expected<Safetensors> Session::openModel(const std::string &model) const {
   return Safetensors::open(*path);
 }
 
-Expected<ModelState> Session::loadModel(const std::string &model, ArenaNeeds needs) const {
+Expected<void> Session::prepare(const ModelState &model) {
+  const Function *function = program.function("prepare");
+  return function && model.arenas().prepared ? executor().run(*function, {}, {}, model.arenas()) : Expected<void>();
+}
+
+Expected<ModelState> Session::loadModel(const std::string &model) {
   Expected<Safetensors> file = openModel(model);
   if (!file)
     return file.error();
-  Expected<ModelState> state = ModelState::allocate(program, needs);
+  Expected<ModelState> state = ModelState::allocate(program, {.prepared = true});
   if (!state)
     return state;
   if (Expected<void> loaded = state->loadParameters(program, *file); !loaded)
     return loaded.error();
+  if (Expected<void> prepared = prepare(*state); !prepared)
+    return prepared.error();
   return state;
 }
 

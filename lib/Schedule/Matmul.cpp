@@ -16,7 +16,8 @@ struct Product {
   Value a, b, c; // memrefs
   Value initial; // null, a bias of n elements, or a matrix like C
   bool transposeA, transposeB;
-  int64_t n; // static; m and k may be dynamic
+  int64_t n;           // static; m and k may be dynamic
+  bool packed = false; // B is as xf.pack gives it
 };
 
 class MatmulSchedule {
@@ -43,7 +44,7 @@ public:
   void emit(Value rowBegin, Value rowEnd, Value columnBegin,
             function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)> finish) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
-    Value buffer = e.allocate({panels, depth, panel});
+    Value buffer = p.packed ? p.b : e.allocate({panels, depth, panel});
     if (copiesA)
       copy = e.allocate(p.transposeA ? ArrayRef<int64_t>{depth, rowsPerBlock + padding}
                                      : ArrayRef<int64_t>{rowsPerBlock, depth + padding});
@@ -55,7 +56,8 @@ public:
       hasPartial = e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n));
     }
     auto block = [&](Value kBegin, Value kEnd, function_ref<void(Value, Value)> done) {
-      pack(columnBegin, kBegin, kEnd, buffer);
+      if (!p.packed)
+        pack(columnBegin, kBegin, kEnd, buffer);
       e.loop(rowBegin, rowEnd, rowsPerBlock, [&](Value row) {
         Value end = e.min(e.add(row, e.index(rowsPerBlock)), rowEnd);
         emitBlock(row, end, columnBegin, buffer, kBegin, kEnd);
@@ -83,7 +85,9 @@ public:
   void emitFewRows(int64_t count, Value columnBegin, Value columnEnd) {
     p.transposeB ? fewRowsTransposed(count, columnBegin, columnEnd) : fewRowsDirect(count, columnBegin, columnEnd);
   }
-  bool takesFewRows() const { return ShapedType::isDynamic(staticM) && !ShapedType::isDynamic(staticK) && staticK > 0; }
+  bool takesFewRows() const {
+    return !p.packed && ShapedType::isDynamic(staticM) && !ShapedType::isDynamic(staticK) && staticK > 0;
+  }
 
 private:
   /// The multiple of `unit` that cuts `extent` into equal tiles no larger than `most`.
@@ -214,15 +218,30 @@ private:
     forPanels([&](Value index, int64_t valid) {
       Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
       auto columnOf = [&](int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); };
+      // A panel of ours is one of xf.pack's, or a part of one.
+      Value packedPanel, packedColumn;
+      if (p.packed) {
+        packedPanel = e.make<arith::DivSIOp>(column, e.index(PackOp::columns));
+        packedColumn = e.make<arith::RemSIOp>(column, e.index(PackOp::columns));
+      }
+      auto b = [&](Value k, int64_t v) {
+        Value lane = e.index(v * e.registers.width);
+        return p.packed ? e.loadVector(buffer, {packedPanel, k, e.add(packedColumn, lane)}, e.registers.width)
+                        : e.loadVector(buffer, {index, e.sub(k, kBegin), lane}, e.registers.width);
+      };
       emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
-                {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a,
-                 [&](Value k, int64_t v) {
-                   return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)},
-                                       e.registers.width);
-                 },
+                {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a, b,
                  [&](Value row, int64_t v, Value sum) {
                    if (int64_t count = lanes(valid, v))
                      e.storeVector(sum, p.c, {row, columnOf(v)}, count);
+                 },
+                 [&](Value row, Value k) {
+                   // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask
+                   // for the panel that follows.
+                   if (!p.packed)
+                     return;
+                   Value second = e.min(e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows)), e.index(1));
+                   e.prefetch(p.b, {e.add(packedPanel, e.index(1)), k, e.mul(second, e.index(16))});
                  }});
     });
   }
@@ -317,7 +336,8 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
          linear.getBias() ? e.placeOf(linear.getBias()) : Value(),
          false,
          true,
-         0};
+         0,
+         linear.isPacked()};
   } else if (auto matmul = dyn_cast<MatmulOp>(root)) {
     p = {e.placeOf(matmul.getA()),
          e.placeOf(matmul.getB()),

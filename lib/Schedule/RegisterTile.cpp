@@ -12,6 +12,8 @@ static void emitTile(Emitter &e, int64_t count, Value row, Value kBegin, Value k
   }
   SmallVector<Value> sums = e.loop(kBegin, kEnd, 1, initial, [&](Value k, ValueRange carried) {
     SmallVector<Value> next, b;
+    if (product.ahead)
+      product.ahead(row, k);
     for (int64_t v = 0; v < product.vectors; ++v)
       b.push_back(product.b(k, v));
     for (int64_t r = 0; r < count; ++r) {

@@ -26,6 +26,8 @@ LogicalResult schedule(func::FuncOp kernel, const RegisterFile &registers) {
     return scheduleAttention(kernel, registers);
   case KernelKind::AttentionBackward:
     return scheduleAttentionBackward(kernel, registers);
+  case KernelKind::Pack:
+    return schedulePack(kernel, registers);
   case KernelKind::Optimizer:
     return kernel.emitOpError() << "expected kernels over the arenas to be scheduled by stage 'plan'";
   }

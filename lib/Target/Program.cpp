@@ -44,6 +44,7 @@ public:
         {"options", dictionary(module->getAttrOfType<DictionaryAttr>("xf.options"))},
         {"parameters", parameters()},
         {"parameter_elements", layout.elements},
+        {"prepared_elements", preparedElements()},
         {"kernels", std::move(kernelArray)},
         {"functions", std::move(functions)}};
     std::string text;
@@ -85,6 +86,16 @@ private:
                                    {"init", std::move(init)}});
     }
     return array;
+  }
+
+  /// The end of the last buffer there.
+  int64_t preparedElements() {
+    int64_t elements = 0;
+    module.walk([&](BufferOp buffer) {
+      if (buffer.getKind() == BufferKind::Prepared)
+        elements = std::max<int64_t>(elements, buffer.getIndex() + cast<MemRefType>(buffer.getType()).getNumElements());
+    });
+    return elements;
   }
 
   static std::string typeName(Type type) {

@@ -20,10 +20,17 @@ struct ParameterLayout {
       elements += llvm::alignTo(cast<RankedTensorType>(param.getType()).getNumElements(), alignment);
     }
     elements = llvm::alignTo(elements, blockSize);
+    module.walk([&](SetPreparedOp set) {
+      preparedOffsets[set.getName()] = preparedElements;
+      preparedElements += set.getValue().getType().getNumElements(); // a multiple of the alignment
+    });
   }
   int64_t offsetOf(StringRef name) const { return offsets.lookup(name); }
+  /// Where the packed form of a parameter lies, in an arena of its own; until stage `plan`.
+  int64_t preparedOffsetOf(StringRef name) const { return preparedOffsets.lookup(name); }
 
-  llvm::StringMap<int64_t> offsets;
+  llvm::StringMap<int64_t> offsets, preparedOffsets;
+  int64_t preparedElements = 0;
   int64_t elements = 0; // of the whole arena, padding included
 };
 } // namespace mlir::xf

@@ -22,6 +22,7 @@ struct ModelArenas {
   float *gradients = nullptr;
   float *firstMoments = nullptr;
   float *secondMoments = nullptr;
+  float *prepared = nullptr; // what `prepare` made of the parameters
 };
 
 /// Where a value first stopped being finite.

@@ -13,6 +13,7 @@ namespace xf::runtime {
 struct ArenaNeeds {
   bool gradients = false;
   bool moments = false;
+  bool prepared = false; // for functions that predict
 };
 
 class ModelState {
@@ -21,7 +22,8 @@ public:
   static Expected<ModelState> allocate(const Program &program, ArenaNeeds needs);
 
   ModelArenas arenas() const {
-    return {parameters.as<float>(), gradients.as<float>(), firstMoments.as<float>(), secondMoments.as<float>()};
+    return {parameters.as<float>(), gradients.as<float>(), firstMoments.as<float>(), secondMoments.as<float>(),
+            prepared.as<float>()};
   }
 
   /// Fills the parameters as their initialisers say. Depends on the seed and each parameter's index alone.
@@ -38,7 +40,7 @@ public:
   std::vector<TensorView> trainingViews(const Program &program, std::vector<std::string> &names) const;
 
 private:
-  Pages parameters, gradients, firstMoments, secondMoments;
+  Pages parameters, gradients, firstMoments, secondMoments, prepared;
 };
 
 /// Refuses a file whose tensors `prefix` + NAME are not the parameters of `model`, with every mismatch named at once.

@@ -76,7 +76,7 @@ struct Slot {
   int64_t first = 0, last = 0;
 };
 
-enum class Space { Slot, Parameter, Input, Output, Gradient, FirstMoment, SecondMoment };
+enum class Space { Slot, Parameter, Input, Output, Gradient, FirstMoment, SecondMoment, Prepared };
 
 struct Operand {
   Space space = Space::Slot;
@@ -104,7 +104,7 @@ struct Function {
   std::vector<TensorType> inputs, outputs;
   std::vector<Slot> slots;
   std::vector<Dispatch> dispatches;
-  bool usesGradients = false, usesMoments = false, usesParameters = false;
+  bool usesGradients = false, usesMoments = false, usesParameters = false, usesPrepared = false;
 
   std::optional<size_t> input(std::string_view name) const;
   std::optional<size_t> output(std::string_view name) const;
@@ -116,7 +116,7 @@ struct Program {
   std::vector<std::string> features;
   nlohmann::json model, options; // the preset's keys and how it was compiled: printed, and read by name where needed
   std::vector<Parameter> parameters;
-  int64_t parameterElements = 0;
+  int64_t parameterElements = 0, preparedElements = 0;
   std::vector<Kernel> kernels;
   std::vector<Function> functions;
 

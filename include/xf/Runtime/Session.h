@@ -31,7 +31,10 @@ public:
 
   /// Parameters of `model` (a file or a run's folder; empty: the embedded weights).
   Expected<Safetensors> openModel(const std::string &model) const;
-  Expected<ModelState> loadModel(const std::string &model, ArenaNeeds needs = {}) const;
+  /// With what predictions read besides them.
+  Expected<ModelState> loadModel(const std::string &model);
+  /// Computes what predictions read besides the parameters, of parameters that are all there, where `model` has room.
+  Expected<void> prepare(const ModelState &model);
 
   /// Words the model knows: `which` is "source" or "target"; a shared or only vocabulary answers for both.
   int64_t vocabularySize(std::string_view which) const;

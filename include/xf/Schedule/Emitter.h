@@ -148,6 +148,7 @@ struct Philox {
 
 /// Rewrites one kernel into its scheduled form; fails with a diagnostic on an op that has no schedule.
 LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult schedulePack(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers);

@@ -19,6 +19,7 @@ struct TileProduct {
   function_ref<Value(Value row, Value k)> a;      // a number
   function_ref<Value(Value k, int64_t vector)> b; // a vector
   function_ref<void(Value row, int64_t vector, Value sum)> store;
+  function_ref<void(Value row, Value k)> ahead = nullptr; // what each k of the tile from `row` on asks for
 };
 
 /// Computes rows rowBegin .. rowEnd over kBegin .. kEnd: full tiles, then smaller ones for the rows that remain.

@@ -137,6 +137,7 @@ Results lower(EmbeddingOp op, TensorBuilder &b);
 Results lower(EmbeddingBackwardOp op, TensorBuilder &b);
 Results lower(PositionIdsOp op, TensorBuilder &b);
 Results lower(LinearOp op, TensorBuilder &b);
+Results lower(PackOp op, TensorBuilder &b);
 Results lower(MatmulOp op, TensorBuilder &b);
 Results lower(ColumnSumOp op, TensorBuilder &b);
 Results lower(LayerNormOp op, TensorBuilder &b);

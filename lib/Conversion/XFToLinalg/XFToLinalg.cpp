@@ -20,7 +20,7 @@ struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalg
       Results results =
           llvm::TypeSwitch<Operation *, Results>(op)
               .Case<AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, SinusoidalOp, EmbeddingOp,
-                    EmbeddingBackwardOp, PositionIdsOp, LinearOp, MatmulOp, ColumnSumOp, LayerNormOp,
+                    EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp, LayerNormOp,
                     LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
                     MeanBackwardOp, LogSoftmaxOp, LearningRateOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp,
                     CachedAttentionOp, CacheWriteOp>([&](auto known) { return lower(known, b); })

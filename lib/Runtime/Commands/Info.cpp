@@ -48,13 +48,15 @@ static Expected<int> info(Session &session) {
     line("compiled with", keys(program.options));
   std::vector<std::string_view> names;
   for (const Function &function : program.functions)
-    names.push_back(function.name);
+    if (function.name != "prepare") // called where it is needed
+      names.push_back(function.name);
   line("functions", fmt::format("{}; {} kernels", fmt::join(names, " "), program.kernels.size()));
+  std::string memory = fmt::format("parameters {}", mebibytes(bytes));
   if (program.function("train_step"))
-    line("memory",
-         fmt::format("parameters {}; training adds gradients and moments, {}", mebibytes(bytes), mebibytes(3 * bytes)));
-  else
-    line("memory", fmt::format("parameters {}", mebibytes(bytes)));
+    memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));
+  if (program.preparedElements)
+    memory += fmt::format("; predicting adds packed weights, {}", mebibytes(4 * program.preparedElements));
+  line("memory", memory);
   for (const char *name : {"train_step", "loss", "encode"})
     if (const Function *function = program.function(name)) {
       std::vector<std::string> sizes;

@@ -114,8 +114,9 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   if (!inputs)
     return inputs.error();
 
-  Expected<ModelState> state =
-      ModelState::allocate(program, {.gradients = function->usesGradients, .moments = function->usesMoments});
+  Expected<ModelState> state = ModelState::allocate(
+      program,
+      {.gradients = function->usesGradients, .moments = function->usesMoments, .prepared = function->usesPrepared});
   if (!state)
     return state.error();
   Progress progress;
@@ -133,6 +134,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     if (Expected<void> loaded = state->loadParameters(program, *weights); !loaded)
       return loaded.error();
   }
+  if (Expected<void> prepared = session.prepare(*state); !prepared)
+    return prepared.error();
   // What a training step needs besides its batch follows from the checkpoint and the options.
   int64_t *stepInput = nullptr; // counts on where the file does not say which step it is
   if (function->input("random") && !file->find("random")) {

@@ -7,6 +7,37 @@ xf.param @w : tensor<?x4xf32> zeros(0.0)
 
 // -----
 
+// xf.get_prepared C1
+func.func @f() {
+  // expected-error@+1 {{'xf.get_prepared' op expected 'missing' to be a parameter of the module}}
+  %p = xf.get_prepared @missing : tensor<1x4x32xf32>
+  return
+}
+
+// -----
+
+// xf.get_prepared C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<33x4xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_prepared' op expected the packed form of parameter 'w' of shape 33 x 4, but got 1 x 4 x 32}}
+  %p = xf.get_prepared @w : tensor<1x4x32xf32>
+  return
+}
+
+// -----
+
+// xf.set_prepared C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<33x4xf32> zeros(0.0)
+func.func @f(%p: tensor<2x5x32xf32>) {
+  // expected-error@+1 {{'xf.set_prepared' op expected the packed form of parameter 'w' of shape 33 x 4, but got 2 x 5 x 32}}
+  xf.set_prepared @w, %p : tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
 // xf.get_param C1
 func.func @f() {
   // expected-error@+1 {{'xf.get_param' op expected 'missing' to be a parameter of the module}}
@@ -224,6 +255,33 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<9x8xf32>, %b: tensor<8xf32>) {
 func.func @f(%x: tensor<?x8xf32>, %w: tensor<9x8xf32>) {
   // expected-error@+1 {{'xf.linear' op expected 'result' to have shape ? x 9 (the rows of 'x' x the rows of 'weight'), but got ? x 8}}
   %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<9x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.linear C2
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<2x8x32xf32>, %b: tensor<32xf32>) {
+  // expected-error@+1 {{'xf.linear' op expected 'bias' to match the features of the result (33), but got 32}}
+  %y = xf.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<2x8x32xf32>, tensor<32xf32>) -> tensor<?x33xf32>
+  return
+}
+
+// -----
+
+// xf.linear C4
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<1x8x32xf32>) {
+  // expected-error@+1 {{'xf.linear' op expected 'weight' to have shape 2 x 8 x 32 (out / 32, rounded up, x in x 32), but got 1 x 8 x 32}}
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<1x8x32xf32>) -> tensor<?x33xf32>
+  return
+}
+
+// -----
+
+// xf.pack C1
+func.func @f(%w: tensor<33x8xf32>) {
+  // expected-error@+1 {{'xf.pack' op expected 'result' to have shape 2 x 8 x 32 (the rows of 'weight' / 32, rounded up, x its features x 32), but got 1 x 8 x 32}}
+  %p = xf.pack %w : (tensor<33x8xf32>) -> tensor<1x8x32xf32>
   return
 }
 

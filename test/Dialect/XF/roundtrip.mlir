@@ -14,6 +14,20 @@ func.func @get_param() -> tensor<37000x512xf32> {
   return %w : tensor<37000x512xf32>
 }
 
+// CHECK-LABEL: @set_prepared(
+// CHECK: xf.set_prepared @embedding.weight
+func.func @set_prepared(%p: tensor<1157x512x32xf32>) {
+  xf.set_prepared @embedding.weight, %p : tensor<1157x512x32xf32>
+  return
+}
+
+// CHECK-LABEL: @get_prepared(
+// CHECK: xf.get_prepared @embedding.weight
+func.func @get_prepared() -> tensor<1157x512x32xf32> {
+  %p = xf.get_prepared @embedding.weight : tensor<1157x512x32xf32>
+  return %p : tensor<1157x512x32xf32>
+}
+
 func.func private @encoder_layer(%x: tensor<?x512xf32>, %starts: tensor<?xi32>) -> tensor<?x512xf32>
 // CHECK-LABEL: @apply(
 // CHECK: xf.apply @encoder_layer as "encoder.0"
@@ -149,6 +163,13 @@ func.func @sinusoidal(%positions: tensor<?xi32>) -> tensor<?x512xf32> {
 func.func @linear(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>, %b: tensor<2048xf32>) -> tensor<?x2048xf32> {
   %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
   return %y : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @pack(
+// CHECK: xf.pack
+func.func @pack(%w: tensor<2048x512xf32>) -> tensor<64x512x32xf32> {
+  %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x512x32xf32>
+  return %p : tensor<64x512x32xf32>
 }
 
 // CHECK-LABEL: @matmul(

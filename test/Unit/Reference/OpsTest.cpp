@@ -67,6 +67,23 @@ TEST(Ops, Gelu) {
                {-0.15865525393145707, 0, 1.9544997361036416});
 }
 
+TEST(Ops, PackedWeight) {
+  // Column c of panel p is row 32 p + c; the columns past the last row are zero.
+  Tensor weight = Tensor::reals({33, 2});
+  for (int64_t i = 0; i < weight.elements(); ++i)
+    weight[i] = double(i + 1);
+  Tensor packed = evaluate("%y = xf.pack %w : (tensor<33x2xf32>) -> tensor<2x2x32xf32>", "tensor<2x2x32xf32>",
+                           {{"w", "tensor<33x2xf32>"}}, {{"w", weight}});
+  EXPECT_EQ(packed[(0 * 2 + 1) * 32 + 31], weight(31, 1));
+  EXPECT_EQ(packed[(1 * 2 + 0) * 32 + 0], weight(32, 0));
+  EXPECT_EQ(packed[(1 * 2 + 0) * 32 + 1], 0);
+  Tensor y =
+      evaluate("%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<2x2x32xf32>) -> tensor<?x33xf32>", "tensor<?x33xf32>",
+               {{"x", pairs}, {"p", "tensor<2x2x32xf32>"}}, {{"x", reals({1, 2}, {1, -2})}, {"p", packed}});
+  for (int64_t row = 0; row < 33; ++row)
+    EXPECT_EQ(y[row], weight(row, 0) - 2 * weight(row, 1)) << row;
+}
+
 TEST(Ops, MatmulInto) {
   Tensors inputs = {{"a", reals({3, 2}, {1, 2, 3, 4, 5, 6})},
                     {"b", reals({3, 2}, {1, 0, 0, 1, 1, 1})},

@@ -18,6 +18,11 @@ func.func @linear(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %
   %plain = xf.linear %x, %w : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>) -> tensor<?x{1}xf32>
   return %y, %plain : tensor<?x{1}xf32>, tensor<?x{1}xf32>
 }}
+func.func @packed(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}) -> (tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
+  %p = xf.pack %w : (tensor<{1}x{0}xf32>) -> tensor<{2}x{0}x32xf32>
+  %y = xf.linear %x, %p bias %b : (tensor<?x{0}xf32>, tensor<{2}x{0}x32xf32>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  return %y : tensor<?x{1}xf32>
+}}
 func.func @epilogue(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}, %residual: tensor<?x{1}xf32> {{xf.name = "residual", xf.dims = ["rows"]}},
     %random: tensor<2xi64> {{xf.name = "random"}}) -> (tensor<?x{1}xf32> {{xf.name = "product"}}, tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
   %site = arith.constant 9 : i64
@@ -41,7 +46,7 @@ func.func @transposed(%a: tensor<{0}x{1}xf32> {{xf.name = "a"}}, %w: tensor<{1}x
   return %both, %none : tensor<{1}x{1}xf32>, tensor<{1}x{1}xf32>
 }}
 )",
-                     shape.in, shape.out);
+                     shape.in, shape.out, (shape.out + 31) / 32);
 }
 
 class Matmul : public testing::TestWithParam<Shape> {};
@@ -66,7 +71,7 @@ TEST_P(Matmul, AgreesWithDoubles) {
                       {"into", normal({out, in}, 5)},
                       {"a", normal({in, out}, 6)},
                       {"random", random}};
-    for (const char *entry : {"linear", "epilogue", "backward", "transposed"}) {
+    for (const char *entry : {"linear", "packed", "epilogue", "backward", "transposed"}) {
       Tensors expected = reference.run(entry, inputs);
       for (auto &[way, module] : compiled)
         expectClose(module.run(entry, inputs), expected, 1e-4,
@@ -97,9 +102,12 @@ TEST(MatmulKernels, KeepTheirBits) {
         }
         return compiled.run(entry, inputs, threads);
       };
-      for (auto [entry, result] :
-           {std::pair<const char *, const char *>{"linear", "y"}, {"epilogue", "y"}, {"backward", "dx"}}) {
-        Tensors all = run(entry, 130, 1);
+      for (auto [entry, result] : {std::pair<const char *, const char *>{"linear", "y"},
+                                   {"packed", "y"},
+                                   {"epilogue", "y"},
+                                   {"backward", "dx"}}) {
+        // A packed weight gives the bits of the weight itself.
+        Tensors all = run(entry == std::string("packed") ? "linear" : entry, 130, 1);
         for (int64_t rows : {1, 2, 3, 4, 5, 12, 49, 130}) {
           Tensor some = run(entry, rows, 3)[result];
           for (int64_t i = 0; i < some.elements(); ++i)

@@ -104,6 +104,28 @@ LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return diagnostic;
 }
 
+/// `prepared` is the packed form of the parameter `name`.
+template <typename Op>
+static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, RankedTensorType prepared) {
+  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(op, op.getNameAttr());
+  if (!param) // C1
+    return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
+  auto type = cast<RankedTensorType>(param.getType());
+  if (type.getRank() == 2 && PackOp::packedType(type) == prepared)
+    return success();
+  InFlightDiagnostic diagnostic = op.emitOpError()
+                                  << "expected the packed form of parameter '" << op.getName() << "' of shape "
+                                  << shapeString(type) << ", but got " << shapeString(prepared);
+  diagnostic.attachNote(param.getLoc()) << "declared here";
+  return diagnostic;
+}
+LogicalResult SetPreparedOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyPrepared(*this, symbols, getValue().getType());
+}
+LogicalResult GetPreparedOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyPrepared(*this, symbols, getType());
+}
+
 static LogicalResult verifyCallTypes(Operation *op, StringRef what, func::FuncOp callee, TypeRange operands,
                                      TypeRange results) {
   FunctionType type = callee.getFunctionType();
@@ -224,11 +246,26 @@ LogicalResult SinusoidalOp::verify() { // C1
 LogicalResult LinearOp::verify() {
   if (failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
     return failure();
+  if (isPacked()) {
+    int64_t out = dimSize(getResult(), 1);
+    if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, out, "the features of the result"))) // C2
+      return failure();
+    auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
+    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix).getShape(), // C4
+                           "out / 32, rounded up, x in x 32")))
+      return failure();
+    return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), out}, "the rows of 'x' x out"); // C3
+  }
   if (getBias() &&
       failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getWeight(), 0), "the rows of 'weight'"))) // C2
     return failure();
   return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), dimSize(getWeight(), 0)},
                      "the rows of 'x' x the rows of 'weight'"); // C3
+}
+
+LogicalResult PackOp::verify() { // C1
+  return expectShape(*this, "result", getResult(), packedType(getWeight().getType()).getShape(),
+                     "the rows of 'weight' / 32, rounded up, x its features x 32");
 }
 
 LogicalResult MatmulOp::verify() { // C1

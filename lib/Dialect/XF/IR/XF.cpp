@@ -44,6 +44,11 @@ void LinearOp::build(OpBuilder &builder, OperationState &state, Value x, Value w
   build(builder, state, result, x, weight, bias);
 }
 
+RankedTensorType PackOp::packedType(RankedTensorType weight) {
+  return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, weight.getDimSize(1), columns},
+                               weight.getElementType());
+}
+
 void DispatchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   // On tensors a dispatch is a value, unless it is there for its effect on the arenas alone.
   if (getWrites() || getNumResults() == 0) {

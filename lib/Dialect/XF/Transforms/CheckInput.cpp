@@ -10,7 +10,8 @@ namespace {
 struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
   void runOnOperation() override {
     getOperation().walk([&](Operation *op) {
-      if (!isa_and_nonnull<XFDialect>(op->getDialect()) || isa<ParamOp, KernelOpInterface>(op))
+      if (!isa_and_nonnull<XFDialect>(op->getDialect()) ||
+          isa<ParamOp, GetPreparedOp, SetPreparedOp, KernelOpInterface>(op))
         return;
       if (auto get = dyn_cast<GetParamOp>(op)) {
         if (!get->getParentOfType<func::FuncOp>()->hasAttr("xf.entry")) {
@@ -30,6 +31,7 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
 void buildInputStage(OpPassManager &pm) {
   pm.addPass(createResolvePass());
   pm.addPass(createDeriveEntriesPass());
+  pm.addPass(createPrepareWeightsPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSymbolDCEPass());

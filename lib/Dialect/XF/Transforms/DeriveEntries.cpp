@@ -3,7 +3,7 @@
 // token is the decoder itself with its self-attention on a cache; and what depends on the source alone, where the model
 // has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
-#include "xf/Dialect/XF/IR/XF.h"
+#include "Inline.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
 #include "xf/Kernels/Passes.h"
 
@@ -91,28 +91,6 @@ private:
   }
 
   //===-- Prediction --------------------------------------------------------===//
-  /// Replaces every call by its callee's body; locations keep the path of names.
-  void inlineCalls(func::FuncOp function) {
-    while (true) {
-      func::CallOp call;
-      for (auto candidate : function.getOps<func::CallOp>()) {
-        call = candidate;
-        break;
-      }
-      if (!call)
-        return;
-      auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
-      IRMapping mapping;
-      mapping.map(callee.getArguments(), call.getOperands());
-      b.setInsertionPoint(call);
-      for (Operation &op : callee.getBody().front().without_terminator())
-        b.clone(op, mapping)->setLoc(CallSiteLoc::get(op.getLoc(), call.getLoc()));
-      for (auto [result, value] : llvm::zip(call.getResults(), callee.getBody().front().getTerminator()->getOperands()))
-        result.replaceAllUsesWith(mapping.lookup(value));
-      call.erase();
-    }
-  }
-
   struct Argument {
     std::string name, dim;
     Value value; // of whose type it is
@@ -152,7 +130,7 @@ private:
   /// `target`: what the names of the arguments start with that hold the tokens to predict.
   void derivePrediction(func::FuncOp loss, const std::string &target, bool hasSource) {
     func::FuncOp flat = loss.clone();
-    inlineCalls(flat);
+    inlineCalls(flat, symbols);
     targetIds = argumentOf(flat, target + "ids"), targetOffsets = argumentOf(flat, target + "offsets");
     batch = {{target + "ids", target + "tokens", targetIds}, {target + "offsets", target + "offsets", targetOffsets}};
     if (hasSource) {

@@ -9,21 +9,24 @@ def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
     | operand | shape |
     |---|---|
     | x | tokens x in |
-    | weight | out x in |
+    | weight | out x in, or as xf.pack gives it |
     | bias | out |
     | result | tokens x out |
 
-    - C1: x and weight agree on `in`. C2: bias has `out` elements. C3: result is tokens x out.
+    - C1: x and weight agree on `in`. C2: bias has `out` elements. C3: result is tokens x out. C4: a packed weight is ceil(out / 32) x in x 32.
 
     ```mlir
     %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
     ```
   }];
-  let arguments = (ins XF_Matrix:$x, XF_Matrix:$weight, Optional<XF_Vector>:$bias);
+  let arguments = (ins XF_Matrix:$x, XF_Weight:$weight, Optional<XF_Vector>:$bias);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = "$x `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$x, "::mlir::Value":$weight, "::mlir::Value":$bias)>];
+  let extraDeclaration = [{
+    bool isPacked() { return ::llvm::cast<::mlir::RankedTensorType>(getWeight().getType()).getRank() == 3; }
+  }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(getNumOperands());
     ::mlir::Value dy = cotangents[0];
@@ -34,6 +37,27 @@ def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
     if (getBias() && active[2])
       grads[2] = ColumnSumOp::create(builder, loc, getBias().getType(), dy);
     return grads;
+  }];
+}
+
+def XF_PackOp : XF_Primitive<"pack", "Pack"> {
+  let summary = "a weight in the order in which products read it";
+  let description = [{
+    `result[p, k, c] = weight[32 p + c, k]`, and zero where there is no such row: panels of 32 columns of W^T, each of which a product reads from beginning to end (Goto & van de Geijn 2008).
+
+    - C1: result is ceil(out / 32) x in x 32.
+
+    ```mlir
+    %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x512x32xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$weight);
+  let results = (outs XF_PackedWeight:$result);
+  let assemblyFormat = "$weight attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDeclaration = [{
+    static constexpr int64_t columns = 32; // of a panel: two of the widest vectors
+    static ::mlir::RankedTensorType packedType(::mlir::RankedTensorType weight);
   }];
 }
 

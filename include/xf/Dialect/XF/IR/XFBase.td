@@ -30,6 +30,8 @@ def XF_Dialect : Dialect {
 def XF_Activations : RankedTensorOf<[AnyFloat]>;     // tokens x features
 def XF_Rows : 1DTensorOf<[AnyFloat]>;                // one number a token
 def XF_Matrix : 2DTensorOf<[AnyFloat]>;
+def XF_PackedWeight : 3DTensorOf<[AnyFloat]>;        // as xf.pack gives it
+def XF_Weight : TensorRankOf<[AnyFloat], [2, 3]>;    // a matrix, or packed
 def XF_Vector : 1DTensorOf<[AnyFloat]>;
 def XF_Scalar : 0DTensorOf<[AnyFloat]>;
 def XF_Ids : 1DTensorOf<[I32]>;                      // token ids, labels, positions, row lists
@@ -63,12 +65,14 @@ def XF_KernelKind : XF_Enum<"KernelKind", [
   I32EnumAttrCase<"AttentionBackward", 5, "attention_backward">,
   I32EnumAttrCase<"Scatter", 6, "scatter">,         // rows written where another tensor says
   I32EnumAttrCase<"Scalar", 7, "scalar">,           // one tile
-  I32EnumAttrCase<"Optimizer", 8, "optimizer">]>;   // over the flat arenas
+  I32EnumAttrCase<"Optimizer", 8, "optimizer">,     // over the flat arenas
+  I32EnumAttrCase<"Pack", 9, "pack">]>;             // a weight into the order in which products read it
 def XF_KernelKindAttr : XF_EnumAttr<XF_KernelKind, "kernel">;
 def XF_BufferKind : XF_Enum<"BufferKind", [
   I32EnumAttrCase<"Slot", 0, "slot">, I32EnumAttrCase<"Input", 1, "input">, I32EnumAttrCase<"Output", 2, "output">,
   I32EnumAttrCase<"Parameter", 3, "parameter">, I32EnumAttrCase<"Gradient", 4, "gradient">,
-  I32EnumAttrCase<"FirstMoment", 5, "first_moment">, I32EnumAttrCase<"SecondMoment", 6, "second_moment">]>;
+  I32EnumAttrCase<"FirstMoment", 5, "first_moment">, I32EnumAttrCase<"SecondMoment", 6, "second_moment">,
+  I32EnumAttrCase<"Prepared", 7, "prepared">]>;
 def XF_BufferKindAttr : XF_EnumAttr<XF_BufferKind, "buffer">;
 
 //===-- Interfaces -----------------------------------------------------------===//

@@ -21,6 +21,15 @@ def DeriveEntriesPass : Pass<"xf-derive-entries", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 
+def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
+  let summary = "pack the weights of predictions once";
+  let description = [{
+    Where `@encode` and `@decode` multiply by a parameter, they read its packed form instead (xf.get_prepared), and `@prepare` computes it (xf.pack, xf.set_prepared). The two are inlined: their layers no longer read what those of
+    the training do.
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect"];
+}
+
 def CheckInputPass : Pass<"xf-check-input", "::mlir::ModuleOp"> {
   let summary = "check what the stage `input` promises";
   let description = [{ Every op of the dialect is a primitive one, an xf.param or an xf.get_param, and xf.get_param occurs in entry points alone. }];

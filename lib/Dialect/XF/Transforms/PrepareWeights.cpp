@@ -1,0 +1,53 @@
+//===- PrepareWeights.cpp - weights packed before they are needed ---------===//
+// Stage `input`, last. A prediction reads every weight for few rows, again and again: packing it anew in each product
+// would cost as much as the product. `prepare` does it once for parameters that have been loaded.
+//===----------------------------------------------------------------------===//
+#include "Inline.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_PREPAREWEIGHTSPASS
+#include "xf/Dialect/XF/Transforms/Passes.h.inc"
+namespace {
+
+struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    SetVector<Attribute> prepared; // names
+    OpBuilder b(&getContext());
+    for (StringRef name : {"encode", "decode"}) {
+      auto entry = symbols.lookup<func::FuncOp>(name);
+      if (!entry || !entry->hasAttr("xf.entry"))
+        continue;
+      inlineCalls(entry, symbols);
+      for (LinearOp linear : llvm::make_early_inc_range(entry.getOps<LinearOp>()))
+        if (auto weight = linear.getWeight().getDefiningOp<GetParamOp>()) {
+          b.setInsertionPoint(linear);
+          auto type = PackOp::packedType(cast<RankedTensorType>(weight.getType()));
+          linear.getWeightMutable().assign(
+              GetPreparedOp::create(b, linear.getLoc(), type, weight.getNameAttr()).getResult());
+          prepared.insert(weight.getNameAttr());
+        }
+    }
+    if (prepared.empty())
+      return;
+    if (auto given = symbols.lookup("prepare")) {
+      given->emitError() << "'prepare' is derived from 'encode' and 'decode' and can't be given too";
+      return signalPassFailure();
+    }
+    b.setInsertionPointToEnd(getOperation().getBody());
+    auto prepare = func::FuncOp::create(b, getOperation().getLoc(), "prepare", b.getFunctionType({}, {}));
+    prepare->setAttr("xf.entry", b.getUnitAttr());
+    b.setInsertionPointToEnd(prepare.addEntryBlock());
+    for (Attribute attribute : prepared) {
+      auto name = cast<FlatSymbolRefAttr>(attribute);
+      auto type = cast<RankedTensorType>(symbols.lookup<ParamOp>(name.getValue()).getType());
+      Location loc = NameLoc::get(name.getAttr());
+      Value weight = GetParamOp::create(b, loc, type, name);
+      SetPreparedOp::create(b, loc, name, PackOp::create(b, loc, PackOp::packedType(type), weight));
+    }
+    func::ReturnOp::create(b, prepare.getLoc());
+  }
+};
+} // namespace
+} // namespace mlir::xf

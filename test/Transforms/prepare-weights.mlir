@@ -1,0 +1,50 @@
+// What predicts reads packed weights, which `prepare` makes; the loss and what only looks reads the weights themselves.
+// RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --compile-to=input | FileCheck %s
+// RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
+// RUN: xf-opt %s --xf-prepare-weights | FileCheck %s --check-prefix=FREE
+// RUN: sed 's/@other/@prepare/' %s | not xf-opt --xf-prepare-weights 2>&1 | FileCheck %s --check-prefix=GIVEN
+
+// CHECK-LABEL: func.func @loss(
+// CHECK-NOT: xf.get_prepared
+// CHECK-LABEL: func.func @encode(
+// CHECK: %[[QUERY:.*]] = xf.get_prepared @encoder.0.attention.query.weight : tensor<4x128x32xf32>
+// CHECK: xf.linear %{{.*}}, %[[QUERY]]
+// CHECK-NOT: xf.get_param @encoder.0.attention.query.weight
+// CHECK-LABEL: func.func @decode(
+// The embedding is looked up as it is, and multiplied by packed.
+// CHECK: xf.get_param @embedding.weight : tensor<20x128xf32>
+// CHECK: xf.get_prepared @embedding.weight : tensor<1x128x32xf32>
+// CHECK-LABEL: func.func @attention(
+// CHECK-NOT: xf.get_prepared
+// CHECK-LABEL: func.func @prepare() attributes {xf.entry}
+// CHECK: %[[WEIGHT:.*]] = xf.get_param @encoder.0.attention.query.weight
+// CHECK: %[[PACKED:.*]] = xf.pack %[[WEIGHT]]
+// CHECK: xf.set_prepared @encoder.0.attention.query.weight, %[[PACKED]]
+// Once a parameter, however many read it.
+// CHECK-COUNT-1: xf.set_prepared @embedding.weight
+// CHECK-NOT: xf.set_prepared @embedding.weight
+
+// ENCODER-LABEL: func.func @encode(
+// ENCODER-NOT: call
+// ENCODER: xf.get_prepared @encoder.0.feed_forward.in.weight
+// ENCODER-LABEL: func.func @prepare(
+
+// A weight that is not a parameter stays.
+// FREE-LABEL: func.func @encode(
+// FREE: xf.linear %{{.*}}, %{{.*}} : (tensor<?x4xf32>, tensor<8x4xf32>) -> tensor<?x8xf32>
+// FREE-LABEL: func.func @decode(
+// FREE: xf.get_prepared @v : tensor<1x8x32xf32>
+func.func @encode(%x: tensor<?x4xf32>, %w: tensor<8x4xf32>) -> tensor<?x8xf32> attributes {xf.entry} {
+  %y = xf.linear %x, %w : (tensor<?x4xf32>, tensor<8x4xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+xf.param @v : tensor<8x8xf32> zeros(0.0)
+func.func @decode(%x: tensor<?x8xf32>) -> tensor<?x8xf32> attributes {xf.entry} {
+  %w = xf.get_param @v : tensor<8x8xf32>
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+// GIVEN: error: 'prepare' is derived from 'encode' and 'decode' and can't be given too
+func.func @other() {
+  return
+}
