@@ -85,8 +85,11 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
     entries += lists[row].size() + 1;
   }
   int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + int64_t(hypotheses.size());
+  // Memory that is never touched costs nothing, and growing copies: room for the tokens of most sentences at once.
+  constexpr int64_t tokens = 64;
   if (needed > capacity)
-    if (Expected<void> grown = growCaches(std::max(needed, 2 * capacity)); !grown)
+    if (Expected<void> grown = growCaches(std::max({needed, 2 * capacity, tokens * int64_t(hypotheses.size())}));
+        !grown)
       return grown.error();
 
   std::vector<int32_t> ids, positions, memoryRows, memoryOffsets = {0}, cacheSlots, cacheRows, cacheOffsets = {0};

@@ -13,22 +13,26 @@ using namespace xf::runtime;
 
 static constexpr int64_t maxBeam = 1024;
 
-/// Written so that it becomes vector instructions.
-static float largest(const float *begin, const float *end) {
-  float most = -std::numeric_limits<float>::infinity();
-  for (; begin != end; ++begin)
-    most = *begin > most ? *begin : most;
-  return most;
-}
-
-static bool anyNaN(std::span<const float> values) {
-  int found = 0;
-  for (float value : values)
-    found |= value != value;
-  return found;
-}
-
 namespace {
+struct Scan {
+  float largest;
+  bool anyNaN;
+};
+/// Every probability of every step passes through here: written so that it becomes vector instructions, of the widest
+/// that the machine has.
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+Scan scan(const float *begin, const float *end) {
+  float largest = -std::numeric_limits<float>::infinity();
+  int anyNaN = 0;
+  for (; begin != end; ++begin) {
+    largest = *begin > largest ? *begin : largest;
+    anyNaN |= *begin != *begin;
+  }
+  return {largest, anyNaN != 0};
+}
+
 /// A token of a hypothesis; the tokens before it are reached by `parent`.
 struct Node {
   int32_t token;
@@ -74,9 +78,10 @@ public:
     }
   }
 
-  /// Extends the alive hypotheses by what the model says of their rows.
-  void advance(std::span<const float> logProbabilities, int64_t vocabulary) {
-    collectCandidates(logProbabilities, vocabulary);
+  /// Extends the alive hypotheses by what the model says of their rows; false where that is not numbers.
+  bool advance(std::span<const float> logProbabilities, int64_t vocabulary) {
+    if (!collectCandidates(logProbabilities, vocabulary))
+      return false;
     std::vector<Alive> next;
     for (const Candidate &candidate : candidates) {
       if (int64_t(next.size()) == options.beam)
@@ -93,6 +98,7 @@ public:
     alive = std::move(next);
     if (isSettled())
       alive.clear();
+    return true;
   }
 
   std::vector<SearchResult> results() const {
@@ -116,7 +122,7 @@ private:
   double penalty(int64_t tokens) const { return std::pow((5.0 + double(tokens)) / 6.0, options.lengthPenalty); }
 
   /// The best 2 * beam continuations: however many of them end, `beam` go on.
-  void collectCandidates(std::span<const float> logProbabilities, int64_t vocabulary) {
+  bool collectCandidates(std::span<const float> logProbabilities, int64_t vocabulary) {
     size_t wanted = size_t(2 * options.beam);
     candidates.clear();
     auto offer = [&](const Candidate &candidate) {
@@ -128,6 +134,9 @@ private:
     };
     for (int32_t i = 0; i < int32_t(alive.size()); ++i) {
       const float *row = logProbabilities.data() + alive[i].row * vocabulary;
+      // Comparisons with a NaN would give any order.
+      if ((isForced() || length == maxLength) && scan(row, row + vocabulary).anyNaN)
+        return false;
       auto offerToken = [&](int32_t token) { offer({alive[i].logProbability + double(row[token]), i, token}); };
       if (isForced()) {
         offerToken(prefix[length]);
@@ -137,8 +146,11 @@ private:
         // Few tokens are candidates: whole blocks are passed over by their largest value.
         for (int64_t begin = 0; begin < vocabulary; begin += 256) {
           int64_t end = std::min(begin + 256, vocabulary);
+          auto [largest, anyNaN] = scan(row + begin, row + end);
+          if (anyNaN)
+            return false;
           if (candidates.size() == wanted &&
-              alive[i].logProbability + double(largest(row + begin, row + end)) <= candidates.back().logProbability)
+              alive[i].logProbability + double(largest) <= candidates.back().logProbability)
             continue;
           for (int64_t token = begin; token < end; ++token)
             if (token != options.eos || length >= options.minLength)
@@ -146,6 +158,7 @@ private:
         }
       }
     }
+    return true;
   }
 
   void finish(double logProbability, int32_t node) {
@@ -211,15 +224,10 @@ Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &st
     Expected<std::span<const float>> logProbabilities = stepper.step(rows);
     if (!logProbabilities)
       return logProbabilities.error();
-    // Comparisons with a NaN would give any order.
-    for (size_t row = 0; row < rows.size(); ++row)
-      if (anyNaN(logProbabilities->subspan(row * vocabulary, vocabulary)))
-        return userError(
-            fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
-                        rows[row].sentence + 1));
-    for (Beam &beam : beams)
-      if (!beam.isDone())
-        beam.advance(*logProbabilities, vocabulary);
+    for (size_t i = 0; i < beams.size(); ++i)
+      if (!beams[i].isDone() && !beams[i].advance(*logProbabilities, vocabulary))
+        return userError(fmt::format(
+            "sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?", i + 1));
   }
   std::vector<std::vector<SearchResult>> results;
   for (const Beam &beam : beams)
