@@ -89,21 +89,12 @@ LogicalResult Evaluator::compute(Operation *op) {
           .Case([&](GeluOp) {
             return map(
                 op->getOperands(),
-                [&](Arguments x, int64_t) {
-                  Value half = e.mul(x[0], e.splat(0.5));
-                  return e.fma(half, emitErf(e, e.mul(x[0], e.splat(M_SQRT1_2))), half);
-                },
+                [&](Arguments x, int64_t) { return e.fma(x[0], emitHalfErf(e, x[0]), e.mul(x[0], e.splat(0.5))); },
                 failed);
           })
           .Case([&](GeluBackwardOp) {
             return map(
-                op->getOperands(),
-                [&](Arguments x, int64_t) {
-                  Value distribution = e.fma(emitErf(e, e.mul(x[1], e.splat(M_SQRT1_2))), e.splat(0.5), e.splat(0.5));
-                  Value density =
-                      e.mul(emitExp(e, e.mul(e.mul(x[1], x[1]), e.splat(-0.5))), e.splat(0.3989422804014327));
-                  return e.mul(x[0], e.fma(x[1], density, distribution));
-                },
+                op->getOperands(), [&](Arguments x, int64_t) { return e.mul(x[0], emitGeluDerivative(e, x[1])); },
                 failed);
           })
           .Case([&](DropoutOp dropout) {

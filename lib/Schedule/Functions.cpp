@@ -1,5 +1,5 @@
 //===- Functions.cpp - elementary functions and random numbers ------------===//
-// On vectors of the target's width. Coefficients: Cephes (exp, sin, cos), minimax fits (erf); the random
+// On vectors of the target's width. Coefficients: Cephes (exp, sin, cos), minimax fits (GELU); the random
 // numbers are Philox 4x32-10 (Salmon et al. 2011).
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Emitter.h"
@@ -42,17 +42,27 @@ Value emitExp2(Emitter &e, Value x) {
   return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
 }
 
-Value emitErf(Emitter &e, Value x) {
-  // Odd polynomial near 0, 1 - exp(polynomial) from 1 on, where the result is 1 from 4 on; relative error below 2e-7.
-  Value magnitude = math::AbsFOp::create(e.b, e.loc, x);
-  Value near = e.mul(x, polynomial(e, e.mul(x, x),
-                                   {7.88911930e-5, -8.02084105e-4, 5.18953521e-3, -2.68544443e-2, 1.12836003e-1,
-                                    -3.76126260e-1, 1.12837911e+0}));
-  Value logarithm = polynomial(e, e.minimum(e.splat(4), magnitude),
-                               {1.57521947e-6, -4.49236322e-5, 5.88003953e-4, -4.72186971e-3, 2.63235085e-2,
-                                -1.09923899e-1, -6.31977022e-1, -1.13015270e+0, 3.01829888e-4});
-  Value far = math::CopySignOp::create(e.b, e.loc, e.sub(e.splat(1), emitExp(e, logarithm)), x);
-  return e.select(e.compare(arith::CmpFPredicate::OLT, magnitude, e.splat(1)), near, far);
+/// x P(x^2) / Q(x^2) for |x| up to `most`, and beyond that what it is there.
+static Value oddRational(Emitter &e, Value x, double most, ArrayRef<double> numerator, ArrayRef<double> denominator) {
+  x = e.minimum(e.splat(most), e.maximum(e.splat(-most), x)); // NaN stays NaN
+  Value square = e.mul(x, x);
+  return e.div(e.mul(x, polynomial(e, square, numerator)), polynomial(e, square, denominator));
+}
+
+Value emitHalfErf(Emitter &e, Value x) {
+  return oddRational(
+      e, x, 5.4, {2.338675742e-08, 6.360024599e-06, 1.643217984e-04, 4.650851712e-03, 3.337223455e-02, 3.989422321e-01},
+      {1.216592068e-06, 7.240023842e-05, 1.858982025e-03, 2.837869152e-02, 2.503178716e-01, 1});
+}
+
+Value emitGeluDerivative(Emitter &e, Value x) {
+  // An odd function about 1/2.
+  Value odd = oddRational(
+      e, x, 5.8,
+      {-2.808040606e-11, 1.153316553e-08, 8.916976526e-07, 3.205909525e-05, 1.974057377e-04, 1.376364473e-02,
+       -2.289927565e-02, 7.978845239e-01},
+      {3.023409079e-07, 9.682053133e-06, 2.369257563e-04, 3.901964519e-03, 4.379539937e-02, 3.046330512e-01, 1});
+  return e.add(odd, e.splat(0.5));
 }
 
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest) {
