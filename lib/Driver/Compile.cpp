@@ -11,6 +11,7 @@
 #include "xf/InitAll.h"
 #include "xf/Pipelines/Stages.h"
 #include "xf/Runtime/Parameters.h"
+#include "xf/Runtime/Report.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -104,9 +105,12 @@ private:
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
     if (options.recompute != "none" && options.recompute != "full")
       return fail(userMistake, "unsupported recompute policy '" + options.recompute + "'; supported: none, full");
-    if (to == Stage::link && !options.printInput && options.output.empty())
+    if (!options.report.empty() && to != Stage::link)
+      return fail(userMistake, "--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
+                                   " stops before they are complete");
+    if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty())
       return fail(userMistake, "an output file is needed: -o FILE");
-    if (to == Stage::link && !options.printInput) {
+    if (to == Stage::link && !options.printInput && !options.output.empty()) {
       llvm::SmallString<256> folder(options.output);
       llvm::sys::path::remove_filename(folder);
       if (std::error_code code =
@@ -287,6 +291,11 @@ private:
                                    {"  codegen", kernelTimes.codegen}})
         times.push_back({name, seconds, "  (all threads)"});
 
+    if (!options.report.empty())
+      if (int code = report(module, next))
+        return code;
+    if (options.output.empty())
+      return 0;
     start = std::chrono::steady_clock::now();
     if (next <= Stage::target)
       if (int code = runStage(module, Stage::target))
@@ -306,6 +315,30 @@ private:
       return fail(ourMistake, llvm::toString(std::move(error)));
     record("link", start);
     return 0;
+  }
+
+  /// What the program's kernels compute and move in one call of each function.
+  int report(ModuleOp module, Stage next) {
+    if (next == Stage::link)
+      return fail(userMistake,
+                  "--report needs the module before stage 'target', which turns the list of dispatches into data");
+    namespace runtime = ::xf::runtime;
+    SmallVector<std::string> kernels;
+    FailureOr<std::string> json = describeProgram(module, cpu, kernels);
+    if (failed(json))
+      return failStage(Stage::target);
+    runtime::Expected<runtime::Program> program = runtime::parseProgram(*json, kernels.size());
+    if (!program)
+      return fail(ourMistake, program.error().message);
+    int64_t tokens = options.reportTokens,
+            sequences = options.reportSequences ? options.reportSequences : std::max<int64_t>(tokens / 25, 1);
+    runtime::Report report(*program);
+    report.heading =
+        llvm::formatv("one call with {0} tokens a side in {1} sequences of equal length", tokens, sequences);
+    for (const runtime::Function &function : program->functions)
+      report.add(function, runtime::dimsOfBatch(function, tokens, sequences));
+    bool asText = options.report == "-";
+    return writeOutput(options.report, [&](raw_ostream &os) { os << (asText ? report.text() : report.html()); });
   }
 
   struct Time {

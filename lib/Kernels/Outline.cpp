@@ -3,25 +3,13 @@
 // times, or three projections of one shape, are compiled once.
 //===----------------------------------------------------------------------===//
 #include "mlir/Transforms/RegionUtils.h"
+#include "xf/Kernels/Cost.h"
 #include "xf/Kernels/Passes.h"
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_OUTLINEPASS
 #include "xf/Kernels/Passes.h.inc"
 namespace {
-
-/// The (argument, dimension) of a kernel that the dynamic extent `dim` of `value` equals.
-FailureOr<std::pair<int64_t, int64_t>> traceExtent(Value value, unsigned dim) {
-  while (Operation *op = value.getDefiningOp()) {
-    auto kernelOp = dyn_cast<KernelOpInterface>(op);
-    if (!kernelOp)
-      return op->emitOpError() << "expected an op of a kernel where an extent comes from", failure();
-    auto [operand, operandDim] = kernelOp.getExtentSource(cast<OpResult>(value).getResultNumber(), dim);
-    value = op->getOperand(operand);
-    dim = operandDim;
-  }
-  return std::pair<int64_t, int64_t>(cast<BlockArgument>(value).getArgNumber(), dim);
-}
 
 class Outliner {
 public:
@@ -36,7 +24,7 @@ public:
       return failure();
     OpBuilder builder(group);
     auto dispatch = DispatchOp::create(builder, group.getLoc(), group.getResultTypes(), kernel->getName(),
-                                       group.getLabel(), operands, DenseI32ArrayAttr());
+                                       group.getLabel(), operands, DenseI32ArrayAttr(), AffineMapAttr());
     group.replaceAllUsesWith(dispatch.getResults());
     group.erase();
     return success();
@@ -65,7 +53,7 @@ private:
       auto shape = cast<RankedTensorType>(value.getType()).getShape();
       for (unsigned dim = 0; dim < shape.size(); ++dim)
         if (ShapedType::isDynamic(shape[dim])) {
-          FailureOr<std::pair<int64_t, int64_t>> source = traceExtent(value, dim);
+          FailureOr<std::pair<unsigned, unsigned>> source = traceExtent(value, dim);
           if (failed(source))
             return kernel.erase(), failure();
           extents.push_back(builder.getDenseI64ArrayAttr({source->first, source->second}));

@@ -3,6 +3,7 @@
 // are the caller's, and the rest are slots, each alive between two dispatches. Where slots lie is computed from the
 // shapes at hand (xf/Runtime/Plan.h), by the runtime and by --fit alike.
 //===----------------------------------------------------------------------===//
+#include "xf/Kernels/Cost.h"
 #include "xf/Kernels/Optimizer.h"
 #include "xf/Kernels/Parameters.h"
 #include "xf/Kernels/Passes.h"
@@ -30,11 +31,13 @@ struct Storage {
   std::string label;
 };
 
-/// One dispatch: what it reads and writes, by storage or as a scalar.
+/// One dispatch: what it reads and writes, by storage or as a scalar, and what it costs in the entry point's
+/// dimensions.
 struct Step {
   std::string kernel, label;
   SmallVector<std::pair<int, Value>> operands; // (storage, null) or (-1, scalar)
   SmallVector<int> writes;                     // positions in operands
+  Cost cost;
 };
 
 MemRefType bufferType(Type type) {
@@ -94,13 +97,30 @@ private:
   }
 
   //===-- Steps -----------------------------------------------------------===//
-  void addStep(StringRef kernel, std::string label, ArrayRef<std::pair<int, Value>> operands, ArrayRef<int> results) {
-    Step step{kernel.str(), std::move(label), {operands.begin(), operands.end()}, {}};
+  AffineExpr constant(int64_t value) { return getAffineConstantExpr(value, entry.getContext()); }
+  /// The value of an extent, as a symbol for each of the entry point's dimensions.
+  AffineExpr symbolic(Extent extent) {
+    return extent.dimension < 0 ? constant(extent.constant) : getAffineSymbolExpr(extent.dimension, entry.getContext());
+  }
+
+  /// Reads or writes every operand once, and computes `flops`; a scalar costs nothing.
+  Step &addStep(StringRef kernel, std::string label, ArrayRef<std::pair<int, Value>> operands, ArrayRef<int> results,
+                int64_t flops = 0) {
+    Step step{kernel.str(), std::move(label), {operands.begin(), operands.end()}, {}, {}};
     for (int result : results) {
       step.writes.push_back(step.operands.size());
       step.operands.push_back({result, Value()});
     }
-    steps.push_back(std::move(step));
+    step.cost = {constant(flops), constant(0)};
+    for (auto [number, scalar] : step.operands)
+      if (number >= 0) {
+        const Storage &storage = storages[number];
+        AffineExpr bytes = constant(storage.type.getElementTypeBitWidth() / 8);
+        for (unsigned dim = 0; dim < storage.type.getRank(); ++dim)
+          bytes = bytes * symbolic(extentOf(storage, dim));
+        step.cost.bytes = step.cost.bytes + bytes;
+      }
+    return steps.emplace_back(std::move(step));
   }
 
   /// A kernel that is its own schedule: one tile of plain loops, which LLVM turns into memset or memcpy.
@@ -265,7 +285,12 @@ private:
       }
       storageOf[result] = results.back();
     }
-    addStep(dispatch.getKernel(), label, operands, results);
+    FailureOr<Cost> cost = costOf(kernel, [&](unsigned argument, unsigned dim) {
+      return symbolic(extentOf(storages[operands[argument].first], dim));
+    });
+    if (failed(cost))
+      return failure();
+    addStep(dispatch.getKernel(), label, operands, results).cost = *cost;
     return success();
   }
 
@@ -280,6 +305,11 @@ private:
       if (const Storage &storage = storages[storageOf.lookup(gradient)];
           storage.kind != BufferKind::Gradient || storage.index != layout.offsetOf(name))
         pin(gradient, BufferKind::Gradient, layout.offsetOf(name), name);
+  }
+
+  /// Of an op on static shapes.
+  static int64_t flopsOf(KernelOpInterface op) {
+    return cast<AffineConstantExpr>(op.getFlops({[](Value, unsigned) { return AffineExpr(); }})).getValue();
   }
 
   LogicalResult visitGlobalNorm(GlobalNormOp norm) {
@@ -297,9 +327,9 @@ private:
     int partial = newStorage({BufferKind::Slot, 0, false, MemRefType::get({blocks}, f32), {}, -1, -1, "squared_sums"});
     int result = newStorage({BufferKind::Slot, 0, false, MemRefType::get({}, f32), {}, -1, -1, "gradient_norm"});
     addStep(addOptimizerKernel(buildSquaredSumsKernel(builder, norm.getLoc(), blocks)), "squared_sums",
-            {{arena(BufferKind::Gradient), Value()}}, {partial});
+            {{arena(BufferKind::Gradient), Value()}}, {partial}, flopsOf(norm));
     addStep(addOptimizerKernel(buildNormKernel(builder, norm.getLoc(), blocks)), "gradient_norm", {{partial, Value()}},
-            {result});
+            {result}, blocks);
     storageOf[norm.getResult()] = result;
     return success();
   }
@@ -320,7 +350,7 @@ private:
              value(adam.getLearningRate()),
              value(adam.getRandom()),
              value(adam.getHyper())},
-            {parameter, first, second});
+            {parameter, first, second}, flopsOf(adam));
     return success();
   }
 
@@ -403,8 +433,11 @@ private:
           builder.clone(*scalar.getDefiningOp(), mapping);
         operands.push_back(mapping.lookup(scalar));
       }
+      AffineMap cost = simplifyAffineMap(
+          AffineMap::get(0, dimensions.size(), {step.cost.flops, step.cost.bytes}, entry.getContext()));
       DispatchOp::create(builder, entry.getLoc(), TypeRange(), step.kernel, step.label, operands,
-                         builder.getDenseI32ArrayAttr(SmallVector<int32_t>(step.writes.begin(), step.writes.end())));
+                         builder.getDenseI32ArrayAttr(SmallVector<int32_t>(step.writes.begin(), step.writes.end())),
+                         AffineMapAttr::get(cost));
     }
     func::ReturnOp::create(builder, entry.getLoc());
     symbols.remove(entry);

@@ -13,7 +13,7 @@
 using namespace xf::runtime;
 
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
-    : program(program), kernels(kernels), team(team), tiles(team.size()), times(kernels.size()) {
+    : program(program), kernels(kernels), team(team), tiles(team.size()) {
   for (const Kernel &kernel : program.kernels)
     scratchBytes = std::max(scratchBytes, kernel.scratch);
   scratchBytes = (scratchBytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
@@ -214,36 +214,21 @@ Expected<void> Executor::run(const Function &function, std::span<const TensorVie
                              std::span<const TensorView> outputs, const ModelArenas &model) {
   if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
     return prepared;
-  if (!profiling) {
+  if (!profileReport) {
     execute(nullptr);
     return {};
   }
   using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds(steps.size());
   Clock::time_point last = Clock::now();
   execute([&](size_t index) {
     Clock::time_point now = Clock::now();
-    KernelTime &time = times[steps[index].dispatch->kernel];
-    ++time.calls;
-    time.seconds += std::chrono::duration<double>(now - last).count();
+    seconds[index] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
+  for (size_t index = 0; index < steps.size(); ++index)
+    profileReport->add(function, *steps[index].dispatch, dims, seconds[index]);
   return {};
-}
-
-std::string Executor::profileReport() const {
-  std::vector<size_t> order;
-  double total = 0;
-  for (size_t i = 0; i < times.size(); ++i) {
-    if (times[i].calls)
-      order.push_back(i);
-    total += times[i].seconds;
-  }
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return times[a].seconds > times[b].seconds; });
-  std::string report = fmt::format("{:<48} {:>9} {:>12} {:>7}\n", "kernel", "calls", "ms", "share");
-  for (size_t i : order)
-    report += fmt::format("{:<48} {:>9} {:>12.3f} {:>6.1f}%\n", program.kernels[i].name, times[i].calls,
-                          times[i].seconds * 1e3, total > 0 ? times[i].seconds / total * 100 : 0);
-  return report;
 }
 
 /// The parameter that owns element `offset` of the flat arrays.

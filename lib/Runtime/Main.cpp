@@ -57,9 +57,11 @@ static Expected<int> start(int argc, char **argv) {
     std::string message = problem.what();
     return userError(fmt::format("{}; see {} --help", message, argv[0]));
   }
+  if (Expected<void> started = session.startProfile(); !started)
+    return started.error();
   Expected<int> code = action();
-  if (session.profile)
-    fmt::print(stderr, "{}", session.executor().profileReport());
+  if (Expected<void> written = session.writeProfile(); !written && code)
+    return written.error();
   return code;
 }
 

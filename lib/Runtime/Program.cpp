@@ -86,6 +86,14 @@ static ElementType parseType(const json &value) {
   fail("expected element type 'f32', 'i32' or 'i64', but got '{}'", text);
 }
 
+static int dimNumber(const json &name, const Function &function) {
+  const auto &text = name.get_ref<const std::string &>();
+  auto dim = std::find(function.dims.begin(), function.dims.end(), text);
+  if (dim == function.dims.end())
+    fail("unknown dim '{}' of '{}'", text, function.name);
+  return int(dim - function.dims.begin());
+}
+
 using Sizes = std::vector<Affine>;
 
 static Sizes parseSizes(const json &list, const Function &function) {
@@ -104,6 +112,35 @@ static const Affine &sizeAt(const Sizes &sizes, const json &value, const Functio
   if (index < 0 || index >= int64_t(sizes.size()))
     fail("size {} of '{}' is out of range, there are {}", index, function.name, sizes.size());
   return sizes[index];
+}
+
+double Formula::at(std::span<const int64_t> dims) const {
+  if (kind == Constant)
+    return double(value);
+  if (kind == Dim)
+    return double(dims[value]);
+  double left = operands[0].at(dims), right = operands[1].at(dims);
+  return kind == Sum ? left + right : kind == Product ? left * right : right > 0 ? left / right : 0;
+}
+
+static Formula parseFormula(const json &value, const Function &function) {
+  if (value.is_number_integer())
+    return {Formula::Constant, value.get<int64_t>(), {}};
+  if (value.is_string())
+    return {Formula::Dim, dimNumber(value, function), {}};
+  const auto &operation = value.at(0).get_ref<const std::string &>();
+  Formula formula;
+  if (operation == "+")
+    formula.kind = Formula::Sum;
+  else if (operation == "*")
+    formula.kind = Formula::Product;
+  else if (operation == "/")
+    formula.kind = Formula::Quotient;
+  else
+    fail("unknown operation '{}' in a formula of '{}'", operation, function.name);
+  for (int operand : {1, 2})
+    formula.operands.push_back(parseFormula(value.at(operand), function));
+  return formula;
 }
 
 static Initializer parseInitializer(const json &value) {
@@ -158,14 +195,10 @@ static std::vector<TensorType> parseTensors(const json &list, const Function &fu
     tensor.name = value.at("name").get<std::string>();
     tensor.type = parseType(value.at("type"));
     for (const json &extent : value.at("shape")) {
-      if (extent.is_string()) {
-        auto dim = std::find(function.dims.begin(), function.dims.end(), extent.get_ref<const std::string &>());
-        if (dim == function.dims.end())
-          fail("tensor '{}' of '{}' has the unknown dim '{}'", tensor.name, function.name, extent.get<std::string>());
-        tensor.shape.push_back({0, int(dim - function.dims.begin())});
-      } else {
+      if (extent.is_string())
+        tensor.shape.push_back({0, dimNumber(extent, function)});
+      else
         tensor.shape.push_back({extent.get<int64_t>(), -1});
-      }
     }
     if (find(tensors, tensor.name))
       fail("tensor '{}' of '{}' is listed twice", tensor.name, function.name);
@@ -208,8 +241,8 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
   fail("unknown operand '{}' in '{}'", space, function.name);
 }
 
-static Dispatch parseDispatch(const json &value, size_t index, const Sizes &sizes, Function &function,
-                              const Program &program) {
+static Dispatch parseDispatch(const json &value, size_t index, const Sizes &sizes, const std::vector<Formula> &formulas,
+                              Function &function, const Program &program) {
   Dispatch dispatch;
   dispatch.kernel = value.at("kernel").get<int64_t>();
   if (dispatch.kernel < 0 || dispatch.kernel >= int64_t(program.kernels.size()))
@@ -237,6 +270,12 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
     if (dispatch.grid.back().tile <= 0)
       fail("dispatch {} in '{}' has tile {}", index, function.name, dispatch.grid.back().tile);
   }
+  for (auto [key, formula] : {std::pair("flops", &dispatch.flops), {"bytes", &dispatch.bytes}})
+    if (auto number = value.find(key); number != value.end()) {
+      if (number->get<size_t>() >= formulas.size())
+        fail("formula {} of '{}' is out of range, there are {}", number->get<size_t>(), function.name, formulas.size());
+      *formula = formulas[number->get<size_t>()];
+    }
   return dispatch;
 }
 
@@ -268,8 +307,11 @@ static Function parseFunction(const json &value, const Program &program) {
            slot.last, dispatches);
     function.slots.push_back(std::move(slot));
   }
+  std::vector<Formula> formulas;
+  for (const json &entry : value.value("formulas", json::array()))
+    formulas.push_back(parseFormula(entry, function));
   for (const json &entry : value.at("dispatches"))
-    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), sizes, function, program));
+    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), sizes, formulas, function, program));
   return function;
 }
 
@@ -289,7 +331,8 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   parseParameters(root, program);
   program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
-    program.kernels.push_back({value.at("name").get<std::string>(), value.value("scratch", int64_t(0))});
+    program.kernels.push_back(
+        {value.at("name").get<std::string>(), value.value("shape", std::string()), value.value("scratch", int64_t(0))});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

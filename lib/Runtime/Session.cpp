@@ -3,7 +3,9 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Files.h"
 
+#include <filesystem>
 #include <fmt/format.h>
 
 #if defined(__x86_64__)
@@ -16,10 +18,31 @@ Executor &Session::executor() {
   if (!runner) {
     team = std::make_unique<Team>(threads);
     runner = std::make_unique<Executor>(program, kernels, *team);
-    if (profile)
-      runner->startProfile();
   }
   return *runner;
+}
+
+Expected<void> Session::startProfile() {
+  if (profile.empty())
+    return {};
+  if (std::string folder = std::filesystem::path(profile).parent_path(); profile != "-")
+    if (Expected<void> writable = makeWritableFolder(folder.empty() ? "." : folder); !writable)
+      return writable;
+  executor().profile(report);
+  Expected<MachineLimits> limits = measureLimits(*team);
+  if (!limits)
+    return limits.error();
+  report.limits = *limits;
+  return {};
+}
+
+Expected<void> Session::writeProfile() const {
+  if (profile.empty())
+    return {};
+  if (profile != "-")
+    return writeFile(profile, report.html());
+  fmt::print(stderr, "{}", report.text());
+  return {};
 }
 
 std::optional<std::span<const char>> Session::blob(std::string_view name) const {

@@ -32,6 +32,7 @@ public:
     for (const std::string &name : kernels)
       kernelArray.push_back(json::Object{
           {"name", name},
+          {"shape", shapes.lookup(name)},
           {"scratch", symbols.lookup<func::FuncOp>(name)->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}});
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
     json::Object program{
@@ -169,11 +170,63 @@ private:
     }
   };
 
-  int64_t numberOf(StringRef kernel) {
-    auto it = llvm::find(kernels, kernel);
+  /// What dispatches cost: equal ones are written once.
+  struct FormulaTable {
+    ArrayRef<std::string> dims;
+    json::Array entries;
+    DenseMap<AffineExpr, int64_t> numbers;
+    int64_t indexOf(AffineExpr formula) {
+      auto [it, isNew] = numbers.try_emplace(formula, entries.size());
+      if (isNew)
+        entries.push_back(write(formula));
+      return it->second;
+    }
+    /// A number, the name of a dimension, or an operation and what it is applied to.
+    json::Value write(AffineExpr formula) {
+      if (auto constant = dyn_cast<AffineConstantExpr>(formula))
+        return constant.getValue();
+      if (auto symbol = dyn_cast<AffineSymbolExpr>(formula))
+        return dims[symbol.getPosition()];
+      auto binary = cast<AffineBinaryOpExpr>(formula);
+      StringRef operation = formula.getKind() == AffineExprKind::Add   ? "+"
+                            : formula.getKind() == AffineExprKind::Mul ? "*"
+                                                                       : "/";
+      return json::Array{operation, write(binary.getLHS()), write(binary.getRHS())};
+    }
+  };
+
+  /// Whether the description can say a cost: operations and bytes, each of sums, products and quotients of `dims`
+  /// dimensions.
+  static bool isDescribable(AffineMap cost, size_t dims) {
+    bool known = true;
+    cost.walkExprs([&](AffineExpr expression) {
+      known &= expression.getKind() != AffineExprKind::Mod && expression.getKind() != AffineExprKind::CeilDiv;
+    });
+    return known && cost.getNumDims() == 0 && cost.getNumSymbols() == dims && cost.getNumResults() == 2;
+  }
+
+  /// "?x512, 64x512 -> ?x64".
+  static std::string shapeOf(DispatchOp dispatch) {
+    std::string read, written;
+    for (auto [number, operand] : llvm::enumerate(dispatch->getOperands())) {
+      auto type = dyn_cast<MemRefType>(operand.getType());
+      if (!type)
+        continue;
+      std::string &list = llvm::is_contained(*dispatch.getWrites(), static_cast<int32_t>(number)) ? written : read;
+      list += list.empty() ? "" : ", ";
+      list += type.getRank() == 0 ? "1" : "";
+      for (auto [dim, size] : llvm::enumerate(type.getShape()))
+        list += (dim ? "x" : "") + (ShapedType::isDynamic(size) ? "?" : std::to_string(size));
+    }
+    return (read.empty() ? "" : read + " ") + "-> " + written;
+  }
+
+  int64_t numberOf(DispatchOp dispatch) {
+    auto it = llvm::find(kernels, dispatch.getKernel());
     if (it != kernels.end())
       return it - kernels.begin();
-    kernels.push_back(kernel.str());
+    kernels.push_back(dispatch.getKernel().str());
+    shapes[dispatch.getKernel()] = shapeOf(dispatch);
     return kernels.size() - 1;
   }
 
@@ -183,6 +236,8 @@ private:
       dims.push_back(name.str());
     json::Array slots, dispatches;
     SizeTable sizes;
+    FormulaTable formulas;
+    formulas.dims = dims;
     for (Operation &op : entry.getBody().front()) {
       if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot) {
         FailureOr<Affine> size = sizeOf(buffer, dims.size());
@@ -194,14 +249,24 @@ private:
                                      {"first", (*buffer.getLive())[0]},
                                      {"last", (*buffer.getLive())[1]}});
       }
-      if (auto dispatch = dyn_cast<DispatchOp>(op))
-        dispatches.push_back(describe(dispatch, dims.size(), sizes));
+      if (auto dispatch = dyn_cast<DispatchOp>(op)) {
+        json::Object object = describe(dispatch, dims.size(), sizes);
+        if (std::optional<AffineMap> cost = dispatch.getCost()) {
+          if (!isDescribable(*cost, dims.size()))
+            return dispatch.emitOpError() << "expected 'cost' to be two sums, products or quotients of " << dims.size()
+                                          << " symbols at stage 'target', but got " << dispatch.getCostAttr();
+          object["flops"] = formulas.indexOf(cost->getResult(0));
+          object["bytes"] = formulas.indexOf(cost->getResult(1));
+        }
+        dispatches.push_back(std::move(object));
+      }
     }
     return json::Object{{"name", entry.getName()},
                         {"dims", json::Array(dims)},
                         {"inputs", interface(entry->getAttrOfType<ArrayAttr>("xf.inputs"), dims)},
                         {"outputs", interface(entry->getAttrOfType<ArrayAttr>("xf.outputs"), dims)},
                         {"sizes", std::move(sizes.entries)},
+                        {"formulas", std::move(formulas.entries)},
                         {"slots", std::move(slots)},
                         {"dispatches", std::move(dispatches)}};
   }
@@ -237,12 +302,9 @@ private:
       size[0] += entry[2];
       grid.push_back(json::Array{sizes.indexOf(size), entry[3]});
     }
-    return json::Object{{"kernel", numberOf(dispatch.getKernel())},
-                        {"label", dispatch.getLabel()},
-                        {"operands", std::move(operands)},
-                        {"writes", std::move(writes)},
-                        {"dims", std::move(dims)},
-                        {"scalars", std::move(scalars)},
+    return json::Object{{"kernel", numberOf(dispatch)},    {"label", dispatch.getLabel()},
+                        {"operands", std::move(operands)}, {"writes", std::move(writes)},
+                        {"dims", std::move(dims)},         {"scalars", std::move(scalars)},
                         {"grid", std::move(grid)}};
   }
 
@@ -251,6 +313,7 @@ private:
   ParameterLayout layout;
   const CPU &cpu;
   SmallVectorImpl<std::string> &kernels;
+  llvm::StringMap<std::string> shapes; // of each kernel's first dispatch
 };
 } // namespace
 

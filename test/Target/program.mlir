@@ -7,10 +7,11 @@
 
 // CHECK: llvm.mlir.global external constant @xf_program_json("{\22abi\22:1,\22functions\22:[{\22dims\22:[\22tokens\22],
 // The last dispatch writes its second operand; one dynamic extent an operand; two tiles of 32 columns for every 4 rows.
-// CHECK-SAME: \22dispatches\22:[{\22dims\22:[1,1],\22grid\22:{{\[\[}}1,4],[2,32]],\22kernel\22:0,\22label\22:\22copy\22,\22operands\22:{{\[\[}}\22input\22,0],[\22slot\22,0]],\22scalars\22:[7],\22writes\22:[1]}
+// CHECK-SAME: \22dispatches\22:[{\22bytes\22:1,\22dims\22:[1,1],\22flops\22:0,\22grid\22:{{\[\[}}1,4],[2,32]],\22kernel\22:0,\22label\22:\22copy\22,\22operands\22:{{\[\[}}\22input\22,0],[\22slot\22,0]],\22scalars\22:[7],\22writes\22:[1]}
+// CHECK-SAME: \22formulas\22:[0,[\22/\22,[\22*\22,\22tokens\22,\22tokens\22],[\22+\22,\22tokens\22,-1]]]
 // CHECK-SAME: \22inputs\22:[{\22name\22:\22x\22,\22shape\22:[\22tokens\22,64],\22type\22:\22f32\22}]
 // CHECK-SAME: \22sizes\22:{{\[\[}}0,256],[0,1],[64,0]],\22slots\22:[{\22first\22:0,\22last\22:1,\22name\22:\22copy\22,\22size\22:0,\22type\22:\22f32\22}]
-// CHECK-SAME: \22kernels\22:[{\22name\22:\22copy\22,\22scratch\22:128}]
+// CHECK-SAME: \22kernels\22:[{\22name\22:\22copy\22,\22scratch\22:128,\22shape\22:\22?x64 -> ?x64\22}]
 // CHECK-SAME: \22kind\22:\22functions\22
 // CHECK-SAME: \22parameter_elements\22:1024,\22parameters\22:[{\22init\22:{\22gain\22:1,\22kind\22:\22xavier_uniform\22},\22name\22:\22w\22,\22offset\22:0,\22shape\22:[8,8]}]
 // CHECK-SAME: \22cpu\22:\22x86-64-v3\22,\22features\22:[{{.*}}\22avx2\22,\22fma\22
@@ -35,7 +36,7 @@ module {
     %x = xf.buffer input(0) extents [array<i64: 0, 1>] : memref<?x64xf32>
     %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 1] "copy" : memref<?x64xf32>
     %y = xf.buffer output(0) extents [array<i64: 0, 1>] : memref<?x64xf32>
-    xf.dispatch @copy "copy" (%x, %c7, %s) writes [2] : (memref<?x64xf32>, i64, memref<?x64xf32>) -> ()
+    xf.dispatch @copy "copy" (%x, %c7, %s) writes [2] cost affine_map<()[s0] -> (0, (s0 * s0) floordiv (s0 - 1))> : (memref<?x64xf32>, i64, memref<?x64xf32>) -> ()
     xf.dispatch @copy "copy" (%s, %c7, %y) writes [2] : (memref<?x64xf32>, i64, memref<?x64xf32>) -> ()
     return
   }

@@ -34,6 +34,14 @@ int main(int argc, char **argv) {
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
   app.add_flag("--timing", options.timing, "print the time of every stage");
+  app.add_flag("--report{-}", options.report, "print each kernel's work, or write it as a page; needs no -o")
+      ->option_text("[=F.html]");
+  app.add_option("--report-tokens", options.reportTokens, "tokens a side of the batch in the report (4096)")
+      ->check(CLI::Range(1, 1 << 30))
+      ->option_text("N");
+  app.add_option("--report-sequences", options.reportSequences, "sequences of that batch (one in 25 tokens)")
+      ->check(CLI::Range(1, 1 << 30))
+      ->option_text("B");
   app.add_option("--threads", options.threads, "threads that compile kernels (one a core)")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");

@@ -4,6 +4,7 @@
 #ifndef XF_DRIVER_COMPILE_H
 #define XF_DRIVER_COMPILE_H
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct CompileOptions {
   std::string target = "cpu", cpu = "native", recompute = "none";
   std::string compileTo, compileFrom, dumpStages;
   bool printInput = false, timing = false;
+  std::string report;                               // "-": as text to stdout; a page's file; empty: none
+  int64_t reportTokens = 4096, reportSequences = 0; // of the batch that it counts; 0: sequences of 25 tokens
   bool cache = true;
   unsigned cacheSize = 256; // MiB
   unsigned threads = 0;     // 0: one a core

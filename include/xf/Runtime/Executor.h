@@ -8,6 +8,7 @@
 #include "xf/Runtime/Memory.h"
 #include "xf/Runtime/Plan.h"
 #include "xf/Runtime/Program.h"
+#include "xf/Runtime/Report.h"
 #include "xf/Runtime/SharedTiles.h"
 #include "xf/Runtime/Team.h"
 #include "xf/Runtime/Tensor.h"
@@ -57,10 +58,8 @@ public:
   Expected<std::optional<NonFinite>> findNonFinite(const Function &function, std::span<const TensorView> inputs,
                                                    const ModelArenas &model);
 
-  /// From now on, `run` times every dispatch.
-  void startProfile() { profiling = true; }
-  /// A table by kernel: calls, milliseconds, share.
-  std::string profileReport() const;
+  /// From now on, `run` adds the time of every dispatch to `report`.
+  void profile(Report &report) { profileReport = &report; }
 
 private:
   struct Step {
@@ -69,10 +68,6 @@ private:
     size_t buffers, dims; // where its part of `pointers` and `extents` starts
     int64_t tiles;
     bool meets; // the team waits for all of this step's tiles before the next
-  };
-  struct KernelTime {
-    int64_t calls = 0;
-    double seconds = 0;
   };
 
   const ArenaPlan &plan(const Function &function, std::span<const int64_t> dims);
@@ -91,8 +86,7 @@ private:
   std::vector<void *> pointers;
   std::vector<int64_t> extents;
   SharedTiles tiles;
-  bool profiling = false;
-  std::vector<KernelTime> times; // by kernel
+  Report *profileReport = nullptr;
 };
 
 } // namespace xf::runtime

@@ -37,6 +37,14 @@ struct Affine {
   }
 };
 
+/// A number that follows from the dims of a function: a sum, product or quotient of others. 0 unless it is known.
+struct Formula {
+  enum Kind { Constant, Dim, Sum, Product, Quotient } kind = Constant;
+  int64_t value = 0; // a constant, or the number of a dim
+  std::vector<Formula> operands;
+  double at(std::span<const int64_t> dims) const;
+};
+
 /// One extent of a tensor: a number, or one of the function's dims.
 struct Extent {
   int64_t size = 0;
@@ -59,6 +67,7 @@ struct Parameter {
 
 struct Kernel {
   std::string name;
+  std::string shape; // of its operands, dynamic extents as '?'
   int64_t scratch = 0;
 };
 
@@ -96,6 +105,7 @@ struct Dispatch {
   std::vector<Affine> dims;
   std::vector<int64_t> scalars;
   std::vector<GridAxis> grid;
+  Formula flops, bytes;
 };
 
 struct Function {

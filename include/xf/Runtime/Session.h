@@ -20,10 +20,14 @@ public:
   const Program program;
 
   /// Options that all commands share; they take effect when the executor starts.
-  int threads = 0; // 0: one a core
-  bool profile = false;
+  int threads = 0;     // 0: one a core
+  std::string profile; // "-": as text to stderr; a page's file; empty: none
 
   Executor &executor();
+  /// Measures this machine and lets the executor time what it runs, if `profile` asks for it.
+  Expected<void> startProfile();
+  /// Writes what was timed.
+  Expected<void> writeProfile() const;
   int teamSize() { return executor(), team->size(); }
 
   /// An embedded file, if it is there.
@@ -51,6 +55,7 @@ private:
   std::span<const XfBlob> blobs;
   std::unique_ptr<Team> team;
   std::unique_ptr<Executor> runner;
+  Report report{program};
 };
 
 /// Whether this machine has what the program was compiled for; the message names what it lacks.

@@ -48,7 +48,10 @@ void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
   command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
       ->default_str("one a core")
       ->check(CLI::Range(1, 1024));
-  command.add_flag("--profile", session.profile, "Print the time spent in each kernel to stderr");
+  command
+      .add_flag("--profile{-}", session.profile,
+                "Print each kernel's work, time and share of this machine's limits to stderr, or write them as a page")
+      ->option_text("[=F.html]");
 }
 
 void xf::runtime::addModelOption(CLI::App &command, const Session &session, std::string &model) {

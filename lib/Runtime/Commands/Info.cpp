@@ -17,14 +17,6 @@ static std::string keys(const nlohmann::json &object) {
   return fmt::format("{}", fmt::join(texts, " "));
 }
 
-/// Dims of a batch with this many tokens a side in sentences of 25, the mean of WMT's.
-static std::vector<int64_t> dimsFor(const Function &function, int64_t tokens) {
-  std::vector<int64_t> dims;
-  for (const std::string &dim : function.dims)
-    dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets") ? tokens / 25 + 1 : tokens);
-  return dims;
-}
-
 static Expected<int> info(Session &session) {
   const Program &program = session.program;
   int64_t elements = 0;
@@ -62,7 +54,7 @@ static Expected<int> info(Session &session) {
       std::vector<std::string> sizes;
       for (int64_t tokens : {1024, 4096, 16384})
         sizes.push_back(fmt::format("{} tokens {}", withCommas(tokens),
-                                    mebibytes(workspaceBytes(*function, dimsFor(*function, tokens)))));
+                                    mebibytes(workspaceBytes(*function, dimsOfBatch(*function, tokens, tokens / 25)))));
       line(fmt::format("  {}", name), fmt::format("workspace for {}", fmt::join(sizes, ", ")));
     }
   return 0;

@@ -422,5 +422,13 @@ TEST_F(Commands, ProfilePrintsKernels) {
   Outcome outcome = run(train("run", "--steps=5 --profile"));
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.err, HasSubstr("embedding_gradients"));
-  EXPECT_THAT(outcome.err, HasSubstr("share"));
+  EXPECT_THAT(outcome.err, HasSubstr("of limit"));
+  outcome = run(train("page", "--steps=5 --profile=pages/profile.html"));
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.err, Not(HasSubstr("embedding_gradients")));
+  EXPECT_THAT(readAll(folder / "pages/profile.html"), HasSubstr("<td>embedding_gradients</td>"));
+  outcome = run(train("nowhere", "--steps=5 --profile=/proc/profile.html"));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("/proc"));
+  EXPECT_FALSE(fs::exists(folder / "nowhere")) << "said before training begins";
 }

@@ -59,6 +59,10 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"unknown operand 'register'",
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"register", 0}); }},
       {"writes operand 9, there are 9", [&](json &p) { step(p)["dispatches"][0]["writes"][0] = 9; }},
+      {"unknown operation '%' in a formula of 'train_step'",
+       [&](json &p) { step(p)["formulas"] = json::array({json::array({"%", 1, 2})}); }},
+      {"unknown dim 'pixels' of 'train_step'", [&](json &p) { step(p)["formulas"] = json::array({"pixels"}); }},
+      {"formula 7 of 'train_step' is out of range", [&](json &p) { step(p)["dispatches"][0]["flops"] = 7; }},
       {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)

@@ -12,6 +12,15 @@ using namespace mlir::xf;
 #include "xf/Dialect/XF/IR/XFAttrs.cpp.inc"
 #include "xf/Dialect/XF/IR/XFDialect.cpp.inc"
 #include "xf/Dialect/XF/IR/XFInterfaces.cpp.inc"
+
+/// The (query, key) pairs that attention has scores of, in sequences of equal lengths; without offsets in one sequence.
+static AffineExpr scorePairs(Value query, Value key, Value offsets, bool causal, const Extents &extent) {
+  AffineExpr queries = extent(query, 0), pairs = queries * extent(key, 0);
+  if (offsets)
+    pairs = pairs.floorDiv(extent(offsets, 0) - 1);
+  return causal ? (pairs + queries).floorDiv(2) : pairs;
+}
+
 #define GET_OP_CLASSES
 #include "xf/Dialect/XF/IR/XFOps.cpp.inc"
 

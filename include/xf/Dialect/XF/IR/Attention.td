@@ -31,6 +31,8 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets,
                        Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<F32Attr, "0.0f">:$rate);
   let results = (outs XF_Matrix:$result, XF_Matrix:$log_sum_exp);
+  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), extent) *
+           (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `,` $value `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)?
     (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
@@ -64,6 +66,8 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
                        XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal,
                        DefaultValuedAttr<F32Attr, "0.0f">:$rate);
   let results = (outs XF_Matrix:$query_gradient, XF_Matrix:$key_gradient, XF_Matrix:$value_gradient);
+  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), extent) *
+           (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + 4 * getHeads()) + 2 * extent.elements(getForwardResult()) }];
   let assemblyFormat = [{
     $cotangent `,` $query `,` $key `,` $value `,` $forward_result `,` $log_sum_exp `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)`
     (`causal` $causal^)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
@@ -87,6 +91,8 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [XF_O
   }];
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
   let results = (outs 3DTensorOf<[AnyFloat]>:$result);
+  let flops = [{ scorePairs(getQuery(), getKey(), ::mlir::Value(), getCausal(), extent) *
+           (2 * extent(getQuery(), 1) + 4 * getHeads()) }];
   let assemblyFormat = "$query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let extraDefinition = [{
@@ -94,7 +100,7 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [XF_O
   }];
 }
 
-def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention"> {
+def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [XF_OwnReads]> {
   let summary = "attention of single queries over listed rows of a cache: one step of decoding";
   let description = [{
     Query r (one token of one hypothesis) attends to the rows `rows[row_offsets[r]] .. rows[row_offsets[r+1] - 1]` of key and value, so beams are reordered by writing other
@@ -109,13 +115,21 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention"> {
   }];
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Ids:$rows, XF_Offsets:$row_offsets, I64Attr:$heads, F32Attr:$scale);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ extent(getRows(), 0) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let extraDefinition = [{
+    ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
+      if (operand != 1 && operand != 2)
+        return extent.elements((*this)->getOperand(operand));
+      return extent(getRows(), 0) * extent((*this)->getOperand(operand), 1);
+    }
+  }];
 }
 
-def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten"]>]> {
   let summary = "writes rows of a cache, in place";
   let description = [{
     `result = cache, but result[slots[r], :] = x[r, :]`. Slots are distinct. The plan lets result share cache's memory.
@@ -128,8 +142,15 @@ def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterface
   }];
   let arguments = (ins XF_Matrix:$cache, XF_Matrix:$x, XF_Ids:$slots);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 0 * extent.elements(getX()) }];
   let assemblyFormat = "$cache `,` $x `slots` `(` $slots `)` attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
-  let extraDefinition = [{ int $cppClass::getInPlaceOperand(unsigned) { return 0; } }];
+  let extraDefinition = [{
+    int $cppClass::getInPlaceOperand(unsigned) { return 0; }
+    ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
+      return (operand == 0 ? 0 : 1) * extent.elements((*this)->getOperand(operand));
+    }
+    ::mlir::AffineExpr $cppClass::getElementsWritten(unsigned, const ::mlir::xf::Extents &extent) { return extent.elements(getX()); }
+  }];
 }
 #endif

@@ -15,6 +15,7 @@ def XF_AddOp : XF_Primitive<"add", "Elementwise", [XF_Differentiable, SameOperan
   }];
   let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);
   let results = (outs AnyRankedTensor:$result);
+  let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$a `,` $b attr-dict `:` type($result)";
   let backward = [{ return {cotangents[0], cotangents[0]}; }];
 }
@@ -37,6 +38,7 @@ def XF_ReluOp : XF_Activation<"relu", [{
     %h = xf.relu %x : tensor<?x2048xf32>
     ```
   }];
+  let flops = [{ extent.elements(getResult()) }];
 }
 def XF_GeluOp : XF_Activation<"gelu", [{
     return {GeluBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())};
@@ -50,6 +52,7 @@ def XF_GeluOp : XF_Activation<"gelu", [{
     %h = xf.gelu %x : tensor<?x2048xf32>
     ```
   }];
+  let flops = [{ 5 * extent.elements(getResult()) }];
 }
 
 class XF_ActivationBackward<string mnemonic> : XF_Primitive<mnemonic, "Elementwise", [SameOperandsAndResultType]> {
@@ -67,6 +70,7 @@ def XF_ReluBackwardOp : XF_ActivationBackward<"relu_backward"> {
     %dx = xf.relu_backward %dy, %y : tensor<?x2048xf32>
     ```
   }];
+  let flops = [{ extent.elements(getResult()) }];
 }
 def XF_GeluBackwardOp : XF_ActivationBackward<"gelu_backward"> {
   let summary = "gradient of gelu from its operand";
@@ -78,6 +82,7 @@ def XF_GeluBackwardOp : XF_ActivationBackward<"gelu_backward"> {
     %dx = xf.gelu_backward %dy, %x : tensor<?x2048xf32>
     ```
   }];
+  let flops = [{ 11 * extent.elements(getResult()) }];
 }
 
 def XF_DropoutOp : XF_Primitive<"dropout", "Elementwise", [XF_Differentiable, TypesMatchWith<"result has x's type", "x", "result", "$_self">]> {
@@ -100,6 +105,7 @@ def XF_DropoutOp : XF_Primitive<"dropout", "Elementwise", [XF_Differentiable, Ty
   }];
   let arguments = (ins XF_Matrix:$x, XF_Random:$random, I64:$site, F32Attr:$rate);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$x `,` $random `,` $site `rate` `(` $rate `)` attr-dict `:` type($x) `,` type($random)";
   let hasVerifier = 1;
   let backward = [{

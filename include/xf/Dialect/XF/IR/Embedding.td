@@ -3,7 +3,7 @@
 #define XF_EMBEDDING_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable]> {
+def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_OwnReads]> {
   let summary = "rows of a table, scaled";
   let description = [{
     `result[t, :] = scale * table[ids[t], :]` (paper, 3.4: scale sqrt(d_model)).
@@ -22,8 +22,14 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable]> {
   }];
   let arguments = (ins XF_Ids:$ids, XF_Matrix:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$ids `,` $table (`scale` `(` $scale^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+  let extraDefinition = [{
+    ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
+      return extent.elements(operand == 1 ? getResult() : (*this)->getOperand(operand));
+    }
+  }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(2);
     if (active[1])
@@ -32,7 +38,7 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable]> {
   }];
 }
 
-def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten"]>]> {
   let summary = "gradient of a table: sums of the rows with equal ids";
   let description = [{
     `result[v, :] = into[v, :] + scale * sum over t with ids[t] = v, in increasing t, of cotangent[t, :]`. Sums run in token order for every v, so
@@ -46,10 +52,18 @@ def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [Decl
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Ids:$ids, Optional<XF_Matrix>:$into, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 2 * extent.elements(getCotangent()) }];
   let assemblyFormat = "$cotangent `,` $ids (`into` $into^)? (`scale` `(` $scale^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+    // Of `into` only the rows of tokens are touched, at most one a token.
+    ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
+      return extent.elements(operand == 2 ? getCotangent() : (*this)->getOperand(operand));
+    }
+    ::mlir::AffineExpr $cppClass::getElementsWritten(unsigned, const ::mlir::xf::Extents &extent) {
+      return extent.elements(getInto() ? getCotangent() : getResult());
+    }
   }];
 }
 
@@ -64,6 +78,7 @@ def XF_PositionIdsOp : XF_Primitive<"position_ids", "Scalar"> {
   }];
   let arguments = (ins XF_Ids:$ids, XF_Offsets:$offsets);
   let results = (outs XF_Ids:$result);
+  let flops = [{ 0 * extent.elements(getResult()) }];
   let assemblyFormat = "$ids `,` $offsets attr-dict `:` functional-type(operands, results)";
 }
 
@@ -81,6 +96,7 @@ def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
   }];
   let arguments = (ins XF_Ids:$positions, UnitAttr:$halves);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 2 * extent.elements(getResult()) }];
   let assemblyFormat = "$positions (`halves` $halves^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

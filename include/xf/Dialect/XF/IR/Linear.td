@@ -21,6 +21,7 @@ def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
   }];
   let arguments = (ins XF_Matrix:$x, XF_Weight:$weight, Optional<XF_Vector>:$bias);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 2 * extent.elements(getX()) * extent(getResult(), 1) }];
   let assemblyFormat = "$x `,` $weight (`bias` $bias^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$x, "::mlir::Value":$weight, "::mlir::Value":$bias)>];
@@ -53,6 +54,7 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
   }];
   let arguments = (ins XF_Matrix:$weight);
   let results = (outs XF_PackedWeight:$result);
+  let flops = [{ 0 * extent.elements(getWeight()) }];
   let assemblyFormat = "$weight attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let extraDeclaration = [{
@@ -75,6 +77,7 @@ def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF
   }];
   let arguments = (ins XF_Matrix:$a, XF_Matrix:$b, Optional<XF_Matrix>:$into, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 2 * extent.elements(getA()) * extent(getB(), getTransposeB() ? 0 : 1) }];
   let assemblyFormat = "$a `,` $b (`into` $into^)? (`transpose_a` $transpose_a^)? (`transpose_b` $transpose_b^)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let extraDefinition = [{
@@ -95,6 +98,7 @@ def XF_ColumnSumOp : XF_Primitive<"column_sum", "Column"> {
   }];
   let arguments = (ins XF_Matrix:$x);
   let results = (outs XF_Vector:$result);
+  let flops = [{ extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

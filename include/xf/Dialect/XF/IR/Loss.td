@@ -17,6 +17,7 @@ def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]
   }];
   let arguments = (ins XF_Matrix:$logits, XF_Ids:$labels, DefaultValuedAttr<F32Attr, "0.0f">:$smoothing);
   let results = (outs XF_Rows:$token_loss, XF_Rows:$token_nll, XF_Rows:$log_sum_exp);
+  let flops = [{ 5 * extent.elements(getLogits()) }];
   let assemblyFormat = "$logits `,` $labels (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let backward = [{
@@ -47,6 +48,7 @@ def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [X
   }];
   let arguments = (ins XF_Rows:$cotangent, XF_Matrix:$logits, XF_Ids:$labels, XF_Rows:$log_sum_exp, DefaultValuedAttr<F32Attr, "0.0f">:$smoothing);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 4 * extent.elements(getLogits()) }];
   let assemblyFormat = "$cotangent `,` $logits `,` $labels `,` $log_sum_exp (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let extraDefinition = [{ ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {1, dim}; } }];
@@ -63,6 +65,7 @@ def XF_MeanOp : XF_Primitive<"mean", "Scalar", [XF_Differentiable]> {
   }];
   let arguments = (ins XF_Rows:$x);
   let results = (outs XF_Scalar:$result);
+  let flops = [{ extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let backward = [{ return {MeanBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())}; }];
 }
@@ -78,6 +81,7 @@ def XF_MeanBackwardOp : XF_Primitive<"mean_backward", "Scalar", [XF_OwnExtents]>
   }];
   let arguments = (ins XF_Scalar:$cotangent, XF_Rows:$like);
   let results = (outs XF_Rows:$result);
+  let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$cotangent `,` $like attr-dict `:` functional-type(operands, results)";
   let extraDefinition = [{ ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned) { return {1, 0}; } }];
 }
@@ -94,6 +98,7 @@ def XF_LogSoftmaxOp : XF_Primitive<"log_softmax", "Row", [SameOperandsAndResultT
   }];
   let arguments = (ins XF_Matrix:$logits);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 5 * extent.elements(getLogits()) }];
   let assemblyFormat = "$logits attr-dict `:` type($result)";
 }
 #endif

@@ -17,6 +17,7 @@ def XF_LayerNormOp : XF_Primitive<"layer_norm", "Row", [XF_Differentiable]> {
   }];
   let arguments = (ins XF_Matrix:$x, XF_Vector:$weight, XF_Vector:$bias, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
   let results = (outs XF_Matrix:$result);
+  let flops = [{ 8 * extent.elements(getX()) }];
   let assemblyFormat = "$x `,` $weight `,` $bias (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
   let backward = [{
@@ -48,6 +49,7 @@ def XF_LayerNormBackwardOp : XF_Primitive<"layer_norm_backward", "Row"> {
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$x, XF_Vector:$weight, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
   let results = (outs XF_Matrix:$result, XF_Rows:$mean, XF_Rows:$reciprocal_deviation);
+  let flops = [{ 14 * extent.elements(getX()) }];
   let assemblyFormat = "$cotangent `,` $x `,` $weight (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -66,6 +68,7 @@ def XF_LayerNormParameterBackwardOp : XF_Primitive<"layer_norm_parameter_backwar
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$x, XF_Rows:$mean, XF_Rows:$reciprocal_deviation);
   let results = (outs XF_Vector:$weight, XF_Vector:$bias);
+  let flops = [{ 5 * extent.elements(getX()) }];
   let assemblyFormat = "$cotangent `,` $x `,` $mean `,` $reciprocal_deviation attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }

@@ -14,6 +14,7 @@ def XF_GlobalNormOp : XF_Primitive<"global_norm", "Optimizer"> {
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$gradients);
   let results = (outs XF_Scalar:$result);
+  let flops = [{ 2 * extent.elements(getGradients()) }];
   let assemblyFormat = "$gradients attr-dict `:` functional-type(operands, results)";
 }
 
@@ -31,6 +32,7 @@ def XF_LearningRateOp : XF_Primitive<"learning_rate", "Scalar"> {
   }];
   let arguments = (ins XF_Random:$random, XF_Hyper:$hyper, I64Attr:$d_model);
   let results = (outs XF_Scalar:$result);
+  let flops = [{ 5 * extent.elements(getResult()) }];
   let assemblyFormat = "$random `,` $hyper `d_model` `(` $d_model `)` attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
@@ -52,6 +54,9 @@ def XF_AdamOp : XF_Op<"adam", [MemoryEffects<[MemRead, MemWrite]>, DeclareOpInte
   let arguments = (ins Variadic<AnyRankedTensor>:$gradients, TypedArrayAttrBase<FlatSymbolRefAttr, "parameters">:$parameters, XF_Scalar:$norm, XF_Scalar:$learning_rate, XF_Random:$random, XF_Hyper:$hyper);
   let assemblyFormat = "$gradients `parameters` $parameters `norm` `(` $norm `)` `learning_rate` `(` $learning_rate `)` `state` `(` $random `,` $hyper `)` attr-dict `:` type(operands)";
   let hasVerifier = 1;
-  let extraClassDefinition = [{ ::mlir::xf::KernelKind $cppClass::getKernelKind() { return ::mlir::xf::KernelKind::Optimizer; } }];
+  let extraClassDefinition = [{
+    ::mlir::xf::KernelKind $cppClass::getKernelKind() { return ::mlir::xf::KernelKind::Optimizer; }
+    ::mlir::AffineExpr $cppClass::getFlops(const ::mlir::xf::Extents &extent) { return 17 * extent.elements(getGradients()); }
+  }];
 }
 #endif

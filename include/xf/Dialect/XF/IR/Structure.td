@@ -113,7 +113,8 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
   let summary = "runs a kernel over all its tiles";
   let description = [{
     From `outline` on tensors; from `plan` on buffers, where the results have become operands (the last `writes` of them) and i64
-    scalars are constants.
+    scalars are constants. `cost` gives its floating-point operations and the bytes that it reads and writes, as expressions in the
+    function's dimensions; attention counts sequences of equal lengths.
 
     - C1: `kernel` is a function with attribute xf.kernel whose types agree.
 
@@ -121,9 +122,10 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
     %y = xf.dispatch @linear_512x64 "projection" (%x, %w) : (tensor<?x512xf32>, tensor<64x512xf32>) -> tensor<?x64xf32>
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes);
+  let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes,
+                       OptionalAttr<AffineMapAttr>:$cost);
   let results = (outs Variadic<AnyRankedTensor>:$results);
-  let assemblyFormat = "$kernel $label `(` $operands `)` (`writes` $writes^)? `:` functional-type($operands, $results) attr-dict";
+  let assemblyFormat = "$kernel $label `(` $operands `)` (`writes` $writes^)? (`cost` $cost^)? `:` functional-type($operands, $results) attr-dict";
 }
 
 def XF_BufferOp : XF_Op<"buffer", [Pure]> {

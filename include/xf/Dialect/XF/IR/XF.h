@@ -13,6 +13,7 @@
 #include "mlir/Interfaces/ControlFlowInterfaces.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "xf/Dialect/XF/IR/Extents.h"
 
 #include "xf/Dialect/XF/IR/XFEnums.h.inc"
 #define GET_ATTRDEF_CLASSES

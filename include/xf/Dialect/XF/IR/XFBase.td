@@ -88,29 +88,37 @@ def XF_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
 }
 def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
   let cppNamespace = "::mlir::xf";
-  let description = [{ A primitive op: what kind of kernel computes it, and where its dynamic extents come from. }];
+  let description = [{ A primitive op: what kind of kernel computes it, where its dynamic extents come from, and what it costs. }];
   let methods = [
     InterfaceMethod<"The kind of kernel that computes this op", "::mlir::xf::KernelKind", "getKernelKind">,
     InterfaceMethod<[{Which (operand, dimension) gives the dynamic extent `dim` of result `result`}],
       "::std::pair<unsigned, unsigned>", "getExtentSource", (ins "unsigned":$result, "unsigned":$dim), "",
       [{ return {0, 0}; }]>,
     InterfaceMethod<"The operand whose buffer result `result` updates in place, or -1", "int", "getInPlaceOperand",
-      (ins "unsigned":$result), "", [{ return -1; }]>];
+      (ins "unsigned":$result), "", [{ return -1; }]>,
+    InterfaceMethod<"Floating-point operations of the op's formula: a multiply-add is two, a function such as exp one",
+      "::mlir::AffineExpr", "getFlops", (ins "const ::mlir::xf::Extents &":$extent)>,
+    InterfaceMethod<"How many elements of operand `operand` are read", "::mlir::AffineExpr", "getElementsRead",
+      (ins "unsigned":$operand, "const ::mlir::xf::Extents &":$extent), "", [{ return extent.elements($_op->getOperand(operand)); }]>,
+    InterfaceMethod<"How many elements of result `result` are written", "::mlir::AffineExpr", "getElementsWritten",
+      (ins "unsigned":$result, "const ::mlir::xf::Extents &":$extent), "", [{ return extent.elements($_op->getResult(result)); }]>];
 }
 
 //===-- Base classes ---------------------------------------------------------===//
 class XF_Op<string mnemonic, list<Trait> traits = []> : Op<XF_Dialect, mnemonic, traits>;
 
-/// A primitive op: value semantics, a kernel kind, and optionally a differentiation rule (`backward`, the body of buildBackward
-/// with `builder`, `cotangents`, `active`, and `loc` in scope).
+/// A primitive op: value semantics, a kernel kind, `flops` (an expression in `extent(tensor, dim)` and `extent.elements(tensor)`), and
+/// optionally a differentiation rule (`backward`, the body of buildBackward with `builder`, `cotangents`, `active`, and `loc` in scope).
 class XF_Primitive<string mnemonic, string kind, list<Trait> traits = []>
     : XF_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<XF_KernelOpInterface>], traits)> {
+  code flops = ?;
   code backward = [{}];
   code extraDeclaration = [{}];
   code extraDefinition = [{}];
   let extraClassDeclaration = extraDeclaration;
   let extraClassDefinition = [{
     ::mlir::xf::KernelKind $cppClass::getKernelKind() { return ::mlir::xf::KernelKind::}] # kind # [{; }
+    ::mlir::AffineExpr $cppClass::getFlops(const ::mlir::xf::Extents &extent) { return }] # flops # [{; }
   }] # extraDefinition # !if(!eq(backward, [{}]), "", [{
     ::llvm::SmallVector<::mlir::Value> $cppClass::buildBackward(::mlir::OpBuilder &builder, ::mlir::ValueRange cotangents,
                                                                 ::llvm::ArrayRef<bool> active) {
@@ -120,6 +128,7 @@ class XF_Primitive<string mnemonic, string kind, list<Trait> traits = []>
   }]);
 }
 defvar XF_Differentiable = DeclareOpInterfaceMethods<XF_DifferentiableOpInterface>;
+defvar XF_OwnReads = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getElementsRead"]>;
 defvar XF_OwnExtents = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getExtentSource"]>;
 
 #endif
