@@ -87,10 +87,7 @@ LogicalResult Evaluator::compute(Operation *op) {
                 failed);
           })
           .Case([&](GeluOp) {
-            return map(
-                op->getOperands(),
-                [&](Arguments x, int64_t) { return e.fma(x[0], emitHalfErf(e, x[0]), e.mul(x[0], e.splat(0.5))); },
-                failed);
+            return map(op->getOperands(), [&](Arguments x, int64_t) { return emitGelu(e, x[0]); }, failed);
           })
           .Case([&](GeluBackwardOp) {
             return map(

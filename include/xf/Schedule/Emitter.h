@@ -129,9 +129,9 @@ private:
 Value emitExp(Emitter &e, Value x);
 /// 2^x for x below 128; 2^-126 where it would be less.
 Value emitExp2(Emitter &e, Value x);
-/// erf(x / sqrt 2) / 2, what the normal distribution has above 1/2; absolute error below 2e-7.
-Value emitHalfErf(Emitter &e, Value x);
-/// The derivative of x times the normal distribution at x; absolute error below 2e-7.
+/// x times the normal distribution at x; error below 3e-7 of the result, or absolutely where it is below 1.
+Value emitGelu(Emitter &e, Value x);
+/// Its derivative; absolute error below 2e-7.
 Value emitGeluDerivative(Emitter &e, Value x);
 /// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);

@@ -261,6 +261,10 @@ func.func @gelu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (te
   %y = xf.gelu %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
 }
+func.func @gelu_derivative(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}, %dy: tensor<?x16xf32> {xf.name = "dy", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.gelu_backward %dy, %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
 func.func @relu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
   %y = xf.relu %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
@@ -276,16 +280,24 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
   Tensor x = Tensor::reals({rows, 16}), labels = Tensor::integers({rows}, 16); // no column is the label
   for (int64_t i = 0; i < x.elements(); ++i)
     x[i] = float((i - x.elements() / 2) * 0.0025); // -80 .. 80
-  Tensors inputs = {{"x", x}, {"ones", Tensor::reals({rows}, 1)}, {"zeros", Tensor::reals({rows})}, {"labels", labels}};
-  Tensor gelu = compiled.run("gelu", inputs)["y"], exp = compiled.run("exp", inputs)["y"];
+  Tensors inputs = {{"x", x},
+                    {"dy", Tensor::reals({rows, 16}, 1)},
+                    {"ones", Tensor::reals({rows}, 1)},
+                    {"zeros", Tensor::reals({rows})},
+                    {"labels", labels}};
+  Tensor gelu = compiled.run("gelu", inputs)["y"], derivative = compiled.run("gelu_derivative", inputs)["y"],
+         exp = compiled.run("exp", inputs)["y"];
   for (int64_t i = 0; i < x.elements(); ++i) {
     ASSERT_NEAR(exp[i] / std::exp(x[i]), 1, 2e-7) << x[i];
     double expected = x[i] / 2 * std::erfc(-x[i] * M_SQRT1_2);
     ASSERT_NEAR(gelu[i], expected, 3e-7 * std::max(1.0, std::abs(expected))) << x[i];
+    ASSERT_NEAR(derivative[i],
+                std::erfc(-x[i] * M_SQRT1_2) / 2 + x[i] * std::exp(-x[i] * x[i] / 2) / std::sqrt(2 * M_PI), 3e-7)
+        << x[i];
     if (std::abs(x[i]) < 0.5)
       ASSERT_NEAR(gelu[i], expected, 3e-7 * std::abs(expected)) << x[i];
   }
   x[5] = std::nan("");
-  for (const char *entry : {"gelu", "relu", "exp"})
+  for (const char *entry : {"gelu", "gelu_derivative", "relu", "exp"})
     EXPECT_TRUE(std::isnan(compiled.run(entry, inputs)["y"][5])) << entry;
 }
