@@ -2,7 +2,7 @@
 """Measures xf on a list of works, one JSON line each, with the fields that the peers' scripts print.
 
 Every work is compiled into an executable of its own, whose `run FUNCTION --repeat=N` does the timing. Works are those of
-../shared/bench/works.json where it is there, else of tools/scripts/bench-works.json, or of --works. Batches are random tokens."""
+tools/scripts/bench-works.json, or of --works. Batches are random tokens."""
 import argparse
 import array
 import json
@@ -21,7 +21,10 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent.parent
 SHARED = ROOT / ".." / "shared"
 FIELDS = "section work pass peer version threads median_s best_s runs gflops tokens_per_s extra_mib peak_rss_mib".split()
-PEER_SCRIPTS = {"matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py", "inference": "peer_encoder.py"}
+PEER_SCRIPTS = {
+    "matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py",
+    "encoder": "peer_encoder.py", "seq2seq": "peer_translate.py", "layers": "peer_compile.py",
+}  # by section, or within `inference` by kind
 
 
 class Unsupported(Exception):
@@ -40,8 +43,8 @@ def write_safetensors(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def execute(command):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def execute(command, stdin=None):
+    done = subprocess.run([str(word) for word in command], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unsupported(f"{' '.join(map(str, command[:2]))}: exit code {done.returncode}: {done.stderr.strip()[-600:]}")
     return done.stderr
@@ -49,17 +52,21 @@ def execute(command):
 
 def repeat(executable, function, batch, threads, seconds, extra=()):
     """Times one function of an executable: as many calls as fit into `seconds`, at least 5."""
-    command = ["taskset", "-c", os.environ.get("XF_BENCH_CORES", f"0-{threads - 1}"), executable, "run", function, f"--input={batch}", f"--threads={threads}", "--seed=1", *extra]
+    return timed([executable, "run", function, f"--input={batch}", "--seed=1", *extra], threads, seconds)
 
-    def timed(runs):
-        text = execute(command + [f"--repeat={runs}"])
+
+def timed(command, threads, seconds, stdin=None):
+    command = ["taskset", "-c", os.environ.get("XF_BENCH_CORES", f"0-{threads - 1}"), *command, f"--threads={threads}"]
+
+    def calls(runs):
+        text = execute(command + [f"--repeat={runs}"], stdin)
         found = re.search(r"^repeat: (.*)$", text, re.MULTILINE)
         if not found:
-            raise Unsupported(f"'run {function} --repeat' printed no times: {text.strip()[-300:]}")
+            raise Unsupported(f"--repeat printed no times: {text.strip()[-300:]}")
         return {k: float(v) for k, v in (word.split("=") for word in found.group(1).split())}
 
-    first = timed(2)
-    return timed(max(5, min(500, math.ceil(seconds / max(first["best_s"], 1e-6)))))
+    first = calls(2)
+    return calls(max(5, min(500, math.ceil(seconds / max(first["best_s"], 1e-6)))))
 
 
 # ---------------------------------------------------------------- training steps
@@ -157,17 +164,78 @@ def train_step(work, options, folder):
 
 # ---------------------------------------------------------------- inference
 def inference(work, options, folder):
+    measure = {"encoder": encoder, "seq2seq": translation, "layers": encoder_layers}.get(work["kind"])
+    if not measure:
+        raise Unsupported("of inference, encoders and translation are measured here")
+    yield from measure(work, options, folder)
+
+
+def encoder_flop(lengths, layers, d, ff):
+    return sum(layers * n * (2 * (4 * d * d + 2 * d * ff) + 4 * n * d) for n in lengths)
+
+
+def time_encoder(folder, lengths, inputs, flop, options):
+    write_safetensors(folder / "batch.safetensors", inputs | {"offsets": offsets(lengths)})
+    times = repeat(folder / "model", "encode", folder / "batch.safetensors", options.threads, options.seconds)
+    rates = {"gflops": 1e-9 * flop / times["median_s"], "tokens_per_s": sum(lengths) / times["median_s"]}
+    yield {"pass": "forward"} | times | {"runs": int(times["runs"])} | rates
+
+
+def encoder(work, options, folder):
     """States of a packed batch of texts. The peers' scripts pool and normalise them too, some thousandths of the work."""
-    if work["kind"] != "encoder":
-        raise Unsupported("of inference, encoders are measured here")
     layers, d, ff, vocabulary = 6, 384, 1536, 30522  # MiniLM's shape, the preset's own
     lengths = work.get("lengths") or [work["length"]] * work["batch"]
     execute([options.compiler, "preset:transformer-encoder", "-o", folder / "model"])
-    write_safetensors(folder / "batch.safetensors", {"ids": random_tokens(lengths, vocabulary, random.Random(0)), "offsets": offsets(lengths)})
-    times = repeat(folder / "model", "encode", folder / "batch.safetensors", options.threads, options.seconds)
-    flop = sum(layers * n * (2 * (4 * d * d + 2 * d * ff) + 4 * n * d) for n in lengths)
-    rates = {"gflops": 1e-9 * flop / times["median_s"], "tokens_per_s": sum(lengths) / times["median_s"]}
-    yield {"pass": "forward"} | times | {"runs": int(times["runs"])} | rates
+    inputs = {"ids": random_tokens(lengths, vocabulary, random.Random(0))}
+    yield from time_encoder(folder, lengths, inputs, encoder_flop(lengths, layers, d, ff), options)
+
+
+def encoder_layers(work, options, folder):
+    """Layers alone, from states to states, as those of the peers that are compilers are given them."""
+    d, heads, ff, layers = (work[k] for k in ("d_model", "heads", "d_ff", "layers"))
+    lengths = [work["length"]] * work["batch"]
+    x = f"tensor<?x{d}xf32>"
+    applied = "".join(f'\n  %x{i + 1} = xf.apply @layer as "encoder.{i}" (%x{i}, %offsets) : ({x}, {IDS}) -> {x}' for i in range(layers))
+    (folder / "model.mlir").write_text(f"""func.func private @layer(%x: {x}, %offsets: {IDS}) -> {x} {{
+  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%offsets, %offsets) heads({heads}) head_dims({d // heads}, {d // heads}) bias : ({x}, {x}, {x}, {IDS}, {IDS}) -> {x}
+  %b = xf.add_norm "attention_norm" (%x, %a) : ({x}, {x}) -> {x}
+  %f = xf.feed_forward "feed_forward" (%b) hidden({ff}) relu bias : ({x}) -> {x}
+  %y = xf.add_norm "feed_forward_norm" (%b, %f) : ({x}, {x}) -> {x}
+  return %y : {x}
+}}
+func.func @encode(%x0: {x} {{xf.name = "x", xf.dims = ["tokens"]}}, %offsets: {IDS} {{xf.name = "offsets", xf.dims = ["offsets"]}}) -> ({x} {{xf.name = "states"}}) attributes {{xf.entry}} {{{applied}
+  return %x{layers} : {x}
+}}
+""")
+    execute([options.compiler, folder / "model.mlir", "-o", folder / "model"])
+    inputs = {"x": ("F32", [sum(lengths), d], random_floats(sum(lengths) * d, random.Random(0)))}
+    yield from time_encoder(folder, lengths, inputs, encoder_flop(lengths, layers, d, ff), options)
+
+
+def random_weights(preset, path, options):
+    """A file of weights for a preset: small random numbers, and ones where a norm scales."""
+    execute([options.compiler, preset, "--compile-to=input", "-o", f"{path}.mlir"])
+    parameters = re.findall(r'xf\.param @"?([\w.]+)"? : tensor<([0-9x]+)xf32>', pathlib.Path(f"{path}.mlir").read_text())
+    rng, tensors = random.Random(0), {}
+    for name, extents in parameters:
+        shape = [int(n) for n in extents.split("x")]
+        values = [1.0] * shape[0] if name.endswith("norm.weight") else array.array("f", (0.02 * v for v in random_floats(math.prod(shape), rng)))
+        tensors[name] = ("F32", shape, values)
+    write_safetensors(path, tensors)
+
+
+def translation(work, options, folder):
+    """64 sentences of 8 to 40 tokens, exactly 32 new ones each; the model is loaded before."""
+    preset, sentences, new = "preset:transformer-base,vocabulary=32000", 64, 32
+    rng = random.Random(0)
+    lengths = [8 + 32 * i // (sentences - 1) for i in range(sentences)]
+    rng.shuffle(lengths)
+    text = "".join(" ".join(str(rng.randrange(4, 32000)) for _ in range(n)) + "\n" for n in lengths)
+    random_weights(preset, folder / "weights.safetensors", options)
+    execute([options.compiler, preset, "--functions=translate", "-o", folder / "model"])
+    command = [folder / "model", "translate", f"--model={folder}/weights.safetensors", f"--beam={work['beam']}", f"--min-length={new}", f"--max-length={new}"]
+    times = timed(command, options.threads, options.seconds, text)
+    yield {"pass": "forward"} | times | {"runs": int(times["runs"]), "tokens_per_s": sentences * new / times["median_s"]}
 
 
 # ---------------------------------------------------------------- single operations
@@ -287,6 +355,8 @@ SECTIONS = {"train_step": train_step, "inference": inference, "matmul": matmul, 
 
 def ratios(section, work, ours, options):
     """Runs the peers' script on one work, prints its lines, and how xf compares on stderr."""
+    section = work.get("kind", section) if section == "inference" else section
+    work = work["name"]
     script = SHARED / "bench" / PEER_SCRIPTS[section]
     if not script.exists():
         print(f"{section}: no peers, for {script} is not there", file=sys.stderr)
@@ -297,6 +367,8 @@ def ratios(section, work, ours, options):
     for line in done.stdout.splitlines():
         print(line, flush=True)
         peer = json.loads(line)
+        if "median_s" not in peer:
+            continue  # of another phase
         for mine in ours:
             if mine["pass"] == peer.get("pass", mine["pass"]):
                 ratio = peer["median_s"] / mine["median_s"]
@@ -315,8 +387,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, default=SHARED / "data")
     parser.add_argument("--compiler", type=pathlib.Path, default=ROOT / "build" / "bin" / "xf-compile")
     options = parser.parse_args()
-    shared = SHARED / "bench" / "works.json"
-    works = json.loads((options.works or (shared if shared.exists() else SCRIPTS / "bench-works.json")).read_text())
+    works = json.loads((options.works or SCRIPTS / "bench-works.json").read_text())
     version = execute_version(options.compiler)
     wanted = options.work.split(",") if options.work else None
     failed = False
@@ -343,7 +414,7 @@ def main():
                     rate = f", {line['gflops']:.0f} GF/s" if "gflops" in line else ""
                     print(f"{section} {work['name']} {line['pass']}: {line['median_s'] * 1e3:.2f} ms{rate}", file=sys.stderr)
             if options.peers and lines:
-                ratios(section, work["name"], lines, options)
+                ratios(section, work, lines, options)
     return 1 if failed else 0
 
 

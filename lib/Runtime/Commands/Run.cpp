@@ -21,25 +21,6 @@ struct RunOptions {
 };
 } // namespace
 
-/// Runs `call` N times after two that warm up, and prints how long it took; a training step keeps stepping.
-static Expected<void> measure(int runs, const std::function<Expected<void>()> &call) {
-  using Clock = std::chrono::steady_clock;
-  std::vector<double> seconds;
-  for (int run = -2; run < runs; ++run) {
-    Clock::time_point start = Clock::now();
-    if (Expected<void> ran = call(); !ran)
-      return ran;
-    if (run >= 0)
-      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  size_t half = seconds.size() / 2;
-  double median = seconds.size() % 2 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
-  fmt::print(stderr, "repeat: median_s={:.6f} best_s={:.6f} runs={} peak_rss_mib={}\n", median, seconds.front(),
-             seconds.size(), peakResidentBytes() >> 20);
-  return {};
-}
-
 /// Copies the function's inputs out of the file; tensors that it has no use for are named.
 static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, const Safetensors &file) {
   std::vector<OwnedTensor> inputs;

@@ -16,6 +16,7 @@ struct TranslateOptions {
   SearchOptions search = {.beam = 4, .nBest = 1, .lengthPenalty = 0.6};
   int64_t batchSize = 0;
   bool scores = false;
+  int repeat = 0;
 };
 } // namespace
 
@@ -55,8 +56,17 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
       break;
     for (std::vector<int32_t> &source : *sources)
       source.push_back(vocabularies->source.eos());
-    auto translations = translator.translate(
-        *sources, options.search, options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows);
+    int64_t rows = options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows;
+    if (options.repeat) {
+      auto call = [&]() -> Expected<void> {
+        auto translations = translator.translate(*sources, options.search, rows);
+        return translations ? Expected<void>() : translations.error();
+      };
+      if (Expected<void> ran = measure(options.repeat, call); !ran)
+        return ran.error();
+      continue;
+    }
+    auto translations = translator.translate(*sources, options.search, rows);
     if (!translations)
       return translations.error();
     print(*vocabularies, options, lines.count() - int64_t(sources->size()) + 1, *translations);
@@ -88,6 +98,8 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
   command->add_option("--n-best", options->search.nBest, "Translations of each line, each after the line's number")
       ->check(positiveNumber());
   command->add_flag("--scores", options->scores, "Print each translation's score before it");
+  command->add_option("--repeat", options->repeat, "Print no translations, but how long this many times take")
+      ->check(positiveNumber());
   addExecutionOptions(*command, session);
   command->callback(
       [&session, &action, options] { action = [&session, options] { return translate(session, *options); }; });
