@@ -275,6 +275,13 @@ private:
     std::string kernels = (folder + "/kernels.a").str(), program = (folder + "/program.o").str();
 
     auto start = std::chrono::steady_clock::now();
+    if (next == Stage::schedule) {
+      // Here, and not with each kernel: the program tells what was chosen.
+      PassManager choose(module.getContext());
+      buildChooseSchedules(choose, stageOptions);
+      if (failed(choose.run(module)))
+        return failStage(next);
+    }
     KernelOptions kernelOptions{stageOptions, cpu, std::nullopt, options.threads};
     if (options.cache)
       kernelOptions.cache = KernelCache::open(uint64_t(options.cacheSize) << 20);

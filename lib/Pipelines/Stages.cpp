@@ -30,6 +30,22 @@ std::optional<Stage> mlir::xf::parseStage(StringRef name) {
   return std::nullopt;
 }
 
+/// The options of a pass that depends on the processor's registers.
+template <typename PassOptions> static PassOptions registersOf(const StageOptions &options) {
+  PassOptions result;
+  if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu)) {
+    result.vectorWidth = cpu->vectorWidth;
+    result.registers = cpu->registers;
+  } else {
+    llvm::consumeError(cpu.takeError()); // the driver has said so
+  }
+  return result;
+}
+
+void mlir::xf::buildChooseSchedules(OpPassManager &pm, const StageOptions &options) {
+  pm.addPass(createChooseSchedulesPass(registersOf<ChooseSchedulesPassOptions>(options)));
+}
+
 void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &options) {
   switch (stage) {
   case Stage::input:
@@ -47,17 +63,10 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     pm.addPass(createSymbolDCEPass());
     pm.addPass(createPlanPass());
     return;
-  case Stage::schedule: {
-    ScheduleCPUPassOptions schedule;
-    if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu)) {
-      schedule.vectorWidth = cpu->vectorWidth;
-      schedule.registers = cpu->registers;
-    } else {
-      llvm::consumeError(cpu.takeError()); // the driver has said so
-    }
-    pm.addPass(createScheduleCPUPass(schedule));
+  case Stage::schedule:
+    buildChooseSchedules(pm, options);
+    pm.addPass(createScheduleCPUPass(registersOf<ScheduleCPUPassOptions>(options)));
     return;
-  }
   case Stage::target: {
     EmitProgramPassOptions emit;
     emit.cpu = options.cpu;

@@ -331,8 +331,8 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   parseParameters(root, program);
   program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
-    program.kernels.push_back(
-        {value.at("name").get<std::string>(), value.value("shape", std::string()), value.value("scratch", int64_t(0))});
+    program.kernels.push_back({value.at("name").get<std::string>(), value.value("shape", std::string()),
+                               value.value("schedule", std::string()), value.value("scratch", int64_t(0))});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

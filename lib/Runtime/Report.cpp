@@ -40,6 +40,7 @@ void Report::Line::add(const Line &other) {
 void Report::add(const Function &function, const Dispatch &dispatch, std::span<const int64_t> dims, double seconds) {
   Line &line = lines[{&function, dispatch.kernel}];
   if (line.calls == 0) {
+    line.schedule = program.kernels[dispatch.kernel].schedule;
     auto dim = dispatch.dims.begin();
     for (char c : program.kernels[dispatch.kernel].shape)
       line.shape += c == '?' && dim != dispatch.dims.end() ? std::to_string((dim++)->at(dims)) : std::string(1, c);
@@ -61,7 +62,7 @@ std::vector<Report::Column> Report::columns() const {
   if (limits)
     columns.insert(columns.end(),
                    {{"ms", true}, {"GFLOP/s", true}, {"GB/s", true}, {"of limit", true}, {"share", true}});
-  columns.insert(columns.end(), {{"shape", false}, {"in the model", false}});
+  columns.insert(columns.end(), {{"shape", false}, {"schedule", false}, {"in the model", false}});
   return columns;
 }
 
@@ -87,6 +88,7 @@ std::vector<Report::Cell> Report::cells(const std::string &name, const Line &lin
   if (line.words.size() > most)
     words += fmt::format(" and {} more", line.words.size() - most);
   cells.push_back({line.shape});
+  cells.push_back({line.schedule});
   cells.push_back({words});
   return cells;
 }

@@ -7,14 +7,13 @@
 
 namespace mlir::xf {
 namespace {
-/// Queries for which a block of keys is packed once.
-constexpr int64_t queriesPerTurn = 512;
-
 void emitForward(Emitter &e, AttentionOp op) {
   AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
+  // A block of keys is packed once for a turn of queries.
+  int64_t queriesPerTurn = e.schedule<AttentionScheduleAttr>().getTurn();
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
-  Value packedKeys = task.allocateTransposed(dK), values = task.allocateRows(AttentionTask::keysPerBlock, dV),
+  Value packedKeys = task.allocateTransposed(dK), values = task.allocateRows(task.keysPerBlock, dV),
         queries = task.allocateRows(queriesPerTurn, dK), scores = task.allocateScores(),
         sums = e.allocate({queriesPerTurn, (dV + width - 1) / width * width});
   // Of each query's scores so far: the largest, and the sum of their powers relative to it.
@@ -34,14 +33,14 @@ void emitForward(Emitter &e, AttentionOp op) {
     });
     // The last query sees the most keys; blocks past them are not visited.
     Value keyLimit = task.visibleKeys(e.sub(turnEnd, e.index(1)));
-    e.loop(e.index(0), keyLimit, AttentionTask::keysPerBlock, [&](Value keyBegin) {
-      Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(AttentionTask::keysPerBlock));
+    e.loop(e.index(0), keyLimit, task.keysPerBlock, [&](Value keyBegin) {
+      Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(task.keysPerBlock));
       Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, e.index(0)),
             keyRow = e.add(task.keyStart, keyBegin);
       task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * M_LOG2E);
       task.copyRows(value, dV, keyRow, keysHere, values);
-      e.loop(turnBegin, turnEnd, AttentionTask::queriesPerBlock, [&](Value queryBegin) {
-        Value queryEnd = e.min(e.add(queryBegin, e.index(AttentionTask::queriesPerBlock)), turnEnd);
+      e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
+        Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
         Value count = task.visibleInBlock(e.sub(queryEnd, e.index(1)), keyBegin, keysHere),
               first = e.sub(queryBegin, turnBegin);
         task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, count, scores);

@@ -10,7 +10,7 @@ namespace mlir::xf {
 namespace {
 void emitBackward(Emitter &e, AttentionBackwardOp op) {
   AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
-  constexpr int64_t queriesPerBlock = AttentionTask::queriesPerBlock, keysPerBlock = AttentionTask::keysPerBlock;
+  int64_t queriesPerBlock = task.queriesPerBlock, keysPerBlock = task.keysPerBlock;
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
   Value transposedKeys = task.allocateTransposed(dK), transposedValues = task.allocateTransposed(dV),

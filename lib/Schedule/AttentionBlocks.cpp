@@ -4,7 +4,9 @@
 namespace mlir::xf {
 
 AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, bool causal)
-    : e(e), heads(heads), panel(vectors * e.registers.width), causal(causal) {
+    : e(e), queriesPerBlock(e.schedule<AttentionScheduleAttr>().getQueries()),
+      keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), heads(heads), panel(vectors * e.registers.width),
+      causal(causal) {
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
   head = tile[1];
   auto range = [&](Value offsets, Value &start, Value &count) {

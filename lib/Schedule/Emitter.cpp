@@ -40,6 +40,8 @@ void Emitter::finish(ArrayRef<GridEntry> grid) {
   for (const GridEntry &entry : grid)
     entries.push_back(b.getDenseI64ArrayAttr({entry.operand, entry.dimension, entry.addend, entry.tile}));
   function->setAttr("xf.kernel", kernel->getAttr("xf.kernel"));
+  if (Attribute schedule = kernel->getAttr("xf.schedule"))
+    function->setAttr("xf.schedule", schedule);
   function->setAttr("xf.grid", b.getArrayAttr(entries));
   function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
   kernel.erase();

@@ -23,16 +23,17 @@ struct Product {
 class MatmulSchedule {
 public:
   MatmulSchedule(Emitter &e, const Product &p) : e(e), p(p) {
+    auto choices = e.schedule<MatmulScheduleAttr>();
     vectors = 2;
-    rows = rowsOfTile(e.registers);
+    rows = choices.getRegisterRows();
+    rowsPerTile = choices.getRows();
+    columnsPerTile = choices.getColumns();
+    rowsPerBlock = choices.getBlockRows();
+    depth = choices.getDepth();
     panel = vectors * e.registers.width;
     auto aType = cast<MemRefType>(p.a.getType());
     staticM = aType.getDimSize(p.transposeA ? 1 : 0);
     staticK = aType.getDimSize(p.transposeA ? 0 : 1);
-    // A block of B (depth x columns) stays in L2 while the rows pass over it, a panel of it in L1.
-    depth = !ShapedType::isDynamic(staticK) && staticK > 0 ? std::min<int64_t>(staticK, 512) : 512;
-    columnsPerTile = balanced(p.n, 256, p.n > 256 ? 64 : panel); // dropout draws 64 columns at once
-    rowsPerTile = ShapedType::isDynamic(staticM) ? 48 : balanced(staticM, 48, rows);
     copiesA = p.transposeA || (!ShapedType::isDynamic(staticK) && staticK * 4 % 4096 == 0);
   }
 
@@ -90,13 +91,6 @@ public:
   }
 
 private:
-  /// The multiple of `unit` that cuts `extent` into equal tiles no larger than `most`.
-  static int64_t balanced(int64_t extent, int64_t most, int64_t unit) {
-    int64_t tiles = std::max<int64_t>(1, llvm::divideCeil(extent, most));
-    return std::max(unit,
-                    static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(std::max<int64_t>(extent, 1), tiles), unit)));
-  }
-
   /// Runs `body(panel, valid columns of it)` for the panels of this tile.
   void forPanels(function_ref<void(Value index, int64_t valid)> body) {
     e.loop(e.index(0), fullPanels, 1, [&](Value index) { body(index, panel); });
@@ -317,8 +311,8 @@ private:
 
   Emitter &e;
   Product p;
-  static constexpr int64_t rowsPerBlock = 96, padding = 16, rowsAhead = 8;
-  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, partial = 0;
+  static constexpr int64_t padding = 16, rowsAhead = 8;
+  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial = 0;
   bool copiesA;
   Value fullPanels, hasPartial, copy, isFirstBlock;
 };

@@ -10,6 +10,11 @@
 namespace mlir::xf {
 namespace {
 
+bool isTable(Operation *op, Value value) {
+  auto embedding = dyn_cast<EmbeddingOp>(op);
+  return embedding && embedding.getTable() == value;
+}
+
 bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp>(op); }
 
 /// One pass over the columns, after what its first op computes of the whole row.
@@ -24,11 +29,7 @@ public:
 
   LogicalResult run() {
     Block &body = e.kernel.getBody().front();
-    for (Operation &op : body.without_terminator())
-      for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults())))
-        if (auto type = dyn_cast<RankedTensorType>(value.getType());
-            type && type.getRank() == 2 && !isTable(&op, value))
-          columns = type.getDimSize(1);
+    columns = columnsOfRows(body);
     auto first = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
     if (first.getRank() > 2)
       return body.front().emitOpError()
@@ -49,7 +50,6 @@ public:
     }
 
     assignMemory(body, isVector);
-    int64_t rowsPerTile = std::clamp<int64_t>(32768 / (4 * std::max<int64_t>(columns, 1)), 1, 256);
     Value place = e.function.getArgument(e.kernel.getNumArguments());
     if (isVector) {
       if (failed(emitRow(e.index(0))))
@@ -57,6 +57,7 @@ public:
       e.finish({});
       return success();
     }
+    int64_t rowsPerTile = e.schedule<RowScheduleAttr>().getRows();
     Value begin = e.mul(e.tile(), e.index(rowsPerTile)),
           end = e.min(e.add(begin, e.index(rowsPerTile)), e.dim(place, 0));
     LogicalResult result = success();
@@ -68,11 +69,6 @@ public:
   }
 
 private:
-  static bool isTable(Operation *op, Value value) {
-    auto embedding = dyn_cast<EmbeddingOp>(op);
-    return embedding && embedding.getTable() == value;
-  }
-
   /// A number becomes a vector of one.
   Value placeOf(Value tensor) {
     Value place = e.placeOf(tensor);
@@ -286,6 +282,15 @@ private:
   int64_t columns = 0;
 };
 } // namespace
+
+int64_t columnsOfRows(Block &body) {
+  int64_t columns = 0;
+  for (Operation &op : body.without_terminator())
+    for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults())))
+      if (auto type = dyn_cast<RankedTensorType>(value.getType()); type && type.getRank() == 2 && !isTable(&op, value))
+        columns = type.getDimSize(1);
+  return columns;
+}
 
 LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers) {
   Emitter e(kernel, registers);

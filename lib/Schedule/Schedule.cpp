@@ -1,15 +1,19 @@
 //===- Schedule.cpp - a schedule for every kernel -------------------------===//
-// Stage `schedule`: chooses by the kernel's kind.
+// Stage `schedule`: chooses (Choices.cpp), and applies by the kernel's kind.
 //===----------------------------------------------------------------------===//
-#include "xf/Schedule/Emitter.h"
+#include "xf/Schedule/Choices.h"
 #include "xf/Schedule/Passes.h"
 
 namespace mlir::xf {
+#define GEN_PASS_DEF_CHOOSESCHEDULESPASS
 #define GEN_PASS_DEF_SCHEDULECPUPASS
 #include "xf/Schedule/Passes.h.inc"
 namespace {
 
-LogicalResult schedule(func::FuncOp kernel, const RegisterFile &registers) {
+LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
+  if (failed(setSchedule(kernel, target)))
+    return failure();
+  const RegisterFile &registers = target.registers;
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
     return scheduleMatmul(kernel, registers);
@@ -34,17 +38,31 @@ LogicalResult schedule(func::FuncOp kernel, const RegisterFile &registers) {
   return failure();
 }
 
+/// Calls `work` on the kernels that have no grid yet.
+LogicalResult forKernels(ModuleOp module, unsigned vectorWidth, unsigned registers,
+                         function_ref<LogicalResult(func::FuncOp, const ScheduleTarget &)> work) {
+  if (vectorWidth != 4 && vectorWidth != 8 && vectorWidth != 16)
+    return module.emitError() << "expected vector-width to be 4, 8 or 16, but got " << vectorWidth;
+  ScheduleTarget target{{vectorWidth, registers}};
+  for (auto kernel : llvm::to_vector(module.getOps<func::FuncOp>()))
+    if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.grid") && failed(work(kernel, target)))
+      return failure();
+  return success();
+}
+
+struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> {
+  using ChooseSchedulesPassBase::ChooseSchedulesPassBase;
+  void runOnOperation() override {
+    if (failed(forKernels(getOperation(), vectorWidth, registers, setSchedule)))
+      signalPassFailure();
+  }
+};
+
 struct ScheduleCPUPass : impl::ScheduleCPUPassBase<ScheduleCPUPass> {
   using ScheduleCPUPassBase::ScheduleCPUPassBase;
   void runOnOperation() override {
-    if (vectorWidth != 4 && vectorWidth != 8 && vectorWidth != 16) {
-      getOperation().emitError() << "expected vector-width to be 4, 8 or 16, but got " << vectorWidth;
-      return signalPassFailure();
-    }
-    for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
-      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.grid") &&
-          failed(schedule(kernel, {vectorWidth, registers})))
-        return signalPassFailure();
+    if (failed(forKernels(getOperation(), vectorWidth, registers, schedule)))
+      signalPassFailure();
   }
 };
 } // namespace

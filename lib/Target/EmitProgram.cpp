@@ -85,7 +85,7 @@ LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Ty
 
 /// What the description has said and LLVM has no use for. A kernel may be named as the C library's functions are.
 void finishKernel(func::FuncOp kernel) {
-  for (StringRef name : {"xf.kernel", "xf.grid", "xf.scratch"})
+  for (StringRef name : {"xf.kernel", "xf.schedule", "xf.grid", "xf.scratch"})
     kernel->removeAttr(name);
   kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));
 }

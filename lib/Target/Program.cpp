@@ -33,6 +33,7 @@ public:
       kernelArray.push_back(json::Object{
           {"name", name},
           {"shape", shapes.lookup(name)},
+          {"schedule", scheduleOf(symbols.lookup<func::FuncOp>(name))},
           {"scratch", symbols.lookup<func::FuncOp>(name)->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}});
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
     json::Object program{
@@ -219,6 +220,14 @@ private:
         list += (dim ? "x" : "") + (ShapedType::isDynamic(size) ? "?" : std::to_string(size));
     }
     return (read.empty() ? "" : read + " ") + "-> " + written;
+  }
+
+  /// "rows = 48, columns = 256" of #xf.matmul_schedule<rows = 48, columns = 256>; "" where nothing was chosen.
+  static std::string scheduleOf(func::FuncOp kernel) {
+    std::string text;
+    if (Attribute schedule = kernel->getAttr("xf.schedule"))
+      llvm::raw_string_ostream(text) << schedule;
+    return StringRef(text).split('<').second.drop_back(text.empty() ? 0 : 1).str();
   }
 
   int64_t numberOf(DispatchOp dispatch) {

@@ -7,7 +7,7 @@
 // KERNEL: llvm.func hidden @scale.entry({{.*}} {
 // KERNEL: call @scale(
 // PROGRAM-NOT: func.func
-// PROGRAM: \22kernels\22:[{\22name\22:\22scale\22,\22scratch\22:192,\22shape\22:\22{{[^]]*}}\22}]
+// PROGRAM: \22kernels\22:[{\22name\22:\22scale\22,\22schedule\22:\22\22,\22scratch\22:192,\22shape\22:\22{{[^]]*}}\22}]
 // PROGRAM-NOT: func.func
 // PROGRAM: llvm.func hidden @scale.entry(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64, i64, !llvm.ptr){{$}}
 // PROGRAM: @xf_kernels

@@ -11,7 +11,7 @@
 // CHECK-SAME: \22formulas\22:[0,[\22/\22,[\22*\22,\22tokens\22,\22tokens\22],[\22+\22,\22tokens\22,-1]]]
 // CHECK-SAME: \22inputs\22:[{\22name\22:\22x\22,\22shape\22:[\22tokens\22,64],\22type\22:\22f32\22}]
 // CHECK-SAME: \22sizes\22:{{\[\[}}0,256],[0,1],[64,0]],\22slots\22:[{\22first\22:0,\22last\22:1,\22name\22:\22copy\22,\22size\22:0,\22type\22:\22f32\22}]
-// CHECK-SAME: \22kernels\22:[{\22name\22:\22copy\22,\22scratch\22:128,\22shape\22:\22?x64 -> ?x64\22}]
+// CHECK-SAME: \22kernels\22:[{\22name\22:\22copy\22,\22schedule\22:\22rows = 4\22,\22scratch\22:128,\22shape\22:\22?x64 -> ?x64\22}]
 // CHECK-SAME: \22kind\22:\22functions\22
 // CHECK-SAME: \22parameter_elements\22:1024,\22parameters\22:[{\22init\22:{\22gain\22:1,\22kind\22:\22xavier_uniform\22},\22name\22:\22w\22,\22offset\22:0,\22shape\22:[8,8]}]
 // CHECK-SAME: \22cpu\22:\22x86-64-v3\22,\22features\22:[{{.*}}\22avx2\22,\22fma\22
@@ -25,7 +25,7 @@
 module {
   xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
   func.func private @copy(%x: memref<?x64xf32>, %scalar: i64, %y: memref<?x64xf32>, %tile: index, %end: index, %scratch: memref<?xi8>)
-      attributes {xf.kernel = #xf<kernel elementwise>, xf.grid = [array<i64: 0, 0, 0, 4>, array<i64: -1, 64, 0, 32>], xf.scratch = 128 : i64} {
+      attributes {xf.kernel = #xf<kernel elementwise>, xf.schedule = #xf.row_schedule<rows = 4>, xf.grid = [array<i64: 0, 0, 0, 4>, array<i64: -1, 64, 0, 32>], xf.scratch = 128 : i64} {
     %c0 = arith.constant 0 : index
     %v = memref.load %x[%tile, %c0] : memref<?x64xf32>
     memref.store %v, %y[%tile, %c0] : memref<?x64xf32>

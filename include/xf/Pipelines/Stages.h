@@ -26,6 +26,9 @@ struct StageOptions {
 /// Adds the passes of `stage`; `link` has none: it leaves MLIR.
 void buildStage(OpPassManager &pm, Stage stage, const StageOptions &options);
 
+/// Adds what stage `schedule` begins with: every kernel gets its choices, as an attribute.
+void buildChooseSchedules(OpPassManager &pm, const StageOptions &options);
+
 /// Registers every stage as the pipeline xf-stage-NAME.
 void registerStagePipelines();
 } // namespace mlir::xf

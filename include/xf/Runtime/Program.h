@@ -67,7 +67,8 @@ struct Parameter {
 
 struct Kernel {
   std::string name;
-  std::string shape; // of its operands, dynamic extents as '?'
+  std::string shape;    // of its operands, dynamic extents as '?'
+  std::string schedule; // what was chosen for it
   int64_t scratch = 0;
 };
 

@@ -47,7 +47,8 @@ private:
   struct Line {
     int64_t kernel = 0, calls = 0;
     double flops = 0, bytes = 0, seconds = 0;
-    std::string shape = {};              // of the first
+    std::string shape = {}; // of the first
+    std::string schedule = {};
     std::vector<std::string> words = {}; // what the model calls them, numbers as *
     void add(const Line &other);
   };

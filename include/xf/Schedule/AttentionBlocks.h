@@ -11,8 +11,7 @@ namespace mlir::xf {
 
 /// One (sequence, head) of a packed batch.
 struct AttentionTask {
-  /// A block of scores, queries x keys, and a block of keys stay in the first caches.
-  static constexpr int64_t queriesPerBlock = 48, keysPerBlock = 128, vectors = 2;
+  static constexpr int64_t vectors = 2; // of a register tile
 
   AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, bool causal);
 
@@ -61,6 +60,7 @@ struct AttentionTask {
   Value laneMask(Value column, Value count);
 
   Emitter &e;
+  int64_t queriesPerBlock, keysPerBlock; // of the block of scores
   int64_t heads, panel;
   bool causal;
   Value head, queryStart, queryCount, keyStart, keyCount;

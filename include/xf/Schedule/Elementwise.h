@@ -65,6 +65,9 @@ private:
   SmallVector<int64_t> lanes;
 };
 
+/// Elements of a row of the matrices that a kernel on rows works on; 0 where there are none.
+int64_t columnsOfRows(Block &body);
+
 /// Vectors to take at a time: dropout draws 64 columns at once.
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);
 

@@ -40,6 +40,8 @@ public:
   /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
   /// for values inside.
   Value placeOf(Value tensor) const { return places.lookup(tensor); }
+  /// What was chosen for this kernel.
+  template <typename AttrT> AttrT schedule() { return cast<AttrT>(kernel->getAttr("xf.schedule")); }
   /// The tiles to compute, and the number of the one that is computed.
   Value tileBegin() { return function.getArgument(function.getNumArguments() - 3); }
   Value tileEnd() { return function.getArgument(function.getNumArguments() - 2); }

@@ -3,16 +3,26 @@
 #define XF_SCHEDULE_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
-def ScheduleCPUPass : Pass<"xf-schedule-cpu", "::mlir::ModuleOp"> {
-  let summary = "choose and apply a schedule for every kernel";
-  let description = [{
-    Rewrites every kernel on tensors into its form on memrefs: `(inputs, outputs, %begin: index, %end: index, %scratch: memref<?xi8>)` of scf, vector, memref, arith and math, with its grid of tiles (`xf.grid`) and the scratch memory of a
-    worker (`xf.scratch`). Tiles follow from shapes and from the target alone, never from the number of threads. Kernels that have a grid already are left as they are.
-  }];
+class XF_SchedulePass<string argument> : Pass<argument, "::mlir::ModuleOp"> {
   let options = [
     Option<"vectorWidth", "vector-width", "unsigned", "8", "f32 in a vector register: 4, 8 or 16">,
     Option<"registers", "registers", "unsigned", "16", "vector registers">
   ];
+}
+
+def ChooseSchedulesPass : XF_SchedulePass<"xf-choose-schedules"> {
+  let summary = "choose a schedule for every kernel";
+  let description = [{
+    Gives every kernel whose kind leaves a choice the attribute `xf.schedule`, from its extents and the target's registers and caches. One that is there already stays, and is checked.
+  }];
+}
+
+def ScheduleCPUPass : XF_SchedulePass<"xf-schedule-cpu"> {
+  let summary = "apply a schedule to every kernel";
+  let description = [{
+    Rewrites every kernel on tensors into its form on memrefs: `(inputs, outputs, %begin: index, %end: index, %scratch: memref<?xi8>)` of scf, vector, memref, arith and math, with its grid of tiles (`xf.grid`) and the scratch memory of a
+    worker (`xf.scratch`). Tiles follow from shapes and from the target alone, never from the number of threads. A kernel without the attribute `xf.schedule` gets what xf-choose-schedules would choose. Kernels that have a grid already are left as they are.
+  }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 #endif

@@ -1,5 +1,6 @@
 //===- Compiled.cpp - modules compiled into this process ------------------------===//
 #include "Compiled.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -71,7 +72,7 @@ static void takeMemrefs(ModuleOp module) {
   }
 }
 
-Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
+Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vector<std::string> &schedules) {
   Module source(text);
   if (testing::Test::HasFailure())
     return;
@@ -94,7 +95,14 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth) {
         "convert-xf-to-linalg,one-shot-bufferize,buffer-deallocation-pipeline,convert-bufferization-to-memref,"
         "func.func(convert-linalg-to-loops),expand-strided-metadata,lower-affine,convert-math-to-libm");
   } else {
-    source.transform("xf-schedule-cpu{vector-width=" + std::to_string(vectorWidth) + "}");
+    std::string options = "{vector-width=" + std::to_string(vectorWidth) + "}";
+    source.transform("xf-choose-schedules" + options);
+    for (auto kernel : (*source).getOps<func::FuncOp>())
+      for (const std::string &text : schedules)
+        if (Attribute schedule = parseAttribute(text, kernel.getContext()), chosen = kernel->getAttr("xf.schedule");
+            schedule && chosen && schedule.getTypeID() == chosen.getTypeID())
+          kernel->setAttr("xf.schedule", schedule);
+    source.transform("xf-schedule-cpu" + options);
   }
   source.transform("xf-emit-program,xf-lower-to-llvm");
   llvm::Expected<CPU> cpu = resolveCPU("native");

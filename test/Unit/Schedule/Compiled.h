@@ -23,7 +23,8 @@ constexpr unsigned upstream = 0;
 
 class Compiled {
 public:
-  Compiled(const std::string &text, unsigned vectorWidth);
+  /// Kernels take the first of `schedules` (attributes) that is of their kind, else the default.
+  Compiled(const std::string &text, unsigned vectorWidth, const std::vector<std::string> &schedules = {});
   ~Compiled();
 
   /// Calls an entry point with inputs by xf.name; returns its results so.

@@ -433,3 +433,30 @@ LogicalResult AdamOp::verifySymbolUses(SymbolTableCollection &symbols) { // C1
   }
   return success();
 }
+
+//===-- Schedules -----------------------------------------------------------===//
+static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError,
+                                    ArrayRef<std::pair<const char *, int64_t>> parameters) {
+  for (auto [name, value] : parameters)
+    if (value < 1)
+      return emitError() << "expected '" << name << "' of a schedule to be at least 1, but got " << value;
+  return success();
+}
+
+LogicalResult MatmulScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t registerRows,
+                                         int64_t rows, int64_t columns, int64_t blockRows, int64_t depth) {
+  return verifyPositive(emitError, {{"register_rows", registerRows},
+                                    {"rows", rows},
+                                    {"columns", columns},
+                                    {"block_rows", blockRows},
+                                    {"depth", depth}});
+}
+
+LogicalResult AttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t queries, int64_t keys,
+                                            int64_t turn) {
+  return verifyPositive(emitError, {{"queries", queries}, {"keys", keys}, {"turn", turn}});
+}
+
+LogicalResult RowScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {
+  return verifyPositive(emitError, {{"rows", rows}});
+}

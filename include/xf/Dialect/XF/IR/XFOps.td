@@ -1,6 +1,7 @@
 //===- XFOps.td - every op of the dialect ----------------------*- tablegen -*-===//
 #ifndef XF_OPS_TD
 #define XF_OPS_TD
+include "xf/Dialect/XF/IR/Schedules.td"
 include "xf/Dialect/XF/IR/Structure.td"
 include "xf/Dialect/XF/IR/Composite.td"
 include "xf/Dialect/XF/IR/Embedding.td"

@@ -1,0 +1,51 @@
+//===- Schedules.td - how kernels are cut ----------------------*- tablegen -*-===//
+// What stage `schedule` chooses for a kernel, its attribute `xf.schedule`. No choice changes a bit of the results but
+// attention's `keys`.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULES_TD
+#define XF_SCHEDULES_TD
+include "xf/Dialect/XF/IR/XFBase.td"
+
+/// Every parameter is a number of at least 1.
+class XF_Schedule<string name, string attrMnemonic> : AttrDef<XF_Dialect, name> {
+  let mnemonic = attrMnemonic;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def XF_MatmulScheduleAttr : XF_Schedule<"MatmulSchedule", "matmul_schedule"> {
+  let summary = "tiles of a matrix product";
+  let description = [{
+    A tile of work is `rows` x `columns` of the result. A worker takes its rows in blocks of `block_rows`, each through blocks of B of `depth` x `columns`, which it has packed; in registers are `register_rows` x 2 vectors.
+
+    ```mlir
+    #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 512>
+    ```
+  }];
+  let parameters = (ins "int64_t":$register_rows, "int64_t":$rows, "int64_t":$columns, "int64_t":$block_rows, "int64_t":$depth);
+}
+
+def XF_AttentionScheduleAttr : XF_Schedule<"AttentionSchedule", "attention_schedule"> {
+  let summary = "blocks of attention, forward or backward";
+  let description = [{
+    Scores are computed for `queries` x `keys` at a time; forward, a block of keys is packed once for `turn` queries.
+
+    ```mlir
+    #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
+    ```
+  }];
+  let parameters = (ins "int64_t":$queries, "int64_t":$keys, "int64_t":$turn);
+}
+
+def XF_RowScheduleAttr : XF_Schedule<"RowSchedule", "row_schedule"> {
+  let summary = "tiles of a kernel on rows";
+  let description = [{
+    A tile of work is `rows` rows.
+
+    ```mlir
+    #xf.row_schedule<rows = 16>
+    ```
+  }];
+  let parameters = (ins "int64_t":$rows);
+}
+#endif

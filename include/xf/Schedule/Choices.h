@@ -1,0 +1,25 @@
+//===- Choices.h - how kernels are cut --------------------------*- C++ -*-===//
+// Choosing a schedule, apart from applying it: what caches and registers hold decides, unless the kernel's attribute
+// `xf.schedule` says something else. A choice sees the kernel and the target alone.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_CHOICES_H
+#define XF_SCHEDULE_CHOICES_H
+
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+
+/// What a schedule is made for. The caches are one core's.
+struct ScheduleTarget {
+  RegisterFile registers;
+  int64_t l1 = 32 << 10, l2 = 1 << 20; // bytes
+};
+
+/// The default for a kernel on tensors, such as #xf.matmul_schedule; null where its kind leaves no choice.
+Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
+
+/// Sets the default where the kernel has no schedule, and says what is wrong with one that it has.
+LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,117 @@
+//===- Choices.cpp - how kernels are cut ----------------------------------===//
+// The cost model: what is used again should still be in the cache that it is read from, and tiles of work should be
+// many enough to share and few enough to be worth their packing.
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/Choices.h"
+#include "xf/Schedule/Elementwise.h"
+#include "xf/Schedule/RegisterTile.h"
+
+namespace mlir::xf {
+namespace {
+constexpr int64_t element = sizeof(float);
+
+/// The multiple of `unit` that cuts `extent` into equal tiles no larger than `most`.
+int64_t balanced(int64_t extent, int64_t most, int64_t unit) {
+  extent = std::max<int64_t>(extent, 1);
+  int64_t tiles = llvm::divideCeil(extent, std::max(most, unit));
+  return llvm::alignTo(llvm::divideCeil(extent, tiles), unit);
+}
+
+struct ProductExtents {
+  int64_t m, k, n; // m and k may be dynamic
+};
+ProductExtents extentsOf(Operation *root) {
+  auto result = cast<RankedTensorType>(root->getResult(0).getType());
+  auto a = cast<RankedTensorType>(root->getOperand(0).getType());
+  auto matmul = dyn_cast<MatmulOp>(root);
+  bool transposed = matmul && matmul.getTransposeA();
+  return {a.getDimSize(transposed ? 1 : 0), a.getDimSize(transposed ? 0 : 1), result.getDimSize(1)};
+}
+
+/// Columns of a tile that is not the whole width: whole panels, and for dropout whole groups of the 64 that it draws.
+int64_t columnUnit(int64_t panel) { return std::max<int64_t>(panel, 64); }
+
+Attribute chooseMatmul(Operation *root, const ScheduleTarget &target) {
+  ProductExtents extents = extentsOf(root);
+  int64_t registerRows = rowsOfTile(target.registers), panel = 2 * target.registers.width;
+  // For every k a panel of B has a line or two, and the first cache one line; a block of B has half of the second.
+  int64_t most = target.l1 / 64, mostColumns = std::max<int64_t>(target.l2 / 2 / (most * element), panel);
+  int64_t depth = ShapedType::isDynamic(extents.k) || extents.k == 0 ? most : std::min(extents.k, most);
+  int64_t columns = balanced(extents.n, mostColumns, extents.n > mostColumns ? columnUnit(panel) : panel);
+  // A tile of work costs the packing of its columns at worst; 48 rows are worth it, and few enough to share.
+  constexpr int64_t mostRows = 48;
+  int64_t rows = ShapedType::isDynamic(extents.m) ? mostRows : balanced(extents.m, mostRows, registerRows);
+  // A block of A is read once a panel, from the second cache.
+  int64_t blockRows = std::max(target.l2 / 5 / (most * element) / mostRows, int64_t(1)) * mostRows;
+  return MatmulScheduleAttr::get(root->getContext(), registerRows, rows, columns, blockRows, depth);
+}
+
+Attribute chooseAttention(Operation *root, const ScheduleTarget &target) {
+  // Sums over keys are blocked by `keys`: one number everywhere, for equal bits everywhere.
+  constexpr int64_t keys = 128;
+  // A block of scores takes three quarters of the first cache; a turn's queries and sums, of 64 features a head, a
+  // quarter of the second.
+  int64_t registerRows = rowsOfTile(target.registers);
+  int64_t queries = std::max(target.l1 * 3 / 4 / (keys * element) / registerRows, int64_t(1)) * registerRows;
+  int64_t turn = std::max(target.l2 / 4 / (2 * 64 * element), queries);
+  return AttentionScheduleAttr::get(root->getContext(), queries, keys, turn);
+}
+
+Attribute chooseRows(Block &body, const ScheduleTarget &target) {
+  auto type = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
+  int64_t columns = columnsOfRows(body);
+  if (type.getRank() > 2 || (columns == 0 && type.hasStaticShape()))
+    return {}; // refused, or one row
+  int64_t rows = std::clamp<int64_t>(target.l1 / (element * std::max<int64_t>(columns, 1)), 1, 256);
+  return RowScheduleAttr::get(body.getParentOp()->getContext(), rows);
+}
+
+} // namespace
+
+Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
+  Block &body = kernel.getBody().front();
+  Operation *root = &body.front();
+  switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
+  case KernelKind::Matmul:
+    return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
+  case KernelKind::Attention:
+  case KernelKind::AttentionBackward:
+    return isa<AttentionOp, AttentionBackwardOp>(root) ? chooseAttention(root, target) : Attribute();
+  case KernelKind::Elementwise:
+  case KernelKind::Row:
+    return chooseRows(body, target);
+  default:
+    return {};
+  }
+}
+
+LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
+  Attribute chosen = chooseSchedule(kernel, target), given = kernel->getAttr("xf.schedule");
+  if (!given) {
+    if (chosen)
+      kernel->setAttr("xf.schedule", chosen);
+    return success();
+  }
+  if (!chosen || chosen.getTypeID() != given.getTypeID()) {
+    InFlightDiagnostic error = kernel.emitOpError() << "expected 'xf.schedule' to be ";
+    chosen ? error << "like " << chosen : error << "absent";
+    return error << ", but got " << given;
+  }
+  if (auto matmul = dyn_cast<MatmulScheduleAttr>(given)) {
+    ProductExtents extents = extentsOf(&kernel.getBody().front().front());
+    int64_t width = target.registers.width, columns = matmul.getColumns(), depth = matmul.getDepth();
+    bool wholeWidth = columns >= extents.n, wholeDepth = !ShapedType::isDynamic(extents.k) && depth >= extents.k;
+    for (auto [name, value, unit] :
+         {std::tuple("columns", columns, wholeWidth ? 2 * width : columnUnit(2 * width)),
+          {"depth", depth, wholeDepth ? 1 : width}}) // B is packed by square blocks of vectors
+      if (value % unit != 0)
+        return kernel.emitOpError() << "expected '" << name << "' of 'xf.schedule' to be a multiple of " << unit
+                                    << ", but got " << value;
+  }
+  if (auto attention = dyn_cast<AttentionScheduleAttr>(given))
+    if (int64_t keys = cast<AttentionScheduleAttr>(chosen).getKeys(); attention.getKeys() != keys)
+      return kernel.emitOpError() << "expected 'keys' of 'xf.schedule' to be " << keys
+                                  << ", by which sums are blocked, but got " << attention.getKeys();
+  return success();
+}
+} // namespace mlir::xf

@@ -1,0 +1,99 @@
+// What is chosen, by extents, registers and caches; and what may be chosen otherwise.
+// RUN: split-file %s %t
+// RUN: xf-opt %t/default.mlir --xf-choose-schedules | FileCheck %t/default.mlir
+// RUN: xf-opt %t/default.mlir --xf-choose-schedules="vector-width=16 registers=32" | FileCheck %t/default.mlir --check-prefix=WIDE
+// RUN: xf-opt %t/default.mlir --xf-schedule-cpu | FileCheck %t/default.mlir --check-prefix=APPLIED
+// RUN: xf-opt %t/invalid.mlir --xf-choose-schedules --split-input-file --verify-diagnostics
+
+//--- default.mlir
+// Columns in equal tiles of at most 256, multiples of the 64 that dropout draws at once; rows that are known too.
+// CHECK: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 300>
+// WIDE: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 48, columns = 256, block_rows = 96, depth = 300>
+// A tile of work is 48 rows by 256 columns.
+// APPLIED: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 256>, array<i64: 2, 0, 0, 48>], xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<
+func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> tensor<?x1000xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<1000x300xf32>) -> tensor<?x1000xf32>
+  return %0 : tensor<?x1000xf32>
+}
+// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 36, columns = 112, block_rows = 96, depth = 512>
+// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 36, columns = 128, block_rows = 96, depth = 512>
+func.func private @gradient(%dy: tensor<?x100xf32>, %x: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.matmul %dy, %x transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
+  return %0 : tensor<100x100xf32>
+}
+// CHECK: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
+// WIDE: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
+func.func private @attention(%x: tensor<?x8xf32>, %offsets: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>) attributes {xf.kernel = #xf<kernel attention>} {
+  %0, %1 = xf.attention %x, %x, %x offsets(%offsets, %offsets) heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return %0, %1 : tensor<?x8xf32>, tensor<?x2xf32>
+}
+// CHECK: @row({{.*}} xf.schedule = #xf.row_schedule<rows = 16>
+// APPLIED: @row({{.*}}xf.grid = [array<i64: 2, 0, 0, 16>]
+func.func private @row(%a: tensor<?x512xf32>, %b: tensor<?x512xf32>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel elementwise>} {
+  %0 = xf.add %a, %b : tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+// What was chosen before stays. A vector is one row, and a sum over rows has nothing to choose.
+// CHECK: @given({{.*}} xf.schedule = #xf.row_schedule<rows = 3>
+// APPLIED: @given({{.*}}xf.grid = [array<i64: 2, 0, 0, 3>]
+func.func private @given(%a: tensor<?x512xf32>, %b: tensor<?x512xf32>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel elementwise>, xf.schedule = #xf.row_schedule<rows = 3>} {
+  %0 = xf.add %a, %b : tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+// CHECK: @vector({{.*}} attributes {xf.kernel = #xf<kernel elementwise>}
+func.func private @vector(%a: tensor<512xf32>) -> tensor<512xf32> attributes {xf.kernel = #xf<kernel elementwise>} {
+  %0 = xf.add %a, %a : tensor<512xf32>
+  return %0 : tensor<512xf32>
+}
+// CHECK: @sum({{.*}} attributes {xf.kernel = #xf<kernel column>}
+func.func private @sum(%a: tensor<?x512xf32>) -> tensor<512xf32> attributes {xf.kernel = #xf<kernel column>} {
+  %0 = xf.column_sum %a : (tensor<?x512xf32>) -> tensor<512xf32>
+  return %0 : tensor<512xf32>
+}
+
+//--- invalid.mlir
+// expected-error@+1 {{expected 'xf.schedule' to be like #xf.row_schedule<rows = 16>, but got #xf.attention_schedule<queries = 48, keys = 128, turn = 512>}}
+func.func private @kind(%a: tensor<?x512xf32>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel elementwise>, xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>} {
+  %0 = xf.add %a, %a : tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'xf.schedule' to be absent, but got #xf.row_schedule<rows = 16>}}
+func.func private @none(%a: tensor<?x512xf32>) -> tensor<512xf32> attributes {xf.kernel = #xf<kernel column>, xf.schedule = #xf.row_schedule<rows = 16>} {
+  %0 = xf.column_sum %a : (tensor<?x512xf32>) -> tensor<512xf32>
+  return %0 : tensor<512xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'columns' of 'xf.schedule' to be a multiple of 64, but got 48}}
+func.func private @columns(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 48, block_rows = 96, depth = 512>} {
+  %0 = xf.matmul %a, %a transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
+  return %0 : tensor<100x100xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'depth' of 'xf.schedule' to be a multiple of 8, but got 77}}
+func.func private @depth(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 112, block_rows = 96, depth = 77>} {
+  %0 = xf.matmul %a, %a transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
+  return %0 : tensor<100x100xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'keys' of 'xf.schedule' to be 128, by which sums are blocked, but got 64}}
+func.func private @keys(%x: tensor<?x8xf32>, %offsets: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>) attributes {xf.kernel = #xf<kernel attention>, xf.schedule = #xf.attention_schedule<queries = 48, keys = 64, turn = 512>} {
+  %0, %1 = xf.attention %x, %x, %x offsets(%offsets, %offsets) heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return %0, %1 : tensor<?x8xf32>, tensor<?x2xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'rows' of a schedule to be at least 1, but got 0}}
+func.func private @zero(%a: tensor<?x512xf32>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel elementwise>, xf.schedule = #xf.row_schedule<rows = 0>} {
+  %0 = xf.add %a, %a : tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
