@@ -5,7 +5,7 @@
 #include "xf/Driver/Compile.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Diagnostics.h"
-#include "xf/Driver/Kernels.h"
+#include "xf/Driver/Tune.h"
 #include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
@@ -56,6 +56,12 @@ public:
       if (stage == std::max(from, Stage::autodiff))
         if (int code = loadWeights(*module))
           return code;
+      if (stage == Stage::schedule) {
+        if (int code = setSchedules(*module))
+          return code;
+        if (!options.tune.empty() && options.output.empty() && options.report.empty())
+          return 0;
+      }
       // From here on kernels go their own ways, unless someone wants to see them together.
       if (stage == Stage::link || (stage >= Stage::schedule && to == Stage::link && options.dumpStages.empty())) {
         if (int code = link(*module, stage))
@@ -108,7 +114,15 @@ private:
     if (!options.report.empty() && to != Stage::link)
       return fail(userMistake, "--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
                                    " stops before they are complete");
-    if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty())
+    if (!options.tune.empty() && !options.schedules.empty())
+      return fail(userMistake,
+                  "expected --tune, which writes schedules, or --schedules, which reads them, but got both");
+    if (!(options.tune + options.schedules).empty() && (from > Stage::schedule || to < Stage::schedule))
+      return fail(userMistake, "--tune and --schedules need stage 'schedule'");
+    if (!options.tune.empty() && options.cpu != "native")
+      return fail(userMistake, "--tune measures this machine, but got --cpu=" + options.cpu);
+    if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty() &&
+        options.tune.empty())
       return fail(userMistake, "an output file is needed: -o FILE");
     if (to == Stage::link && !options.printInput && !options.output.empty()) {
       llvm::SmallString<256> folder(options.output);
@@ -266,6 +280,35 @@ private:
     return 0;
   }
 
+  /// Gives kernels the schedules of a file, which is measured first where that is asked for.
+  int setSchedules(ModuleOp module) {
+    const std::string &path = options.tune.empty() ? options.schedules : options.tune;
+    if (path.empty())
+      return 0;
+    if (!options.tune.empty())
+      if (llvm::Error error = tuneSchedules(module, kernelOptions(), options.reportTokens, batchSequences(), path))
+        return fail(userMistake, llvm::toString(std::move(error)));
+    llvm::Expected<AppliedSchedules> applied = applySchedules(module, cpu, path);
+    if (!applied)
+      return fail(userMistake, llvm::toString(applied.takeError()));
+    if (options.verbose)
+      llvm::errs() << llvm::formatv("schedules: {0} of '{1}' used, {2} for kernels that this model has not\n",
+                                    applied->used, path, applied->unknown);
+    return 0;
+  }
+
+  KernelOptions kernelOptions() const {
+    KernelOptions result{stageOptions, cpu, std::nullopt, options.threads};
+    if (options.cache)
+      result.cache = KernelCache::open(uint64_t(options.cacheSize) << 20);
+    return result;
+  }
+
+  /// Sequences of the batch that --report and --tune are about.
+  int64_t batchSequences() const {
+    return options.reportSequences ? options.reportSequences : std::max<int64_t>(options.reportTokens / 25, 1);
+  }
+
   /// The module before stage `next` becomes the executable.
   int link(ModuleOp module, Stage next) {
     llvm::SmallString<128> folder;
@@ -282,11 +325,8 @@ private:
       if (failed(choose.run(module)))
         return failStage(next);
     }
-    KernelOptions kernelOptions{stageOptions, cpu, std::nullopt, options.threads};
-    if (options.cache)
-      kernelOptions.cache = KernelCache::open(uint64_t(options.cacheSize) << 20);
     KernelTimes kernelTimes;
-    if (std::optional<Stage> failed = compileKernels(module, next, kernelOptions, kernels, kernelTimes))
+    if (std::optional<Stage> failed = compileKernels(module, next, kernelOptions(), kernels, kernelTimes))
       return failStage(*failed);
     std::string note = llvm::formatv("  {0} from the cache, {1} compiled", kernelTimes.hits, kernelTimes.misses);
     if (kernelTimes.misses > 0)
@@ -337,8 +377,7 @@ private:
     runtime::Expected<runtime::Program> program = runtime::parseProgram(*json, kernels.size());
     if (!program)
       return fail(ourMistake, program.error().message);
-    int64_t tokens = options.reportTokens,
-            sequences = options.reportSequences ? options.reportSequences : std::max<int64_t>(tokens / 25, 1);
+    int64_t tokens = options.reportTokens, sequences = batchSequences();
     runtime::Report report(*program);
     report.heading =
         llvm::formatv("one call with {0} tokens a side in {1} sequences of equal length", tokens, sequences);

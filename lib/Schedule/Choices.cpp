@@ -85,6 +85,41 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   }
 }
 
+SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target) {
+  MLIRContext *context = kernel.getContext();
+  SmallVector<Attribute> result;
+  auto add = [&](Attribute schedule) {
+    if (schedule != chosen && !llvm::is_contained(result, schedule))
+      result.push_back(schedule);
+  };
+  if (auto matmul = dyn_cast<MatmulScheduleAttr>(chosen)) {
+    int64_t panel = 2 * target.registers.width, unit = columnUnit(panel),
+            width = llvm::alignTo(std::max<int64_t>(extentsOf(&kernel.getBody().front().front()).n, 1), panel);
+    auto with = [&](int64_t rows, int64_t columns, int64_t blockRows) {
+      add(MatmulScheduleAttr::get(context, matmul.getRegisterRows(), rows, columns, blockRows, matmul.getDepth()));
+    };
+    int64_t rows = matmul.getRows(), columns = matmul.getColumns(), blockRows = matmul.getBlockRows();
+    for (int64_t other : {std::max<int64_t>(rows / 2, 1), rows * 2})
+      with(other, columns, std::max(blockRows, other));
+    for (int64_t other : {static_cast<int64_t>(llvm::alignTo(columns / 2, unit)), columns * 2})
+      with(rows, std::min(other, width), blockRows);
+    for (int64_t other : {blockRows / 2, blockRows * 2})
+      with(rows, columns, std::max(other, rows));
+  } else if (auto attention = dyn_cast<AttentionScheduleAttr>(chosen)) {
+    int64_t queries = attention.getQueries(), keys = attention.getKeys(), turn = attention.getTurn();
+    for (int64_t other : {queries / 2, queries * 2})
+      add(AttentionScheduleAttr::get(context, std::max<int64_t>(other, 1), keys, turn));
+    if (isa<AttentionBackwardOp>(&kernel.getBody().front().front()))
+      return result; // it has no turns
+    for (int64_t other : {turn / 2, turn * 2})
+      add(AttentionScheduleAttr::get(context, queries, keys, std::max(other, queries)));
+  } else if (auto row = dyn_cast<RowScheduleAttr>(chosen)) {
+    for (int64_t other : {row.getRows() / 2, row.getRows() * 2})
+      add(RowScheduleAttr::get(context, std::max<int64_t>(other, 1)));
+  }
+  return result;
+}
+
 LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   Attribute chosen = chooseSchedule(kernel, target), given = kernel->getAttr("xf.schedule");
   if (!given) {

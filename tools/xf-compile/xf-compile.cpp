@@ -33,16 +33,23 @@ int main(int argc, char **argv) {
       ->option_text("DIR");
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
+  app.add_flag("-v,--verbose", options.verbose, "say more of what is done");
   app.add_flag("--timing", options.timing, "print the time of every stage");
-  app.add_flag("--report{-}", options.report, "print each kernel's work, or write it as a page; needs no -o")
+  app.add_flag("--report", options.report, "print each kernel's work, or write it as a page; needs no -o")
+      ->transform([](const std::string &file) { return file == "true" ? "-" : file; }) // "true": no file is named
       ->option_text("[=F.html]");
-  app.add_option("--report-tokens", options.reportTokens, "tokens a side of the batch in the report (4096)")
+  app.add_option("--report-tokens", options.reportTokens,
+                 "tokens a side of the batch that --report counts and --tune runs (4096)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");
   app.add_option("--report-sequences", options.reportSequences, "sequences of that batch (one in 25 tokens)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("B");
-  app.add_option("--threads", options.threads, "threads that compile kernels (one a core)")
+  app.add_option("--tune", options.tune,
+                 "measure other schedules of the kernels on this machine, write the best; needs no -o")
+      ->option_text("FILE");
+  app.add_option("--schedules", options.schedules, "take schedules that --tune has measured")->option_text("FILE");
+  app.add_option("--threads", options.threads, "threads that compile kernels, and run them for --tune (one a core)")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
   app.add_flag("!--no-cache", options.cache, "compile every kernel anew, and keep none");

@@ -18,6 +18,9 @@ struct ScheduleTarget {
 /// The default for a kernel on tensors, such as #xf.matmul_schedule; null where its kind leaves no choice.
 Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 
+/// The schedules beside a default one that give the same bits: one number of it halved or doubled.
+SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target);
+
 /// Sets the default where the kernel has no schedule, and says what is wrong with one that it has.
 LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 } // namespace mlir::xf

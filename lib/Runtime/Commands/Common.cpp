@@ -49,8 +49,9 @@ void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
       ->default_str("one a core")
       ->check(CLI::Range(1, 1024));
   command
-      .add_flag("--profile{-}", session.profile,
+      .add_flag("--profile", session.profile,
                 "Print each kernel's work, time and share of this machine's limits to stderr, or write them as a page")
+      ->transform([](const std::string &file) { return file == "true" ? "-" : file; }) // "true": no file is named
       ->option_text("[=F.html]");
 }
 
