@@ -124,22 +124,31 @@ private:
     if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty() &&
         options.tune.empty())
       return fail(userMistake, "an output file is needed: -o FILE");
-    if (to == Stage::link && !options.printInput && !options.output.empty()) {
-      llvm::SmallString<256> folder(options.output);
-      llvm::sys::path::remove_filename(folder);
-      if (std::error_code code =
-              llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
-        return fail(userMistake, "can't write '" + options.output + "': " + code.message());
-      if (llvm::sys::fs::is_directory(options.output))
-        return fail(userMistake, "can't write '" + options.output + "': it is a folder");
-      if (llvm::sys::fs::exists(options.output) && !llvm::sys::fs::is_regular_file(options.output))
-        return fail(userMistake, "can't write '" + options.output + "': it is no regular file");
-    }
+    for (const std::string &path : {to == Stage::link && !options.printInput ? options.output : std::string(),
+                                    options.report == "-" ? std::string() : options.report, options.tune})
+      if (int code = checkWritable(path))
+        return code;
     llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
     if (!resolved)
       return fail(userMistake, llvm::toString(resolved.takeError()));
     cpu = *resolved;
     stageOptions = {options.recompute, options.cpu};
+    return 0;
+  }
+
+  /// Said before work is done for nothing; an empty path is no file.
+  int checkWritable(const std::string &path) {
+    if (path.empty())
+      return 0;
+    llvm::SmallString<256> folder(path);
+    llvm::sys::path::remove_filename(folder);
+    if (std::error_code code =
+            llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
+      return fail(userMistake, "can't write '" + path + "': " + code.message());
+    if (llvm::sys::fs::is_directory(path))
+      return fail(userMistake, "can't write '" + path + "': it is a folder");
+    if (llvm::sys::fs::exists(path) && !llvm::sys::fs::is_regular_file(path))
+      return fail(userMistake, "can't write '" + path + "': it is no regular file");
     return 0;
   }
 

@@ -9,7 +9,11 @@
 #include "xf/Runtime/Program.h"
 #include "xf/Runtime/Team.h"
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace xf::runtime {
 
@@ -21,7 +25,7 @@ struct MachineLimits {
   double seconds(double flops, double bytes) const { return std::max(flops / this->flops, bytes / this->bytes); }
 };
 
-/// Multiply-adds in registers, and reading memory that no cache holds: a tenth of a second each.
+/// Multiply-adds in registers, and reading memory that no cache holds: some tenths of a second.
 Expected<MachineLimits> measureLimits(Team &team);
 
 /// The dims of a batch of so many tokens a side; a call that decodes has a row a sequence.
