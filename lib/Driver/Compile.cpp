@@ -105,8 +105,8 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
-    if (options.emit != "exe")
-      return fail(userMistake, "unsupported output kind '" + options.emit + "'; supported: exe");
+    if (options.emit != "exe" && options.emit != "object")
+      return fail(userMistake, "unsupported output kind '" + options.emit + "'; supported: exe, object");
     if (options.target != "cpu")
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
     if (options.recompute != "none" && options.recompute != "full")
@@ -132,6 +132,10 @@ private:
     if (!resolved)
       return fail(userMistake, llvm::toString(resolved.takeError()));
     cpu = *resolved;
+    if (to == Stage::link && !options.output.empty() && options.emit == "exe" && !cpu.isX86())
+      return fail(userMistake, "can't link an executable for '" + cpu.triple +
+                                   "', for which no runtime is built; supported: executables for x86-64, and for '" +
+                                   options.cpu + "' --emit=object");
     stageOptions = {options.recompute, options.cpu};
     return 0;
   }
@@ -367,7 +371,8 @@ private:
     start = std::chrono::steady_clock::now();
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    if (llvm::Error error = linkProgram(OutputKind::Executable, {program, kernels}, kit, options.output))
+    OutputKind kind = options.emit == "object" ? OutputKind::Object : OutputKind::Executable;
+    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, kit, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
     record("link", start);
     return 0;

@@ -10,6 +10,7 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/TargetParser/AArch64TargetParser.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/X86TargetParser.h"
 #include "llvm/Transforms/InstCombine/InstCombine.h"
@@ -36,38 +37,70 @@ const llvm::Target *findTarget(StringRef triple, std::string &error) {
   return llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), error);
 }
 
-/// What the executable checks for: each is a name of __builtin_cpu_supports and changes what code is generated.
-constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",   "avx",        "avx2",       "fma",
-                                           "bmi",      "bmi2",     "avx512f",    "avx512vl",   "avx512bw",
-                                           "avx512dq", "avx512cd", "avx512vbmi", "avx512vnni", "avx512bf16"};
+/// What the executable checks for: each changes what code is generated, and is known to the runtime's checkProcessor.
+constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",   "avx",      "avx2",       "fma",         "f16c",
+                                           "bmi",      "bmi2",     "lzcnt",    "movbe",      "gfni",        "avx512f",
+                                           "avx512vl", "avx512bw", "avx512dq", "avx512cd",   "avx512vbmi",  "avx512vbmi2",
+                                           "avx512vnni"};
+
+/// The architectures that code is made for, and LLVM's names of their processors.
+struct Architecture {
+  llvm::Triple::ArchType type;
+  const char *triple; // where this machine is another
+  SmallVector<StringRef> processors;
+};
+SmallVector<Architecture> architectures() {
+  SmallVector<Architecture> result{{llvm::Triple::x86_64, "x86_64-unknown-linux-gnu", {}},
+                                   {llvm::Triple::aarch64, "aarch64-unknown-linux-gnu", {"aarch64"}}};
+  llvm::X86::fillValidCPUArchList(result[0].processors, /*Only64Bit=*/true);
+  llvm::AArch64::fillValidCPUArchList(result[1].processors);
+  return result;
+}
+
+/// Sets the triple of the architecture that has a processor of this name.
+llvm::Error setTriple(llvm::StringRef name, CPU &cpu) {
+  std::string nearest;
+  unsigned best = ~0u;
+  for (const Architecture &architecture : architectures())
+    for (StringRef candidate : architecture.processors) {
+      if (candidate == name) {
+        if (llvm::Triple(cpu.triple).getArch() != architecture.type)
+          cpu.triple = architecture.triple;
+        return llvm::Error::success();
+      }
+      if (unsigned distance = name.edit_distance(candidate); distance < best) {
+        best = distance;
+        nearest = candidate.str();
+      }
+    }
+  return llvm::createStringError("unknown cpu '" + name.str() + "'; did you mean '" + nearest +
+                                 "'? x86-64-v2, x86-64-v3 and x86-64-v4 name levels, aarch64 any of its kind, native "
+                                 "this machine");
+}
 } // namespace
 
 llvm::Expected<CPU> resolveCPU(llvm::StringRef name) {
   CPU cpu;
   cpu.triple = llvm::sys::getDefaultTargetTriple();
-  bool native = name.empty() || name == "native";
-  cpu.name = native ? llvm::sys::getHostCPUName().str() : name.str();
-  std::string error;
-  const llvm::Target *target = findTarget(cpu.triple, error);
-  if (!target)
-    return llvm::createStringError(error);
-  if (native)
+  if (name.empty() || name == "native") {
+    cpu.name = llvm::sys::getHostCPUName().str();
     // A virtual machine may hide features of the processor it names.
     for (auto &feature : llvm::sys::getHostCPUFeatures())
       cpu.features +=
           (cpu.features.empty() ? "" : ",") + std::string(feature.second ? "+" : "-") + feature.first().str();
-  else if (llvm::Triple(cpu.triple).isX86() && llvm::X86::parseArchX86(name) == llvm::X86::CK_None) {
-    SmallVector<StringRef> known;
-    llvm::X86::fillValidCPUArchList(known, /*Only64Bit=*/true);
-    std::string nearest;
-    unsigned best = ~0u;
-    for (StringRef candidate : known)
-      if (unsigned distance = name.edit_distance(candidate); distance < best) {
-        best = distance;
-        nearest = candidate.str();
-      }
-    return llvm::createStringError("unknown cpu '" + name.str() + "'; did you mean '" + nearest +
-                                   "'? x86-64-v2, x86-64-v3 and x86-64-v4 name levels, native this machine");
+  } else {
+    if (llvm::Error error = setTriple(name, cpu))
+      return std::move(error);
+    cpu.name = name == "aarch64" ? "generic" : name.str();
+  }
+  std::string error;
+  const llvm::Target *target = findTarget(cpu.triple, error);
+  if (!target)
+    return llvm::createStringError(error);
+  if (!cpu.isX86()) { // NEON, which every AArch64 has
+    cpu.vectorWidth = 4;
+    cpu.registers = 32;
+    return cpu;
   }
   std::unique_ptr<llvm::MCSubtargetInfo> info(
       target->createMCSubtargetInfo(llvm::Triple(cpu.triple), cpu.name, cpu.features));
@@ -77,7 +110,7 @@ llvm::Expected<CPU> resolveCPU(llvm::StringRef name) {
   bool avx512 = info->checkFeatures("+avx512f") && info->checkFeatures("+avx512vl"),
        avx2 = info->checkFeatures("+avx2") && info->checkFeatures("+fma");
   cpu.vectorWidth = avx512 ? 16 : avx2 ? 8 : 4;
-  cpu.registers = avx512 || !llvm::Triple(cpu.triple).isX86() ? 32 : 16;
+  cpu.registers = avx512 ? 32 : 16;
   return cpu;
 }
 

@@ -1,5 +1,5 @@
 //===- Link.cpp - object + runtime = executable ---------------------------===//
-// Stage `link`. lld runs in this process; start-up files and the C++ library come from the folder that the build fills
+// Stage `link`, or one object of the program and its kernels. lld runs in this process; start-up files and the C++ library come from the folder that the build fills
 // beside the runtime ("link kit"), so that nothing but the C library is looked for on the machine.
 //===----------------------------------------------------------------------===//
 #include "lld/Common/Driver.h"
@@ -28,16 +28,18 @@ llvm::Error runLinker(ArrayRef<std::string> arguments) {
     return llvm::Error::success();
   return llvm::createStringError("linking failed: " + llvm::StringRef(messages).trim().str());
 }
-} // namespace
 
-llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::StringRef kit, llvm::StringRef output) {
-  llvm::SmallString<256> temporary;
-  if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
-    return systemError("can't write '" + output + "'", code);
+/// The arguments that make a relocatable object of objects.
+std::vector<std::string> objectArguments(const CPU &cpu, ArrayRef<std::string> objects) {
+  std::vector<std::string> arguments{"-m", cpu.isX86() ? "elf_x86_64" : "aarch64linux", "-r", "--whole-archive"};
+  llvm::append_range(arguments, objects);
+  return arguments;
+}
+
+/// Those that make an executable of objects, the runtime and the machine's C library.
+std::vector<std::string> executableArguments(ArrayRef<std::string> objects, llvm::StringRef kit) {
   auto file = [&](llvm::StringRef name) { return (kit + "/" + name).str(); };
-  bool executable = kind == OutputKind::Executable;
-  std::vector<std::string> arguments{"ld.lld",
-                                     "-m",
+  std::vector<std::string> arguments{"-m",
                                      "elf_x86_64",
                                      "--eh-frame-hdr",
                                      "--hash-style=gnu",
@@ -49,24 +51,19 @@ llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::St
                                      "now",
                                      "-z",
                                      "noexecstack",
-                                     "-o",
-                                     temporary.str().str()};
-  if (executable)
-    llvm::append_range(arguments, std::initializer_list<std::string>{"-pie", "-dynamic-linker",
-                                                                     "/lib64/ld-linux-x86-64.so.2", file("Scrt1.o")});
-  else
-    arguments.push_back("-shared");
-  llvm::append_range(arguments, std::initializer_list<std::string>{file("crti.o"), file("crtbeginS.o")});
+                                     "-pie",
+                                     "-dynamic-linker",
+                                     "/lib64/ld-linux-x86-64.so.2",
+                                     file("Scrt1.o"),
+                                     file("crti.o"),
+                                     file("crtbeginS.o")};
   llvm::append_range(arguments, objects);
-  if (!executable)
-    arguments.push_back("--whole-archive");
-  arguments.push_back(file("libxf_runtime.a"));
-  if (!executable)
-    arguments.push_back("--no-whole-archive");
-  arguments.push_back("@" + file("instrumentation.rsp")); // empty but in sanitizer and coverage builds
-  llvm::append_range(arguments, std::initializer_list<std::string>{
-                                    file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
-                                    file("libc_nonshared.a"), "--end-group", "--as-needed"});
+  llvm::append_range(arguments,
+                     std::initializer_list<std::string>{
+                         file("libxf_runtime.a"),
+                         "@" + file("instrumentation.rsp"), // empty but in sanitizer and coverage builds
+                         file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
+                         file("libc_nonshared.a"), "--end-group", "--as-needed"});
   // The C library is the machine's own, found where every Linux with glibc has it.
   for (llvm::StringRef name : {"libm.so.6", "libc.so.6", "ld-linux-x86-64.so.2"})
     for (llvm::StringRef folder : {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"})
@@ -75,6 +72,18 @@ llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::St
         break;
       }
   llvm::append_range(arguments, std::initializer_list<std::string>{file("crtendS.o"), file("crtn.o")});
+  return arguments;
+}
+} // namespace
+
+llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, llvm::StringRef kit,
+                        llvm::StringRef output) {
+  llvm::SmallString<256> temporary;
+  if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
+    return systemError("can't write '" + output + "'", code);
+  std::vector<std::string> arguments{"ld.lld", "-o", temporary.str().str()};
+  llvm::append_range(arguments, kind == OutputKind::Object ? objectArguments(cpu, objects)
+                                                           : executableArguments(objects, kit));
   llvm::Error error = runLinker(arguments);
   if (!error)
     if (std::error_code code = llvm::sys::fs::rename(temporary, output))

@@ -17,15 +17,16 @@ namespace mlir::xf {
 
 /// The processor that code is made for.
 struct CPU {
-  std::string triple, name; // name as LLVM's -mcpu knows it; "native" is resolved
-  std::string features;     // LLVM's "+avx2,+fma,..."
-  std::vector<std::string>
-      requirements;         // what the executable checks at start-up, in the words of __builtin_cpu_supports
-  unsigned vectorWidth = 4; // f32 in a register
-  unsigned registers = 16;  // vector registers
+  std::string triple, name;              // name as LLVM's -mcpu knows it; "native" is resolved
+  std::string features;                  // LLVM's "+avx2,+fma,..."
+  std::vector<std::string> requirements; // what the executable checks at start-up, in LLVM's words
+  unsigned vectorWidth = 4;              // f32 in a register
+  unsigned registers = 16;               // vector registers
+
+  bool isX86() const { return llvm::Triple(triple).isX86(); }
 };
 
-/// Resolves `name` ("native", "x86-64-v3", "znver4", ...) or says what is wrong with it.
+/// Resolves `name` ("native", "x86-64-v3", "znver4", "neoverse-n1", ...) or says what is wrong with it.
 llvm::Expected<CPU> resolveCPU(llvm::StringRef name);
 
 /// A machine that generates position-independent code for `cpu`.
@@ -51,11 +52,12 @@ struct Blob {
 LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,
                          llvm::raw_pwrite_stream &stream);
 
-enum class OutputKind { Executable, Shared };
+enum class OutputKind { Executable, Object };
 
-/// Links objects (the program's, and an archive of its kernels) with the runtime of the link kit. The output appears
-/// whole or not at all.
-llvm::Error linkProgram(OutputKind kind, ArrayRef<std::string> objects, llvm::StringRef kit, llvm::StringRef output);
+/// Links objects (the program's, and an archive of its kernels), for an executable with the runtime of the link kit.
+/// The output appears whole or not at all.
+llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, llvm::StringRef kit,
+                        llvm::StringRef output);
 } // namespace mlir::xf
 
 #endif
