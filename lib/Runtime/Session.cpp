@@ -109,6 +109,7 @@ struct Feature {
 };
 constexpr unsigned ymm = 0x6, zmm = 0xe6;
 constexpr Feature features[] = {
+    {"sse2", 1, Feature::EDX, 26},
     {"sse3", 1, Feature::ECX, 0},
     {"ssse3", 1, Feature::ECX, 9},
     {"fma", 1, Feature::ECX, 12, ymm},
@@ -165,9 +166,10 @@ Expected<void> xf::runtime::checkProcessor(const Program &program) {
   std::vector<std::string> lacking;
   unsigned long long state = savedState();
   for (const std::string &name : program.features)
-    for (const Feature &feature : features)
-      if (name == feature.name && !present(feature, state))
-        lacking.push_back(name);
+    // A feature without an entry can't be looked for.
+    if (std::none_of(std::begin(features), std::end(features),
+                     [&](const Feature &feature) { return name == feature.name && present(feature, state); }))
+      lacking.push_back(name);
   if (lacking.empty())
     return {};
   return userError(fmt::format("this executable was compiled for the CPU '{}', this machine lacks {}; compile with an "

@@ -133,6 +133,10 @@ TEST_F(Commands, AnotherMachineIsSaidAtTheStart) {
   Outcome outcome = run("info", {.environment = {"XF_TOY_TARGET_ARM=1"}});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("was compiled for 'arm_64-unknown-linux-gnu', this machine is x86_64"));
+  Outcome newer = run("info", {.environment = {"XF_TOY_TARGET_NEWER=1"}});
+  EXPECT_EQ(newer.code, 1);
+  EXPECT_THAT(newer.err, HasSubstr("was compiled for the CPU 'x86-64', this machine lacks sse9; compile with an older "
+                                   "--cpu, such as x86-64-v2"));
 }
 
 TEST_F(Commands, GradcheckSeesAWrongGradient) {
