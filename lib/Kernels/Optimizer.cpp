@@ -133,11 +133,22 @@ func::FuncOp buildAdamKernel(OpBuilder &builder, Location loc, int64_t blocks) {
       arith::SelectOp::create(builder, loc, k.op<arith::AndIOp>(clips, tooLong), k.op<arith::DivFOp>(clip, norm), one);
   // 1 / (1 - beta^t), in double: beta^t is close to 1 for the first steps.
   Type f64 = builder.getF64Type();
-  Value step = arith::SIToFPOp::create(builder, loc, f64, k.scalar(k.operand(6), {1}));
+  Value step = k.scalar(k.operand(6), {1});
   auto correction = [&](Value beta) -> Value {
     Value oneWide = arith::ConstantOp::create(builder, loc, builder.getF64FloatAttr(1));
-    Value power = math::PowFOp::create(builder, loc, arith::ExtFOp::create(builder, loc, f64, beta).getResult(), step);
-    Value inverse = k.op<arith::DivFOp>(oneWide, k.op<arith::SubFOp>(oneWide, power));
+    // By squaring, for the same bits with every C library.
+    Value base = arith::ExtFOp::create(builder, loc, f64, beta);
+    auto bits = scf::ForOp::create(builder, loc, k.index(0), k.index(63), k.index(1), ValueRange{base, oneWide});
+    {
+      OpBuilder::InsertionGuard inner(builder);
+      builder.setInsertionPointToStart(bits.getBody());
+      Value square = bits.getRegionIterArg(0), power = bits.getRegionIterArg(1);
+      Value number = arith::IndexCastOp::create(builder, loc, builder.getI64Type(), bits.getInductionVar());
+      Value bit = arith::TruncIOp::create(builder, loc, builder.getI1Type(), k.op<arith::ShRUIOp>(step, number));
+      Value next = arith::SelectOp::create(builder, loc, bit, k.op<arith::MulFOp>(power, square), power);
+      scf::YieldOp::create(builder, loc, ValueRange{k.op<arith::MulFOp>(square, square), next});
+    }
+    Value inverse = k.op<arith::DivFOp>(oneWide, k.op<arith::SubFOp>(oneWide, bits.getResult(1)));
     return arith::TruncFOp::create(builder, loc, builder.getF32Type(), inverse);
   };
   Value c1 = k.vector(correction(beta1)), c2 = k.vector(correction(beta2)), vScale = k.vector(scale),

@@ -98,7 +98,7 @@ void emitForward(Emitter &e, AttentionOp op) {
           e.storeVector(e.select(sees, average, e.splat(0)), result, {row, task.column(c, dV)}, lanes[0]);
         });
       if (logSumExp) {
-        Value sum = e.fma(e.load(maxima, r), e.f32(M_LN2), math::LogOp::create(e.b, e.loc, total));
+        Value sum = e.fma(e.load(maxima, r), e.f32(M_LN2), emitOnNumber(e, emitLog, total));
         e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), logSumExp, {row, task.head});
       }
     });
@@ -204,7 +204,7 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
       return SmallVector<Value>{e.maximum(carried[0], dot)};
     })[0];
     Value total = e.loop(e.index(0), visible, 1, e.f32(0), [&](Value j, ValueRange carried) {
-      Value p = math::ExpOp::create(e.b, e.loc, e.sub(e.load(result, {head, i, j}), most));
+      Value p = emitOnNumber(e, emitExp, e.sub(e.load(result, {head, i, j}), most));
       e.store(p, result, {head, i, j});
       return SmallVector<Value>{e.add(carried[0], p)};
     })[0];

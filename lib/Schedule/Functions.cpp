@@ -1,5 +1,5 @@
 //===- Functions.cpp - elementary functions and random numbers ------------===//
-// On vectors of the target's width. Coefficients: Cephes (exp, sin, cos), minimax fits (GELU); the random
+// On vectors of the target's width. Coefficients: Cephes (exp, log, sin, cos), minimax fits (GELU); the random
 // numbers are Philox 4x32-10 (Salmon et al. 2011).
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Emitter.h"
@@ -42,6 +42,24 @@ Value emitExp2(Emitter &e, Value x) {
   return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
 }
 
+Value emitLog(Emitter &e, Value x) {
+  // x = 2^n (1 + r), 1 + r from sqrt(1/2) to sqrt(2).
+  constexpr int32_t rootOfHalf = 0x3f3504f3;
+  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), x), mantissaBits = e.splatI32(23);
+  Value exponent = e.make<arith::ShRSIOp>(e.sub(bits, e.splatI32(rootOfHalf)), mantissaBits);
+  Value fraction = vector::BitCastOp::create(e.b, e.loc, e.vectorType(),
+                                             e.sub(bits, e.make<arith::ShLIOp>(exponent, mantissaBits)));
+  Value n = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(), exponent), r = e.sub(fraction, e.splat(1)),
+        square = e.mul(r, r);
+  Value p = polynomial(e, r,
+                       {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+                        -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1});
+  p = e.fma(n, e.splat(-2.12194440e-4), e.mul(p, e.mul(r, square)));
+  p = e.add(r, e.fma(square, e.splat(-0.5), p));
+  Value finite = e.compare(arith::CmpFPredicate::OLT, x, e.splat(std::numeric_limits<float>::infinity()));
+  return e.select(finite, e.fma(n, e.splat(0.693359375), p), x); // infinity and NaN stay
+}
+
 Value emitGelu(Emitter &e, Value x) {
   // max(x, 0) - |x| times what the normal distribution has beyond |x|: nothing is lost in either tail. The fraction is
   // good to 1e-8 up to 5.5, and the product below 2e-7 from there on.
@@ -66,6 +84,10 @@ Value emitGeluDerivative(Emitter &e, Value x) {
       e, square,
       {3.023409079e-07, 9.682053133e-06, 2.369257563e-04, 3.901964519e-03, 4.379539937e-02, 3.046330512e-01, 1});
   return e.add(e.div(e.mul(x, numerator), denominator), e.splat(0.5));
+}
+
+Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x) {
+  return vector::ExtractOp::create(e.b, e.loc, function(e, e.splat(x)), 0);
 }
 
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest) {

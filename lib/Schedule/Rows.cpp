@@ -250,7 +250,7 @@ private:
         Value distance = e.sub(v[0], e.splat(most));
         return SmallVector<Value>{emitExp(e, distance), distance};
       });
-      Value logSum = math::LogOp::create(e.b, e.loc, sums[0]), logSumExp = e.add(most, logSum);
+      Value logSum = emitOnNumber(e, emitLog, sums[0]), logSumExp = e.add(most, logSum);
       evaluator.setRowNumbers(op, logSumExp);
       auto loss = dyn_cast<CrossEntropyOp>(op);
       if (!loss)

@@ -131,10 +131,14 @@ private:
 Value emitExp(Emitter &e, Value x);
 /// 2^x for x below 128; 2^-126 where it would be less.
 Value emitExp2(Emitter &e, Value x);
+/// log x of normal numbers above 0; infinity and NaN stay.
+Value emitLog(Emitter &e, Value x);
 /// x times the normal distribution at x; error below 3e-7 of the result, or absolutely where it is below 1.
 Value emitGelu(Emitter &e, Value x);
 /// Its derivative; absolute error below 2e-7.
 Value emitGeluDerivative(Emitter &e, Value x);
+/// One of these of a number.
+Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x);
 /// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);
 
