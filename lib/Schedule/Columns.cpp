@@ -6,10 +6,16 @@
 
 namespace mlir::xf {
 namespace {
-constexpr int64_t columnsPerTile = 64;
+constexpr int64_t mostColumnsOfTile = 64;
+
+/// Columns of a tile with `sums` of each column in registers: as many as half of the registers hold.
+int64_t columnsOfTile(const RegisterFile &registers, int64_t sums) {
+  return std::min(registers.count / (2 * sums) * registers.width, mostColumnsOfTile);
+}
 
 /// Runs `body(column, lanes)` for the vectors of this tile of `columns` columns.
-void forTileVectors(Emitter &e, int64_t columns, function_ref<void(Value column, ArrayRef<int64_t> lanes)> body) {
+void forTileVectors(Emitter &e, int64_t columns, int64_t columnsPerTile,
+                    function_ref<void(Value column, ArrayRef<int64_t> lanes)> body) {
   Value begin = e.mul(e.tile(), e.index(columnsPerTile));
   int64_t remainder = columns % columnsPerTile, width = e.registers.width;
   auto lanesOf = [&](int64_t count) {
@@ -49,9 +55,10 @@ LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers
   Value matrix = e.placeOf(root->getOperand(0));
   int64_t columns = cast<MemRefType>(matrix.getType()).getDimSize(1);
   auto norm = dyn_cast<LayerNormParameterBackwardOp>(root);
-  forTileVectors(e, columns, [&](Value column, ArrayRef<int64_t> lanes) {
+  int64_t sumsOfColumn = norm ? 2 : 1, columnsPerTile = columnsOfTile(registers, sumsOfColumn);
+  forTileVectors(e, columns, columnsPerTile, [&](Value column, ArrayRef<int64_t> lanes) {
     int64_t count = lanes.size();
-    SmallVector<Value> zeros((norm ? 2 : 1) * count, e.splat(0));
+    SmallVector<Value> zeros(sumsOfColumn * count, e.splat(0));
     SmallVector<Value> sums = e.loop(e.index(0), e.dim(matrix, 0), 1, zeros, [&](Value row, ValueRange carried) {
       SmallVector<Value> next(carried);
       Value mean, r;
@@ -106,7 +113,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
         table = e.function.getArgument(kernel.getNumArguments());
   int64_t columns = cast<MemRefType>(table.getType()).getDimSize(1);
   Value scale = e.splat(embedding.getScale().convertToDouble());
-  forTileVectors(e, columns, [&](Value column, ArrayRef<int64_t> lanes) {
+  forTileVectors(e, columns, mostColumnsOfTile, [&](Value column, ArrayRef<int64_t> lanes) {
     auto forVectors = [&](function_ref<void(Value, int64_t)> body) {
       for (auto [v, count] : llvm::enumerate(lanes))
         body(at(e, column, v), count);
@@ -123,7 +130,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
       });
     });
   });
-  e.finish({{-1, columns, 0, columnsPerTile}});
+  e.finish({{-1, columns, 0, mostColumnsOfTile}});
   return success();
 }
 } // namespace mlir::xf

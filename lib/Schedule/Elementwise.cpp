@@ -187,7 +187,11 @@ LogicalResult Evaluator::compute(Operation *op) {
 }
 
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
-  return llvm::any_of(ops, llvm::IsaPred<DropoutOp>) ? 64 / registers.width : 2;
+  if (llvm::any_of(ops, llvm::IsaPred<DropoutOp>))
+    return 64 / registers.width;
+  // The terms of a function fill 16 registers; two at once need 32.
+  bool hasFunction = llvm::any_of(ops, llvm::IsaPred<GeluOp, CrossEntropyBackwardOp, SinusoidalOp>);
+  return hasFunction && registers.count < 32 ? 1 : 2;
 }
 
 LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,

@@ -160,11 +160,12 @@ private:
   }
 
   /// Sums (or the maximum) of functions of the operands' vectors over the row; lanes past the end count as `neutral`.
-  /// Some sums run side by side, so that an addition needn't wait for the one before it.
+  /// Up to `sideBySide` sums run so, that an addition needn't wait for the one before it.
   SmallVector<Value> rowReduce(Value row, ValueRange operands, ArrayRef<vector::CombiningKind> kinds,
-                               function_ref<SmallVector<Value>(ArrayRef<Value>, Value column, int64_t lanes)> terms) {
+                               function_ref<SmallVector<Value>(ArrayRef<Value>, Value column, int64_t lanes)> terms,
+                               int64_t sideBySide = 4) {
     int64_t width = e.registers.width;
-    int64_t chains = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(columns / width, 1, 4)));
+    int64_t chains = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(columns / width, 1, sideBySide)));
     auto combine = [&](size_t i, Value x, Value y) {
       return kinds[i] == vector::CombiningKind::ADD ? e.add(x, y) : e.maximum(x, y);
     };
@@ -246,10 +247,14 @@ private:
       Value logits = op->getOperand(0);
       Value most = rowReduce(row, logits, vector::CombiningKind::MAXNUMF,
                              [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0];
-      SmallVector<Value> sums = rowReduce(row, logits, {sum, sum}, [&](ArrayRef<Value> v, Value, int64_t) {
-        Value distance = e.sub(v[0], e.splat(most));
-        return SmallVector<Value>{emitExp(e, distance), distance};
-      });
+      // An exponential takes longer than an addition, and its registers.
+      SmallVector<Value> sums = rowReduce(
+          row, logits, {sum, sum},
+          [&](ArrayRef<Value> v, Value, int64_t) {
+            Value distance = e.sub(v[0], e.splat(most));
+            return SmallVector<Value>{emitExp(e, distance), distance};
+          },
+          /*sideBySide=*/e.registers.count / 16);
       Value logSum = emitOnNumber(e, emitLog, sums[0]), logSumExp = e.add(most, logSum);
       evaluator.setRowNumbers(op, logSumExp);
       auto loss = dyn_cast<CrossEntropyOp>(op);
