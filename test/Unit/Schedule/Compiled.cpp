@@ -95,7 +95,8 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
         "convert-xf-to-linalg,one-shot-bufferize,buffer-deallocation-pipeline,convert-bufferization-to-memref,"
         "func.func(convert-linalg-to-loops),expand-strided-metadata,lower-affine,convert-math-to-libm");
   } else {
-    std::string options = "{vector-width=" + std::to_string(vectorWidth) + "}";
+    std::string options =
+        "{vector-width=" + std::to_string(vectorWidth) + " registers=" + (vectorWidth == 8 ? "16" : "32") + "}";
     source.transform("xf-choose-schedules" + options);
     for (auto kernel : (*source).getOps<func::FuncOp>())
       for (const std::string &text : schedules)
@@ -105,7 +106,7 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
     source.transform("xf-schedule-cpu" + options);
   }
   source.transform("xf-emit-program,xf-lower-to-llvm");
-  llvm::Expected<CPU> cpu = resolveCPU("native");
+  llvm::Expected<CPU> cpu = resolveCPU(vectorWidth == 8 ? "x86-64-v3" : "native");
   cpu->vectorWidth = std::max(vectorWidth, 4u);
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);

@@ -15,7 +15,8 @@ class LLJIT;
 
 namespace mlir::xf::test {
 
-/// Widths of vectors that this machine can run.
+/// Widths of vectors that this machine can run. Each stands for a form: 4 for NEON's 32 registers, 8 for AVX2's 16,
+/// 16 for AVX-512's 32.
 std::vector<unsigned> vectorWidths();
 
 /// In place of a width: kernels by convert-xf-to-linalg and upstream's lowering of linalg, not by our schedules.
