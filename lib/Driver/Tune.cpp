@@ -40,7 +40,7 @@ std::string keyOf(func::FuncOp kernel) {
   return llvm::toHex(llvm::SHA256::hash(llvm::arrayRefFromStringRef(text)), /*LowerCase=*/true);
 }
 
-ScheduleTarget targetOf(const CPU &cpu) { return {{cpu.vectorWidth, cpu.registers}}; }
+ScheduleTarget targetOf(const CPU &cpu) { return {{cpu.vectorWidth, cpu.registers}, cpu.l1, cpu.l2}; }
 
 std::string textOf(Attribute attribute) {
   std::string text;

@@ -30,12 +30,14 @@ std::optional<Stage> mlir::xf::parseStage(StringRef name) {
   return std::nullopt;
 }
 
-/// The options of a pass that depends on the processor's registers.
-template <typename PassOptions> static PassOptions registersOf(const StageOptions &options) {
+/// The options of a pass that depends on the processor's registers and caches.
+template <typename PassOptions> static PassOptions processorOf(const StageOptions &options) {
   PassOptions result;
   if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu)) {
     result.vectorWidth = cpu->vectorWidth;
     result.registers = cpu->registers;
+    result.l1 = cpu->l1;
+    result.l2 = cpu->l2;
   } else {
     llvm::consumeError(cpu.takeError()); // the driver has said so
   }
@@ -43,7 +45,7 @@ template <typename PassOptions> static PassOptions registersOf(const StageOption
 }
 
 void mlir::xf::buildChooseSchedules(OpPassManager &pm, const StageOptions &options) {
-  pm.addPass(createChooseSchedulesPass(registersOf<ChooseSchedulesPassOptions>(options)));
+  pm.addPass(createChooseSchedulesPass(processorOf<ChooseSchedulesPassOptions>(options)));
 }
 
 void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &options) {
@@ -65,7 +67,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return;
   case Stage::schedule:
     buildChooseSchedules(pm, options);
-    pm.addPass(createScheduleCPUPass(registersOf<ScheduleCPUPassOptions>(options)));
+    pm.addPass(createScheduleCPUPass(processorOf<ScheduleCPUPassOptions>(options)));
     return;
   case Stage::target: {
     EmitProgramPassOptions emit;

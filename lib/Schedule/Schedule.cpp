@@ -39,11 +39,14 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
 }
 
 /// Calls `work` on the kernels that have no grid yet.
-LogicalResult forKernels(ModuleOp module, unsigned vectorWidth, unsigned registers,
+LogicalResult forKernels(ModuleOp module, const ScheduleTarget &target,
                          function_ref<LogicalResult(func::FuncOp, const ScheduleTarget &)> work) {
-  if (vectorWidth != 4 && vectorWidth != 8 && vectorWidth != 16)
-    return module.emitError() << "expected vector-width to be 4, 8 or 16, but got " << vectorWidth;
-  ScheduleTarget target{{vectorWidth, registers}};
+  int64_t width = target.registers.width;
+  if (width != 4 && width != 8 && width != 16)
+    return module.emitError() << "expected vector-width to be 4, 8 or 16, but got " << width;
+  if (target.registers.count < 16 || target.l1 < 4096 || target.l2 < target.l1)
+    return module.emitError() << "expected at least 16 registers, l1 of at least 4096 bytes and l2 no less, but got "
+                              << target.registers.count << ", " << target.l1 << " and " << target.l2;
   for (auto kernel : llvm::to_vector(module.getOps<func::FuncOp>()))
     if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.grid") && failed(work(kernel, target)))
       return failure();
@@ -53,7 +56,7 @@ LogicalResult forKernels(ModuleOp module, unsigned vectorWidth, unsigned registe
 struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> {
   using ChooseSchedulesPassBase::ChooseSchedulesPassBase;
   void runOnOperation() override {
-    if (failed(forKernels(getOperation(), vectorWidth, registers, setSchedule)))
+    if (failed(forKernels(getOperation(), {{vectorWidth, registers}, l1, l2}, setSchedule)))
       signalPassFailure();
   }
 };
@@ -61,7 +64,7 @@ struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> 
 struct ScheduleCPUPass : impl::ScheduleCPUPassBase<ScheduleCPUPass> {
   using ScheduleCPUPassBase::ScheduleCPUPassBase;
   void runOnOperation() override {
-    if (failed(forKernels(getOperation(), vectorWidth, registers, schedule)))
+    if (failed(forKernels(getOperation(), {{vectorWidth, registers}, l1, l2}, schedule)))
       signalPassFailure();
   }
 };

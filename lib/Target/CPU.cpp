@@ -21,6 +21,7 @@
 #include "llvm/Transforms/Scalar/SROA.h"
 #include "llvm/Transforms/Scalar/SeparateConstOffsetFromGEP.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
+#include <unistd.h>
 
 namespace mlir::xf {
 namespace {
@@ -38,10 +39,10 @@ const llvm::Target *findTarget(StringRef triple, std::string &error) {
 }
 
 /// What the executable checks for: each changes what code is generated, and is known to the runtime's checkProcessor.
-constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",   "avx",      "avx2",       "fma",         "f16c",
-                                           "bmi",      "bmi2",     "lzcnt",    "movbe",      "gfni",        "avx512f",
-                                           "avx512vl", "avx512bw", "avx512dq", "avx512cd",   "avx512vbmi",  "avx512vbmi2",
-                                           "avx512vnni"};
+constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",     "avx",         "avx2",      "fma",
+                                           "f16c",     "bmi",        "bmi2",        "lzcnt",     "movbe",
+                                           "gfni",     "avx512f",    "avx512vl",    "avx512bw",  "avx512dq",
+                                           "avx512cd", "avx512vbmi", "avx512vbmi2", "avx512vnni"};
 
 /// The architectures that code is made for, and LLVM's names of their processors.
 struct Architecture {
@@ -55,6 +56,36 @@ SmallVector<Architecture> architectures() {
   llvm::X86::fillValidCPUArchList(result[0].processors, /*Only64Bit=*/true);
   llvm::AArch64::fillValidCPUArchList(result[1].processors);
   return result;
+}
+
+/// A core's caches, in KiB, where they are not the usual ones.
+struct Caches {
+  llvm::StringLiteral processors; // what their names begin with
+  unsigned l1, l2;
+};
+constexpr Caches unusualCaches[] = {
+    {"x86-64-v4", 32, 1024},      {"znver4", 32, 1024},         {"znver5", 48, 1024},
+    {"skylake-avx512", 32, 1024}, {"cascadelake", 32, 1024},    {"cooperlake", 32, 1024},
+    {"sandybridge", 32, 256},     {"ivybridge", 32, 256},       {"haswell", 32, 256},
+    {"broadwell", 32, 256},       {"skylake", 32, 256},         {"icelake-client", 48, 512},
+    {"rocketlake", 48, 512},      {"icelake-server", 48, 1280}, {"tigerlake", 48, 1280},
+    {"alderlake", 48, 1280},      {"raptorlake", 48, 2048},     {"meteorlake", 48, 2048},
+    {"sapphirerapids", 48, 2048}, {"emeraldrapids", 48, 2048},  {"graniterapids", 48, 2048},
+    {"neoverse-n", 64, 1024},     {"neoverse-v1", 64, 1024},    {"neoverse-v", 64, 2048},
+    {"apple-m", 128, 3072}};
+
+void setCaches(CPU &cpu, bool native) {
+  for (const Caches &caches : unusualCaches)
+    if (llvm::StringRef(cpu.name).starts_with(caches.processors)) {
+      cpu.l1 = caches.l1 << 10;
+      cpu.l2 = caches.l2 << 10;
+      break;
+    }
+  if (!native)
+    return;
+  for (auto [size, name] : {std::pair(&cpu.l1, _SC_LEVEL1_DCACHE_SIZE), {&cpu.l2, _SC_LEVEL2_CACHE_SIZE}})
+    if (long known = sysconf(name); known > 0)
+      *size = known;
 }
 
 /// Sets the triple of the architecture that has a processor of this name.
@@ -82,7 +113,8 @@ llvm::Error setTriple(llvm::StringRef name, CPU &cpu) {
 llvm::Expected<CPU> resolveCPU(llvm::StringRef name) {
   CPU cpu;
   cpu.triple = llvm::sys::getDefaultTargetTriple();
-  if (name.empty() || name == "native") {
+  bool native = name.empty() || name == "native";
+  if (native) {
     cpu.name = llvm::sys::getHostCPUName().str();
     // A virtual machine may hide features of the processor it names.
     for (auto &feature : llvm::sys::getHostCPUFeatures())
@@ -93,6 +125,7 @@ llvm::Expected<CPU> resolveCPU(llvm::StringRef name) {
       return std::move(error);
     cpu.name = name == "aarch64" ? "generic" : name.str();
   }
+  setCaches(cpu, native);
   std::string error;
   const llvm::Target *target = findTarget(cpu.triple, error);
   if (!target)

@@ -2,13 +2,22 @@
 // RUN: split-file %s %t
 // RUN: xf-opt %t/default.mlir --xf-choose-schedules | FileCheck %t/default.mlir
 // RUN: xf-opt %t/default.mlir --xf-choose-schedules="vector-width=16 registers=32" | FileCheck %t/default.mlir --check-prefix=WIDE
+// RUN: xf-opt %t/default.mlir --xf-choose-schedules="l1=49152 l2=262144" | FileCheck %t/default.mlir --check-prefix=CACHES
+// RUN: xf-opt %t/default.mlir --xf-stage-schedule=cpu=haswell | FileCheck %t/default.mlir --check-prefix=HASWELL
 // RUN: xf-opt %t/default.mlir --xf-schedule-cpu | FileCheck %t/default.mlir --check-prefix=APPLIED
+// RUN: not xf-opt %t/default.mlir --xf-schedule-cpu=l1=64 2>&1 | FileCheck %t/default.mlir --check-prefix=TINY
+// RUN: not xf-opt %t/default.mlir --xf-choose-schedules=vector-width=32 2>&1 | FileCheck %t/default.mlir --check-prefix=WIDTH
 // RUN: xf-opt %t/invalid.mlir --xf-choose-schedules --split-input-file --verify-diagnostics
 
 //--- default.mlir
+// TINY: error: expected at least 16 registers, l1 of at least 4096 bytes and l2 no less, but got 16, 64 and 1048576
+// WIDTH: error: expected vector-width to be 4, 8 or 16, but got 32
 // Columns in equal tiles of at most 256, multiples of the 64 that dropout draws at once; rows that are known too.
 // CHECK: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 300>
+// CACHES: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 64, block_rows = 48, depth = 300>
 // WIDE: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 48, columns = 256, block_rows = 96, depth = 300>
+// Half of a second cache of 256 KiB.
+// HASWELL: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 64>, array<i64: 2, 0, 0, 48>]
 // A tile of work is 48 rows by 256 columns.
 // APPLIED: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 256>, array<i64: 2, 0, 0, 48>], xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<
 func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> tensor<?x1000xf32> attributes {xf.kernel = #xf<kernel matmul>} {
@@ -16,18 +25,21 @@ func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> te
   return %0 : tensor<?x1000xf32>
 }
 // CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 36, columns = 112, block_rows = 96, depth = 512>
+// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 36, columns = 64, block_rows = 48, depth = 768>
 // WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 36, columns = 128, block_rows = 96, depth = 512>
 func.func private @gradient(%dy: tensor<?x100xf32>, %x: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.matmul %dy, %x transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>
 }
 // CHECK: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
+// CACHES: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 72, keys = 128, turn = 128>
 // WIDE: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
 func.func private @attention(%x: tensor<?x8xf32>, %offsets: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %0, %1 = xf.attention %x, %x, %x offsets(%offsets, %offsets) heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
   return %0, %1 : tensor<?x8xf32>, tensor<?x2xf32>
 }
 // CHECK: @row({{.*}} xf.schedule = #xf.row_schedule<rows = 16>
+// CACHES: @row({{.*}} xf.schedule = #xf.row_schedule<rows = 24>
 // APPLIED: @row({{.*}}xf.grid = [array<i64: 2, 0, 0, 16>]
 func.func private @row(%a: tensor<?x512xf32>, %b: tensor<?x512xf32>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel elementwise>} {
   %0 = xf.add %a, %b : tensor<?x512xf32>

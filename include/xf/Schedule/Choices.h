@@ -12,7 +12,7 @@ namespace mlir::xf {
 /// What a schedule is made for. The caches are one core's.
 struct ScheduleTarget {
   RegisterFile registers;
-  int64_t l1 = 32 << 10, l2 = 1 << 20; // bytes
+  int64_t l1, l2; // bytes
 };
 
 /// The default for a kernel on tensors, such as #xf.matmul_schedule; null where its kind leaves no choice.

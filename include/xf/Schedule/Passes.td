@@ -6,7 +6,9 @@ include "mlir/Pass/PassBase.td"
 class XF_SchedulePass<string argument> : Pass<argument, "::mlir::ModuleOp"> {
   let options = [
     Option<"vectorWidth", "vector-width", "unsigned", "8", "f32 in a vector register: 4, 8 or 16">,
-    Option<"registers", "registers", "unsigned", "16", "vector registers">
+    Option<"registers", "registers", "unsigned", "16", "vector registers">,
+    Option<"l1", "l1", "unsigned", "32 << 10", "bytes of a core's first cache of data">,
+    Option<"l2", "l2", "unsigned", "1 << 20", "bytes of its second cache">
   ];
 }
 

@@ -17,11 +17,12 @@ namespace mlir::xf {
 
 /// The processor that code is made for.
 struct CPU {
-  std::string triple, name;              // name as LLVM's -mcpu knows it; "native" is resolved
-  std::string features;                  // LLVM's "+avx2,+fma,..."
-  std::vector<std::string> requirements; // what the executable checks at start-up, in LLVM's words
-  unsigned vectorWidth = 4;              // f32 in a register
-  unsigned registers = 16;               // vector registers
+  std::string triple, name;               // name as LLVM's -mcpu knows it; "native" is resolved
+  std::string features;                   // LLVM's "+avx2,+fma,..."
+  std::vector<std::string> requirements;  // what the executable checks at start-up, in LLVM's words
+  unsigned vectorWidth = 4;               // f32 in a register
+  unsigned registers = 16;                // vector registers
+  unsigned l1 = 32 << 10, l2 = 512 << 10; // bytes of a core's caches of data
 
   bool isX86() const { return llvm::Triple(triple).isX86(); }
 };
