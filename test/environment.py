@@ -1,5 +1,6 @@
 """What both test suites share: the environment tests run in, and the features of this machine they may require."""
 import os
+import shutil
 import subprocess
 
 
@@ -51,6 +52,8 @@ def prepare(config, lit_config):
         config.available_features.add("x86-avx2")
     if "avx512f" in flags:
         config.available_features.add("x86-avx512")
+    if shutil.which("qemu-aarch64"):  # Debian's package qemu-user
+        config.available_features.add("qemu-aarch64")
     if _can_chroot():
         config.available_features.add("chroot")
     if lit_config.maxIndividualTestTimeIsSupported[0]:
