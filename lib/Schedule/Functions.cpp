@@ -47,8 +47,8 @@ Value emitLog(Emitter &e, Value x) {
   constexpr int32_t rootOfHalf = 0x3f3504f3;
   Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), x), mantissaBits = e.splatI32(23);
   Value exponent = e.make<arith::ShRSIOp>(e.sub(bits, e.splatI32(rootOfHalf)), mantissaBits);
-  Value fraction = vector::BitCastOp::create(e.b, e.loc, e.vectorType(),
-                                             e.sub(bits, e.make<arith::ShLIOp>(exponent, mantissaBits)));
+  Value fraction =
+      vector::BitCastOp::create(e.b, e.loc, e.vectorType(), e.sub(bits, e.make<arith::ShLIOp>(exponent, mantissaBits)));
   Value n = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(), exponent), r = e.sub(fraction, e.splat(1)),
         square = e.mul(r, r);
   Value p = polynomial(e, r,

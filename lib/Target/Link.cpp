@@ -1,6 +1,7 @@
 //===- Link.cpp - object + runtime = executable ---------------------------===//
-// Stage `link`, or one object of the program and its kernels. lld runs in this process; start-up files and the C++ library come from the folder that the build fills
-// beside the runtime ("link kit"), so that nothing but the C library is looked for on the machine.
+// Stage `link`, or one object of the program and its kernels. lld runs in this process; start-up files and the C++
+// library come from the folder that the build fills beside the runtime ("link kit"), so that nothing but the C library
+// is looked for on the machine.
 //===----------------------------------------------------------------------===//
 #include "lld/Common/Driver.h"
 #include "xf/Target/Target.h"
@@ -58,12 +59,11 @@ std::vector<std::string> executableArguments(ArrayRef<std::string> objects, llvm
                                      file("crti.o"),
                                      file("crtbeginS.o")};
   llvm::append_range(arguments, objects);
-  llvm::append_range(arguments,
-                     std::initializer_list<std::string>{
-                         file("libxf_runtime.a"),
-                         "@" + file("instrumentation.rsp"), // empty but in sanitizer and coverage builds
-                         file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
-                         file("libc_nonshared.a"), "--end-group", "--as-needed"});
+  llvm::append_range(arguments, std::initializer_list<std::string>{
+                                    file("libxf_runtime.a"),
+                                    "@" + file("instrumentation.rsp"), // empty but in sanitizer and coverage builds
+                                    file("libstdc++.a"), "--start-group", file("libgcc.a"), file("libgcc_eh.a"),
+                                    file("libc_nonshared.a"), "--end-group", "--as-needed"});
   // The C library is the machine's own, found where every Linux with glibc has it.
   for (llvm::StringRef name : {"libm.so.6", "libc.so.6", "ld-linux-x86-64.so.2"})
     for (llvm::StringRef folder : {"/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"})
@@ -82,8 +82,8 @@ llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> o
   if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
     return systemError("can't write '" + output + "'", code);
   std::vector<std::string> arguments{"ld.lld", "-o", temporary.str().str()};
-  llvm::append_range(arguments, kind == OutputKind::Object ? objectArguments(cpu, objects)
-                                                           : executableArguments(objects, kit));
+  llvm::append_range(arguments,
+                     kind == OutputKind::Object ? objectArguments(cpu, objects) : executableArguments(objects, kit));
   llvm::Error error = runLinker(arguments);
   if (!error)
     if (std::error_code code = llvm::sys::fs::rename(temporary, output))
