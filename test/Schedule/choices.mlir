@@ -24,9 +24,10 @@ func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> te
   %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<1000x300xf32>) -> tensor<?x1000xf32>
   return %0 : tensor<?x1000xf32>
 }
-// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 36, columns = 112, block_rows = 96, depth = 512>
-// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 36, columns = 64, block_rows = 48, depth = 768>
-// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 36, columns = 128, block_rows = 96, depth = 512>
+// Few tiles: small ones, for all workers.
+// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 112, block_rows = 96, depth = 512>
+// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 64, block_rows = 48, depth = 768>
+// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 12, columns = 128, block_rows = 96, depth = 512>
 func.func private @gradient(%dy: tensor<?x100xf32>, %x: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.matmul %dy, %x transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>
