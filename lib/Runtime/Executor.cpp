@@ -2,6 +2,7 @@
 // Binding, preparing (every pointer and extent a dispatch needs, computed once a call), and the walk.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Executor.h"
+#include "xf/Runtime/Phase.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,7 +14,7 @@
 using namespace xf::runtime;
 
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
-    : program(program), kernels(kernels), team(team), tiles(team.size()) {
+    : program(program), kernels(kernels), team(team) {
   for (const Kernel &kernel : program.kernels)
     scratchBytes = std::max(scratchBytes, kernel.scratch);
   scratchBytes = (scratchBytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
@@ -139,40 +140,56 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     if (!data)
       data = unwanted.data() + *offset++;
 
-  auto address = [&](Operand operand) -> void * {
+  /// The memory of an operand.
+  auto place = [&](const Operand &operand) -> std::span<char> {
+    auto tensor = [&](void *data, const TensorType &type) {
+      return std::span(static_cast<char *>(data), TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
+    };
+    auto flat = [&](float *array) {
+      return std::span(reinterpret_cast<char *>(array + operand.index), operand.elements * sizeof(float));
+    };
     switch (operand.space) {
     case Space::Slot:
-      return arena.data() + layout.offsets[operand.index];
+      return {arena.data() + layout.offsets[operand.index], size_t(function.slots[operand.index].bytes.at(dims))};
     case Space::Input:
-      return inputData[operand.index];
+      return tensor(inputData[operand.index], function.inputs[operand.index]);
     case Space::Output:
-      return outputData[operand.index];
+      return tensor(outputData[operand.index], function.outputs[operand.index]);
     case Space::Parameter:
-      return model.parameters + operand.index;
+      return flat(model.parameters);
     case Space::Gradient:
-      return model.gradients + operand.index;
+      return flat(model.gradients);
     case Space::FirstMoment:
-      return model.firstMoments + operand.index;
+      return flat(model.firstMoments);
     case Space::SecondMoment:
-      return model.secondMoments + operand.index;
+      return flat(model.secondMoments);
     case Space::Prepared:
-      return model.prepared + operand.index;
+      return flat(model.prepared);
     }
-    return nullptr;
+    return {};
   };
   steps.clear();
   pointers.clear();
   extents.clear();
+  Phase phase;
   for (const Dispatch &dispatch : function.dispatches) {
-    int64_t tiles = tileCount(dispatch, dims);
-    if (tiles <= 0)
+    int64_t count = tileCount(dispatch, dims);
+    if (count <= 0)
       continue;
-    // Steps of one tile are worker 0's, in order: between two of them nobody has to wait.
-    if (!steps.empty())
-      steps.back().meets = steps.back().tiles > 1 || tiles > 1;
-    steps.push_back({&dispatch, kernels[dispatch.kernel], pointers.size(), extents.size(), tiles, false});
-    for (Operand operand : dispatch.operands)
-      pointers.push_back(address(operand));
+    size_t first = pointers.size();
+    std::vector<std::span<char>> places;
+    for (const Operand &operand : dispatch.operands) {
+      places.push_back(place(operand));
+      pointers.push_back(places.back().data());
+    }
+    if (!phase.admits(places, dispatch.writes, count == 1)) {
+      steps.back().meets = true;
+      phase = {};
+      phase.admits(places, dispatch.writes, count == 1);
+    }
+    if (tiles.size() < phase.steps())
+      tiles.emplace_back(team.size());
+    steps.push_back({&dispatch, kernels[dispatch.kernel], first, extents.size(), count, phase.steps() - 1, false});
     for (const Affine &dim : dispatch.dims)
       extents.push_back(dim.at(dims));
   }
@@ -180,7 +197,11 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
 }
 
 void Executor::execute(const std::function<void(size_t)> &observe) {
-  tiles.reset();
+  auto reset = [&] {
+    for (SharedTiles &shared : tiles)
+      shared.reset();
+  };
+  reset();
   auto walk = [&](int worker) {
     void *mine = scratch.data() + worker * scratchBytes;
     for (size_t index = 0; index < steps.size(); ++index) {
@@ -192,12 +213,12 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
         if (worker == 0)
           step.kernel(buffers, extent, scalars, 0, 1, mine);
       } else {
-        for (SharedTiles::Range range; !(range = tiles.take(worker, step.tiles)).empty();)
+        for (SharedTiles::Range range; !(range = tiles[step.inPhase].take(worker, step.tiles)).empty();)
           step.kernel(buffers, extent, scalars, range.begin, range.end, mine);
       }
       if (step.meets || observe)
         team.barrier([&] {
-          tiles.reset();
+          reset();
           if (observe)
             observe(index);
         });

@@ -214,7 +214,15 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
     if (index < 0 || index >= count)
       fail("operand '{}' {} of dispatch {} in '{}' is out of range, there are {}", space, index, dispatch,
            function.name, count);
-    return Operand{kind, index};
+    return Operand{kind, index, 0};
+  };
+  auto flat = [&](Space kind, int64_t count) {
+    Operand operand = checked(kind, count);
+    operand.elements = value.at(2).get<int64_t>();
+    if (operand.elements < 0 || operand.elements > count - index)
+      fail("operand '{}' {} of dispatch {} in '{}' has {} elements, there are {}", space, index, dispatch,
+           function.name, operand.elements, count - index);
+    return operand;
   };
   if (space == "slot") {
     Operand operand = checked(Space::Slot, function.slots.size());
@@ -229,15 +237,15 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
   if (space == "output")
     return checked(Space::Output, function.outputs.size());
   if (space == "parameter")
-    return checked(Space::Parameter, program.parameterElements);
+    return flat(Space::Parameter, program.parameterElements);
   if (space == "gradient")
-    return checked(Space::Gradient, program.parameterElements);
+    return flat(Space::Gradient, program.parameterElements);
   if (space == "first_moment")
-    return checked(Space::FirstMoment, program.parameterElements);
+    return flat(Space::FirstMoment, program.parameterElements);
   if (space == "second_moment")
-    return checked(Space::SecondMoment, program.parameterElements);
+    return flat(Space::SecondMoment, program.parameterElements);
   if (space == "prepared")
-    return checked(Space::Prepared, program.preparedElements);
+    return flat(Space::Prepared, program.preparedElements);
   fail("unknown operand '{}' in '{}'", space, function.name);
 }
 

@@ -292,8 +292,11 @@ private:
         scalars.push_back(value.getSExtValue());
         continue;
       }
-      operands.push_back(json::Array{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())});
       auto type = cast<MemRefType>(buffer.getType());
+      json::Array place{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())};
+      if (!llvm::is_contained({BufferKind::Slot, BufferKind::Input, BufferKind::Output}, buffer.getKind()))
+        place.push_back(type.getNumElements()); // of a flat array
+      operands.push_back(std::move(place));
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
           dims.push_back(sizes.indexOf(extent(buffer, dim, numDims)));

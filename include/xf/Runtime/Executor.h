@@ -67,7 +67,8 @@ private:
     KernelFunction kernel;
     size_t buffers, dims; // where its part of `pointers` and `extents` starts
     int64_t tiles;
-    bool meets; // the team waits for all of this step's tiles before the next
+    size_t inPhase; // its number among the steps since the team met
+    bool meets;     // the team waits for all tiles of these steps before the next
   };
 
   const ArenaPlan &plan(const Function &function, std::span<const int64_t> dims);
@@ -85,7 +86,7 @@ private:
   std::vector<Step> steps;
   std::vector<void *> pointers;
   std::vector<int64_t> extents;
-  SharedTiles tiles;
+  std::vector<SharedTiles> tiles; // by number in the phase
   Report *profileReport = nullptr;
 };
 

@@ -104,7 +104,7 @@ def generate(path, name):
     out.append("void run(void) {\n  fill(parameter, sizeof parameter / 4);")
     for dispatch in function["dispatches"]:
         places = []
-        for kind, number in dispatch["operands"]:
+        for kind, number, *_ in dispatch["operands"]:
             places.append(f"{kind} + {number}" if kind in arenas else f"{kind}{number}")
         tiles = math.prod(-(-values[extent] // tile) for extent, tile in dispatch["grid"])
         lists = [places, [values[d] for d in dispatch["dims"]], dispatch["scalars"]]

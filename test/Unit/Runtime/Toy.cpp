@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <thread>
 
 using namespace xf;
@@ -301,8 +302,11 @@ json dispatch(int kernel, const char *label, const std::vector<Operand> &operand
               const std::vector<int64_t> &scalars = {}) {
   json result = {{"kernel", kernel}, {"label", label}, {"writes", writes}, {"dims", extents}, {"scalars", scalars}};
   result["operands"] = result["grid"] = json::array();
-  for (const Operand &operand : operands)
+  for (const Operand &operand : operands) {
     result["operands"].push_back(json::array({operand.space, operand.index}));
+    if (std::set<std::string>{"parameter", "gradient", "first_moment", "second_moment"}.count(operand.space))
+      result["operands"].back().push_back(elements - operand.index); // as much as it may be
+  }
   for (const Axis &axis : grid)
     result["grid"].push_back(json::array({axis.extent, axis.tile}));
   return result;
