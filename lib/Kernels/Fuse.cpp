@@ -144,8 +144,10 @@ struct FusePass : impl::FusePassBase<FusePass> {
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (!function.isExternal() && !function->hasAttr("xf.kernel"))
-        for (Block &block : function.getBody())
+        for (Block &block : function.getBody()) {
+          block.walk([](ChunkedOp chunked) { Fuser(chunked.getBody().front()).run(); });
           Fuser(block).run();
+        }
     WalkResult result = getOperation().walk([&](Operation *op) {
       auto kernelOp = dyn_cast<KernelOpInterface>(op);
       if (!kernelOp || kernelOp.getKernelKind() == KernelKind::Optimizer || isa<GroupOp>(op->getParentOp()) ||

@@ -29,6 +29,15 @@ struct Storage {
   SmallVector<Extent> extents; // one a dynamic extent of the type
   int64_t first = -1, last = -1;
   std::string label;
+  int base = -1; // of which this is the rows of the chunk at hand
+  int loop = -1; // in whose chunks it was made
+};
+
+/// Steps that are repeated for chunks of rows.
+struct Loop {
+  int dimension, of; // the rows of the chunk, and of all
+  int64_t rows;      // at most, in a chunk
+  int64_t begin = 0, end = 0;
 };
 
 /// One dispatch: what it reads and writes, by storage or as a scalar, and what it costs in the entry point's
@@ -63,6 +72,7 @@ public:
 private:
   //===-- Storage ---------------------------------------------------------===//
   int newStorage(Storage storage) {
+    storage.loop = loop;
     storages.push_back(std::move(storage));
     return storages.size() - 1;
   }
@@ -98,8 +108,11 @@ private:
 
   //===-- Steps -----------------------------------------------------------===//
   AffineExpr constant(int64_t value) { return getAffineConstantExpr(value, entry.getContext()); }
-  /// The value of an extent, as a symbol for each of the entry point's dimensions.
+  /// The value of an extent, as a symbol for each of the entry point's dimensions; of all chunks where it is one's.
   AffineExpr symbolic(Extent extent) {
+    for (const Loop &loop : loops)
+      if (extent.dimension == loop.dimension)
+        extent.dimension = loop.of;
     return extent.dimension < 0 ? constant(extent.constant) : getAffineSymbolExpr(extent.dimension, entry.getContext());
   }
 
@@ -176,6 +189,7 @@ private:
     Storage copy = storages[source];
     copy.kind = BufferKind::Slot;
     copy.pinned = false;
+    copy.base = -1;
     int result = newStorage(std::move(copy));
     addStep(simpleKernel("copy", storages[result].type, {}), std::move(label), {{source, Value()}}, {result});
     return result;
@@ -234,6 +248,8 @@ private:
     }
     if (auto dispatch = dyn_cast<DispatchOp>(op))
       return visitDispatch(dispatch);
+    if (auto chunked = dyn_cast<ChunkedOp>(op))
+      return visitChunked(chunked);
     if (auto norm = dyn_cast<GlobalNormOp>(op))
       return visitGlobalNorm(norm);
     if (auto adam = dyn_cast<AdamOp>(op))
@@ -257,6 +273,75 @@ private:
            << "can't be planned: stage 'plan' takes dispatches, parameters, constants and the optimizer";
   }
 
+  static bool isUsedAfter(Value value, Operation *op) {
+    return llvm::any_of(value.getUsers(), [&](Operation *user) {
+      Operation *here = op->getBlock()->findAncestorOpInBlock(*user);
+      return !here || (here != op && !here->isBeforeInBlock(op));
+    });
+  }
+
+  static bool isSum(Value value) {
+    auto argument = dyn_cast<BlockArgument>(value);
+    auto chunked = argument ? dyn_cast<ChunkedOp>(argument.getOwner()->getParentOp()) : ChunkedOp();
+    return chunked && argument.getArgNumber() >= chunked.getTensors().size();
+  }
+
+  LogicalResult visitChunked(ChunkedOp chunked) {
+    if (loop >= 0)
+      return chunked.emitOpError() << "can't be planned inside of another one";
+    Extent total = extentOf(storages[storageOf.lookup(chunked.getTensors().front())], 0);
+    for (Value tensor : chunked.getTensors())
+      if (extentOf(storages[storageOf.lookup(tensor)], 0) != total)
+        return chunked.emitOpError() << "expected all tensors in 'of' to have one number of rows";
+    Block &body = chunked.getBody().front();
+    Extent chunk{0, static_cast<int>(dimensions.size())};
+    dimensions.push_back(dimensions[total.dimension] + ".chunk" + std::to_string(loops.size()));
+    for (auto [tensor, argument] : llvm::zip_first(chunked.getTensors(), body.getArguments())) {
+      Storage rows = storages[storageOf.lookup(tensor)];
+      rows.base = storageOf.lookup(tensor);
+      rows.extents = {chunk};
+      storageOf[argument] = newStorage(std::move(rows));
+    }
+    for (auto [sum, argument] : llvm::zip(chunked.getInto(), body.getArguments().take_back(chunked.getInto().size()))) {
+      int storage = storageOf.lookup(sum);
+      bool shared = storages[storage].pinned || isUsedAfter(sum, chunked) || llvm::count(chunked.getInto(), sum) > 1;
+      storageOf[argument] = shared ? copyOf(storage, "copy for " + labelOf(chunked.getLoc())) : storage;
+    }
+
+    loop = loops.size();
+    loops.push_back({chunk.dimension, total.dimension, static_cast<int64_t>(chunked.getRows()),
+                     static_cast<int64_t>(steps.size())});
+    for (Operation &op : body.without_terminator())
+      if (failed(visit(op)))
+        return failure();
+    unsigned rowResults = chunked.getRowResults().size();
+    for (auto [index, yielded] : llvm::enumerate(body.getTerminator()->getOperands())) {
+      Value result = chunked->getResult(index);
+      int storage = storageOf.lookup(yielded);
+      std::string label = storages[storage].label;
+      if (index >= rowResults) {
+        int sum = storageOf.lookup(body.getArgument(chunked.getTensors().size() + index - rowResults));
+        if (storage != sum)
+          addStep(simpleKernel("copy", storages[sum].type, {}), label, {{storage, Value()}}, {sum});
+        storageOf[result] = sum;
+        continue;
+      }
+      // The rows are written where those of all chunks lie.
+      if (storages[storage].pinned || storages[storage].loop != loop)
+        storage = copyOf(storage, label);
+      Storage all = storages[storage];
+      all.extents = {total};
+      int whole = newStorage(std::move(all));
+      storages[whole].loop = -1;
+      storages[storage].base = whole;
+      storages[storage].pinned = true;
+      storageOf[result] = whole;
+    }
+    loops.back().end = steps.size();
+    loop = -1;
+    return success();
+  }
+
   LogicalResult visitDispatch(DispatchOp dispatch) {
     auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
     SmallVector<std::pair<int, Value>> operands;
@@ -271,9 +356,9 @@ private:
       if (auto inPlace = kernel.getResultAttrOfType<IntegerAttr>(index, "xf.in_place")) {
         int64_t position = inPlace.getInt();
         Value operand = dispatch->getOperand(position);
-        bool usedLater = llvm::any_of(
-            operand.getUsers(), [&](Operation *user) { return user != dispatch && !user->isBeforeInBlock(dispatch); });
-        if (usedLater || storages[operands[position].first].kind == BufferKind::Parameter)
+        const Storage &storage = storages[operands[position].first];
+        if (isUsedAfter(operand, dispatch) || storage.kind == BufferKind::Parameter || storage.base >= 0 ||
+            (storage.loop != loop && !isSum(operand)))
           operands[position].first = copyOf(operands[position].first, "copy for " + label);
         results.push_back(operands[position].first);
       } else {
@@ -380,14 +465,26 @@ private:
     return builder.getDictionaryAttr(attributes);
   }
 
+  /// Notes that a storage is alive at a step: throughout a loop where chunks share it.
+  void touch(int storage, int64_t step) {
+    Storage &s = storages[storage];
+    int64_t first = step, last = step;
+    for (auto [number, loop] : llvm::enumerate(loops))
+      if (step >= loop.begin && step < loop.end && s.loop != static_cast<int>(number)) {
+        first = loop.begin;
+        last = loop.end - 1;
+      }
+    s.first = s.first < 0 ? first : std::min(s.first, first);
+    s.last = std::max(s.last, last);
+    if (s.base >= 0)
+      touch(s.base, step);
+  }
+
   void emit() {
     for (auto [index, step] : llvm::enumerate(steps))
       for (auto [storage, scalar] : step.operands)
-        if (storage >= 0) {
-          Storage &s = storages[storage];
-          s.first = s.first < 0 ? index : s.first;
-          s.last = index;
-        }
+        if (storage >= 0)
+          touch(storage, index);
     OpBuilder builder(entry.getContext());
     SmallVector<Attribute> inputs, outputAttrs, dims;
     for (BlockArgument argument : entry.getArguments()) {
@@ -406,27 +503,36 @@ private:
     planned->setAttr("xf.dims", builder.getArrayAttr(dims));
     planned->setAttr("xf.inputs", builder.getArrayAttr(inputs));
     planned->setAttr("xf.outputs", builder.getArrayAttr(outputAttrs));
+    if (!loops.empty())
+      planned->setAttr("xf.loops", builder.getArrayAttr(llvm::map_to_vector(loops, [&](const Loop &loop) -> Attribute {
+        return builder.getDenseI64ArrayAttr({loop.dimension, loop.of, loop.rows, loop.begin, loop.end});
+      })));
     Block *body = planned.addEntryBlock();
     builder.setInsertionPointToEnd(body);
     DenseMap<int, Value> buffers;
     int64_t slots = 0;
-    auto bufferOf = [&](int storage) -> Value {
-      Value &buffer = buffers[storage];
-      if (buffer)
+    auto bufferOf = [&](auto &bufferOf, int storage) -> Value {
+      if (Value buffer = buffers.lookup(storage))
         return buffer;
       Storage &s = storages[storage];
+      if (s.base >= 0) {
+        auto base = bufferOf(bufferOf, s.base).template getDefiningOp<BufferOp>();
+        return buffers[storage] =
+                   BufferOp::create(builder, entry.getLoc(), s.type, base.getKind(), base.getIndex(), affineExtents(s),
+                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/true);
+      }
       bool slot = s.kind == BufferKind::Slot;
-      buffer = BufferOp::create(builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
-                                slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
-                                s.label.empty() ? StringAttr() : builder.getStringAttr(s.label));
-      return buffer;
+      return buffers[storage] =
+                 BufferOp::create(builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
+                                  slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
+                                  s.label.empty() ? StringAttr() : builder.getStringAttr(s.label));
     };
     IRMapping mapping;
     for (const Step &step : steps) {
       SmallVector<Value> operands;
       for (auto [storage, scalar] : step.operands) {
         if (storage >= 0) {
-          operands.push_back(bufferOf(storage));
+          operands.push_back(bufferOf(bufferOf, storage));
           continue;
         }
         if (!mapping.contains(scalar))
@@ -452,6 +558,8 @@ private:
   std::vector<std::string> dimensions;
   std::vector<Storage> storages;
   std::vector<Step> steps;
+  std::vector<Loop> loops;
+  int loop = -1; // that is being visited
   DenseMap<Value, int> storageOf;
   SmallVector<std::pair<StringAttr, Value>> outputs;
   int64_t numOutputs = 0;

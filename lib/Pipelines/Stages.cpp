@@ -55,6 +55,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
   case Stage::autodiff:
     return buildAutodiffPipeline(pm, options.recompute == "full" ? Recompute::Full : Recompute::None);
   case Stage::fuse:
+    pm.addPass(createChunkLogitsPass());
     pm.addPass(createFusePass());
     return;
   case Stage::outline:

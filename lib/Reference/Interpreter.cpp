@@ -80,6 +80,54 @@ static LogicalResult setResults(Operation *op, FailureOr<SmallVector<Tensor>> re
   return success();
 }
 
+/// Copies `rows` rows from row `source` of one tensor to row `target` of another.
+static void copyRows(const Tensor &from, int64_t source, const Tensor &to, int64_t target, int64_t rows) {
+  int64_t width = to.rows() ? to.elements() / to.rows() : 0;
+  for (int64_t i = 0; i < rows * width; ++i)
+    if (to.isReal())
+      to[target * width + i] = from[source * width + i];
+    else
+      to.integer(target * width + i) = from.integer(source * width + i);
+}
+
+static LogicalResult evaluate(ChunkedOp op, Frame &frame) {
+  auto withRows = [](const Tensor &like, Type type, int64_t rows) {
+    Tensor::Shape shape = cast<RankedTensorType>(type).getShape().vec();
+    shape[0] = rows;
+    return like.isReal() ? Tensor::reals(shape) : Tensor::integers(shape);
+  };
+  Block &block = op.getBody().front();
+  int64_t total = frame[op.getTensors().front()].rows();
+  SmallVector<Tensor> results, sums = llvm::map_to_vector(op.getInto(), [&](Value value) { return frame[value]; });
+  for (Type type : op.getRowResults().getTypes())
+    results.push_back(
+        withRows(cast<RankedTensorType>(type).getElementType().isInteger() ? Tensor::integers({}) : Tensor::reals({}),
+                 type, total));
+  for (int64_t begin = 0; begin < total; begin += op.getRows()) {
+    int64_t rows = std::min<int64_t>(op.getRows(), total - begin);
+    unsigned number = 0;
+    for (Value value : op.getTensors()) {
+      if (failed(reference::expectRows(op, "of", frame[value], total, "its first tensor")))
+        return failure();
+      Tensor chunk = withRows(frame[value], value.getType(), rows);
+      copyRows(frame[value], begin, chunk, 0, rows);
+      frame.set(block.getArgument(number++), chunk);
+    }
+    for (const Tensor &sum : sums)
+      frame.set(block.getArgument(number++), sum);
+    FailureOr<SmallVector<Tensor>> yielded = frame.run(block);
+    if (failed(yielded))
+      return failure();
+    for (auto [result, chunk] : llvm::zip_first(results, *yielded))
+      copyRows(chunk, 0, result, begin, rows);
+    sums.assign(yielded->begin() + results.size(), yielded->end());
+  }
+  llvm::append_range(results, sums);
+  for (auto [value, tensor] : llvm::zip(op.getResults(), results))
+    frame.set(value, tensor);
+  return success();
+}
+
 FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, ValueRange operands) {
   auto function = interpreter.lookup(callee);
   if (!function || function.isExternal())
@@ -89,7 +137,7 @@ FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, Valu
 
 LogicalResult Frame::evaluate(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp, GetPreparedOp, SetPreparedOp>(
+      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp, GetPreparedOp, SetPreparedOp, ChunkedOp>(
           [&](auto op) { return ::evaluate(op, *this); })
       .Case<func::CallOp>([&](auto op) { return setResults(op, call(op, op.getCallee(), op.getOperands()), *this); })
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })

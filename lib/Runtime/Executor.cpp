@@ -63,6 +63,7 @@ Expected<std::vector<int64_t>> Executor::bind(const Function &function, std::spa
       }
     }
   }
+  function.setChunks(bound);
   return bound;
 }
 
@@ -116,7 +117,7 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
   std::vector<void *> inputData, outputData;
   for (const TensorType &type : function.inputs)
     inputData.push_back(find(inputs, type.name)->data);
-  std::vector<int64_t> unwantedOffsets;
+  std::vector<std::pair<size_t, int64_t>> unwantedOffsets; // by output
   int64_t unwantedBytes = 0;
   for (const TensorType &type : function.outputs) {
     std::vector<int64_t> shape = type.shapeAt(dims);
@@ -128,17 +129,15 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     outputData.push_back(tensor ? tensor->data : nullptr);
     if (!tensor) {
       int64_t bytes = TensorView{type.name, type.type, shape}.bytes();
-      unwantedOffsets.push_back(unwantedBytes);
+      unwantedOffsets.push_back({outputData.size() - 1, unwantedBytes});
       unwantedBytes += (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
     }
   }
   // Not shared: a later dispatch may read an output of this one.
   if (Expected<void> room = unwanted.reserve(unwantedBytes); !room)
     return room.error();
-  auto offset = unwantedOffsets.begin();
-  for (void *&data : outputData)
-    if (!data)
-      data = unwanted.data() + *offset++;
+  for (auto [output, offset] : unwantedOffsets)
+    outputData[output] = unwanted.data() + offset;
 
   /// The memory of an operand.
   auto place = [&](const Operand &operand) -> std::span<char> {
@@ -170,17 +169,23 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
   };
   steps.clear();
   pointers.clear();
+  bytes.clear();
   extents.clear();
   Phase phase;
-  for (const Dispatch &dispatch : function.dispatches) {
+  /// One dispatch, on the rows from `row` on of what it sees a chunk of.
+  auto addStep = [&](const Dispatch &dispatch, std::span<const int64_t> dims, int64_t row, int64_t rows) {
     int64_t count = tileCount(dispatch, dims);
     if (count <= 0)
-      continue;
+      return;
     size_t first = pointers.size();
     std::vector<std::span<char>> places;
-    for (const Operand &operand : dispatch.operands) {
-      places.push_back(place(operand));
-      pointers.push_back(places.back().data());
+    for (size_t i = 0; i < dispatch.operands.size(); ++i) {
+      std::span<char> bytes = place(dispatch.operands[i]);
+      if (int64_t width = dispatch.chunkBytes[i])
+        bytes = bytes.subspan(row * width, rows * width);
+      places.push_back(bytes);
+      pointers.push_back(bytes.data());
+      this->bytes.push_back(bytes.size());
     }
     if (!phase.admits(places, dispatch.writes, count == 1)) {
       steps.back().meets = true;
@@ -192,6 +197,21 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     steps.push_back({&dispatch, kernels[dispatch.kernel], first, extents.size(), count, phase.steps() - 1, false});
     for (const Affine &dim : dispatch.dims)
       extents.push_back(dim.at(dims));
+  };
+  auto loop = function.loops.begin();
+  for (size_t i = 0; i < function.dispatches.size();) {
+    if (loop == function.loops.end() || int64_t(i) < loop->begin) {
+      addStep(function.dispatches[i++], dims, 0, 0);
+      continue;
+    }
+    std::vector<int64_t> inChunk = dims;
+    int64_t total = dims[loop->of], chunk = dims[loop->dim];
+    for (int64_t row = 0; row < total; row += chunk) {
+      inChunk[loop->dim] = std::min(chunk, total - row);
+      for (int64_t d = loop->begin; d < loop->end; ++d)
+        addStep(function.dispatches[d], inChunk, row, inChunk[loop->dim]);
+    }
+    i = loop++->end;
   }
   return {};
 }
@@ -247,8 +267,12 @@ Expected<void> Executor::run(const Function &function, std::span<const TensorVie
     seconds[index] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
+  // The steps of a loop's chunks are one of the report.
+  std::map<const Dispatch *, double> byDispatch;
   for (size_t index = 0; index < steps.size(); ++index)
-    profileReport->add(function, *steps[index].dispatch, dims, seconds[index]);
+    byDispatch[steps[index].dispatch] += seconds[index];
+  for (auto [dispatch, time] : byDispatch)
+    profileReport->add(function, *dispatch, dims, time);
   return {};
 }
 
@@ -309,14 +333,15 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
         break;
       Operand operand = dispatch.operands[write];
       const void *data = pointers[steps[index].buffers + write];
+      int64_t size = bytes[steps[index].buffers + write];
       if (operand.space == Space::Slot) {
         const Slot &slot = function.slots[operand.index];
         if (slot.type == ElementType::F32)
-          look(dispatch, slot.name, data, slotBytes(operand.index) / 4);
+          look(dispatch, slot.name, data, size / 4);
       } else if (operand.space == Space::Output) {
         const TensorView &output = outputs[operand.index];
         if (output.type == ElementType::F32)
-          look(dispatch, std::string(output.name), data, output.elements());
+          look(dispatch, std::string(output.name), data, size / 4);
       } else if (operand.space == Space::Gradient) {
         if (const Parameter *parameter = parameterAt(program, operand.index))
           look(dispatch, "grad." + parameter->name, data, parameter->offset + parameter->elements() - operand.index);

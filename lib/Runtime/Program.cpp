@@ -278,6 +278,17 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
     if (dispatch.grid.back().tile <= 0)
       fail("dispatch {} in '{}' has tile {}", index, function.name, dispatch.grid.back().tile);
   }
+  dispatch.chunkBytes.resize(dispatch.operands.size());
+  for (const json &chunk : value.value("chunks", json::array())) {
+    int64_t operand = chunk.at(0).get<int64_t>(), bytes = chunk.at(1).get<int64_t>();
+    bool inLoop = std::any_of(function.loops.begin(), function.loops.end(), [&](const Loop &loop) {
+      return int64_t(index) >= loop.begin && int64_t(index) < loop.end;
+    });
+    if (operand < 0 || operand >= int64_t(dispatch.operands.size()) || bytes <= 0 || !inLoop)
+      fail("dispatch {} in '{}' sees a chunk of operand {} with rows of {} bytes", index, function.name, operand,
+           bytes);
+    dispatch.chunkBytes[operand] = bytes;
+  }
   for (auto [key, formula] : {std::pair("flops", &dispatch.flops), {"bytes", &dispatch.bytes}})
     if (auto number = value.find(key); number != value.end()) {
       if (number->get<size_t>() >= formulas.size())
@@ -298,11 +309,23 @@ static Function parseFunction(const json &value, const Program &program) {
     for (const Extent &extent : input.shape)
       if (extent.dim >= 0)
         bound[extent.dim] = true;
+  int64_t dispatches = value.at("dispatches").size(), after = 0;
+  for (const json &entry : value.value("loops", json::array())) {
+    Loop loop{entry.at("dim").get<int>(), entry.at("of").get<int>(), entry.at("rows").get<int64_t>(),
+              entry.at("begin").get<int64_t>(), entry.at("end").get<int64_t>()};
+    auto isDim = [&](int dim) { return dim >= 0 && dim < int(bound.size()); };
+    if (!isDim(loop.dim) || !isDim(loop.of) || bound[loop.dim] || !bound[loop.of] || loop.rows <= 0 || loop.rows % 16 ||
+        loop.begin < after || loop.end < loop.begin || loop.end > dispatches)
+      fail("a loop of '{}' takes {} rows of dim {} as dim {}, in dispatches {} to {}", function.name, loop.rows,
+           loop.of, loop.dim, loop.begin, loop.end);
+    after = loop.end;
+    bound[loop.dim] = true;
+    function.loops.push_back(loop);
+  }
   for (size_t i = 0; i < bound.size(); ++i)
     if (!bound[i])
       fail("dim '{}' of '{}' is the extent of no input", function.dims[i], function.name);
   Sizes sizes = parseSizes(value.at("sizes"), function);
-  int64_t dispatches = value.at("dispatches").size();
   for (const json &entry : value.at("slots")) {
     Slot slot;
     slot.name = entry.at("name").get<std::string>();

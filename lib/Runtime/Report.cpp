@@ -14,6 +14,7 @@ std::vector<int64_t> xf::runtime::dimsOfBatch(const Function &function, int64_t 
     dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets") ? sequences + 1
                    : dim == "rows"                                     ? sequences
                                                                        : tokens);
+  function.setChunks(dims);
   return dims;
 }
 

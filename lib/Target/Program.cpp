@@ -248,7 +248,7 @@ private:
     FormulaTable formulas;
     formulas.dims = dims;
     for (Operation &op : entry.getBody().front()) {
-      if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot) {
+      if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot && !buffer.getChunk()) {
         FailureOr<Affine> size = sizeOf(buffer, dims.size());
         if (failed(size))
           return failure();
@@ -270,8 +270,14 @@ private:
         dispatches.push_back(std::move(object));
       }
     }
+    json::Array loops;
+    if (auto attribute = entry->getAttrOfType<ArrayAttr>("xf.loops"))
+      for (auto loop : attribute.getAsRange<DenseI64ArrayAttr>())
+        loops.push_back(
+            json::Object{{"dim", loop[0]}, {"of", loop[1]}, {"rows", loop[2]}, {"begin", loop[3]}, {"end", loop[4]}});
     return json::Object{{"name", entry.getName()},
                         {"dims", json::Array(dims)},
+                        {"loops", std::move(loops)},
                         {"inputs", interface(entry->getAttrOfType<ArrayAttr>("xf.inputs"), dims)},
                         {"outputs", interface(entry->getAttrOfType<ArrayAttr>("xf.outputs"), dims)},
                         {"sizes", std::move(sizes.entries)},
@@ -281,7 +287,7 @@ private:
   }
 
   json::Object describe(DispatchOp dispatch, size_t numDims, SizeTable &sizes) {
-    json::Array operands, dims, scalars, writes, grid;
+    json::Array operands, dims, scalars, writes, grid, chunks;
     SmallVector<int64_t> positions; // of each dispatch operand among the memrefs
     for (Value operand : dispatch->getOperands()) {
       auto buffer = operand.getDefiningOp<BufferOp>();
@@ -296,6 +302,12 @@ private:
       json::Array place{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())};
       if (!llvm::is_contained({BufferKind::Slot, BufferKind::Input, BufferKind::Output}, buffer.getKind()))
         place.push_back(type.getNumElements()); // of a flat array
+      if (buffer.getChunk()) {
+        int64_t bytes = type.getElementTypeBitWidth() / 8;
+        for (int64_t size : type.getShape().drop_front())
+          bytes *= size;
+        chunks.push_back(json::Array{static_cast<int64_t>(operands.size()), bytes});
+      }
       operands.push_back(std::move(place));
       for (int64_t dim = 0; dim < type.getRank(); ++dim)
         if (type.isDynamicDim(dim))
@@ -314,10 +326,13 @@ private:
       size[0] += entry[2];
       grid.push_back(json::Array{sizes.indexOf(size), entry[3]});
     }
-    return json::Object{{"kernel", numberOf(dispatch)},    {"label", dispatch.getLabel()},
+    json::Object object{{"kernel", numberOf(dispatch)},    {"label", dispatch.getLabel()},
                         {"operands", std::move(operands)}, {"writes", std::move(writes)},
                         {"dims", std::move(dims)},         {"scalars", std::move(scalars)},
                         {"grid", std::move(grid)}};
+    if (!chunks.empty())
+      object["chunks"] = std::move(chunks);
+    return object;
   }
 
   ModuleOp module;

@@ -3,6 +3,16 @@
 #define XF_KERNELS_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
+def ChunkLogitsPass : Pass<"xf-chunk-logits", "::mlir::ModuleOp"> {
+  let summary = "compute the logits of a loss some rows at a time";
+  let description = [{
+    Moves a projection, the cross-entropy of its result, and what their backward makes of the logits' gradient into an xf.chunked, whose logits take no more than `bytes`. What lies between a loss and its
+    backward goes: one kernel computes both. Nothing changes where something else uses the logits. The gradient of a weight is summed over the chunks in the order in which it would be anyway: its bits stay.
+  }];
+  let options = [Option<"bytes", "bytes", "int64_t", "64 << 20", "the most that the logits of a chunk take">];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def FusePass : Pass<"xf-fuse", "::mlir::ModuleOp"> {
   let summary = "wrap primitive ops into groups, one a kernel";
   let description = [{

@@ -85,6 +85,7 @@ private:
   std::vector<int64_t> dims;      // of the call that is prepared
   std::vector<Step> steps;
   std::vector<void *> pointers;
+  std::vector<size_t> bytes; // a pointer: how many are there
   std::vector<int64_t> extents;
   std::vector<SharedTiles> tiles; // by number in the phase
   Report *profileReport = nullptr;

@@ -7,6 +7,7 @@
 
 #include "xf/Runtime/Error.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -99,11 +100,24 @@ struct GridAxis {
   int64_t tile = 1;
 };
 
+/// Dispatches that are repeated for chunks of rows.
+struct Loop {
+  int dim = 0, of = 0;        // which of the function's dims are the rows of the chunk, and of all
+  int64_t rows = 0;           // at most, in a chunk
+  int64_t begin = 0, end = 0; // dispatches
+  /// How many rows chunks have, but for the last one: nearly equal shares, in sixteens.
+  int64_t chunk(int64_t total) const {
+    int64_t count = (total + rows - 1) / rows, share = count ? (total + count - 1) / count : 0;
+    return std::min((share + 15) / 16 * 16, total);
+  }
+};
+
 struct Dispatch {
   int64_t kernel = 0;
   std::string label;
   std::vector<Operand> operands;
-  std::vector<int64_t> writes; // indices into operands
+  std::vector<int64_t> chunkBytes; // an operand: of a row, where the dispatch sees those of the chunk at hand; else 0
+  std::vector<int64_t> writes;     // indices into operands
   std::vector<Affine> dims;
   std::vector<int64_t> scalars;
   std::vector<GridAxis> grid;
@@ -116,7 +130,14 @@ struct Function {
   std::vector<TensorType> inputs, outputs;
   std::vector<Slot> slots;
   std::vector<Dispatch> dispatches;
+  std::vector<Loop> loops; // in order; none in another
   bool usesGradients = false, usesMoments = false, usesParameters = false, usesPrepared = false;
+
+  /// Sets the dims that are rows of chunks.
+  void setChunks(std::span<int64_t> values) const {
+    for (const Loop &loop : loops)
+      values[loop.dim] = loop.chunk(values[loop.of]);
+  }
 
   std::optional<size_t> input(std::string_view name) const;
   std::optional<size_t> output(std::string_view name) const;

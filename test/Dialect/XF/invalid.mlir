@@ -593,3 +593,87 @@ func.func @f(%g: tensor<4xf32>, %n: tensor<f32>, %r: tensor<3xi64>, %h: tensor<8
   xf.adam %g parameters [@w] norm(%n) learning_rate(%n) state(%r, %h) : tensor<4xf32>, tensor<f32>, tensor<f32>, tensor<3xi64>, tensor<8xf32>
   return
 }
+
+// -----
+
+// xf.chunked C1
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected 'rows' to be a multiple of 16, but got 24}}
+  %y:2 = xf.chunked rows(24) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C1
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected 'rows' to be a multiple of 16, but got 0}}
+  %y:2 = xf.chunked rows(0) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C2
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected tensor 0 to have a dynamic number of rows and other extents static, but got 'tensor<4x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%t : tensor<4x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<4x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<4x8xf32>, tensor<8x8xf32>
+  } : tensor<4x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C3
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to take 'tensor<?x8xf32>', 'tensor<8x8xf32>', but got 'tensor<?x8xf32>', 'tensor<8x4xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x4xf32>):
+    xf.yield %r, %s : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to yield 'tensor<?x8xf32>', 'tensor<8x8xf32>', but got 'tensor<8x8xf32>', 'tensor<?x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %sum, %r : tensor<8x8xf32>, tensor<?x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to end with the sums 'tensor<8x8xf32>', but got 'tensor<?x8xf32>'}}
+  %y:1 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r : tensor<?x8xf32>
+  } : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected result 0 to have a dynamic number of rows and other extents static, but got 'tensor<8x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %sum, %sum : tensor<8x8xf32>, tensor<8x8xf32>
+  } : tensor<8x8xf32>, tensor<8x8xf32>
+  return
+}

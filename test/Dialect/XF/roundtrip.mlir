@@ -36,6 +36,20 @@ func.func @apply(%x: tensor<?x512xf32>, %starts: tensor<?xi32>) -> tensor<?x512x
   return %y : tensor<?x512xf32>
 }
 
+// CHECK-LABEL: @chunked(
+// CHECK: xf.chunked rows(512) of(%{{.*}} : tensor<?x8xf32>) into(%{{.*}} : tensor<8x8xf32>) {
+// CHECK-NEXT: ^bb0(%{{.*}}: tensor<?x8xf32>, %{{.*}}: tensor<8x8xf32>):
+// CHECK: } : tensor<?x8xf32>, tensor<8x8xf32>
+func.func @chunked(%x: tensor<?x8xf32>, %zero: tensor<8x8xf32>) -> (tensor<?x8xf32>, tensor<8x8xf32>) {
+  %y:2 = xf.chunked rows(512) of(%x : tensor<?x8xf32>) into(%zero : tensor<8x8xf32>) {
+  ^bb0(%rows: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    %0 = xf.relu %rows : tensor<?x8xf32>
+    %1 = xf.matmul %0, %0 into %sum transpose_a : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+    xf.yield %0, %1 : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return %y#0, %y#1 : tensor<?x8xf32>, tensor<8x8xf32>
+}
+
 // CHECK-LABEL: @group(
 // CHECK: xf.group matmul "feed_forward.in"
 // CHECK: xf.yield

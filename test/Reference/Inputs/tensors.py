@@ -1,5 +1,5 @@
 """Safetensors files for tests of the tools.
-tensors.py write FILE NAME=TYPE:SHAPE:VALUES...   values separated by commas; shape by x, empty for a scalar
+tensors.py write FILE NAME=TYPE:SHAPE:VALUES...   values separated by commas, A..B for all between; shape by x, empty for a scalar
 tensors.py weights MODULE FILE                    random values for every xf.param of a module's text
 tensors.py compare A B LIMIT [PREFIX]             every tensor of A is in B (as PREFIX + name) within the relative distance; key biases, whose
                                                   gradient is zero but for rounding, absolutely
@@ -62,6 +62,13 @@ def compare(first, second, limit, prefix=""):
     return 0 if a and worst[0] <= limit else 1
 
 
+def expand(text, number):
+    """The values of a list like 1,5..8."""
+    for part in filter(None, text.split(",")):
+        first, dots, last = part.partition("..")
+        yield from range(int(first), int(last) + 1) if dots else [number(part)]
+
+
 def main():
     command, *rest = sys.argv[1:]
     if command == "write":
@@ -70,7 +77,7 @@ def main():
             name, text = item.split("=")
             kind, shape, values = text.split(":")
             number = float if kind.startswith("F") else int
-            tensors[name] = (kind, [int(extent) for extent in shape.split("x") if extent], [number(value) for value in values.split(",") if value])
+            tensors[name] = (kind, [int(extent) for extent in shape.split("x") if extent], list(expand(values, number)))
         write(rest[0], tensors)
         return 0
     if command == "weights":

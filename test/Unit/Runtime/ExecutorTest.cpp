@@ -171,3 +171,67 @@ TEST(Executor, ProfileCountsEveryDispatch) {
   EXPECT_NE(report.find("cross_entropy      3"), std::string::npos) << report;
   EXPECT_EQ(report.find("adam"), std::string::npos);
 }
+
+namespace {
+/// Doubles its rows into a temporary, whose rows become the output, and adds all up.
+constexpr const char *chunked = R"({
+  "abi": 1, "name": "chunked", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+  "parameters": [], "parameter_elements": 0, "kernels": [{"name": "double"}, {"name": "copy"}, {"name": "sum"}],
+  "functions": [{
+    "name": "run", "dims": ["rows", "chunk"], "loops": [{"dim": 1, "of": 0, "rows": 16, "begin": 0, "end": 3}],
+    "inputs": [{"name": "x", "type": "f32", "shape": ["rows", 2]}],
+    "outputs": [{"name": "y", "type": "f32", "shape": ["rows", 2]}, {"name": "sum", "type": "f32", "shape": []}],
+    "sizes": [[0, 0, 8], [0, 0, 1]], "slots": [{"name": "doubled", "type": "f32", "size": 0, "first": 0, "last": 2}],
+    "dispatches": [
+      {"kernel": 0, "label": "double", "operands": [["input", 0], ["slot", 0]], "chunks": [[0, 8]], "writes": [1], "dims": [1], "scalars": [], "grid": [[1, 4]]},
+      {"kernel": 1, "label": "copy", "operands": [["slot", 0], ["output", 0]], "chunks": [[1, 8]], "writes": [1], "dims": [1], "scalars": [], "grid": [[1, 4]]},
+      {"kernel": 2, "label": "sum", "operands": [["slot", 0], ["output", 1]], "writes": [1], "dims": [1], "scalars": [], "grid": []}]
+  }]})";
+
+const float *from(void *const *buffers) { return static_cast<const float *>(buffers[0]); }
+float *to(void *const *buffers) { return static_cast<float *>(buffers[1]); }
+
+template <int factor>
+void scaleRows(void *const *buffers, const int64_t *dims, const int64_t *, int64_t begin, int64_t end, void *) {
+  for (int64_t i = begin * 4 * 2; i < std::min(end * 4, dims[0]) * 2; ++i)
+    to(buffers)[i] = factor * from(buffers)[i];
+}
+void addRows(void *const *buffers, const int64_t *dims, const int64_t *, int64_t, int64_t, void *) {
+  for (int64_t i = 0; i < dims[0] * 2; ++i)
+    to(buffers)[0] += from(buffers)[i];
+}
+} // namespace
+
+TEST(Executor, RepeatsALoopForEveryChunk) {
+  const KernelFunction kernels[] = {scaleRows<2>, scaleRows<1>, addRows};
+  Expected<Program> program = parseProgram(chunked, 3);
+  ASSERT_TRUE(program) << program.error().message;
+  const Function &function = program->functions[0];
+  for (int threads : {1, 3})
+    for (int64_t rows : {0, 1, 16, 17, 45, 1000}) {
+      Team team(threads);
+      Executor executor(*program, kernels, team);
+      std::vector<float> x(rows * 2), y(rows * 2, -1);
+      for (int64_t i = 0; i < rows * 2; ++i)
+        x[i] = float(i);
+      float sum = 0;
+      std::vector<TensorView> inputs{{"x", ElementType::F32, {rows, 2}, x.data()}};
+      std::vector<TensorView> outputs{{"y", ElementType::F32, {rows, 2}, y.data()},
+                                      {"sum", ElementType::F32, {}, &sum}};
+      Expected<void> ran = executor.run(function, inputs, outputs, {});
+      ASSERT_TRUE(ran) << ran.error().message;
+      for (int64_t i = 0; i < rows * 2; ++i)
+        ASSERT_EQ(y[i], 2 * float(i)) << rows << " rows";
+      EXPECT_EQ(sum, float(rows * 2 * (rows * 2 - 1)));
+      EXPECT_LE(workspaceBytes(function, *executor.bind(function, inputs)), 16 * 8) << "memory for one chunk";
+
+      // What isn't finite in a later chunk is found there.
+      if (rows) {
+        x.back() = INFINITY;
+        Expected<std::optional<NonFinite>> found = executor.findNonFinite(function, inputs, {});
+        ASSERT_TRUE(found && *found);
+        EXPECT_EQ((*found)->label, "double");
+        EXPECT_EQ((*found)->tensor, "doubled");
+      }
+    }
+}

@@ -38,6 +38,12 @@ TEST(Program, RejectsWhatBreaksTheContract) {
     std::function<void(json &)> breakIt;
   };
   auto step = [](json &p) -> json & { return p["functions"][2]; };
+  auto addLoop = [](json &function, json loop) {
+    function["dims"].push_back("chunk");
+    for (json &size : function["sizes"])
+      size.push_back(0);
+    function["loops"] = json::array({std::move(loop)});
+  };
   const Case cases[] = {
       {"expected 'abi' 1, but got 2", [](json &p) { p["abi"] = 2; }},
       {"expected 13 kernels, as many as the object has, but got 12", [](json &p) { p["kernels"].erase(0); }},
@@ -61,6 +67,16 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"operand 'parameter' 16 of dispatch 0 in 'train_step' has 99999 elements, there are ",
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"parameter", 16, 99999}); }},
       {"writes operand 9, there are 9", [&](json &p) { step(p)["dispatches"][0]["writes"][0] = 9; }},
+      {"a loop of 'train_step' takes 24 rows of dim 2 as dim 4",
+       [&](json &p) { addLoop(step(p), {{"dim", 4}, {"of", 2}, {"rows", 24}, {"begin", 0}, {"end", 1}}); }},
+      {"a loop of 'train_step' takes 16 rows of dim 2 as dim 1",
+       [&](json &p) { addLoop(step(p), {{"dim", 1}, {"of", 2}, {"rows", 16}, {"begin", 0}, {"end", 1}}); }},
+      {"a loop of 'train_step' takes 16 rows of dim 5 as dim 4",
+       [&](json &p) { addLoop(step(p), {{"dim", 4}, {"of", 5}, {"rows", 16}, {"begin", 0}, {"end", 1}}); }},
+      {"as dim 4, in dispatches 3 to 99",
+       [&](json &p) { addLoop(step(p), {{"dim", 4}, {"of", 2}, {"rows", 16}, {"begin", 3}, {"end", 99}}); }},
+      {"dispatch 0 in 'train_step' sees a chunk of operand 0 with rows of 4 bytes",
+       [&](json &p) { step(p)["dispatches"][0]["chunks"] = json::array({json::array({0, 4})}); }},
       {"unknown operation '%' in a formula of 'train_step'",
        [&](json &p) { step(p)["formulas"] = json::array({json::array({"%", 1, 2})}); }},
       {"unknown dim 'pixels' of 'train_step'", [&](json &p) { step(p)["formulas"] = json::array({"pixels"}); }},
@@ -72,4 +88,18 @@ TEST(Program, RejectsWhatBreaksTheContract) {
         << "wanted: " << c.message << "\n   got: " << messageAfter(c.breakIt);
   EXPECT_FALSE(parseProgram("{", 0));
   EXPECT_FALSE(parseProgram("", 0));
+}
+
+TEST(Program, CutsRowsIntoNearlyEqualChunks) {
+  for (int64_t rows : {16, 48, 512})
+    for (int64_t total : {0, 1, 15, 16, 17, 47, 48, 49, 100, 511, 512, 513, 1024, 1025, 5000}) {
+      int64_t chunk = Loop{.rows = rows}.chunk(total);
+      EXPECT_LE(chunk, rows);
+      EXPECT_EQ(chunk == 0, total == 0);
+      EXPECT_TRUE(chunk % 16 == 0 || chunk == total) << chunk << " of " << total;
+      // No more chunks than there must be.
+      EXPECT_EQ(total ? (total + chunk - 1) / chunk : 0, (total + rows - 1) / rows) << total << " by " << rows;
+    }
+  EXPECT_EQ(Loop{.rows = 512}.chunk(1024), 512);
+  EXPECT_EQ(Loop{.rows = 512}.chunk(1025), 352);
 }

@@ -167,6 +167,41 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyCallTypes(*this, "kernel", kernel, getOperandTypes(), getResultTypes());
 }
 
+LogicalResult ChunkedOp::verifyRegions() {
+  if (getRows() < 16 || getRows() % 16) // C1
+    return emitOpError() << "expected 'rows' to be a multiple of 16, but got " << getRows();
+  auto areRows = [&](StringRef what, TypeRange types) -> LogicalResult {
+    for (auto [index, type] : llvm::enumerate(types))
+      if (auto tensor = cast<RankedTensorType>(type);
+          tensor.getRank() < 1 || !tensor.isDynamicDim(0) || tensor.getNumDynamicDims() != 1)
+        return emitOpError() << "expected " << what << " " << index
+                             << " to have a dynamic number of rows and other extents static, but got " << type;
+    return success();
+  };
+  if (getTensors().empty()) // C2
+    return emitOpError() << "expected at least one tensor in 'of'";
+  if (failed(areRows("tensor", getTensors().getTypes())))
+    return failure();
+  auto sameTypes = [&](StringRef what, TypeRange expected, TypeRange actual) -> LogicalResult {
+    if (expected == actual)
+      return success();
+    return emitOpError() << "expected its body to " << what << " " << expected << ", but got " << actual;
+  };
+  SmallVector<Type> arguments(getTensors().getTypes());
+  llvm::append_range(arguments, getInto().getTypes());
+  Block &block = getBody().front();
+  if (failed(sameTypes("take", arguments, block.getArgumentTypes()))) // C3
+    return failure();
+  if (failed(sameTypes("yield", getResultTypes(), block.getTerminator()->getOperandTypes()))) // C4
+    return failure();
+  if (getNumResults() < getInto().size())
+    return emitOpError() << "expected at least as many results as 'into' has tensors, " << getInto().size()
+                         << ", but got " << getNumResults();
+  if (failed(sameTypes("end with the sums", getInto().getTypes(), getSums().getTypes())))
+    return failure();
+  return areRows("result", getRowResults().getTypes());
+}
+
 //===-- Composite ---------------------------------------------------------===//
 LogicalResult EmbedOp::verify() {
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getIds(), 0), "the number of tokens"))) // C1

@@ -34,7 +34,7 @@ def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]
   }];
 }
 
-def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [XF_OwnExtents]> {
+def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [XF_OwnExtents, DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
   let summary = "gradient of cross_entropy's token_loss by the logits";
   let description = [{
     `result[t, v] = cotangent[t] (exp(logits[t, v] - log_sum_exp[t]) - (1 - smoothing) [v = label] - smoothing / V)`.
@@ -51,7 +51,16 @@ def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [X
   let flops = [{ 4 * extent.elements(getLogits()) }];
   let assemblyFormat = "$cotangent `,` $logits `,` $labels `,` $log_sum_exp (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
-  let extraDefinition = [{ ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {1, dim}; } }];
+  let extraDefinition = [{
+    ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {1, dim}; }
+    // The gradient replaces the logits, row by row, where nothing in the kernel reads them afterwards.
+    int $cppClass::getInPlaceOperand(unsigned) {
+      for (::mlir::Operation *user : getLogits().getUsers())
+        if (user != *this && (user->getBlock() != (*this)->getBlock() || (*this)->isBeforeInBlock(user)))
+          return -1;
+      return 1;
+    }
+  }];
 }
 
 def XF_MeanOp : XF_Primitive<"mean", "Scalar", [XF_Differentiable]> {
@@ -79,7 +88,7 @@ def XF_MeanBackwardOp : XF_Primitive<"mean_backward", "Scalar", [XF_OwnExtents]>
     %dx = xf.mean_backward %dy, %x : (tensor<f32>, tensor<?xf32>) -> tensor<?xf32>
     ```
   }];
-  let arguments = (ins XF_Scalar:$cotangent, XF_Rows:$like);
+  let arguments = (ins XF_Scalar:$cotangent, AnyTypeOf<[XF_Rows, XF_Ids]>:$like);
   let results = (outs XF_Rows:$result);
   let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$cotangent `,` $like attr-dict `:` functional-type(operands, results)";

@@ -83,8 +83,8 @@ def XF_ApplyOp : XF_Op<"apply", [DeclareOpInterfaceMethods<SymbolUserOpInterface
   let assemblyFormat = "$layer `as` $name `(` $operands `)` `:` functional-type($operands, $results) attr-dict";
 }
 
-def XF_YieldOp : XF_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"GroupOp">]> {
-  let summary = "the results of an xf.group";
+def XF_YieldOp : XF_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["GroupOp", "ChunkedOp"]>]> {
+  let summary = "the results of an xf.group, or of a chunk";
   let arguments = (ins Variadic<AnyType>:$operands);
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }
@@ -107,6 +107,39 @@ def XF_GroupOp : XF_Op<"group", [SingleBlock, RecursiveMemoryEffects]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$kind $label attr-dict-with-keyword $body (`:` type($results)^)?";
+}
+
+def XF_ChunkedOp : XF_Op<"chunked", [SingleBlock, RecursiveMemoryEffects, AttrSizedOperandSegments]> {
+  let summary = "computes some rows at a time";
+  let description = [{
+    Runs its body on chunks of at most `rows` rows of the tensors `of`, in order, so that what lies between them needs memory for one chunk
+    alone: the logits of a large vocabulary. The body's arguments are the rows at hand, then the sums so far of `into`; it yields the rows of the results, and
+    the sums for the next chunk, whose last ones are the last results. Chunks are of nearly equal sizes; how rows are cut depends on their number alone.
+
+    - C1: `rows` is a multiple of 16 and at least that.
+    - C2: at least one tensor in `of`; each has a dynamic number of rows and all other extents static.
+    - C3: the body's arguments have the types of `of`, then those of `into`.
+    - C4: the body yields the types of the results. Those that come before the last, which are as many as `into` and of its types, are like `of`.
+
+    ```mlir
+    %y:2 = xf.chunked rows(512) of(%x : tensor<?x8xf32>) into(%zero : tensor<8x8xf32>) {
+    ^bb0(%rows: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+      %0 = xf.relu %rows : tensor<?x8xf32>
+      %1 = xf.matmul %0, %0 into %sum transpose_a : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+      xf.yield %0, %1 : tensor<?x8xf32>, tensor<8x8xf32>
+    } : tensor<?x8xf32>, tensor<8x8xf32>
+    ```
+  }];
+  let arguments = (ins I64Attr:$rows, Variadic<AnyRankedTensor>:$tensors, Variadic<AnyRankedTensor>:$into);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "`rows` `(` $rows `)` `of` `(` $tensors `:` type($tensors) `)` (`into` `(` $into^ `:` type($into) `)`)? attr-dict-with-keyword $body `:` type($results)";
+  let hasRegionVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The results that are the rows of all chunks; the others are sums.
+    ::mlir::ResultRange getRowResults() { return getResults().drop_back(getInto().size()); }
+    ::mlir::ResultRange getSums() { return getResults().take_back(getInto().size()); }
+  }];
 }
 
 def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInterface>, DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
@@ -133,15 +166,16 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
   let description = [{
     A slot of the arena (`index` is its number), an input or output of the function (its number), or a place in one of the flat
     arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
-    `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot.
+    `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot. With `chunk` it is the rows
+    of it that the chunk at hand is about, where dispatches are repeated.
 
     ```mlir
     %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
     ```
   }];
   let arguments = (ins XF_BufferKindAttr:$kind, I64Attr:$index, OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "affine extents">>:$extents,
-                       OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label);
+                       OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label, UnitAttr:$chunk);
   let results = (outs AnyMemRef:$result);
-  let assemblyFormat = "$kind `(` $index `)` (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
+  let assemblyFormat = "$kind `(` $index `)` (`chunk` $chunk^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
 }
 #endif
