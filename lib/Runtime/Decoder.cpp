@@ -46,6 +46,8 @@ Expected<void> Decoder::encode(std::span<const std::vector<int32_t>> sources) {
 
 Expected<void> Decoder::growCaches(int64_t rows) {
   std::vector<OwnedTensor> grown;
+  // What lies behind the last row in use is not touched, here or there.
+  int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
   for (const TensorType &input : decodeFunction.inputs) {
     if (!input.name.starts_with("cache.") || input.type != ElementType::F32)
       continue;
@@ -55,7 +57,7 @@ Expected<void> Decoder::growCaches(int64_t rows) {
     grown.emplace_back(input.name, input.type, shape);
     if (!caches.empty()) {
       TensorView before = caches[grown.size() - 1].view();
-      std::memcpy(grown.back().as<char>(), before.data, before.bytes());
+      std::memcpy(grown.back().as<char>(), before.data, capacity ? before.bytes() / capacity * kept : 0);
     }
   }
   caches = std::move(grown);
