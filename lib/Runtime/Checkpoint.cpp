@@ -75,8 +75,7 @@ std::string xf::runtime::checkpointPath(const std::string &folder, int64_t step)
   return fmt::format("{}/checkpoint-{}.safetensors", folder, step);
 }
 
-/// The steps of a folder's checkpoints, newest first.
-static std::vector<int64_t> checkpointSteps(const std::string &folder) {
+std::vector<int64_t> xf::runtime::checkpointSteps(const std::string &folder) {
   std::vector<int64_t> steps;
   std::error_code failure;
   for (const fs::directory_entry &entry : fs::directory_iterator(folder, failure)) {
@@ -94,7 +93,7 @@ static std::vector<int64_t> checkpointSteps(const std::string &folder) {
 }
 
 Expected<void> xf::runtime::saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
-                                           const Progress &progress, int keep) {
+                                           const Progress &progress, int64_t keep) {
   std::vector<std::string> names;
   Expected<void> written =
       writeSafetensors(checkpointPath(folder, progress.step), state.trainingViews(program, names), progress.metadata());

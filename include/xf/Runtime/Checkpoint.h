@@ -54,9 +54,12 @@ struct Progress {
 
 std::string checkpointPath(const std::string &folder, int64_t step);
 
+/// The steps of a folder's checkpoints, newest first.
+std::vector<int64_t> checkpointSteps(const std::string &folder);
+
 /// Writes RUN/checkpoint-STEP.safetensors and removes all but the newest `keep`.
 Expected<void> saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
-                              const Progress &progress, int keep = 5);
+                              const Progress &progress, int64_t keep);
 
 /// Loads the newest whole checkpoint of a folder; `rejected` gets what was wrong with newer ones. Nothing where it has
 /// none.

@@ -23,7 +23,7 @@ struct TrainOptions {
   DatasetOptions data, validation;
   std::string output;
   int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0;
-  int64_t checkpointSteps = 1000, logSteps = 50;
+  int64_t checkpointSteps = 1000, keep = 5, logSteps = 50;
   Hyper hyper;
   uint64_t seed = 1;
   bool resume = false;
@@ -242,7 +242,7 @@ Expected<void> Training::takeStep(const std::vector<int64_t> &indices) {
 Expected<void> Training::checkpoint() {
   if (savedStep == progress.step)
     return {};
-  Expected<void> saved = saveCheckpoint(options.output, program, state, progress);
+  Expected<void> saved = saveCheckpoint(options.output, program, state, progress, options.keep);
   if (saved)
     savedStep = progress.step;
   return saved;
@@ -359,6 +359,7 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
   addHyperOptions(*command, options->hyper);
   command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
       ->check(positiveNumber());
+  command->add_option("--keep", options->keep, "Checkpoints that are kept, the newest")->check(positiveNumber());
   command->add_option("--log-steps", options->logSteps, "Steps from record to record in log.jsonl")
       ->check(positiveNumber());
   command->add_option("--seed", options->seed, "Seed of initial values, dropout and the order of the data")

@@ -112,7 +112,8 @@ TEST_F(Commands, InfoAndHelp) {
   EXPECT_THAT(info.out, HasSubstr("2,176 in 4 tensors"));
   EXPECT_THAT(info.out, HasSubstr("workspace for 1,024 tokens"));
   EXPECT_EQ(info.err, "");
-  for (const char *command : {"", "info", "run", "train", "evaluate", "translate", "attention", "gradcheck"}) {
+  for (const char *command :
+       {"", "info", "run", "train", "average", "evaluate", "translate", "attention", "gradcheck"}) {
     Outcome help = run(std::string(command) + " --help");
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_THAT(help.out, HasSubstr("--help")) << command;
@@ -435,4 +436,46 @@ TEST_F(Commands, ProfilePrintsKernels) {
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("/proc"));
   EXPECT_FALSE(fs::exists(folder / "nowhere")) << "said before training begins";
+}
+
+TEST_F(Commands, AverageIsTheMeanOfTheLastCheckpoints) {
+  ASSERT_EQ(run(train("run", "--steps=7 --checkpoint-steps=1 --keep=3")).code, 0);
+  EXPECT_FALSE(fs::exists(folder / "run/checkpoint-4.safetensors")) << "--keep";
+  Outcome averaged = run("average run --last=3 --output=mean.safetensors");
+  ASSERT_EQ(averaged.code, 0) << averaged.err;
+  EXPECT_EQ(averaged.err, "averaged 3 checkpoints into 'mean.safetensors'\n");
+  EXPECT_EQ(averaged.out, "");
+  auto values = [&](const std::string &name) {
+    Expected<Safetensors> file = Safetensors::open((folder / name).string());
+    EXPECT_TRUE(file) << name;
+    std::vector<float> all;
+    for (const TensorView &tensor : file->tensors()) {
+      if (tensor.name.find("_moment.") != tensor.name.npos)
+        continue;
+      size_t begin = all.size();
+      all.resize(begin + tensor.elements());
+      std::memcpy(all.data() + begin, tensor.data, tensor.bytes());
+    }
+    return all;
+  };
+  std::vector<float> mean = values("mean.safetensors"), a = values("run/checkpoint-5.safetensors"),
+                     b = values("run/checkpoint-6.safetensors"), c = values("run/checkpoint-7.safetensors");
+  ASSERT_NE(a, c);
+  ASSERT_EQ(mean.size(), 2176u);
+  for (size_t i = 0; i < mean.size(); ++i)
+    ASSERT_EQ(mean[i], float((double(a[i]) + b[i] + c[i]) / 3));
+
+  // Files are taken as they are; the mean of one is itself, and what it gives is a model.
+  ASSERT_EQ(run("average run/checkpoint-6.safetensors --output=one.safetensors").code, 0);
+  EXPECT_EQ(values("one.safetensors"), b);
+  Outcome evaluated = run("evaluate --model=mean.safetensors --source=source --target=target");
+  EXPECT_EQ(evaluated.code, 0) << evaluated.err;
+
+  Outcome few = run("average run --output=mean.safetensors");
+  EXPECT_EQ(few.code, 1);
+  EXPECT_EQ(few.err, "error: expected 'run' to have 5 checkpoints, but it has 3; --last=N averages fewer, and train's "
+                     "--keep and --checkpoint-steps say how many there are\n");
+  EXPECT_THAT(run("average nowhere --output=x").err, HasSubstr("can't open 'nowhere'"));
+  EXPECT_FALSE(fs::exists(folder / "x"));
+  EXPECT_THAT(run("average --output=x").err, HasSubstr("inputs is required"));
 }

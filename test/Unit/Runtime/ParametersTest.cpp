@@ -131,7 +131,7 @@ TEST(Checkpoint, RoundTripsAndKeepsTheNewest) {
   progress.hyper.learningRate = 0.1;
   progress.data = {{"batch_tokens", 4096}};
   for (progress.step = 10; progress.step <= 80; progress.step += 10)
-    ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress));
+    ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress, 5));
   EXPECT_FALSE(fs::exists(folder / "checkpoint-30.safetensors"));
   EXPECT_TRUE(fs::exists(folder / "checkpoint-40.safetensors"));
   std::vector<std::string> rejected;
@@ -154,7 +154,7 @@ TEST(Checkpoint, FallsBackToTheNewestWholeOne) {
   ModelState state = toyState(program);
   Progress progress;
   for (progress.step = 1; progress.step <= 4; ++progress.step)
-    ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress));
+    ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress, 5));
   flipByte(folder / "checkpoint-4.safetensors", 100); // a value
   fs::resize_file(folder / "checkpoint-3.safetensors", 5000);
   std::vector<std::string> rejected;
@@ -172,7 +172,7 @@ TEST(Checkpoint, FlippedDigitInTheMetadataShows) {
   ModelState state = toyState(program);
   Progress progress;
   progress.step = 77777;
-  ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress));
+  ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress, 5));
   std::string path = folder / "checkpoint-77777.safetensors", bytes;
   std::ifstream in(path, std::ios::binary);
   bytes.assign(std::istreambuf_iterator<char>(in), {});
