@@ -46,6 +46,8 @@ Safetensors::Metadata Progress::metadata() const {
                  {"batch", batch}, {"data", data}, {"hyper", toJson(hyper)}};
   if (std::isfinite(bestLoss))
     values["best_validation_loss"] = bestLoss;
+  if (sinceBest)
+    values["since_best"] = sinceBest;
   return {{"xf.progress", values.dump()}};
 }
 
@@ -62,6 +64,7 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
     values.at("batch").get_to(progress.batch);
     progress.data = values.at("data");
     progress.bestLoss = values.value("best_validation_loss", progress.bestLoss);
+    progress.sinceBest = values.value("since_best", progress.sinceBest);
     forEachHyper(progress.hyper, {},
                  [&](const char *name, auto &setting, const auto &) { values.at("hyper").at(name).get_to(setting); });
     return progress;

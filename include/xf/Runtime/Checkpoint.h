@@ -45,6 +45,7 @@ struct Progress {
   int64_t epoch = 0;                                         // epochs done
   int64_t batch = 0;                                         // batches done in this one
   double bestLoss = std::numeric_limits<double>::infinity(); // on the validation set
+  int64_t sinceBest = 0;                                     // times it was measured since, and was no better
   Hyper hyper;
   nlohmann::json data; // how batches are made; another recipe would make the cursor meaningless
 

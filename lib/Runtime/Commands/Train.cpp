@@ -23,7 +23,7 @@ struct TrainOptions {
   DatasetOptions data, validation;
   std::string output;
   int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0;
-  int64_t checkpointSteps = 1000, keep = 5, logSteps = 50;
+  int64_t checkpointSteps = 1000, keep = 5, logSteps = 50, patience = 0;
   Hyper hyper;
   uint64_t seed = 1;
   bool resume = false;
@@ -258,6 +258,7 @@ Expected<void> Training::validate(json &record) {
     best = measured->perToken() < progress.bestLoss;
     if (best)
       progress.bestLoss = measured->perToken();
+    progress.sinceBest = best ? 0 : progress.sinceBest + 1;
     record["validation_loss"] = measured->perToken();
     record["best"] = best;
   }
@@ -296,6 +297,8 @@ Expected<int> Training::run() {
   for (auto stage : {&Training::readData, &Training::checkMemory, &Training::startOrResume})
     if (Expected<void> done = (this->*stage)(); !done)
       return done.error();
+  if (options.patience && !validation)
+    return userError("--patience asks for a validation loss, but there is no validation text");
   Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step);
   if (!opened)
     return opened.error();
@@ -310,7 +313,8 @@ Expected<int> Training::run() {
     totalSteps = std::min(totalSteps, epochs * int64_t(batches.size())); // all epochs have about as many
   epoch = interval = {};
   display.draw(glance());
-  while (progress.epoch < epochs && progress.step < totalSteps) {
+  auto isPatient = [&] { return !options.patience || progress.sinceBest < options.patience; };
+  while (progress.epoch < epochs && progress.step < totalSteps && isPatient()) {
     while (progress.batch < int64_t(batches.size()) && progress.step < totalSteps && !Interrupt::seen()) {
       if (Expected<void> taken = takeStep(batches[progress.batch]); !taken)
         return taken.error();
@@ -334,6 +338,9 @@ Expected<int> Training::run() {
     if (Expected<void> ended = endEpoch(); !ended)
       return ended.error();
   }
+  if (!isPatient())
+    display.message(fmt::format("stopped: the validation loss was {} times no better than {:.4f}", progress.sinceBest,
+                                progress.bestLoss));
   display.message(fmt::format("trained {} steps; the model is '{}/model.safetensors'", progress.step, options.output));
   return 0;
 }
@@ -357,6 +364,10 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
       ->check(positiveNumber())
       ->excludes(tokens);
   addHyperOptions(*command, options->hyper);
+  command
+      ->add_option("--patience", options->patience,
+                   "Stop when the validation loss was no better than before this many epochs in a row; 0: never")
+      ->check(nonNegativeNumber());
   command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
       ->check(positiveNumber());
   command->add_option("--keep", options->keep, "Checkpoints that are kept, the newest")->check(positiveNumber());

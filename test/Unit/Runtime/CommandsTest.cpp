@@ -479,3 +479,26 @@ TEST_F(Commands, AverageIsTheMeanOfTheLastCheckpoints) {
   EXPECT_FALSE(fs::exists(folder / "x"));
   EXPECT_THAT(run("average --output=x").err, HasSubstr("inputs is required"));
 }
+
+TEST_F(Commands, PatienceEndsATraining) {
+  // Validated on nonsense, training makes the loss worse from some epoch on.
+  std::ofstream nonsense(folder / "nonsense");
+  for (int i = 0; i < 300; ++i)
+    nonsense << 4 + (i * 7 + i / 3) % 20 << "\n";
+  nonsense.close();
+  std::string validated = " --valid-source=source --valid-target=nonsense --epochs=50";
+  Outcome patient = run(train("run", "--patience=2" + validated));
+  ASSERT_EQ(patient.code, 0) << patient.err;
+  EXPECT_THAT(patient.err, HasSubstr("stopped: the validation loss was 2 times no better than "));
+  EXPECT_THAT(patient.err, Not(HasSubstr("epoch 50 ")));
+  // What a run that was stopped knows, the one that goes on knows.
+  Outcome again = run(train("run", "--resume --patience=2" + validated));
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("stopped: the validation loss was 2 times no better than "));
+  EXPECT_THAT(again.err, Not(HasSubstr("epoch ")));
+  EXPECT_THAT(run(train("run", "--resume --patience=3" + validated)).err,
+              HasSubstr("stopped: the validation loss was 3 times no better than "));
+  Outcome blind = run(train("other", "--patience=2"));
+  EXPECT_EQ(blind.code, 1);
+  EXPECT_EQ(blind.err, "error: --patience asks for a validation loss, but there is no validation text\n");
+}
