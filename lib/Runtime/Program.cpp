@@ -249,8 +249,9 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
   fail("unknown operand '{}' in '{}'", space, function.name);
 }
 
-static Dispatch parseDispatch(const json &value, size_t index, const Sizes &sizes, const std::vector<Formula> &formulas,
-                              Function &function, const Program &program) {
+static Dispatch parseDispatch(const json &value, size_t index, const Sizes &sizes,
+                              const std::vector<std::shared_ptr<const Formula>> &formulas, Function &function,
+                              const Program &program) {
   Dispatch dispatch;
   dispatch.kernel = value.at("kernel").get<int64_t>();
   if (dispatch.kernel < 0 || dispatch.kernel >= int64_t(program.kernels.size()))
@@ -338,9 +339,9 @@ static Function parseFunction(const json &value, const Program &program) {
            slot.last, dispatches);
     function.slots.push_back(std::move(slot));
   }
-  std::vector<Formula> formulas;
+  std::vector<std::shared_ptr<const Formula>> formulas;
   for (const json &entry : value.value("formulas", json::array()))
-    formulas.push_back(parseFormula(entry, function));
+    formulas.push_back(std::make_shared<const Formula>(parseFormula(entry, function)));
   for (const json &entry : value.at("dispatches"))
     function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), sizes, formulas, function, program));
   return function;

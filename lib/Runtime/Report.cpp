@@ -49,7 +49,8 @@ void Report::add(const Function &function, const Dispatch &dispatch, std::span<c
   std::string words = withoutNumbers(dispatch.label);
   if (std::find(line.words.begin(), line.words.end(), words) == line.words.end())
     line.words.push_back(words);
-  line.add({.calls = 1, .flops = dispatch.flops.at(dims), .bytes = dispatch.bytes.at(dims), .seconds = seconds});
+  auto at = [&](const std::shared_ptr<const Formula> &formula) { return formula ? formula->at(dims) : 0; };
+  line.add({.calls = 1, .flops = at(dispatch.flops), .bytes = at(dispatch.bytes), .seconds = seconds});
 }
 
 void Report::add(const Function &function, std::span<const int64_t> dims) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -121,7 +122,7 @@ struct Dispatch {
   std::vector<Affine> dims;
   std::vector<int64_t> scalars;
   std::vector<GridAxis> grid;
-  Formula flops, bytes;
+  std::shared_ptr<const Formula> flops, bytes; // null where unknown; many dispatches have one
 };
 
 struct Function {
