@@ -219,6 +219,17 @@ private:
                                                  param.getName().str()});
       return success();
     }
+    if (auto get = dyn_cast<GetGradientOp>(op)) {
+      storageOf[get.getResult()] = newStorage({BufferKind::Gradient,
+                                               layout.offsetOf(get.getName()),
+                                               true,
+                                               bufferType(get.getType()),
+                                               {},
+                                               -1,
+                                               -1,
+                                               ("grad." + get.getName()).str()});
+      return success();
+    }
     if (auto get = dyn_cast<GetPreparedOp>(op)) {
       storageOf[get.getResult()] = newStorage({BufferKind::Prepared,
                                                layout.preparedOffsetOf(get.getName()),

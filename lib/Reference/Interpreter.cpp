@@ -66,6 +66,11 @@ static LogicalResult evaluate(GetParamOp op, Frame &frame) {
   return success();
 }
 
+static LogicalResult evaluate(GetGradientOp op, Frame &frame) {
+  frame.set(op, frame.state().gradients[op.getName().str()]);
+  return success();
+}
+
 static LogicalResult evaluate(GetPreparedOp op, Frame &frame) {
   frame.set(op, reference::pack(frame.state().parameters[op.getName().str()]));
   return success();
@@ -137,7 +142,7 @@ FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, Valu
 
 LogicalResult Frame::evaluate(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp, GetPreparedOp, SetPreparedOp, ChunkedOp>(
+      .Case<arith::ConstantOp, arith::AddIOp, GetParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp, ChunkedOp>(
           [&](auto op) { return ::evaluate(op, *this); })
       .Case<func::CallOp>([&](auto op) { return setResults(op, call(op, op.getCallee(), op.getOperands()), *this); })
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })

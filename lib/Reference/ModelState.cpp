@@ -47,7 +47,8 @@ static Tensor::Shape shapeOf(ParamOp param) { return cast<ShapedType>(param.getT
 static ModelState zeros(ModuleOp module) {
   ModelState state;
   for (ParamOp param : module.getOps<ParamOp>())
-    for (ModelState::Tensors *tensors : {&state.parameters, &state.firstMoments, &state.secondMoments})
+    for (ModelState::Tensors *tensors :
+         {&state.parameters, &state.gradients, &state.firstMoments, &state.secondMoments})
       (*tensors)[param.getName().str()] = Tensor::reals(shapeOf(param));
   return state;
 }

@@ -135,11 +135,18 @@ Expected<void> ModelState::loadParameters(const Program &program, const Safetens
   return load(program, file, "", parameters.as<float>());
 }
 
+/// Whether the name of any of the file's tensors starts so.
+static bool holds(const Safetensors &file, std::string_view prefix) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(),
+                     [&](const TensorView &tensor) { return tensor.name.starts_with(prefix); });
+}
+
+Expected<void> ModelState::loadGradients(const Program &program, const Safetensors &file) {
+  return holds(file, gradientPrefix) ? load(program, file, gradientPrefix, gradients.as<float>()) : Expected<void>();
+}
+
 Expected<void> ModelState::loadMoments(const Program &program, const Safetensors &file) {
-  bool any = false;
-  for (const TensorView &tensor : file.tensors())
-    any |= tensor.name.starts_with(firstPrefix) || tensor.name.starts_with(secondPrefix);
-  if (!any)
+  if (!holds(file, firstPrefix) && !holds(file, secondPrefix))
     return {};
   if (Expected<void> first = load(program, file, firstPrefix, firstMoments.as<float>()); !first)
     return first;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Measures xf on a list of works, one JSON line each, with the fields that the peers' scripts print.
 
-Every work is compiled into an executable of its own, whose `run FUNCTION --repeat=N` does the timing. Works are those of
-tools/scripts/bench-works.json, or of --works. Batches are random tokens."""
+Every work is compiled into an executable of its own, linked with Google Benchmark in the place of its `--repeat`
+(tools/xf-bench). Works are those of tools/scripts/bench-works.json, or of --works; there is also what is asked of them, as
+ratios to peers. Batches are random tokens. The first line is the machine: what it computes and reads in a second."""
 import argparse
 import array
 import json
@@ -17,14 +18,12 @@ import subprocess
 import sys
 import tempfile
 
+import bench_peers
+
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent.parent
 SHARED = ROOT / ".." / "shared"
-FIELDS = "section work pass peer version threads median_s best_s runs gflops tokens_per_s extra_mib peak_rss_mib".split()
-PEER_SCRIPTS = {
-    "matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py",
-    "encoder": "peer_encoder.py", "seq2seq": "peer_translate.py", "layers": "peer_compile.py",
-}  # by section, or within `inference` by kind
+FIELDS = "section work pass peer version threads median_s best_s runs gflops gb_per_s tokens_per_s extra_mib peak_rss_mib".split()
 
 
 class Unsupported(Exception):
@@ -46,27 +45,54 @@ def write_safetensors(path, tensors):
 def execute(command, stdin=None):
     done = subprocess.run([str(word) for word in command], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unsupported(f"{' '.join(map(str, command[:2]))}: exit code {done.returncode}: {done.stderr.strip()[-600:]}")
-    return done.stderr
+        raise Unsupported(f"{' '.join(map(str, command[:2]))}: exit code {done.returncode}: {done.stderr.strip()[:600]}")
+    return done.stdout
 
 
-def repeat(executable, function, batch, threads, seconds, extra=()):
+def build(model, options, folder, *arguments):
+    """The executable of a model, as xf-compile would have linked it but for what times its calls."""
+    execute([options.compiler, model, *arguments, "--emit=object", "-o", folder / "model.o"])
+    libraries = options.compiler.resolve().parent.parent / "lib" / "xf"
+    parts = [folder / "model.o", libraries / "libxf_bench.a", libraries / "libxf_runtime.a", "-lbenchmark", "-lpthread"]
+    execute(["clang++-22", "-fuse-ld=lld", *parts, "-o", folder / "model"])
+    return folder / "model"
+
+
+def repeat(executable, function, batch, options, seconds, extra=()):
     """Times one function of an executable: as many calls as fit into `seconds`, at least 5."""
-    return timed([executable, "run", function, f"--input={batch}", "--seed=1", *extra], threads, seconds)
+    return timed([executable, "run", function, f"--input={batch}", "--seed=1", *extra], options, seconds)
 
 
-def timed(command, threads, seconds, stdin=None):
-    command = ["taskset", "-c", os.environ.get("XF_BENCH_CORES", f"0-{threads - 1}"), *command, f"--threads={threads}"]
+def timed(command, options, seconds, stdin=None):
+    command = bound(command, options)
 
     def calls(runs):
-        text = execute(command + [f"--repeat={runs}"], stdin)
-        found = re.search(r"^repeat: (.*)$", text, re.MULTILINE)
-        if not found:
-            raise Unsupported(f"--repeat printed no times: {text.strip()[-300:]}")
-        return {k: float(v) for k, v in (word.split("=") for word in found.group(1).split())}
+        aggregates = {line["aggregate_name"]: line for line in json.loads(execute(command + [f"--repeat={runs}"], stdin))["benchmarks"]}
+        median = aggregates["median"]
+        figures = {"median_s": median["real_time"] * 1e-3, "best_s": aggregates["best"]["real_time"] * 1e-3, "runs": median["repetitions"]}
+        return figures | {k: median[k] for k in ("extra_mib", "peak_rss_mib")}
 
     first = calls(2)
-    return calls(max(5, min(500, math.ceil(seconds / max(first["best_s"], 1e-6)))))
+    return calls(max(5, min(500, math.ceil(seconds / max(first["best_s"], 1e-3)))))
+
+
+def bound(command, options):
+    """The command with its threads, each on a core of its own."""
+    return ["taskset", "-c", os.environ.get("XF_BENCH_CORES", f"0-{options.threads - 1}"), *command, f"--threads={options.threads}"]
+
+
+def machine(options, folder):
+    """What --profile measures before it begins: multiply-adds in registers, and loads from memory."""
+    module, inputs = matmul_module({"m": 4, "k": 16, "n": 16})
+    (folder / "work.mlir").write_text(module)
+    write_safetensors(folder / "batch.safetensors", inputs)
+    executable = build(folder / "work.mlir", options, folder, "--compile-from=fuse")
+    done = subprocess.run(bound([executable, "run", "forward", f"--input={folder}/batch.safetensors", f"--output={folder}/c", "--profile"], options),
+                          capture_output=True, text=True, check=False)
+    found = re.search(r"([\d.]+) GFLOP/s, ([\d.]+) GB/s", done.stdout + done.stderr)
+    if not found:
+        raise Unsupported(f"--profile printed no limits: {done.stderr.strip()[-300:]}")
+    return {"gflops": float(found.group(1)), "gb_per_s": float(found.group(2))}
 
 
 # ---------------------------------------------------------------- training steps
@@ -140,14 +166,12 @@ def model_of(work):
 def train_step(work, options, folder):
     rng = random.Random(0)
     batches = sequence_lengths(work, options.data)
-    executable = folder / "model"
-    execute([options.compiler, model_of(work), "--functions=train", "-o", executable])
-    times, peak = [], 0.0
+    executable = build(model_of(work), options, folder, "--functions=train")
+    times = []
     for pairs in batches:
         write_safetensors(folder / "batch.safetensors", packed_batch(work, pairs, rng))
         hyper = ["--learning-rate=5e-4", "--schedule=constant", "--clip-norm=1"]
-        times.append(repeat(executable, "train_step", folder / "batch.safetensors", options.threads, options.seconds / len(batches), hyper))
-        peak = max(peak, times[-1].get("peak_rss_mib", 0.0))
+        times.append(repeat(executable, "train_step", folder / "batch.safetensors", options, options.seconds / len(batches), hyper))
     source = sum(s for pairs in batches for s, _ in pairs) * (work["kind"] == "seq2seq") / len(batches)
     target = sum(t for pairs in batches for _, t in pairs) / len(batches)
     median = statistics.fmean(t["median_s"] for t in times)
@@ -158,7 +182,8 @@ def train_step(work, options, folder):
         "runs": int(min(t["runs"] for t in times)),
         "gflops": 1e-9 * step_flop(work, source, target) / median,
         "tokens_per_s": (source + target) / median,
-        "peak_rss_mib": peak,
+        "extra_mib": max(t["extra_mib"] for t in times),
+        "peak_rss_mib": max(t["peak_rss_mib"] for t in times),
     }
 
 
@@ -176,16 +201,16 @@ def encoder_flop(lengths, layers, d, ff):
 
 def time_encoder(folder, lengths, inputs, flop, options):
     write_safetensors(folder / "batch.safetensors", inputs | {"offsets": offsets(lengths)})
-    times = repeat(folder / "model", "encode", folder / "batch.safetensors", options.threads, options.seconds)
+    times = repeat(folder / "model", "encode", folder / "batch.safetensors", options, options.seconds)
     rates = {"gflops": 1e-9 * flop / times["median_s"], "tokens_per_s": sum(lengths) / times["median_s"]}
-    yield {"pass": "forward"} | times | {"runs": int(times["runs"])} | rates
+    yield {"pass": "forward"} | times | rates
 
 
 def encoder(work, options, folder):
     """States of a packed batch of texts. The peers' scripts pool and normalise them too, some thousandths of the work."""
     layers, d, ff, vocabulary = 6, 384, 1536, 30522  # MiniLM's shape, the preset's own
     lengths = work.get("lengths") or [work["length"]] * work["batch"]
-    execute([options.compiler, "preset:transformer-encoder", "-o", folder / "model"])
+    build("preset:transformer-encoder", options, folder)
     inputs = {"ids": random_tokens(lengths, vocabulary, random.Random(0))}
     yield from time_encoder(folder, lengths, inputs, encoder_flop(lengths, layers, d, ff), options)
 
@@ -207,7 +232,7 @@ func.func @encode(%x0: {x} {{xf.name = "x", xf.dims = ["tokens"]}}, %offsets: {I
   return %x{layers} : {x}
 }}
 """)
-    execute([options.compiler, folder / "model.mlir", "-o", folder / "model"])
+    build(folder / "model.mlir", options, folder)
     inputs = {"x": ("F32", [sum(lengths), d], random_floats(sum(lengths) * d, random.Random(0)))}
     yield from time_encoder(folder, lengths, inputs, encoder_flop(lengths, layers, d, ff), options)
 
@@ -232,10 +257,9 @@ def translation(work, options, folder):
     rng.shuffle(lengths)
     text = "".join(" ".join(str(rng.randrange(4, 32000)) for _ in range(n)) + "\n" for n in lengths)
     random_weights(preset, folder / "weights.safetensors", options)
-    execute([options.compiler, preset, "--functions=translate", "-o", folder / "model"])
-    command = [folder / "model", "translate", f"--model={folder}/weights.safetensors", f"--beam={work['beam']}", f"--min-length={new}", f"--max-length={new}"]
-    times = timed(command, options.threads, options.seconds, text)
-    yield {"pass": "forward"} | times | {"runs": int(times["runs"]), "tokens_per_s": sentences * new / times["median_s"]}
+    command = [build(preset, options, folder, "--functions=translate"), "translate", f"--model={folder}/weights.safetensors", f"--beam={work['beam']}", f"--min-length={new}", f"--max-length={new}"]
+    times = timed(command, options, options.seconds, text)
+    yield {"pass": "forward"} | times | {"tokens_per_s": sentences * new / times["median_s"]}
 
 
 # ---------------------------------------------------------------- single operations
@@ -261,18 +285,19 @@ def random_floats(count, rng):
     return (block * -(-count // len(block)))[:count]
 
 
-def time_entries(module, inputs, flop, options, folder):
-    """Compiles a module of entry points and yields a line for each: inputs name -> tensors, flop name -> operations."""
+def time_entries(module, inputs, options, folder, flop=None, memory=None, extra=()):
+    """Compiles a module of entry points and yields a line for each: inputs name -> tensors; flop and memory name -> operations and bytes."""
     (folder / "work.mlir").write_text(module)
-    execute([options.compiler, folder / "work.mlir", "--compile-from=fuse", "-o", folder / "work"])
+    executable = build(folder / "work.mlir", options, folder, "--compile-from=fuse")
     for name, tensors in inputs.items():
         write_safetensors(folder / "batch.safetensors", tensors)
-        times = repeat(folder / "work", name, folder / "batch.safetensors", options.threads, options.seconds / 2)
-        rate = {"gflops": 1e-9 * flop[name] / times["median_s"]} if name in flop else {}
-        yield {"pass": name} | times | {"runs": int(times["runs"])} | rate
+        times = repeat(executable, name, folder / "batch.safetensors", options, options.seconds / 2, extra)
+        rates = {k: 1e-9 * amounts[name] / times["median_s"] for k, amounts in (("gflops", flop), ("gb_per_s", memory)) if amounts and name in amounts}
+        yield {"pass": name} | times | rates
 
 
-def matmul(work, options, folder):
+def matmul_module(work):
+    """A product and its operands."""
     m, k, n = work["m"], work["k"], work["n"]
     ta, tb = work.get("transpose_a"), work.get("transpose_b")
     # The rows of the batch are the extent that changes from call to call; in a transposed A they are what is summed over.
@@ -283,8 +308,14 @@ def matmul(work, options, folder):
     body = f"%c = xf.matmul %a, %b{flags} : ({a[0]}, {b[0]}) -> {c}"
     rng = random.Random(0)
     inputs = {"a": ("F32", [k, m] if ta else [m, k], random_floats(m * k, rng)), "b": ("F32", [n, k] if tb else [k, n], random_floats(k * n, rng))}
-    module = entry("forward", {"a": a, "b": b}, body, {"c": ("%c", c)})
-    yield from time_entries(module, {"forward": inputs}, {"forward": 2 * m * k * n}, options, folder)
+    return entry("forward", {"a": a, "b": b}, body, {"c": ("%c", c)}), inputs
+
+
+def matmul(work, options, folder):
+    m, k, n = work["m"], work["k"], work["n"]
+    module, inputs = matmul_module(work)
+    memory = {"forward": 4 * (m * k + k * n + m * n)}
+    yield from time_entries(module, {"forward": inputs}, options, folder, {"forward": 2 * m * k * n}, memory)
 
 
 def attention(work, options, folder):
@@ -310,69 +341,89 @@ def attention(work, options, folder):
     inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
     flop = sum(4 * heads * d * n * n for n in lengths) / (2 if work.get("causal") else 1)
     calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
-    yield from time_entries(module, calls, {"forward": flop, "forward_backward": 3.5 * flop}, options, folder)
+    yield from time_entries(module, calls, options, folder, {"forward": flop, "forward_backward": 3.5 * flop})
 
 
 def row(work, options, folder):
-    rng = random.Random(0)
-    if work["op"] == "adam":
-        raise Unsupported("the optimizer is measured as a part of train_step")
+    yield from {"softmax": softmax, "layer_norm": layer_norm, "adam": adam, "linear_cross_entropy": linear_cross_entropy}[work["op"]](work, options, folder)
+
+
+def softmax(work, options, folder):
+    """xf's own form: probabilities leave the compiled model as logarithms."""
+    rows, columns = work["rows"], work["columns"]
+    x = tensor(None, columns)
+    module = entry("forward", {"x": (x, ["tokens"])}, f"%y = xf.log_softmax %x : {x}", {"y": ("%y", x)})
+    values = {"x": ("F32", [rows, columns], random_floats(rows * columns, random.Random(0)))}
+    yield from time_entries(module, {"forward": values}, options, folder, memory={"forward": 8 * rows * columns})
+
+
+def layer_norm(work, options, folder):
+    """Backward finds mean and deviation again: what forward saved is its input."""
     rows, columns = work["rows"], work["columns"]
     x, vector, each = tensor(None, columns), tensor(columns), tensor(None)
-    values = {"x": ("F32", [rows, columns], random_floats(rows * columns, rng))}
-    arguments = {"x": (x, ["tokens"])}
-    if work["op"] == "softmax":
-        # xf's own form: probabilities leave the compiled model as logarithms.
-        module = entry("forward", arguments, f"%y = xf.log_softmax %x : {x}", {"y": ("%y", x)})
-        yield from time_entries(module, {"forward": values}, {}, options, folder)
-    elif work["op"] == "layer_norm":
-        arguments |= {"weight": (vector, []), "bias": (vector, [])}
-        values |= {k: ("F32", [columns], random_floats(columns, rng)) for k in ("weight", "bias")}
-        body = f"%y = xf.layer_norm %x, %weight, %bias : ({x}, {vector}, {vector}) -> {x}"
-        module = entry("forward", arguments, body, {"y": ("%y", x)})
-        yield from time_entries(module, {"forward": values}, {}, options, folder)
-    elif work["op"] == "linear_cross_entropy":
-        vocabulary = work["vocabulary"]
-        weight, logits = tensor(vocabulary, columns), tensor(None, vocabulary)
-        arguments |= {"weight": (weight, []), "labels": (IDS, ["tokens"]), "cotangent": (each, ["tokens"])}
-        values |= {
-            "weight": ("F32", [vocabulary, columns], random_floats(vocabulary * columns, rng)),
-            "labels": ("I32", [rows], [rng.randrange(vocabulary) for _ in range(rows)]),
-            "cotangent": ("F32", [rows], [1 / rows] * rows),
-        }
-        body = f"""%z = xf.linear %x, %weight : ({x}, {weight}) -> {logits}
-  %loss, %nll, %lse = xf.cross_entropy %z, %labels smoothing(0.1) : ({logits}, {IDS}) -> ({each}, {each}, {each})
-  %dz = xf.cross_entropy_backward %cotangent, %z, %labels, %lse smoothing(0.1) : ({each}, {logits}, {IDS}, {each}) -> {logits}
-  %dx = xf.matmul %dz, %weight : ({logits}, {weight}) -> {x}
-  %dw = xf.matmul %dz, %x transpose_a : ({logits}, {x}) -> {weight}"""
-        module = entry("forward_backward", arguments, body, {"loss": ("%loss", each), "dx": ("%dx", x), "dw": ("%dw", weight)})
-        flop = {"forward_backward": 6 * rows * columns * vocabulary}
-        yield from time_entries(module, {"forward_backward": values}, flop, options, folder)
+    weight = {"weight": (vector, [])}
+    forward = entry(
+        "forward", {"x": (x, ["tokens"])} | weight | {"bias": (vector, [])},
+        f"%y = xf.layer_norm %x, %weight, %bias : ({x}, {vector}, {vector}) -> {x}", {"y": ("%y", x)},
+    )
+    backward = entry(
+        "backward", {"dy": (x, ["tokens"]), "x": (x, ["tokens"])} | weight,
+        f"""%dx, %mean, %r = xf.layer_norm_backward %dy, %x, %weight : ({x}, {x}, {vector}) -> ({x}, {each}, {each})
+  %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r : ({x}, {x}, {each}, {each}) -> ({vector}, {vector})""",
+        {"dx": ("%dx", x), "dw": ("%dw", vector), "db": ("%db", vector)},
+    )
+    rng = random.Random(0)
+    values = {k: ("F32", [rows, columns], random_floats(rows * columns, rng)) for k in ("x", "dy")}
+    values |= {k: ("F32", [columns], random_floats(columns, rng)) for k in ("weight", "bias")}
+    inputs = {"forward": {k: values[k] for k in ("x", "weight", "bias")}, "backward": {k: values[k] for k in ("dy", "x", "weight")}}
+    yield from time_entries(forward + backward, inputs, options, folder, memory={"forward": 8 * rows * columns, "backward": 12 * rows * columns})
+
+
+def adam(work, options, folder):
+    """One step over one parameter, whose gradient another call has left."""
+    p = tensor(work["elements"])
+    state = '%random: tensor<2xi64> {xf.name = "random"}, %hyper: tensor<8xf32> {xf.name = "hyper"}'
+    module = f"""xf.param @p : {p} ones(0.0)
+func.func @step({state}) -> (tensor<f32> {{xf.name = "rate"}}) attributes {{xf.entry}} {{
+  %g = xf.get_gradient @p : {p}
+  %norm = arith.constant dense<1.0> : tensor<f32>
+  %rate = xf.learning_rate %random, %hyper d_model(512) : (tensor<2xi64>, tensor<8xf32>) -> tensor<f32>
+  xf.adam %g parameters [@p] norm(%norm) learning_rate(%rate) state(%random, %hyper) : {p}, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
+  return %rate : tensor<f32>
+}}
+"""
+    gradient = {"grad.p": ("F32", [work["elements"]], random_floats(work["elements"], random.Random(0)))}
+    yield from time_entries(module, {"step": gradient}, options, folder, memory={"step": 28 * work["elements"]})
+
+
+def linear_cross_entropy(work, options, folder):
+    """By as many rows of logits as take 16 MiB, as xf-chunk-logits would with such a limit."""
+    rows, columns, vocabulary = work["rows"], work["columns"], work["vocabulary"]
+    x, each, weight, logits = tensor(None, columns), tensor(None), tensor(vocabulary, columns), tensor(None, vocabulary)
+    taken = {"x": (x, ["tokens"]), "weight": (weight, []), "labels": (IDS, ["tokens"]), "cotangent": (each, ["tokens"])}
+    chunk = max(16, (16 << 20) // (4 * vocabulary) // 16 * 16)
+    body = f"""%zero = arith.constant dense<0.0> : {weight}
+  %r:3 = xf.chunked rows({chunk}) of(%x, %labels, %cotangent : {x}, {IDS}, {each}) into(%zero : {weight}) {{
+  ^bb0(%xs: {x}, %ls: {IDS}, %cs: {each}, %sum: {weight}):
+    %z = xf.linear %xs, %weight : ({x}, {weight}) -> {logits}
+    %loss, %nll, %lse = xf.cross_entropy %z, %ls smoothing(0.1) : ({logits}, {IDS}) -> ({each}, {each}, {each})
+    %dz = xf.cross_entropy_backward %cs, %z, %ls, %lse smoothing(0.1) : ({each}, {logits}, {IDS}, {each}) -> {logits}
+    %dx = xf.matmul %dz, %weight : ({logits}, {weight}) -> {x}
+    %dw = xf.matmul %dz, %xs into %sum transpose_a : ({logits}, {x}, {weight}) -> {weight}
+    xf.yield %loss, %dx, %dw : {each}, {x}, {weight}
+  }} : {each}, {x}, {weight}"""
+    module = entry("forward_backward", taken, body, {"loss": ("%r#0", each), "dx": ("%r#1", x), "dw": ("%r#2", weight)})
+    rng = random.Random(0)
+    values = {
+        "x": ("F32", [rows, columns], random_floats(rows * columns, rng)),
+        "weight": ("F32", [vocabulary, columns], array.array("f", (0.02 * v for v in random_floats(vocabulary * columns, rng)))),
+        "labels": ("I32", [rows], [rng.randrange(vocabulary) for _ in range(rows)]),
+        "cotangent": ("F32", [rows], [1 / rows] * rows),
+    }
+    yield from time_entries(module, {"forward_backward": values}, options, folder, {"forward_backward": 6 * rows * columns * vocabulary})
 
 
 SECTIONS = {"train_step": train_step, "inference": inference, "matmul": matmul, "attention": attention, "row": row}
-
-
-def ratios(section, work, ours, options):
-    """Runs the peers' script on one work, prints its lines, and how xf compares on stderr."""
-    section = work.get("kind", section) if section == "inference" else section
-    work = work["name"]
-    script = SHARED / "bench" / PEER_SCRIPTS[section]
-    if not script.exists():
-        print(f"{section}: no peers, for {script} is not there", file=sys.stderr)
-        return
-    done = subprocess.run(
-        [sys.executable, script, "--threads", str(options.threads), "--work", work], stdout=subprocess.PIPE, text=True, check=False
-    )
-    for line in done.stdout.splitlines():
-        print(line, flush=True)
-        peer = json.loads(line)
-        if "median_s" not in peer:
-            continue  # of another phase
-        for mine in ours:
-            if mine["pass"] == peer.get("pass", mine["pass"]):
-                ratio = peer["median_s"] / mine["median_s"]
-                print(f"{work} {mine['pass']}: xf is {ratio:.2f} x as fast as {peer['peer']}", file=sys.stderr)
 
 
 def main():
@@ -383,38 +434,52 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure a work (%(default)s)")
     parser.add_argument("--json", action="store_true", help="JSON lines alone, nothing for people")
-    parser.add_argument("--peers", action="store_true", help="the installed peers in turn, and ratios")
+    parser.add_argument("--peers", nargs="?", const="all", metavar="NAMES", help="the installed peers in turn, or those named, with commas; and a table of ratios")
+    parser.add_argument("--peers-folder", type=pathlib.Path, default=SHARED / "bench", help="where their scripts are")
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="where the tables go too")
     parser.add_argument("--data", type=pathlib.Path, default=SHARED / "data")
     parser.add_argument("--compiler", type=pathlib.Path, default=ROOT / "build" / "bin" / "xf-compile")
     options = parser.parse_args()
     works = json.loads((options.works or SCRIPTS / "bench-works.json").read_text())
-    version = execute_version(options.compiler)
     wanted = options.work.split(",") if options.work else None
-    failed = False
+    lines, failed = [], False
+
+    def tell(line):
+        line = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}
+        lines.append(line)
+        print(json.dumps(line), flush=True)
+        if not options.json:
+            print(bench_peers.describe(line), file=sys.stderr)
+
+    def attempt(name, measure):
+        nonlocal failed
+        with tempfile.TemporaryDirectory(prefix="xf-bench-") as folder:
+            try:
+                measure(pathlib.Path(folder))
+            except Unsupported as error:
+                failed = True
+                print(f"{name}: {error}", file=sys.stderr)
+
+    def measure_work(section, work, measure, folder):
+        fixed = {"section": section, "work": work["name"], "peer": "xf", "version": version}
+        for result in measure(work, options, folder):
+            line = fixed | {"threads": options.threads} | result
+            tell({k: line[k] for k in FIELDS if k in line})
+        if options.peers:
+            for line in bench_peers.run(section, work, options):
+                tell(line)
+
+    version = execute_version(options.compiler)
+    attempt("machine", lambda folder: tell({"section": "machine", "version": version, "threads": options.threads} | machine(options, folder)))
     for section, measure in SECTIONS.items():
-        if options.section not in (None, section):
-            continue
         for work in works.get(section, []):
-            if wanted and work["name"] not in wanted:
-                continue
-            lines = []
-            with tempfile.TemporaryDirectory(prefix="xf-bench-") as folder:
-                try:
-                    for result in measure(work, options, pathlib.Path(folder)):
-                        line = {"section": section, "work": work["name"], "peer": "xf", "version": version, "threads": options.threads} | result
-                        line = {k: line[k] for k in FIELDS if k in line}
-                        line = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}
-                        lines.append(line)
-                        print(json.dumps(line), flush=True)
-                except Unsupported as error:
-                    failed = True
-                    print(f"{section} {work['name']}: {error}", file=sys.stderr)
-            if not options.json:
-                for line in lines:
-                    rate = f", {line['gflops']:.0f} GF/s" if "gflops" in line else ""
-                    print(f"{section} {work['name']} {line['pass']}: {line['median_s'] * 1e3:.2f} ms{rate}", file=sys.stderr)
-            if options.peers and lines:
-                ratios(section, work, lines, options)
+            if options.section in (None, section) and (not wanted or work["name"] in wanted):
+                attempt(f"{section} {work['name']}", lambda folder, s=section, w=work, m=measure: measure_work(s, w, m, folder))
+    tables = bench_peers.tables(lines, works)
+    if not options.json:
+        print(tables, file=sys.stderr)
+    if options.markdown:
+        options.markdown.write_text(tables)
     return 1 if failed else 0
 
 

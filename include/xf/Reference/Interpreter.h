@@ -17,7 +17,7 @@ namespace mlir::xf::reference {
 /// What outlives a call: the values of the parameters and the moments of Adam.
 struct ModelState {
   using Tensors = std::map<std::string, Tensor, std::less<>>;
-  Tensors parameters, firstMoments, secondMoments;
+  Tensors parameters, gradients, firstMoments, secondMoments;
 
   /// As the initialisers say; the same values as a compiled model's, before they are rounded.
   static ::xf::runtime::Expected<ModelState> initialize(ModuleOp module, uint64_t seed);

@@ -35,6 +35,9 @@ public:
   /// Loads both moments; zeros where the file has none at all (a file of weights is a state before its first step).
   Expected<void> loadMoments(const Program &program, const Safetensors &file);
 
+  /// Loads `grad.NAME` of every parameter; zeros where the file has none at all.
+  Expected<void> loadGradients(const Program &program, const Safetensors &file);
+
   std::vector<TensorView> parameterViews(const Program &program) const;
   /// Parameters as NAME, `first_moment.NAME` and `second_moment.NAME`. `names` keeps the texts alive.
   std::vector<TensorView> trainingViews(const Program &program, std::vector<std::string> &names) const;
@@ -46,6 +49,9 @@ private:
 /// Refuses a file whose tensors `prefix` + NAME are not the parameters of `model`, with every mismatch named at once.
 Expected<void> checkParameters(std::string_view model, std::span<const Parameter> parameters, const Safetensors &file,
                                std::string_view prefix = "");
+
+/// What names of gradients start with in files.
+inline constexpr std::string_view gradientPrefix = "grad.";
 
 /// A parameter's place in one of the flat arrays, under a name.
 TensorView parameterView(const Parameter &parameter, float *array, std::string_view name);

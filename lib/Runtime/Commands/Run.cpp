@@ -1,6 +1,6 @@
 //===- Run.cpp - The command `run FUNCTION` ----------------------------------------------===//
-// Calls one public function on tensors from a file. `gradients` gives `grad.NAME`; `train_step` takes a
-// checkpoint and gives the next.
+// Calls one public function on tensors from a file. `gradients` gives `grad.NAME`, which functions that start from
+// gradients take; `train_step` takes a checkpoint and gives the next.
 //===--------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
@@ -25,6 +25,8 @@ struct RunOptions {
 static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, const Safetensors &file) {
   std::vector<OwnedTensor> inputs;
   for (const TensorView &tensor : file.tensors()) {
+    if (function.usesGradients && tensor.name.starts_with(gradientPrefix))
+      continue; // see ModelState::loadGradients
     std::optional<size_t> index = function.input(tensor.name);
     if (!index) {
       std::vector<std::string_view> names;
@@ -100,6 +102,9 @@ static Expected<int> run(Session &session, const RunOptions &options) {
       {.gradients = function->usesGradients, .moments = function->usesMoments, .prepared = function->usesPrepared});
   if (!state)
     return state.error();
+  if (function->usesGradients)
+    if (Expected<void> loaded = state->loadGradients(program, *file); !loaded)
+      return loaded.error();
   Progress progress;
   if (function->usesMoments) {
     Expected<Progress> loaded = loadState(session, options, *state);
@@ -168,8 +173,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   }
   if (function->usesGradients)
     for (const Parameter &parameter : program.parameters)
-      results.push_back(
-          parameterView(parameter, state->arenas().gradients, names.emplace_back("grad." + parameter.name)));
+      results.push_back(parameterView(parameter, state->arenas().gradients,
+                                      names.emplace_back(std::string(gradientPrefix) + parameter.name)));
   Expected<void> saved = writeSafetensors(options.output, results);
   return saved ? Expected<int>(0) : saved.error();
 }

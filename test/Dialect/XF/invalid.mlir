@@ -7,6 +7,17 @@ xf.param @w : tensor<?x4xf32> zeros(0.0)
 
 // -----
 
+// xf.get_gradient C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<2x3xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_gradient' op expected parameter 'w' to have shape 2 x 3, but it is used as 3 x 2}}
+  %g = xf.get_gradient @w : tensor<3x2xf32>
+  return
+}
+
+// -----
+
 // xf.get_prepared C1
 func.func @f() {
   // expected-error@+1 {{'xf.get_prepared' op expected 'missing' to be a parameter of the module}}

@@ -14,6 +14,13 @@ func.func @get_param() -> tensor<37000x512xf32> {
   return %w : tensor<37000x512xf32>
 }
 
+// CHECK-LABEL: @get_gradient(
+// CHECK: xf.get_gradient @embedding.weight
+func.func @get_gradient() -> tensor<37000x512xf32> {
+  %g = xf.get_gradient @embedding.weight : tensor<37000x512xf32>
+  return %g : tensor<37000x512xf32>
+}
+
 // CHECK-LABEL: @set_prepared(
 // CHECK: xf.set_prepared @embedding.weight
 func.func @set_prepared(%p: tensor<1157x512x32xf32>) {

@@ -91,17 +91,22 @@ LogicalResult ParamOp::verify() {
   return success();
 }
 
-LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(*this, getNameAttr());
+/// The result is of the type of the parameter `name`.
+template <typename Op> static LogicalResult verifyOfParameter(Op op, SymbolTableCollection &symbols) {
+  auto param = symbols.lookupNearestSymbolFrom<ParamOp>(op, op.getNameAttr());
   if (!param) // C1
-    return emitOpError() << "expected '" << getName() << "' to be a parameter of the module";
-  if (param.getType() == getType())
+    return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
+  if (param.getType() == op.getType())
     return success();
-  InFlightDiagnostic diagnostic = emitOpError()
-                                  << "expected parameter '" << getName() << "' to have shape "
-                                  << shapeString(param.getType()) << ", but it is used as " << shapeString(getType());
+  InFlightDiagnostic diagnostic = op.emitOpError() << "expected parameter '" << op.getName() << "' to have shape "
+                                                   << shapeString(param.getType()) << ", but it is used as "
+                                                   << shapeString(op.getType());
   diagnostic.attachNote(param.getLoc()) << "declared here";
   return diagnostic;
+}
+LogicalResult GetParamOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifyOfParameter(*this, symbols); }
+LogicalResult GetGradientOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyOfParameter(*this, symbols);
 }
 
 /// `prepared` is the packed form of the parameter `name`.

@@ -37,6 +37,22 @@ def XF_GetParamOp : XF_Op<"get_param", [Pure, DeclareOpInterfaceMethods<SymbolUs
   let assemblyFormat = "$name `:` type($result) attr-dict";
 }
 
+def XF_GetGradientOp : XF_Op<"get_gradient", [MemoryEffects<[MemRead]>, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the gradient of a parameter, as the call before left it";
+  let description = [{
+    What an entry point returns as `grad.NAME` stays in the model's array of gradients; so a step can add to the gradients of earlier batches, or take those that others computed.
+
+    - C1: `name` is an xf.param of the result's type.
+
+    ```mlir
+    %g = xf.get_gradient @embedding.weight : tensor<37000x512xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$name);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$name `:` type($result) attr-dict";
+}
+
 def XF_SetPreparedOp : XF_Op<"set_prepared", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "keeps what is made of a parameter before anything is predicted";
   let description = [{
