@@ -38,8 +38,8 @@ constexpr Preset presets[] = {
 };
 
 /// A key, which kinds of models have it, its value in the paper's base model, and what it may be: integers from
-/// `least`, numbers that are not negative, rates below 1, or one of `choices`. The last of them are how it is trained
-/// where the options of `train` don't say otherwise.
+/// `least` (or a word of `choices`), numbers that are not negative, rates below 1, or one of `choices`. The last of
+/// them are how it is trained where the options of `train` don't say otherwise.
 struct Key {
   const char *name;
   unsigned kinds;
@@ -71,7 +71,7 @@ constexpr Key keys[] = {
     {"attention_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
     {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
     {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
-    {"window", Any, "none", Key::Choice, 0, "none"},
+    {"window", Any, "none", Key::Integer, 0, "none"},
     {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
     {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant"},
     {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
@@ -167,8 +167,11 @@ private:
     StringRef(key->choices).split(choices, '|');
     switch (key->type) {
     case Key::Integer:
+      if (!choices.front().empty() && llvm::is_contained(choices, value))
+        break;
       if (value.getAsInteger(10, integer) || integer < key->least || integer > 10'000'000)
-        return wrong("a number from " + std::to_string(key->least) + " to 10000000");
+        return wrong("a number from " + std::to_string(key->least) + " to 10000000" +
+                     (choices.front().empty() ? "" : ", or " + llvm::join(choices, ", ")));
       break;
     case Key::Number:
       if (value.getAsDouble(rate) || !(rate >= 0 && std::isfinite(static_cast<float>(rate))))
@@ -182,8 +185,7 @@ private:
       return llvm::Error::success();
     case Key::Choice:
       if (!llvm::is_contained(choices, value))
-        return wrong(choices.size() == 1 ? "'" + choices[0].str() + "' (the only one supported)"
-                                         : "one of " + llvm::join(choices, ", "));
+        return wrong("one of " + llvm::join(choices, ", "));
     }
     values[name.str()] = value.str();
     return llvm::Error::success();
@@ -246,7 +248,8 @@ private:
     for (const Key &key : c.known) {
       const std::string &value = c.text(key.name);
       bool boolean = value == "true" || value == "false";
-      std::string attribute = key.type == Key::Integer                           ? value + " : i64"
+      bool word = llvm::is_contained(llvm::split(key.choices, '|'), value);
+      std::string attribute = key.type == Key::Integer && !word                  ? value + " : i64"
                               : key.type == Key::Rate || key.type == Key::Number ? value + " : f64"
                               : boolean                                          ? value
                                                                                  : "\"" + value + "\"";
@@ -260,12 +263,15 @@ private:
   }
   std::string epsilon() { return c.is("norm_epsilon", "1.0e-05") ? "" : " epsilon(" + c.text("norm_epsilon") + ")"; }
 
-  std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool causal) {
+  /// What tokens see of their own sequence.
+  std::string selfMasks(bool causal) {
+    return std::string(causal ? " causal" : "") + (c.is("window", "none") ? "" : " window(" + c.text("window") + ")");
+  }
+  std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, StringRef masks) {
     return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}) "
                          "head_dims({5}, {6}){7}{8}{9} : ({10}, {10}, {10}, {11}, {11}) -> {10}",
-                         name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
-                         causal ? " causal" : "", c.is("bias", "all") ? " bias" : "", dropout("attention_dropout"), x,
-                         ids)
+                         name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"), masks,
+                         c.is("bias", "all") ? " bias" : "", dropout("attention_dropout"), x, ids)
         .str();
   }
   std::string feedForward(StringRef input) {
@@ -304,10 +310,10 @@ private:
     line("  func.func private @" + side + "_layer(%x: " + x + (cross ? ", %memory: " + x : "") + ", %offsets: " + ids +
          (cross ? ", %memory_offsets: " + ids : "") + ") -> " + x + " {");
     writeSublayer("attention", 'x', 'a', 'b',
-                  [&](StringRef input) { return attention("attention", input, input, "%offsets", causal); });
+                  [&](StringRef input) { return attention("attention", input, input, "%offsets", selfMasks(causal)); });
     if (cross)
       writeSublayer("cross_attention", 'b', 'c', 'd', [&](StringRef input) {
-        return attention("cross_attention", input, "%memory", "%memory_offsets", false);
+        return attention("cross_attention", input, "%memory", "%memory_offsets", "");
       });
     writeSublayer("feed_forward", cross ? 'd' : 'b', 'f', 'y', [&](StringRef input) { return feedForward(input); });
     line("    return %y : " + x);

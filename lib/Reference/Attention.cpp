@@ -17,9 +17,32 @@ static double score(const Tensor &query, int64_t q, const Tensor &key, int64_t k
   return scale * sum;
 }
 
+namespace {
+/// Keys begin <= j < end of a sequence.
+struct Keys {
+  int64_t begin, end;
+};
+} // namespace
+
 /// log sum exp over the keys a query sees; +inf without any, so that exp(score - it) vanishes.
-static double logSumExpOfKeys(llvm::function_ref<double(int64_t)> scoreOf, int64_t visible) {
-  return visible > 0 ? logSumExp(scoreOf, visible) : std::numeric_limits<double>::infinity();
+static double logSumExpOfKeys(llvm::function_ref<double(int64_t)> scoreOf, Keys visible) {
+  return visible.begin < visible.end
+             ? logSumExp([&](int64_t j) { return scoreOf(visible.begin + j); }, visible.end - visible.begin)
+             : std::numeric_limits<double>::infinity();
+}
+
+/// What query i (of the sequence; row `row` of `lengths`) sees under the masks of `op`.
+template <typename OpT>
+static Keys visibleKeys(OpT op, const Tensor *lengths, int64_t row, int64_t i, int64_t queries, int64_t keys) {
+  int64_t position = i + keys - queries;
+  Keys visible = {0, keys};
+  if (op.getCausal())
+    visible.end = std::min(visible.end, position + 1);
+  if (std::optional<int64_t> window = op.getWindow())
+    visible = {std::max<int64_t>(0, position - *window), std::min(visible.end, position + *window + 1)};
+  if (lengths)
+    visible.end = std::min(visible.end, lengths->integer(row));
+  return {visible.begin, std::max(visible.begin, visible.end)};
 }
 
 namespace {
@@ -28,26 +51,27 @@ template <typename OpT> struct Scores {
   Scores(OpT op, Frame &frame)
       : op(op), query(frame[op.getQuery()]), key(frame[op.getKey()]), value(frame[op.getValue()]),
         queryOffsets(frame[op.getQueryOffsets()]), keyOffsets(frame[op.getKeyOffsets()]),
-        random(frame.find(op.getRandom())), site(op.getSite() ? frame[op.getSite()].integer(0) : 0),
-        heads(op.getHeads()), scale(op.getScale().convertToDouble()), rate(op.getRate().convertToDouble()) {}
+        lengths(frame.find(op.getLengths())), random(frame.find(op.getRandom())),
+        site(op.getSite() ? frame[op.getSite()].integer(0) : 0), heads(op.getHeads()),
+        scale(op.getScale().convertToDouble()), rate(op.getRate().convertToDouble()) {}
 
   LogicalResult verify() const {
     if (failed(expectOffsets(op, "query_offsets", queryOffsets, query.rows())) ||
         failed(expectOffsets(op, "key_offsets", keyOffsets, key.rows())) ||
-        failed(expectRows(op, "key_offsets", keyOffsets, queryOffsets.rows(), "'query_offsets'")))
+        failed(expectRows(op, "key_offsets", keyOffsets, queryOffsets.rows(), "'query_offsets'")) ||
+        (lengths && failed(expectRows(op, "lengths", *lengths, query.rows(), "'query'"))))
       return failure();
     return expectRows(op, "value", value, key.rows(), "'key'");
   }
 
-  /// Calls visit(query row, head, first key row, number of keys it sees).
-  void forEachQuery(llvm::function_ref<void(int64_t, int64_t, int64_t, int64_t)> visit) const {
+  /// Calls visit(query row, head, first key row, the keys that it sees).
+  void forEachQuery(llvm::function_ref<void(int64_t, int64_t, int64_t, Keys)> visit) const {
     for (int64_t b = 0; b + 1 < queryOffsets.rows(); ++b) {
       int64_t firstQuery = queryOffsets.integer(b), queries = queryOffsets.integer(b + 1) - firstQuery;
       int64_t firstKey = keyOffsets.integer(b), keys = keyOffsets.integer(b + 1) - firstKey;
       for (int64_t i = 0; i < queries; ++i)
         for (int64_t h = 0; h < heads; ++h)
-          visit(firstQuery + i, h, firstKey,
-                op.getCausal() ? std::clamp<int64_t>(i + keys - queries + 1, 0, keys) : keys);
+          visit(firstQuery + i, h, firstKey, visibleKeys(op, lengths, firstQuery + i, i, queries, keys));
     }
   }
   double at(int64_t q, int64_t h, int64_t k) const { return score(query, q, key, k, h, heads, scale); }
@@ -57,7 +81,7 @@ template <typename OpT> struct Scores {
   }
 
   mutable OpT op; // accessors of ops are not const
-  const Tensor &query, &key, &value, &queryOffsets, &keyOffsets, *random;
+  const Tensor &query, &key, &value, &queryOffsets, &keyOffsets, *lengths, *random;
   int64_t site, heads;
   double scale, rate;
 };
@@ -70,9 +94,9 @@ LogicalResult reference::evaluate(AttentionOp op, Frame &frame) {
   Tensor result = Tensor::reals({scores.query.rows(), scores.value.columns()});
   Tensor lse = Tensor::reals({scores.query.rows(), scores.heads}, std::numeric_limits<double>::infinity());
   int64_t width = scores.value.columns() / scores.heads;
-  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, int64_t visible) {
+  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, Keys visible) {
     lse(q, h) = logSumExpOfKeys([&](int64_t j) { return scores.at(q, h, firstKey + j); }, visible);
-    for (int64_t j = 0; j < visible; ++j) {
+    for (int64_t j = visible.begin; j < visible.end; ++j) {
       double probability = std::exp(scores.at(q, h, firstKey + j) - lse(q, h)) * scores.mask(q, h, j);
       for (int64_t c = h * width; c < (h + 1) * width; ++c)
         result(q, c) += probability * scores.value(firstKey + j, c);
@@ -92,11 +116,11 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
   Tensor dQuery = Tensor::reals(scores.query.shape()), dKey = Tensor::reals(scores.key.shape()),
          dValue = Tensor::reals(scores.value.shape());
   int64_t keyWidth = scores.key.columns() / scores.heads, valueWidth = scores.value.columns() / scores.heads;
-  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, int64_t visible) {
+  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, Keys visible) {
     double delta = 0; // sum_j P dP
     for (int64_t c = h * valueWidth; c < (h + 1) * valueWidth; ++c)
       delta += cotangent(q, c) * forward(q, c);
-    for (int64_t j = 0; j < visible; ++j) {
+    for (int64_t j = visible.begin; j < visible.end; ++j) {
       int64_t k = firstKey + j;
       double probability = std::exp(scores.at(q, h, k) - lse(q, h)), mask = scores.mask(q, h, j), dProbability = 0;
       for (int64_t c = h * valueWidth; c < (h + 1) * valueWidth; ++c) {
@@ -119,13 +143,16 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
 LogicalResult reference::evaluate(AttentionWeightsOp op, Frame &frame) {
   const Tensor &query = frame[op.getQuery()], &key = frame[op.getKey()];
   int64_t heads = op.getHeads(), queries = query.rows(), keys = key.rows();
+  const Tensor *lengths = frame.find(op.getLengths());
+  if (lengths && failed(expectRows(op, "lengths", *lengths, queries, "'query'")))
+    return failure();
   Tensor result = Tensor::reals({heads, queries, keys});
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t q = 0; q < queries; ++q) {
       auto scoreOf = [&](int64_t k) { return score(query, q, key, k, h, heads, op.getScale().convertToDouble()); };
-      int64_t visible = op.getCausal() ? std::clamp<int64_t>(q + keys - queries + 1, 0, keys) : keys;
+      Keys visible = visibleKeys(op, lengths, q, q, queries, keys);
       double lse = logSumExpOfKeys(scoreOf, visible);
-      for (int64_t k = 0; k < visible; ++k)
+      for (int64_t k = visible.begin; k < visible.end; ++k)
         result[(h * queries + q) * keys + k] = std::exp(scoreOf(k) - lse);
     }
   frame.set(op.getResult(), result);
@@ -147,8 +174,9 @@ LogicalResult reference::evaluate(CachedAttentionOp op, Frame &frame) {
       auto row = [&](int64_t j) { return rows.integer(offsets.integer(q) + j); };
       auto scoreOf = [&](int64_t j) { return score(query, q, key, row(j), h, heads, op.getScale().convertToDouble()); };
       int64_t count = offsets.integer(q + 1) - offsets.integer(q);
-      double lse = logSumExpOfKeys(scoreOf, count);
-      for (int64_t j = 0; j < count; ++j)
+      Keys visible = {op.getWindow() ? std::max<int64_t>(0, count - 1 - *op.getWindow()) : 0, count};
+      double lse = logSumExpOfKeys(scoreOf, visible);
+      for (int64_t j = visible.begin; j < visible.end; ++j)
         for (int64_t c = h * width; c < (h + 1) * width; ++c)
           result(q, c) += std::exp(scoreOf(j) - lse) * value(row(j), c);
     }

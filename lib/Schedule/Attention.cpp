@@ -8,7 +8,8 @@
 namespace mlir::xf {
 namespace {
 void emitForward(Emitter &e, AttentionOp op) {
-  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
+  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(),
+                     AttentionMasks(e, op));
   // A block of keys is packed once for a turn of queries.
   int64_t queriesPerTurn = e.schedule<AttentionScheduleAttr>().getTurn();
   int64_t width = e.registers.width, heads = op.getHeads();
@@ -31,60 +32,70 @@ void emitForward(Emitter &e, AttentionOp op) {
       e.store(e.f32(-1e30), maxima, r);
       e.store(e.f32(0), totals, r);
     });
-    // The last query sees the most keys; blocks past them are not visited.
-    Value keyLimit = task.visibleKeys(e.sub(turnEnd, e.index(1)));
-    e.loop(e.index(0), keyLimit, task.keysPerBlock, [&](Value keyBegin) {
+    // Blocks of keys that no query of the turn sees are not visited.
+    KeyRange turnKeys = task.visibleKeys(turnBegin, turnEnd);
+    Value keyLimit = turnKeys.end, firstBlock = task.startOf(turnKeys, task.keysPerBlock);
+    e.loop(firstBlock, keyLimit, task.keysPerBlock, [&](Value keyBegin) {
       Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(task.keysPerBlock));
-      Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, e.index(0)),
+      Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, firstBlock),
             keyRow = e.add(task.keyStart, keyBegin);
       task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * M_LOG2E);
       task.copyRows(value, dV, keyRow, keysHere, values);
       e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
         Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
-        Value count = task.visibleInBlock(e.sub(queryEnd, e.index(1)), keyBegin, keysHere),
-              first = e.sub(queryBegin, turnBegin);
-        task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, count, scores);
-        e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-          Value r = e.sub(i, queryBegin), visible = task.visibleInBlock(i, keyBegin, count), slot = e.add(first, r);
-          Value blockMax = task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
-            Value s = e.loadVector(scores, {r, j}, width);
-            if (masked)
-              s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
-            return SmallVector<Value>{e.maximum(carried[0], s)};
-          })[0];
-          Value before = e.load(maxima, slot);
-          Value now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
-          Value correction = emitExp2(e, e.splat(e.sub(before, now)));
-          Value total = task.overKeys(visible, step, e.splat(0), [&](Value j, bool masked, ValueRange carried) {
-            SmallVector<Value> keeps;
-            if (dropout)
-              keeps =
-                  dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head), e.add(keyBegin, j));
-            Value sum = carried[0];
-            for (int64_t v = 0; v < step / width; ++v) {
-              Value at = e.add(j, e.index(v * width));
-              Value p = emitExp2(e, e.sub(e.loadVector(scores, {r, at}, width), e.splat(now)));
-              if (masked)
-                p = e.select(task.laneMask(at, visible), p, e.splat(0));
-              sum = e.add(sum, p);
-              e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, scores, {r, at}, width);
-            }
-            return SmallVector<Value>{sum};
-          })[0];
-          if (task.causal)
-            task.clearBeyond(visible, step, count, scores, r);
-          Value factor = vector::ExtractOp::create(e.b, e.loc, correction, 0);
-          e.store(now, maxima, slot);
-          e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
-          e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, e.index(0)), [&] {
-            e.columns(llvm::alignTo(dV, width), 1, [&](Value c, ArrayRef<int64_t>) {
-              e.storeVector(e.mul(e.loadVector(sums, {slot, c}, width), correction), sums, {slot, c}, width);
+        KeyRange keys = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
+        auto block = [&] {
+          Value first = e.sub(queryBegin, turnBegin);
+          task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, keys, scores);
+          e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+            KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, keys.end);
+            Value r = e.sub(i, queryBegin), slot = e.add(first, r);
+            Value blockMax =
+                task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
+                  Value s = e.loadVector(scores, {r, j}, width);
+                  if (masked)
+                    s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
+                  return SmallVector<Value>{e.maximum(carried[0], s)};
+                })[0];
+            Value before = e.load(maxima, slot);
+            Value now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
+            Value correction = emitExp2(e, e.splat(e.sub(before, now)));
+            Value total = task.overKeys(visible, step, e.splat(0), [&](Value j, bool masked, ValueRange carried) {
+              SmallVector<Value> keeps;
+              if (dropout)
+                keeps = dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head),
+                                      e.add(keyBegin, j));
+              Value sum = carried[0];
+              for (int64_t v = 0; v < step / width; ++v) {
+                Value at = e.add(j, e.index(v * width));
+                Value p = emitExp2(e, e.sub(e.loadVector(scores, {r, at}, width), e.splat(now)));
+                if (masked)
+                  p = e.select(task.laneMask(at, visible), p, e.splat(0));
+                sum = e.add(sum, p);
+                e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, scores, {r, at}, width);
+              }
+              return SmallVector<Value>{sum};
+            })[0];
+            if (task.masks)
+              task.clearRest(visible, step, keys, scores, r);
+            Value factor = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+            e.store(now, maxima, slot);
+            e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
+            e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, firstBlock), [&] {
+              e.columns(llvm::alignTo(dV, width), 1, [&](Value c, ArrayRef<int64_t>) {
+                e.storeVector(e.mul(e.loadVector(sums, {slot, c}, width), correction), sums, {slot, c}, width);
+              });
             });
           });
-        });
-        task.accumulate(
-            sums, first, e.sub(queryEnd, queryBegin), values, count, dV,
-            [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
+          task.accumulate(
+              sums, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
+              [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
+        };
+        // The turn's first block of keys sets the sums to zero.
+        if (task.masks.window)
+          e.when(e.make<arith::OrIOp>(task.isAny(keys), isFirst), block);
+        else
+          block();
       });
     });
     e.loop(turnBegin, turnEnd, 1, [&](Value i) {
@@ -116,6 +127,9 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue()),
         result = e.placeOf(op.getResult());
   Value begin = e.toIndex(e.load(offsets, row)), end = e.toIndex(e.load(offsets, e.add(row, e.index(1))));
+  Value seen = begin;
+  if (std::optional<int64_t> window = op.getWindow())
+    seen = e.make<arith::MaxSIOp>(begin, e.sub(end, e.index(*window + 1)));
   Value scores = e.allocate({width});
   auto lanesOf = [&](int64_t features) {
     SmallVector<int64_t> lanes;
@@ -146,7 +160,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
   for (int32_t lane = 0; lane < width; ++lane)
     numbers.push_back(lane);
   Value laneNumbers = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(numbers));
-  SmallVector<Value> sums = e.loop(begin, end, width, initial, [&](Value first, ValueRange carried) {
+  SmallVector<Value> sums = e.loop(seen, end, width, initial, [&](Value first, ValueRange carried) {
     Value count = e.min(e.sub(end, first), e.index(width));
     e.loop(e.index(0), count, 1, [&](Value j) {
       Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
@@ -189,12 +203,12 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult()),
         head = e.tile();
   Value queries = e.dim(query, 0), keys = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
+  AttentionMasks masks(e, op);
   e.loop(e.index(0), queries, 1, [&](Value i) {
-    Value visible = keys;
-    if (op.getCausal())
-      visible = e.make<arith::MaxSIOp>(e.min(e.add(e.add(i, e.index(1)), e.sub(keys, queries)), keys), e.index(0));
+    auto [first, end] = masks.visible(e, i, e.index(0), queries, keys);
+    Value begin = first ? first : e.index(0), visible = end;
     e.loop(e.index(0), keys, 1, [&](Value j) { e.store(e.f32(0), result, {head, i, j}); });
-    Value most = e.loop(e.index(0), visible, 1, e.f32(-1e30), [&](Value j, ValueRange carried) {
+    Value most = e.loop(begin, visible, 1, e.f32(-1e30), [&](Value j, ValueRange carried) {
       Value dot = e.loop(e.index(0), e.index(dK), 1, e.f32(0), [&](Value c, ValueRange sum) {
         Value at = e.add(e.mul(head, e.index(dK)), c);
         return SmallVector<Value>{e.fma(e.load(query, {i, at}), e.load(key, {j, at}), sum[0])};
@@ -203,12 +217,12 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
       e.store(dot, result, {head, i, j});
       return SmallVector<Value>{e.maximum(carried[0], dot)};
     })[0];
-    Value total = e.loop(e.index(0), visible, 1, e.f32(0), [&](Value j, ValueRange carried) {
+    Value total = e.loop(begin, visible, 1, e.f32(0), [&](Value j, ValueRange carried) {
       Value p = emitOnNumber(e, emitExp, e.sub(e.load(result, {head, i, j}), most));
       e.store(p, result, {head, i, j});
       return SmallVector<Value>{e.add(carried[0], p)};
     })[0];
-    e.loop(e.index(0), visible, 1,
+    e.loop(begin, visible, 1,
            [&](Value j) { e.store(e.div(e.load(result, {head, i, j}), total), result, {head, i, j}); });
   });
   e.finish({{-1, static_cast<int64_t>(op.getHeads()), 0, 1}});

@@ -9,7 +9,8 @@
 namespace mlir::xf {
 namespace {
 void emitBackward(Emitter &e, AttentionBackwardOp op) {
-  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), op.getCausal());
+  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(),
+                     AttentionMasks(e, op));
   int64_t queriesPerBlock = task.queriesPerBlock, keysPerBlock = task.keysPerBlock;
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
@@ -30,7 +31,7 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
   double scaleNumber = op.getScale().convertToDouble();
   Value scale = e.splat(scaleNumber);
 
-  // What no block writes is zero: all where the sequence has none of the others, and with causal what is not visible.
+  // What no block writes is zero: all where the sequence has none of the others, and with masks what is not visible.
   auto clear = [&](Value matrix, Value start, Value count, int64_t features) {
     e.loop(e.index(0), count, 1, [&](Value i) {
       e.columns(features, 1, [&](Value c, ArrayRef<int64_t> lanes) {
@@ -43,7 +44,7 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
     clear(dKey, task.keyStart, task.keyCount, dK);
     clear(dValue, task.keyStart, task.keyCount, dV);
   };
-  task.causal ? clearKeys() : e.when(isZero(task.queryCount), clearKeys);
+  task.masks ? clearKeys() : e.when(isZero(task.queryCount), clearKeys);
   e.when(isZero(task.keyCount), [&] { clear(dQuery, task.queryStart, task.queryCount, dK); });
 
   e.loop(e.index(0), task.keyCount, keysPerBlock, [&](Value keyBegin) {
@@ -54,14 +55,15 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
     task.copyRows(key, dK, keyRow, keysHere, keys);
     e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
       Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
-      Value firstKeys = isZero(keyBegin), firstQueries = task.causal ? Value() : isZero(queryBegin);
-      Value count = task.visibleInBlock(e.sub(queryEnd, e.index(1)), keyBegin, keysHere);
+      Value firstKeys = isZero(keyBegin), firstQueries = task.masks ? Value() : isZero(queryBegin);
+      KeyRange seen = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
       auto block = [&] {
         Value rows = e.sub(queryEnd, queryBegin), queryRow = e.add(task.queryStart, queryBegin);
+        KeyRange allRows{{}, rows};
         task.copyRows(query, dK, queryRow, rows, queries);
         task.copyRows(cotangent, dV, queryRow, rows, cotangents);
-        task.scoreProduct(queries, dK, e.index(0), rows, transposedKeys, count, probabilities);
-        task.scoreProduct(cotangents, dV, e.index(0), rows, transposedValues, count, differences);
+        task.scoreProduct(queries, dK, e.index(0), rows, transposedKeys, seen, probabilities);
+        task.scoreProduct(cotangents, dV, e.index(0), rows, transposedValues, seen, differences);
         // dS = P (dP - D) with D = sum of dP P = sum of the result times its cotangent.
         e.loop(e.index(0), rows, 1, [&](Value r) {
           Value row = e.add(queryRow, r), products = e.splat(0);
@@ -74,8 +76,8 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
           e.store(e.mul(e.reduce(vector::CombiningKind::ADD, products), e.f32(-scaleNumber)), corrections, r);
         });
         e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-          Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i),
-                visible = task.visibleInBlock(i, keyBegin, count);
+          Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i);
+          KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, seen.end);
           Value sum = e.splat(e.mul(e.load(logSumExp, {row, task.head}), e.f32(M_LOG2E)));
           Value d = e.splat(e.load(corrections, r));
           task.overKeys(visible, step, ValueRange(), [&](Value j, bool masked, ValueRange) {
@@ -86,7 +88,7 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
               Value at = e.add(j, e.index(v * width));
               Value p = emitExp2(e, e.sub(e.loadVector(probabilities, {r, at}, width), sum));
               // Lanes past the last key are read by nobody; those past the last visible one are.
-              if (masked && task.causal)
+              if (masked && task.masks)
                 p = e.select(task.laneMask(at, visible), p, e.splat(0));
               Value dp = e.loadVector(differences, {r, at}, width);
               if (dropout)
@@ -96,23 +98,23 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
             }
             return SmallVector<Value>();
           });
-          if (task.causal) {
-            task.clearBeyond(visible, step, count, probabilities, r);
-            task.clearBeyond(visible, step, count, differences, r);
-          }
+          if (task.masks)
+            for (Value block : {probabilities, differences})
+              task.clearRest(visible, step, seen, block, r);
         });
         task.accumulate(
-            dValue, keyRow, count, cotangents, rows, dV,
+            dValue, keyRow, seen, cotangents, allRows, dV,
             [&](Value j, Value i) { return e.load(probabilities, {i, j}); }, firstQueries);
         task.accumulate(
-            dKey, keyRow, count, queries, rows, dK, [&](Value j, Value i) { return e.load(differences, {i, j}); },
+            dKey, keyRow, seen, queries, allRows, dK, [&](Value j, Value i) { return e.load(differences, {i, j}); },
             firstQueries);
         task.accumulate(
-            dQuery, queryRow, rows, keys, count, dK, [&](Value i, Value j) { return e.load(differences, {i, j}); },
+            dQuery, queryRow, allRows, keys, seen, dK, [&](Value i, Value j) { return e.load(differences, {i, j}); },
             firstKeys);
       };
-      if (task.causal)
-        e.when(e.make<arith::OrIOp>(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), firstKeys), block);
+      // What the first block of keys adds nothing to it sets to zero.
+      if (task.masks)
+        e.when(e.make<arith::OrIOp>(task.isAny(seen), firstKeys), block);
       else
         block();
     });

@@ -3,10 +3,30 @@
 
 namespace mlir::xf {
 
-AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, bool causal)
+KeyRange AttentionMasks::visible(Emitter &e, Value i, Value queryStart, Value queryCount, Value keyCount) const {
+  KeyRange keys{{}, keyCount};
+  auto atLeastNone = [&](Value count) { return e.make<arith::MaxSIOp>(count, e.index(0)); };
+  if (causal) {
+    // Query i sees keys j <= i + (keys - queries).
+    Value limit = e.add(e.add(i, e.index(1)), e.sub(keyCount, queryCount));
+    keys.end = atLeastNone(e.min(limit, keyCount));
+  }
+  if (window) {
+    Value position = e.add(i, e.sub(keyCount, queryCount));
+    keys.begin = atLeastNone(e.sub(position, e.index(*window)));
+    if (!causal)
+      keys.end = atLeastNone(e.min(e.add(position, e.index(*window + 1)), keyCount));
+  }
+  if (lengths)
+    keys.end = e.min(keys.end, atLeastNone(e.toIndex(e.load(lengths, e.add(queryStart, i)))));
+  return keys;
+}
+
+AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads,
+                             const AttentionMasks &masks)
     : e(e), queriesPerBlock(e.schedule<AttentionScheduleAttr>().getQueries()),
       keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), heads(heads), panel(vectors * e.registers.width),
-      causal(causal) {
+      masks(masks) {
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
   head = tile[1];
   auto range = [&](Value offsets, Value &start, Value &count) {
@@ -24,26 +44,41 @@ void AttentionTask::prefetchNextHead(Value matrix, Value row, Value c, int64_t f
   e.prefetch(matrix, {row, next});
 }
 
-Value AttentionTask::visibleKeys(Value i) {
-  if (!causal)
-    return keyCount;
-  // Query i sees keys j <= i + (keys - queries).
-  Value limit = e.add(e.add(i, e.index(1)), e.sub(keyCount, queryCount));
-  return e.make<arith::MaxSIOp>(e.min(limit, keyCount), e.index(0));
+KeyRange AttentionTask::visibleKeys(Value begin, Value end) {
+  if (!masks.lengths) // Each query sees from and up to no earlier a key than the one before.
+    return {masks.window ? visibleKeys(begin).begin : Value(), visibleKeys(e.sub(end, e.index(1))).end};
+  AttentionMasks others = masks;
+  others.lengths = {};
+  KeyRange keys = others.visible(e, begin, queryStart, queryCount, keyCount);
+  keys.end = e.loop(begin, end, 1, e.index(0), [&](Value i, ValueRange most) {
+    return SmallVector<Value>{e.make<arith::MaxSIOp>(most[0], visibleKeys(i).end)};
+  })[0];
+  return keys;
 }
 
-Value AttentionTask::visibleInBlock(Value i, Value keyBegin, Value count) {
-  if (!causal)
-    return count;
-  return e.make<arith::MaxSIOp>(e.min(e.sub(visibleKeys(i), keyBegin), count), e.index(0));
+KeyRange AttentionTask::inBlock(KeyRange keys, Value keyBegin, Value count) {
+  if (!masks)
+    return {{}, count};
+  auto inside = [&](Value key) { return e.make<arith::MaxSIOp>(e.min(e.sub(key, keyBegin), count), e.index(0)); };
+  return {keys.begin ? inside(keys.begin) : Value(), inside(keys.end)};
 }
 
-Value AttentionTask::laneMask(Value column, Value count) {
+Value AttentionTask::startOf(KeyRange keys, int64_t step) {
+  if (!keys.begin || step == 1)
+    return keys.begin ? keys.begin : e.index(0);
+  return e.sub(keys.begin, e.make<arith::RemSIOp>(keys.begin, e.index(step)));
+}
+
+Value AttentionTask::laneMask(Value column, KeyRange keys) {
   SmallVector<int32_t> numbers;
   for (int32_t lane = 0; lane < e.registers.width; ++lane)
     numbers.push_back(lane);
   Value lanes = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(numbers));
-  return e.compare(arith::CmpIPredicate::slt, lanes, e.splat(e.toI32(e.sub(count, column))));
+  auto past = [&](Value key) { return e.splat(e.toI32(e.sub(key, column))); };
+  Value inside = e.compare(arith::CmpIPredicate::slt, lanes, past(keys.end));
+  if (keys.begin)
+    inside = e.make<arith::AndIOp>(inside, e.compare(arith::CmpIPredicate::sge, lanes, past(keys.begin)));
+  return inside;
 }
 
 Value AttentionTask::allocateScores() {
@@ -93,10 +128,11 @@ void AttentionTask::copyRows(Value matrix, int64_t features, Value rowBegin, Val
   });
 }
 
-void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed, Value count,
-                                 Value scores) {
+void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed,
+                                 KeyRange keys, Value scores) {
   int64_t width = e.registers.width;
-  e.loop(e.index(0), e.ceilDiv(count, panel), 1, [&](Value index) {
+  Value firstPanel = keys.begin ? e.make<arith::DivSIOp>(keys.begin, e.index(panel)) : e.index(0);
+  e.loop(firstPanel, e.ceilDiv(keys.end, panel), 1, [&](Value index) {
     Value firstKey = e.mul(index, e.index(panel));
     emitTiles(e, e.index(0), rows, e.index(0), e.index(features),
               {rowsOfTile(e.registers), vectors, [&](Value, int64_t) { return e.splat(0); },
@@ -108,7 +144,7 @@ void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin,
   });
 }
 
-void AttentionTask::accumulate(Value sums, Value sumStart, Value rowEnd, Value copied, Value kEnd, int64_t features,
+void AttentionTask::accumulate(Value sums, Value sumStart, KeyRange rows, Value copied, KeyRange ks, int64_t features,
                                function_ref<Value(Value, Value)> a, Value isFirst, bool sumsAreScratch) {
   int64_t width = e.registers.width;
   e.columns(features, vectors, [&](Value c, ArrayRef<int64_t> lanes) {
@@ -116,7 +152,7 @@ void AttentionTask::accumulate(Value sums, Value sumStart, Value rowEnd, Value c
     auto at = [&](Value row, int64_t v) {
       return SmallVector<Value>{e.add(sumStart, row), sumsAreScratch ? own(v) : column(own(v), features)};
     };
-    emitTiles(e, e.index(0), rowEnd, e.index(0), kEnd,
+    emitTiles(e, startOf(rows, 1), rows.end, startOf(ks, 1), ks.end,
               {rowsOfTile(e.registers), static_cast<int64_t>(lanes.size()),
                [&](Value row, int64_t v) {
                  Value sum = e.loadVector(sums, at(row, v), lanes[v]);
@@ -127,18 +163,25 @@ void AttentionTask::accumulate(Value sums, Value sumStart, Value rowEnd, Value c
   });
 }
 
-SmallVector<Value> AttentionTask::overKeys(Value visible, int64_t step, ValueRange initial,
+SmallVector<Value> AttentionTask::overKeys(KeyRange keys, int64_t step, ValueRange initial,
                                            function_ref<SmallVector<Value>(Value, bool, ValueRange)> body) {
-  Value full = e.sub(visible, e.make<arith::RemSIOp>(visible, e.index(step)));
+  if (keys.begin)
+    return e.loop(startOf(keys, step), keys.end, step, initial,
+                  [&](Value key, ValueRange carried) { return body(key, true, carried); });
+  Value visible = keys.end, full = e.sub(visible, e.make<arith::RemSIOp>(visible, e.index(step)));
   SmallVector<Value> carried =
       e.loop(e.index(0), full, step, initial, [&](Value key, ValueRange carried) { return body(key, false, carried); });
   return e.loop(full, visible, step, carried, [&](Value key, ValueRange carried) { return body(key, true, carried); });
 }
 
-void AttentionTask::clearBeyond(Value visible, int64_t step, Value count, Value scores, Value row) {
+void AttentionTask::clearRest(KeyRange visible, int64_t step, KeyRange keys, Value scores, Value row) {
   int64_t width = e.registers.width;
-  e.loop(e.mul(e.ceilDiv(visible, step), e.index(step)), count, width,
-         [&](Value key) { e.storeVector(e.splat(0), scores, {row, key}, width); });
+  auto clear = [&](Value begin, Value end) {
+    e.loop(begin, end, width, [&](Value key) { e.storeVector(e.splat(0), scores, {row, key}, width); });
+  };
+  if (visible.begin)
+    clear(startOf(keys, width), e.min(startOf(visible, step), keys.end));
+  clear(e.mul(e.ceilDiv(visible.end, step), e.index(step)), keys.end);
 }
 
 ProbabilityDropout::ProbabilityDropout(Emitter &e, Value random, Value site, const APFloat &rate) : e(e), rate(rate) {

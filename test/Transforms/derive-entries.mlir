@@ -2,7 +2,8 @@
 // RUN: xf-compile preset:transformer-tiny,layers=1,dropout=0.1,attention_dropout=0.1,vocabulary=20 --compile-to=input | FileCheck %s
 // RUN: xf-compile preset:transformer-char-lm,layers=1,dropout=0.1 --compile-to=input | FileCheck %s --check-prefix=LM --implicit-check-not=memory
 // RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
-// RUN: xf-opt %s --xf-resolve --xf-derive-entries | FileCheck %s --check-prefix=FREE
+// RUN: xf-compile preset:transformer-char-lm,layers=1,window=3 --compile-to=input | FileCheck %s --check-prefix=WINDOW
+// RUN: xf-opt %s --xf-resolve --xf-derive-entries --split-input-file | FileCheck %s --check-prefix=FREE
 
 // CHECK-LABEL: func.func private @encoder_layer(
 // CHECK: xf.attention {{.*}} dropout(1.000000e-01,
@@ -53,6 +54,12 @@
 // ENCODER-SAME: -> (tensor<?x384xf32> {xf.name = "states"})
 // ENCODER-NOT: func.func @{{(model|loss|decode|attention)}}
 
+// A window is that of the rows listed last, and shows in the weights.
+// WINDOW-LABEL: func.func @decode(
+// WINDOW: xf.cached_attention {{.*}} window(3) :
+// WINDOW-LABEL: func.func @attention(
+// WINDOW: xf.attention_weights {{.*}} causal window(3) :
+
 // A target side that looks ahead trains, but can't decode token by token.
 // FREE: func.func @loss(
 // FREE-NOT: func.func @decode(
@@ -62,6 +69,23 @@ module attributes {xf.kind = "sequence_to_sequence"} {
     %x = xf.embed "e" (%target_ids, %target_offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
     %a = xf.multi_head_attention "a" (%x, %x, %x) offsets(%target_offsets, %target_offsets) heads(2) head_dims(4, 4)
       : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %logits = xf.project "p" (%a) : (tensor<?x8xf32>) -> tensor<?x20xf32>
+    %t, %n, %l = xf.cross_entropy %logits, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    %loss = xf.mean %t : (tensor<?xf32>) -> tensor<f32>
+    return %loss : tensor<f32>
+  }
+}
+
+// -----
+// Nor can one that is told how many keys its tokens see: the weights would need it too.
+// FREE: func.func @loss(
+// FREE-NOT: func.func @{{(decode|attention)}}(
+module attributes {xf.kind = "language_model"} {
+  func.func @model(%ids: tensor<?xi32> {xf.name = "ids"}, %offsets: tensor<?xi32> {xf.name = "offsets"}, %lengths: tensor<?xi32> {xf.name = "lengths"},
+                   %labels: tensor<?xi32> {xf.name = "labels"}) -> (tensor<f32> {xf.name = "loss"}) attributes {xf.entry} {
+    %x = xf.embed "e" (%ids, %offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %a = xf.multi_head_attention "a" (%x, %x, %x) offsets(%offsets, %offsets) heads(2) head_dims(4, 4) lengths(%lengths)
+      : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
     %logits = xf.project "p" (%a) : (tensor<?x8xf32>) -> tensor<?x20xf32>
     %t, %n, %l = xf.cross_entropy %logits, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
     %loss = xf.mean %t : (tensor<?xf32>) -> tensor<f32>

@@ -9,16 +9,43 @@
 
 namespace mlir::xf {
 
+/// Keys begin .. end, none where that is no rise; begin is null where they are the first.
+struct KeyRange {
+  Value begin, end;
+};
+
+/// Which keys a query sees, as the attributes and operands of an op say.
+struct AttentionMasks {
+  template <typename OpT>
+  AttentionMasks(Emitter &e, OpT op)
+      : causal(op.getCausal()), window(op.getWindow()),
+        lengths(op.getLengths() ? e.placeOf(op.getLengths()) : Value()) {}
+  explicit operator bool() const { return causal || window || lengths; }
+
+  /// The keys, of `keyCount`, that query i of a sequence (row queryStart + i) sees.
+  KeyRange visible(Emitter &e, Value i, Value queryStart, Value queryCount, Value keyCount) const;
+
+  bool causal;
+  std::optional<int64_t> window;
+  Value lengths; // or null
+};
+
 /// One (sequence, head) of a packed batch.
 struct AttentionTask {
   static constexpr int64_t vectors = 2; // of a register tile
 
-  AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, bool causal);
+  AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, const AttentionMasks &masks);
 
-  /// How many keys of the sequence query `i` (of the sequence) sees.
-  Value visibleKeys(Value i);
-  /// The keys from `keyBegin` that query i sees, at most `count` of them, at least none.
-  Value visibleInBlock(Value i, Value keyBegin, Value count);
+  /// The keys of the sequence that query `i` (of the sequence) sees.
+  KeyRange visibleKeys(Value i) { return masks.visible(e, i, queryStart, queryCount, keyCount); }
+  /// No fewer than those that any of the queries `begin` .. `end` sees.
+  KeyRange visibleKeys(Value begin, Value end);
+  /// Of keys of the sequence those in the block of `count` from `keyBegin`, counted from there.
+  KeyRange inBlock(KeyRange keys, Value keyBegin, Value count);
+  /// Whether there are any.
+  Value isAny(KeyRange keys) { return e.compare(arith::CmpIPredicate::sgt, keys.end, startOf(keys, 1)); }
+  /// The key to start at where keys are taken by `step`.
+  Value startOf(KeyRange keys, int64_t step);
   /// Columns of head `head` of width `features`: column(c) = head * features + c.
   Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
 
@@ -38,31 +65,31 @@ struct AttentionTask {
   void packTransposed(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer, double factor = 1);
   /// Copies them as they lie.
   void copyRows(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer);
-  /// scores[r][j] = sum over c of copied[rowBegin + r][c] packed[c][j], for `rows` rows and `count` keys, panels
-  /// rounded up.
-  void scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed, Value count,
+  /// scores[r][j] = sum over c of copied[rowBegin + r][c] packed[c][j], for `rows` rows and the panels that have
+  /// `keys`.
+  void scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed, KeyRange keys,
                     Value scores);
-  /// sums[sumStart + r, :] of this head += sum over k < kEnd of a(r, k) copied[k, :]. Where
+  /// sums[sumStart + r, :] of this head += sum over k of a(r, k) copied[k, :], for rows `rows` and k in `ks`. Where
   /// `isFirst` (a bool, or null for never) the sums begin at zero.
-  void accumulate(Value sums, Value sumStart, Value rowEnd, Value copied, Value kEnd, int64_t features,
+  void accumulate(Value sums, Value sumStart, KeyRange rows, Value copied, KeyRange ks, int64_t features,
                   function_ref<Value(Value row, Value k)> a, Value isFirst, bool sumsAreScratch = false);
 
-  /// Runs `body(key, masked, carried)` over the first `visible` keys of a block, `step` at a time: unmasked while all
-  /// of a step are visible.
-  SmallVector<Value> overKeys(Value visible, int64_t step, ValueRange initial,
+  /// Runs `body(key, masked, carried)` over the keys `visible` of a block, `step` at a time: unmasked where all of a
+  /// step are known to be visible.
+  SmallVector<Value> overKeys(KeyRange visible, int64_t step, ValueRange initial,
                               function_ref<SmallVector<Value>(Value key, bool masked, ValueRange carried)> body);
-  /// Zeros in row `row` of `scores` for the keys from the step after `visible` to `count`.
-  void clearBeyond(Value visible, int64_t step, Value count, Value scores, Value row);
+  /// Zeros in row `row` of `scores` for those of the block's `keys` that no step of `visible` covers.
+  void clearRest(KeyRange visible, int64_t step, KeyRange keys, Value scores, Value row);
 
   /// Keys at a time in a pass along a row: one vector, or with dropout the 64 that are drawn together.
   int64_t stepWidth(bool dropout) const { return dropout ? 64 : e.registers.width; }
-  /// i1 lanes: column + lane < count.
-  Value laneMask(Value column, Value count);
+  /// i1 lanes: whether key column + lane is in `keys`.
+  Value laneMask(Value column, KeyRange keys);
 
   Emitter &e;
   int64_t queriesPerBlock, keysPerBlock; // of the block of scores
   int64_t heads, panel;
-  bool causal;
+  AttentionMasks masks;
   Value head, queryStart, queryCount, keyStart, keyCount;
 
 private:

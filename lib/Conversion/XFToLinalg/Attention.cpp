@@ -28,10 +28,10 @@ Value leaveOut(TensorBuilder &b, Value list, bool first) {
   return tensor::ExtractSliceOp::create(b, list, offset, size, OpFoldResult(b.getIndexAttr(1)));
 }
 
-/// Query t sees keys begin[t] <= j < end[t].
+/// Query t sees keys begin[t] <= j < end[t]; those of its sequence begin at first[t].
 struct Visible {
   /// Of packed batches.
-  Visible(TensorBuilder &b, Value query, Value queryOffsets, Value keyOffsets, bool causal) {
+  template <typename OpT> Visible(TensorBuilder &b, OpT op, Value query, Value queryOffsets, Value keyOffsets) {
     SmallVector<Indexed> offsets; // by sequence: where its queries begin and end, and its keys
     for (Value list : {queryOffsets, keyOffsets})
       offsets.append({perColumn(leaveOut(b, list, false)), perColumn(leaveOut(b, list, true))});
@@ -42,16 +42,51 @@ struct Visible {
         return select((v[0] <= token) & (token < v[1]), body(v), found);
       });
     };
-    begin = find([](ArrayRef<Number> v) { return v[2]; });
-    end = find([&](ArrayRef<Number> v) {
-      return causal ? causalEnd(b.index(t).toInteger(32), v[0], v[1], v[2], v[3]) : v[3];
-    });
+    first = find([](ArrayRef<Number> v) { return v[2]; });
+    Value last = find([](ArrayRef<Number> v) { return v[3]; });
+    Value ahead = find([](ArrayRef<Number> v) { return v[3] - v[1]; }); // from a query to the key that it stands at
+    begin = first, end = last;
+    mask(b, op, ahead);
   }
-  Visible(Value begin, Value end) : begin(begin), end(end) {}
+  /// Of one sequence.
+  Visible(TensorBuilder &b, AttentionWeightsOp op) {
+    auto count = [&](Value x) { return b.number(tensor::DimOp::create(b, x, 0)).toInteger(32); };
+    auto perQuery = [&](function_ref<Number()> body) {
+      return b.map(perRow(b.empty({{op.getQuery(), 0}}, b.getI32Type())), {}, [&](ArrayRef<Number>) { return body(); });
+    };
+    first = begin = perQuery([&] { return b.constant(b.getI32Type(), 0); });
+    end = perQuery([&] { return count(op.getKey()); });
+    mask(b, op, perQuery([&] { return count(op.getKey()) - count(op.getQuery()); }));
+  }
+  /// Of lists: the last keys of each.
+  Visible(TensorBuilder &b, CachedAttentionOp op)
+      : first(leaveOut(b, op.getRowOffsets(), false)), begin(first), end(leaveOut(b, op.getRowOffsets(), true)) {
+    if (std::optional<int64_t> window = op.getWindow())
+      begin = b.map(perRow(b.empty({{op.getQuery(), 0}}, b.getI32Type())), {perRow(first), perRow(end)},
+                    [&](ArrayRef<Number> v) { return maximum(v[0], v[1] - (static_cast<double>(*window) + 1)); });
+  }
 
-  /// Key j <= i + (keys - queries), i = token - queryBegin.
-  static Number causalEnd(Number token, Number queryBegin, Number queryEnd, Number keyBegin, Number keyEnd) {
-    return minimum(keyEnd, maximum(keyBegin, token + keyEnd - queryEnd + 1));
+  /// Narrows begin and end to what the masks of `op` leave.
+  template <typename OpT> void mask(TensorBuilder &b, OpT op, Value ahead) {
+    std::optional<int64_t> window = op.getWindow();
+    auto narrow = [&](Value bound, Value other, function_ref<Number(Number, Number)> body) {
+      return b.map(perRow(b.empty({{op.getQuery(), 0}}, b.getI32Type())), {perRow(bound), perRow(other)},
+                   [&](ArrayRef<Number> v) { return body(v[0], v[1]); });
+    };
+    auto position = [&](Number ahead) { return b.index(0).toInteger(32) + ahead; };
+    double radius = window.value_or(0);
+    if (op.getCausal())
+      end = narrow(end, ahead, [&](Number end, Number ahead) { return minimum(end, position(ahead) + 1); });
+    if (window) {
+      begin =
+          narrow(begin, ahead, [&](Number begin, Number ahead) { return maximum(begin, position(ahead) - radius); });
+      end = narrow(end, ahead, [&](Number end, Number ahead) { return minimum(end, position(ahead) + (radius + 1)); });
+    }
+    if (op.getLengths()) {
+      Value last =
+          narrow(first, op.getLengths(), [](Number first, Number length) { return first + minimum(length, 1 << 30); });
+      end = narrow(end, last, [](Number end, Number last) { return minimum(end, last); });
+    }
   }
 
   SmallVector<Indexed> indexed() const { return {{begin, {t}}, {end, {t}}}; }
@@ -60,11 +95,8 @@ struct Visible {
     Number key = b.index(j).toInteger(32);
     return (inputs.end()[-2] <= key) & (key < inputs.end()[-1]);
   }
-  static Number keyOfSequence(TensorBuilder &b, ArrayRef<Number> inputs) {
-    return b.index(j).toInteger(32) - inputs.end()[-2];
-  }
 
-  Value begin, end;
+  Value first, begin, end;
 };
 
 /// What every form of attention begins with. `query` and `key` have split heads.
@@ -106,11 +138,9 @@ struct Scores {
       return block;
     Dropout dropout(b, random, site, rate);
     int64_t heads = cast<RankedTensorType>(query.getType()).getDimSize(1);
-    SmallVector<Indexed> inputs = {{block, {t, h, j}}};
-    inputs.append(visible.indexed());
-    return b.map({emptyBlock(), {t, h, j}}, inputs, [&](ArrayRef<Number> v) {
+    return b.map({emptyBlock(), {t, h, j}}, {{block, {t, h, j}}, {visible.first, {t}}}, [&](ArrayRef<Number> v) {
       Number row = b.index(t) * heads + b.index(h);
-      return v[0] * dropout.factor(row, Visible::keyOfSequence(b, v), type);
+      return v[0] * dropout.factor(row, b.index(j).toInteger(32) - v[1], type);
     });
   }
 
@@ -129,7 +159,7 @@ struct Scores {
 } // namespace
 
 Results lower(AttentionOp op, TensorBuilder &b) {
-  Visible visible(b, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets(), op.getCausal());
+  Visible visible(b, op, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets());
   Scores scores(b, splitHeads(b, op.getQuery(), op.getHeads()), splitHeads(b, op.getKey(), op.getHeads()), visible,
                 op.getScale().convertToDouble());
   Value logSumExp = scores.logSumExp();
@@ -139,7 +169,7 @@ Results lower(AttentionOp op, TensorBuilder &b) {
 
 Results lower(AttentionBackwardOp op, TensorBuilder &b) {
   auto split = [&](Value x) { return splitHeads(b, x, op.getHeads()); };
-  Visible visible(b, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets(), op.getCausal());
+  Visible visible(b, op, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets());
   double scale = op.getScale().convertToDouble();
   Value query = split(op.getQuery()), key = split(op.getKey()), value = split(op.getValue());
   Value cotangent = split(op.getCotangent()), result = split(op.getForwardResult());
@@ -163,24 +193,15 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
 
 Results lower(AttentionWeightsOp op, TensorBuilder &b) {
   Value query = op.getQuery(), key = op.getKey();
-  auto perQuery = [&](function_ref<Number()> body) {
-    return b.map(perRow(b.empty({{query, 0}}, b.getI32Type())), {}, [&](ArrayRef<Number>) { return body(); });
-  };
-  auto count = [&](Value x) { return b.number(tensor::DimOp::create(b, x, 0)).toInteger(32); };
-  Value begin = perQuery([&] { return b.constant(b.getI32Type(), 0); });
-  Value end = perQuery([&] {
-    Number zero = b.constant(b.getI32Type(), 0);
-    return op.getCausal() ? Visible::causalEnd(b.index(t).toInteger(32), zero, count(query), zero, count(key))
-                          : count(key);
-  });
-  Scores scores(b, splitHeads(b, query, op.getHeads()), splitHeads(b, key, op.getHeads()), {begin, end},
+  Visible visible(b, op);
+  Scores scores(b, splitHeads(b, query, op.getHeads()), splitHeads(b, key, op.getHeads()), visible,
                 op.getScale().convertToDouble());
   Value weights = scores.probabilities(scores.logSumExp());
   return {b.map({b.empty(op), {h, t, j}}, {{weights, {t, h, j}}}, [](ArrayRef<Number> v) { return v[0]; })};
 }
 
 Results lower(CachedAttentionOp op, TensorBuilder &b) {
-  Visible visible(leaveOut(b, op.getRowOffsets(), false), leaveOut(b, op.getRowOffsets(), true));
+  Visible visible(b, op);
   auto listed = [&](Value cache) {
     Value split = splitHeads(b, cache, op.getHeads());
     Value rows = b.empty({{op.getRows(), 0}, {split, 1}, {split, 2}}, getElementTypeOrSelf(split.getType()));

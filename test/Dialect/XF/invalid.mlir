@@ -154,6 +154,24 @@ func.func @f(%q: tensor<6x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x8xf32>, %o: 
 
 // -----
 
+// xf.multi_head_attention C4
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected window to be from 0 to 1073741824, but got -1}}
+  %y = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(4, 4) window(-1) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C5
+func.func @f(%x: tensor<6x8xf32>, %o: tensor<?xi32>, %n: tensor<5xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'lengths' to match the rows of 'query' (6), but got 5}}
+  %y = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(4, 4) lengths(%n) : (tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<5xi32>) -> tensor<6x8xf32>
+  return
+}
+
+// -----
+
 // xf.feed_forward C1
 func.func @f(%x: tensor<?x8xf32>) {
   // expected-error@+1 {{'xf.feed_forward' op expected hidden to be at least 1, but got 0}}
@@ -463,7 +481,25 @@ func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>, %random: tensor<2xi64>, %si
 // xf.attention C5
 func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.attention' op expected dropout to give its random state and site, as in dropout(0.1, %random, %site)}}
-  %y, %lse = "xf.attention"(%q, %q, %q, %o, %o) {heads = 2 : i64, scale = 1.0 : f32, rate = 0.1 : f32, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 0, 0>} : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  %y, %lse = "xf.attention"(%q, %q, %q, %o, %o) {heads = 2 : i64, scale = 1.0 : f32, rate = 0.1 : f32, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1, 0, 0, 0>} : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C6
+func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected window to be from 0 to 1073741824, but got 1073741825}}
+  %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) window(1073741825) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C7
+func.func @f(%q: tensor<6x8xf32>, %o: tensor<?xi32>, %n: tensor<5xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'lengths' to match the rows of 'query' (6), but got 5}}
+  %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) lengths(%n) : (tensor<6x8xf32>, tensor<6x8xf32>, tensor<6x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<5xi32>) -> (tensor<6x8xf32>, tensor<6x2xf32>)
   return
 }
 
@@ -527,6 +563,15 @@ func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x6xf32>, %r: 
 func.func @f(%q: tensor<?x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.cached_attention' op expected 'value' to match the rows of 'key' (6), but got 5}}
   %y = xf.cached_attention %q, %k, %v rows(%r, %o) heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<6x8xf32>, tensor<5x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C4
+func.func @f(%q: tensor<?x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected window to be from 0 to 1073741824, but got -2}}
+  %y = xf.cached_attention %q, %q, %q rows(%r, %o) heads(2) scale(1.0) window(-2) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
   return
 }
 

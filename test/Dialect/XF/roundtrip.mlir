@@ -280,6 +280,26 @@ func.func @attention(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x
   return %o, %lse : tensor<?x512xf32>, tensor<?x8xf32>
 }
 
+// CHECK-LABEL: @masks(
+// CHECK: xf.attention {{.*}} causal window(64) lengths(%{{.*}}) :
+// CHECK: xf.attention_backward {{.*}} window(64) lengths(%{{.*}}) :
+// CHECK: xf.attention_weights {{.*}} causal window(64) lengths(%{{.*}}) :
+// CHECK: xf.cached_attention {{.*}} window(64) :
+// CHECK: xf.multi_head_attention {{.*}} causal window(64) lengths(%{{.*}}) bias :
+func.func @masks(%x: tensor<?x512xf32>, %o: tensor<?xi32>, %n: tensor<?xi32>) -> (tensor<?x512xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {
+  %y, %lse = xf.attention %x, %x, %x offsets(%o, %o) heads(8) scale(0.125) causal window(64) lengths(%n)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+  %dq, %dk, %dv = xf.attention_backward %x, %x, %x, %x, %y, %lse offsets(%o, %o) heads(8) scale(0.125) window(64) lengths(%n)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>)
+  %w = xf.attention_weights %x, %x heads(8) scale(0.125) causal window(64) lengths(%n) : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>) -> tensor<8x?x?xf32>
+  %c = xf.cached_attention %x, %x, %x rows(%n, %o) heads(8) scale(0.125) window(64)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal window(64) lengths(%n) bias
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %dq, %w, %c, %a : tensor<?x512xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @attention_backward(
 // CHECK: xf.attention_backward
 func.func @attention_backward(%do: tensor<?x512xf32>, %q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x512xf32>, %o: tensor<?x512xf32>, %lse: tensor<?x8xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {

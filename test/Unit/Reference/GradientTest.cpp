@@ -132,7 +132,8 @@ Layer activation(Random &random, const char *name) {
 }
 
 /// Attention over a batch with an empty sequence, one of queries without keys, and one of length 1.
-Layer attention(Random &random, bool causal, double rate) {
+Layer attention(Random &random, std::string masks, double rate) {
+  bool causal = masks == "causal";
   std::vector<int64_t> queries = {2, 0, 1, 3}, keys = {random.upTo(1, 4), 2, causal ? 1 : 0, random.upTo(1, 4)};
   int64_t heads = random.upTo(1, 3), keyWidth = heads * random.upTo(1, 3), valueWidth = heads * random.upTo(1, 3);
   int64_t queryRows = 6, keyRows = keys[0] + keys[1] + keys[2] + keys[3];
@@ -143,15 +144,18 @@ Layer attention(Random &random, bool causal, double rate) {
               queryRows,
               valueWidth,
               {{"query_offsets", offsets(queries)}, {"key_offsets", offsets(keys)}}};
+  bool lengths = masks.find("lengths") != std::string::npos;
+  if (lengths)
+    layer.inputs["n"] = integers({random.upTo(0, 4), 0, 1, -1, 2, random.upTo(0, 4)});
   if (rate > 0) {
     layer.inputs["random"] = integers({random.upTo(0, 1 << 30), 3});
     layer.body = "%site = arith.constant 5 : i64\n";
   }
-  layer.body +=
-      fmt::format("%y, %lse = xf.attention %query, %key, %value offsets(%query_offsets, %key_offsets) heads({}) "
-                  "scale(0.7) {} {} : ({}, {}, {}, tensor<5xi32>, tensor<5xi32>{}) -> ({}, {})",
-                  heads, causal ? "causal" : "", rate > 0 ? fmt::format("dropout({}, %random, %site)", rate) : "", q, k,
-                  v, rate > 0 ? ", tensor<2xi64>, i64" : "", y, matrix(queryRows, heads));
+  layer.body += fmt::format(
+      "%y, %lse = xf.attention %query, %key, %value offsets(%query_offsets, %key_offsets) heads({}) "
+      "scale(0.7) {} {} : ({}, {}, {}, tensor<5xi32>, tensor<5xi32>{}{}) -> ({}, {})",
+      heads, masks, rate > 0 ? fmt::format("dropout({}, %random, %site)", rate) : "", q, k, v,
+      lengths ? ", tensor<6xi32>" : "", rate > 0 ? ", tensor<2xi64>, i64" : "", y, matrix(queryRows, heads));
   return layer;
 }
 } // namespace
@@ -225,13 +229,20 @@ TEST(Gradient, LayerNorm) {
 }
 
 TEST(Gradient, Attention) {
-  checkAll([](Random &random) { return attention(random, false, 0); });
+  checkAll([](Random &random) { return attention(random, "", 0); });
 }
 TEST(Gradient, CausalAttention) {
-  checkAll([](Random &random) { return attention(random, true, 0); });
+  checkAll([](Random &random) { return attention(random, "causal", 0); });
 }
 TEST(Gradient, AttentionWithDropout) {
-  checkAll([](Random &random) { return attention(random, random.upTo(0, 1), 0.3); });
+  checkAll([](Random &random) { return attention(random, random.upTo(0, 1) ? "causal" : "", 0.3); });
+}
+TEST(Gradient, MaskedAttention) {
+  checkAll([](Random &random) {
+    std::string window = fmt::format("window({})", random.upTo(0, 2));
+    const std::string masks[] = {window, "causal " + window, "lengths(%n)", "causal " + window + " lengths(%n)"};
+    return attention(random, masks[random.upTo(0, 3)], random.upTo(0, 1) ? 0.3 : 0);
+  });
 }
 
 // token_nll and token_loss both lead to the loss, one value is used three times, and the layer with two parameters is

@@ -117,6 +117,24 @@ TEST(Ops, AttentionWithoutKeys) {
                {infinity, infinity, infinity, 3});
 }
 
+// Of five keys, query i of three stands at key i + 2. What it sees by itself, by the masks' words, weighs 1 / how many.
+TEST(Ops, MasksOfAttention) {
+  Tensors inputs = {{"q", Tensor::reals({3, 1})}, {"k", Tensor::reals({5, 1})}, {"n", integers({-1, 3, 9})}};
+  auto weights = [&](const std::string &masks, bool lengths) {
+    return evaluate(fmt::format("%y = xf.attention_weights %q, %k heads(1) scale(1.0) {} : (tensor<?x1xf32>, "
+                                "tensor<?x1xf32>{}) -> tensor<1x?x?xf32>",
+                                masks, lengths ? ", tensor<?xi32>" : ""),
+                    "tensor<1x?x?xf32>", {{"q", ones}, {"k", ones}, {"n", ids}}, inputs);
+  };
+  double half = 0.5, third = 1.0 / 3;
+  expectValues(weights("causal", false), {third, third, third, 0, 0, .25, .25, .25, .25, 0, .2, .2, .2, .2, .2});
+  expectValues(weights("window(1)", false),
+               {0, third, third, third, 0, 0, 0, third, third, third, 0, 0, 0, half, half});
+  expectValues(weights("causal window(1)", false), {0, half, half, 0, 0, 0, 0, half, half, 0, 0, 0, 0, half, half});
+  expectValues(weights("lengths(%n)", true), {0, 0, 0, 0, 0, third, third, third, 0, 0, .2, .2, .2, .2, .2});
+  expectValues(weights("window(1) lengths(%n)", true), {0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, half, half});
+}
+
 // The weights of one sequence, and its last query over a cache in another order: what attention gives.
 TEST(Ops, WeightsAndCachedAttention) {
   Tensors inputs = {{"q", reals({2, 2}, {1, -1, 0.5, 2})},
@@ -155,6 +173,21 @@ TEST(Ops, WeightsAndCachedAttention) {
                "tensor<?x2xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x2xf32>",
                pairs, {{"q", pairs}, {"k", pairs}, {"v", pairs}, {"rows", ids}, {"starts", ids}}, cache),
       {attended(1, 0), attended(1, 1), 0, 0});
+
+  // With a window, the last two rows of the list: what attention gives that sees them alone.
+  cache["late"] = integers({3, 0});
+  cache["late_starts"] = offsets({2, 0});
+  auto cached = [&](const char *lists) {
+    return evaluate(
+        fmt::format("%y = xf.cached_attention %q, %k, %v {} : (tensor<?x2xf32>, tensor<?x2xf32>, "
+                    "tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x2xf32>",
+                    lists),
+        pairs,
+        {{"q", pairs}, {"k", pairs}, {"v", pairs}, {"rows", ids}, {"starts", ids}, {"late", ids}, {"late_starts", ids}},
+        cache);
+  };
+  Tensor late = cached("rows(%late, %late_starts) heads(2) scale(0.5)");
+  expectValues(cached("rows(%rows, %starts) heads(2) scale(0.5) window(1)"), {late[0], late[1], 0, 0});
 }
 
 TEST(Ops, CacheWrite) {

@@ -81,6 +81,23 @@ LogicalResult expectSameHeadDim(Operation *op, Value query, Value key, int64_t h
   return op->emitOpError() << "expected 'key' head dim to match 'query' (" << dimSize(query, 1) / heads << "), but got "
                            << dimSize(key, 1) / heads;
 }
+
+template <typename OpT> LogicalResult verifyWindow(OpT op) {
+  constexpr int64_t most = 1 << 30; // sums with a position stay below 2^31
+  if (!op.getWindow() || (static_cast<int64_t>(*op.getWindow()) >= 0 && static_cast<int64_t>(*op.getWindow()) <= most))
+    return success();
+  return op.emitOpError() << "expected window to be from 0 to " << most << ", but got "
+                          << static_cast<int64_t>(*op.getWindow());
+}
+
+/// Of an op with all masks.
+template <typename OpT> LogicalResult verifyMasks(OpT op) {
+  if (failed(verifyWindow(op)))
+    return failure();
+  return op.getLengths()
+             ? expectExtent(op, "lengths", op.getLengths(), 0, dimSize(op.getQuery(), 0), "the rows of 'query'")
+             : success();
+}
 } // namespace
 
 //===-- Structure ---------------------------------------------------------===//
@@ -226,7 +243,8 @@ LogicalResult MultiHeadAttentionOp::verify() {
        {std::pair<StringRef, int64_t>{"heads", getHeads()}, {"d_k", getDK()}, {"d_v", getDV()}}) // C2
     if (failed(expectPositive(*this, what, value)))
       return failure();
-  if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'"))) // C3
+  if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'")) || // C3
+      failed(verifyMasks(*this)))                                                                             // C4, C5
     return failure();
   return expectRate(*this, "dropout", getDropout());
 }
@@ -378,13 +396,14 @@ LogicalResult AttentionOp::verify() {
       failed(expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
                          "the rows of 'query' x the features of 'value'")) || // C4
       failed(expectShape(*this, "log_sum_exp", getLogSumExp(),
-                         {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")))
+                         {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")) ||
+      failed(verifyMasks(*this))) // C6, C7
     return failure();
   return verifyAttentionDropout(*this); // C5
 }
 
 LogicalResult AttentionBackwardOp::verify() {
-  if (failed(verifyAttentionOperands(*this)) || // C1
+  if (failed(verifyAttentionOperands(*this)) || failed(verifyMasks(*this)) || // C1
       failed(expectShape(*this, "cotangent", getCotangent(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
                          "the rows of 'query' x the features of 'value'")) ||
       failed(expectShape(*this, "forward_result", getForwardResult(), getCotangent().getType().getShape(),
@@ -404,7 +423,7 @@ LogicalResult AttentionBackwardOp::verify() {
 
 LogicalResult AttentionWeightsOp::verify() {
   if (failed(expectHeads(*this, "query", getQuery(), getHeads())) ||
-      failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads()))) // C1
+      failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads())) || failed(verifyMasks(*this))) // C1
     return failure();
   return expectShape(*this, "result", getResult(),
                      {static_cast<int64_t>(getHeads()), dimSize(getQuery(), 0), dimSize(getKey(), 0)},
@@ -412,7 +431,8 @@ LogicalResult AttentionWeightsOp::verify() {
 }
 
 LogicalResult CachedAttentionOp::verify() {
-  if (failed(verifyAttentionOperands(*this))) // C1, C3
+  if (failed(verifyAttentionOperands(*this)) || // C1, C3
+      failed(verifyWindow(*this)))              // C4
     return failure();
   return expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
                      "the rows of 'query' x the features of 'value'"); // C2

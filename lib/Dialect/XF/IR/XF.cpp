@@ -14,8 +14,12 @@ using namespace mlir::xf;
 #include "xf/Dialect/XF/IR/XFInterfaces.cpp.inc"
 
 /// The (query, key) pairs that attention has scores of, in sequences of equal lengths; without offsets in one sequence.
-static AffineExpr scorePairs(Value query, Value key, Value offsets, bool causal, const Extents &extent) {
+/// A window is counted whole, as in sequences that are much longer.
+static AffineExpr scorePairs(Value query, Value key, Value offsets, bool causal, std::optional<int64_t> window,
+                             const Extents &extent) {
   AffineExpr queries = extent(query, 0), pairs = queries * extent(key, 0);
+  if (window)
+    return queries * (causal ? *window + 1 : 2 * *window + 1);
   if (offsets)
     pairs = pairs.floorDiv(extent(offsets, 0) - 1);
   return causal ? (pairs + queries).floorDiv(2) : pairs;

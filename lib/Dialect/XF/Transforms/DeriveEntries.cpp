@@ -145,9 +145,11 @@ private:
       // What only the loss needs is not part of a prediction.
       logits = entropy.getLogits();
       findTargetSide(flat);
-      deriveAttention(loss, flat);
-      if (canDecode(flat))
-        deriveDecoding(loss, flat);
+      if (needsBatchAlone(flat)) {
+        deriveAttention(loss, flat);
+        if (canDecode(flat))
+          deriveDecoding(loss, flat);
+      }
     }
     flat.erase();
   }
@@ -165,22 +167,30 @@ private:
       if (Operation *op = work.pop_back_val().getDefiningOp(); op && needed.insert(op).second)
         work.append(op->operand_begin(), op->operand_end());
   }
+  /// Predictions are computed of `batch`; a model that is given more (valid lengths, say) makes none.
+  bool needsBatchAlone(func::FuncOp flat) {
+    return llvm::all_of(flat.getArguments(), [&](Value argument) {
+      return llvm::any_of(batch, [&](const Argument &known) { return known.value == argument; }) ||
+             llvm::none_of(argument.getUsers(), [&](Operation *user) { return needed.contains(user); });
+    });
+  }
   bool onTargetSide(Operation *op) {
     return llvm::any_of(op->getOperands(), [&](Value operand) { return targetSide.contains(operand); });
   }
 
   /// Decoding token by token needs a target side that works on rows, but for attention: causal to itself, or to the
-  /// source.
+  /// whole source. A window to itself is one of the tokens so far; where a target of unknown length stands among its
+  /// source, and how many keys a later token sees, is not known.
   bool canDecode(func::FuncOp flat) {
     for (Operation &op : flat.getBody().front()) {
       if (!needed.contains(&op) || !onTargetSide(&op))
         continue;
       if (auto attention = dyn_cast<AttentionOp>(op)) {
-        if (attention.getQueryOffsets() != targetOffsets)
+        if (attention.getQueryOffsets() != targetOffsets || attention.getLengths())
           return false;
         bool self = targetSide.contains(attention.getKey());
         if (self ? !attention.getCausal() || attention.getKeyOffsets() != targetOffsets
-                 : attention.getCausal() || attention.getKeyOffsets() != sourceOffsets)
+                 : attention.getCausal() || attention.getWindow() || attention.getKeyOffsets() != sourceOffsets)
           return false;
         continue;
       }
@@ -212,8 +222,10 @@ private:
         std::string name = labelOf(op.getLoc());
         results.push_back({name.empty() ? "attention." + std::to_string(results.size()) : name,
                            AttentionWeightsOp::create(b, op.getLoc(), type, mapping.lookup(attention.getQuery()),
-                                                      mapping.lookup(attention.getKey()), attention.getHeads(),
-                                                      attention.getScale(), attention.getCausal())});
+                                                      mapping.lookup(attention.getKey()),
+                                                      mapping.lookupOrNull(attention.getLengths()),
+                                                      attention.getHeadsAttr(), attention.getScaleAttr(),
+                                                      attention.getCausalAttr(), attention.getWindowAttr())});
       }
     }
     finishEntry(function, results);
@@ -296,7 +308,8 @@ private:
         size_t rows = self ? slots + 1 : memoryRows;
         Value result = CachedAttentionOp::create(b, op.getLoc(), attention.getResult().getType(),
                                                  mapping.lookup(attention.getQuery()), key, value, argument(rows),
-                                                 argument(rows + 1), attention.getHeads(), attention.getScale());
+                                                 argument(rows + 1), attention.getHeadsAttr(), attention.getScaleAttr(),
+                                                 attention.getWindowAttr());
         mapping.map(attention.getResult(), result);
       } else {
         b.clone(op, mapping);

@@ -7,9 +7,12 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
   let summary = "softmax(scale Q K^T) V for every sequence and head of a packed batch";
   let description = [{
     Paper, 3.2.1. For sequence b and head h, with Q, K, V the rows offsets[b] .. offsets[b+1] and the h-th block of features:
-    `S = scale Q K^T`, `result = softmax(S) V`, `log_sum_exp[t, h] = log sum_j exp S[t, j]`. With `causal`, query i sees keys j <= i + (keys - queries). A query that sees no
-    key gives 0 and log_sum_exp +inf (so that the backward's probabilities vanish). Dropout, where given, zeroes probabilities: row
+    `S = scale Q K^T`, `result = softmax(S) V`, `log_sum_exp[t, h] = log sum_j exp S[t, j]`. Dropout, where given, zeroes probabilities: row
     t * heads + h, column j within the sequence.
+
+    Masks, any of them together: query i of a sequence stands at key p = i + (keys - queries). With `causal` it sees keys j <= p, with `window(r)` keys p - r <= j <= p + r (the paper's restricted
+    self-attention), with `lengths` the first `lengths[t]` keys of its sequence (fewer than none are none, more than all are all). Blocks that masks empty are not visited. A query that sees no key gives 0 and log_sum_exp +inf (so that the
+    backward's probabilities vanish), and no gradient. Documents that share a text are sequences of their own in the offsets.
 
     | operand | shape |
     |---|---|
@@ -17,11 +20,13 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     | key | key tokens x (heads * d_k) |
     | value | key tokens x (heads * d_v) |
     | query_offsets, key_offsets | B+1 |
+    | lengths | query tokens |
     | result | query tokens x (heads * d_v) |
     | log_sum_exp | query tokens x heads |
 
     - C1: heads divides the widths. C2: query and key agree on heads * d_k. C3: key and value have as many rows.
     - C4: result is query tokens x value's features, log_sum_exp query tokens x heads. C5: dropout has random and site, and 0 <= rate < 1.
+    - C6: window is from 0 to 2^30. C7: lengths has a number a query token.
 
     ```mlir
     %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal
@@ -29,18 +34,19 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     ```
   }];
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets,
-                       Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, DefaultValuedAttr<F32Attr, "0.0f">:$rate);
+                       Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$rate);
   let results = (outs XF_Matrix:$result, XF_Matrix:$log_sum_exp);
-  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), extent) *
+  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), getWindow(), extent) *
            (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
   let assemblyFormat = [{
-    $query `,` $key `,` $value `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)?
-    (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
+    $query `,` $key `,` $value `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
+    (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let backward = [{
     auto back = AttentionBackwardOp::create(builder, loc, ::mlir::TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, cotangents[0], getQuery(), getKey(), getValue(),
-                                            getResult(), getLogSumExp(), getQueryOffsets(), getKeyOffsets(), getRandom(), getSite(), getHeadsAttr(), getScaleAttr(), getCausalAttr(), getRateAttr());
+                                            getResult(), getLogSumExp(), getQueryOffsets(), getKeyOffsets(), getLengths(), getRandom(), getSite(), getHeadsAttr(), getScaleAttr(), getCausalAttr(), getWindowAttr(), getRateAttr());
     ::llvm::SmallVector<::mlir::Value> grads(getNumOperands());
     for (unsigned i = 0; i < 3; ++i)
       grads[i] = back.getResult(i);
@@ -52,9 +58,9 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
   let summary = "gradients of attention by query, key and value";
   let description = [{
     FlashAttention-2 (Dao 2023): `D = rowsum(cotangent * result)`, `P = exp(S - log_sum_exp)`, `dV = (M P)^T dO`, `dS = P (M dO V^T - D)`, `dQ = scale dS K`,
-    `dK = scale dS^T Q`, M the dropout mask with its scale. Probabilities are computed again; a sequence's sums run in a fixed order.
+    `dK = scale dS^T Q`, M the dropout mask with its scale; masks as in xf.attention. Probabilities are computed again; a sequence's sums run in a fixed order.
 
-    - C1: the operands agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value.
+    - C1: the operands and masks agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value.
 
     ```mlir
     %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) scale(0.125) causal
@@ -63,14 +69,14 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
     ```
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Matrix:$forward_result, XF_Matrix:$log_sum_exp,
-                       XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal,
-                       DefaultValuedAttr<F32Attr, "0.0f">:$rate);
+                       XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale,
+                       UnitAttr:$causal, OptionalAttr<I64Attr>:$window, DefaultValuedAttr<F32Attr, "0.0f">:$rate);
   let results = (outs XF_Matrix:$query_gradient, XF_Matrix:$key_gradient, XF_Matrix:$value_gradient);
-  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), extent) *
+  let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), getWindow(), extent) *
            (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + 4 * getHeads()) + 2 * extent.elements(getForwardResult()) }];
   let assemblyFormat = [{
     $cotangent `,` $query `,` $key `,` $value `,` $forward_result `,` $log_sum_exp `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)`
-    (`causal` $causal^)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
+    (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDefinition = [{
@@ -81,19 +87,21 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
 def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [XF_OwnExtents]> {
   let summary = "the probabilities of one sequence's attention, to look at";
   let description = [{
-    `result[h] = softmax(scale Q_h K_h^T)` (causal as in xf.attention) for a batch of one sequence.
+    `result[h] = softmax(scale Q_h K_h^T)` (masks as in xf.attention) for a batch of one sequence.
 
-    - C1: query, key, heads agree as in xf.attention. C2: result is heads x query tokens x key tokens.
+    - C1: query, key, heads and masks agree as in xf.attention. C2: result is heads x query tokens x key tokens.
 
     ```mlir
     %p = xf.attention_weights %q, %k heads(8) scale(0.125) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<8x?x?xf32>
     ```
   }];
-  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal);
+  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, Optional<XF_Ids>:$lengths, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window);
   let results = (outs 3DTensorOf<[AnyFloat]>:$result);
-  let flops = [{ scorePairs(getQuery(), getKey(), ::mlir::Value(), getCausal(), extent) *
+  let flops = [{ scorePairs(getQuery(), getKey(), ::mlir::Value(), getCausal(), getWindow(), extent) *
            (2 * extent(getQuery(), 1) + 4 * getHeads()) }];
-  let assemblyFormat = "$query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
   let hasVerifier = 1;
   let extraDefinition = [{
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {dim - 1, 0}; }
@@ -104,27 +112,34 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [XF_Own
   let summary = "attention of single queries over listed rows of a cache: one step of decoding";
   let description = [{
     Query r (one token of one hypothesis) attends to the rows `rows[row_offsets[r]] .. rows[row_offsets[r+1] - 1]` of key and value, so beams are reordered by writing other
-    lists. Without any row the result is 0.
+    lists. It stands at the last of them: with `window(r)` it sees that one and the r before. Without any row the result is 0.
 
-    - C1: heads divides the widths, query and key agree. C2: result is queries x value's features. C3: key and value have as many rows.
+    - C1: heads divides the widths, query and key agree. C2: result is queries x value's features. C3: key and value have as many rows. C4: window is from 0 to 2^30.
 
     ```mlir
     %o = xf.cached_attention %q, %keys, %values rows(%rows, %row_offsets) heads(8) scale(0.125)
       : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Ids:$rows, XF_Offsets:$row_offsets, I64Attr:$heads, F32Attr:$scale);
+  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Ids:$rows, XF_Offsets:$row_offsets, I64Attr:$heads, F32Attr:$scale, OptionalAttr<I64Attr>:$window);
   let results = (outs XF_Matrix:$result);
-  let flops = [{ extent(getRows(), 0) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
+  let flops = [{ rowsSeen(extent) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
   let assemblyFormat = [{
-    $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` attr-dict `:` functional-type(operands, results)
+    $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`window` `(` $window^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let extraDeclaration = [{
+    /// Of the caches, in the cost: all that are listed, or a window a query.
+    ::mlir::AffineExpr rowsSeen(const ::mlir::xf::Extents &extent);
+  }];
   let extraDefinition = [{
+    ::mlir::AffineExpr $cppClass::rowsSeen(const ::mlir::xf::Extents &extent) {
+      return getWindow() ? extent(getQuery(), 0) * (*getWindow() + 1) : extent(getRows(), 0);
+    }
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       if (operand != 1 && operand != 2)
         return extent.elements((*this)->getOperand(operand));
-      return extent(getRows(), 0) * extent((*this)->getOperand(operand), 1);
+      return rowsSeen(extent) * extent((*this)->getOperand(operand), 1);
     }
   }];
 }
