@@ -1,5 +1,6 @@
 //===- Decoder.cpp - Encoding once, decoding token by token ----------------------------===//
-// Builds the index lists of `decode` from the hypotheses, and gives cache rows out and takes them back.
+// Gives rows of the memory and of the caches out and takes them back, and builds the index lists of `decode` from the
+// hypotheses.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Decoder.h"
 
@@ -19,51 +20,72 @@ Decoder::Decoder(Session &session, const ModelState &model)
       vocabularySize = output.shape.back().size;
 }
 
-void Decoder::restart() {
-  cached.clear();
-  used.assign(capacity, false);
-  nextFree = 0;
-}
-
-Expected<void> Decoder::encode(std::span<const std::vector<int32_t>> sources) {
-  std::vector<int32_t> ids;
-  sourceOffsets = {0};
-  for (const std::vector<int32_t> &source : sources) {
-    ids.insert(ids.end(), source.begin(), source.end());
-    sourceOffsets.push_back(int32_t(ids.size()));
-  }
-  restart();
-  const Function &function = *session.program.function("encode");
-  std::vector<TensorView> inputs = {listView("source_ids", ids), listView("source_offsets", sourceOffsets)};
-  Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
-  if (!dims)
-    return dims.error();
-  memory.clear();
-  for (const TensorType &output : function.outputs)
-    memory.emplace_back(output.name, output.type, output.shapeAt(*dims));
-  return session.executor().run(function, inputs, viewsOf(memory), model.arenas());
-}
-
-Expected<void> Decoder::growCaches(int64_t rows) {
+void Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {
   std::vector<OwnedTensor> grown;
-  // What lies behind the last row in use is not touched, here or there.
-  int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
-  for (const TensorType &input : decodeFunction.inputs) {
-    if (!input.name.starts_with("cache.") || input.type != ElementType::F32)
+  for (const TensorType &input : decode.inputs) {
+    if (!input.name.starts_with(prefix) || input.type != ElementType::F32)
       continue;
     std::vector<int64_t> shape = {rows};
     for (size_t axis = 1; axis < input.shape.size(); ++axis)
       shape.push_back(input.shape[axis].size);
     grown.emplace_back(input.name, input.type, shape);
-    if (!caches.empty()) {
-      TensorView before = caches[grown.size() - 1].view();
-      std::memcpy(grown.back().as<char>(), before.data, capacity ? before.bytes() / capacity * kept : 0);
+    if (kept > 0) {
+      TensorView before = tensors[grown.size() - 1].view();
+      std::memcpy(grown.back().as<char>(), before.data, before.bytes() / capacity * kept);
     }
   }
-  caches = std::move(grown);
+  tensors = std::move(grown);
   capacity = rows;
-  used.resize(rows, false);
-  return {};
+}
+
+/// The first of so many rows of the memory that no sentence has, next to each other.
+int32_t Decoder::placeInMemory(int64_t rows) {
+  std::vector<Range> taken;
+  std::copy_if(sentences.begin(), sentences.end(), std::back_inserter(taken),
+               [](Range range) { return range.begin < range.end; });
+  std::sort(taken.begin(), taken.end(), [](Range a, Range b) { return a.begin < b.begin; });
+  int64_t place = 0;
+  for (Range range : taken) {
+    if (range.begin - place >= rows)
+      return int32_t(place);
+    place = range.end;
+  }
+  if (place + rows > memory.capacity)
+    memory.grow(decodeFunction, std::max(2 * memory.capacity, place + rows), place);
+  return int32_t(place);
+}
+
+Expected<std::vector<int32_t>> Decoder::encode(std::span<const std::vector<int32_t>> sources) {
+  std::vector<int32_t> ids, offsets = {0}, numbers;
+  for (const std::vector<int32_t> &source : sources) {
+    ids.insert(ids.end(), source.begin(), source.end());
+    offsets.push_back(int32_t(ids.size()));
+  }
+  const Function &function = *session.program.function("encode");
+  std::vector<TensorView> inputs = {listView("source_ids", ids), listView("source_offsets", offsets)};
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
+  if (!dims)
+    return dims.error();
+  // What is encoded is written where it will be read.
+  int32_t first = placeInMemory(int64_t(ids.size()));
+  std::vector<TensorView> outputs;
+  for (const TensorType &output : function.outputs)
+    for (const OwnedTensor &tensor : memory.tensors)
+      if (TensorView whole = tensor.view(); whole.name == output.name) {
+        char *begin = static_cast<char *>(whole.data) + whole.bytes() / memory.capacity * first;
+        outputs.push_back({output.name, output.type, output.shapeAt(*dims), begin});
+      }
+  if (Expected<void> ran = session.executor().run(function, inputs, outputs, model.arenas()); !ran)
+    return ran.error();
+  auto number = sentences.begin();
+  for (size_t i = 0; i < sources.size(); ++i) {
+    number = std::find_if(number, sentences.end(), [](Range range) { return range.begin == range.end; });
+    if (number == sentences.end())
+      number = sentences.insert(number, Range());
+    *number = {first + offsets[i], first + offsets[i + 1]};
+    numbers.push_back(int32_t(number - sentences.begin()));
+  }
+  return numbers;
 }
 
 int32_t Decoder::freeCacheRow() {
@@ -89,10 +111,11 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
   int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + int64_t(hypotheses.size());
   // Memory that is never touched costs nothing, and growing copies: room for the tokens of most sentences at once.
   constexpr int64_t tokens = 64;
-  if (needed > capacity)
-    if (Expected<void> grown = growCaches(std::max({needed, 2 * capacity, tokens * int64_t(hypotheses.size())}));
-        !grown)
-      return grown.error();
+  if (needed > caches.capacity) {
+    int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
+    caches.grow(decodeFunction, std::max({needed, 2 * caches.capacity, tokens * int64_t(hypotheses.size())}), kept);
+    used.resize(caches.capacity, false);
+  }
 
   std::vector<int32_t> ids, positions, memoryRows, memoryOffsets = {0}, cacheSlots, cacheRows, cacheOffsets = {0};
   cacheRows.reserve(entries);
@@ -104,8 +127,8 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
     positions.push_back(int32_t(lists[row].size()));
     cacheSlots.push_back(freeCacheRow());
     lists[row].push_back(cacheSlots.back());
-    if (!memory.empty())
-      for (int32_t m = sourceOffsets[hypothesis.sentence]; m < sourceOffsets[hypothesis.sentence + 1]; ++m)
+    if (!memory.tensors.empty())
+      for (int32_t m = sentences[hypothesis.sentence].begin; m < sentences[hypothesis.sentence].end; ++m)
         memoryRows.push_back(m);
     memoryOffsets.push_back(int32_t(memoryRows.size()));
     cacheRows.insert(cacheRows.end(), lists[row].begin(), lists[row].end());
@@ -118,8 +141,8 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
                                     listView("cache_slots", cacheSlots),
                                     listView("cache_rows", cacheRows),
                                     listView("cache_offsets", cacheOffsets)};
-  for (const std::vector<OwnedTensor> *tensors : {&memory, &caches})
-    for (const OwnedTensor &tensor : *tensors)
+  for (const Rows *rows : {&memory, &caches})
+    for (const OwnedTensor &tensor : rows->tensors)
       inputs.push_back(tensor.view());
   logProbabilities.resize(hypotheses.size() * vocabularySize);
   std::vector<TensorView> outputs = {

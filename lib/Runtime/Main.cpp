@@ -35,8 +35,10 @@ static Expected<int> start(int argc, char **argv) {
   bool reads = session.program.kind == "sequence_to_sequence" || session.program.kind == "language_model";
   if (reads && has("train_step"))
     addTrain(app, session, action);
-  if (has("train_step"))
+  if (has("train_step")) {
     addAverage(app, session, action);
+    addReport(app, session, action);
+  }
   if (reads && has("loss"))
     addEvaluate(app, session, action);
   if (translates(session.program))

@@ -2,6 +2,7 @@
 // One table a function, from which both forms are written.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Report.h"
+#include "xf/Runtime/Page.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -156,51 +157,27 @@ std::string Report::text() const {
   return text;
 }
 
-static std::string escape(std::string_view text) {
-  std::string escaped;
-  for (char c : text)
-    escaped += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
-  return escaped;
-}
-
 std::string Report::html() const {
-  std::string page = fmt::format(R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{0}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #8884; --bar: #3b82f655; }}
-body {{ font: 14px/1.4 system-ui, sans-serif; margin: 2em; }}
-div {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .2em .7em; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }}
-.n {{ text-align: right; }}
-td.s {{ background: linear-gradient(to left, var(--bar) var(--share), transparent var(--share)); }}
-tr:last-child {{ font-weight: bold; }}
-</style>
-</head>
-<body>
-<h1>{0}</h1>
-<p>{1}</p>
-)",
-                                 escape(program.name), escape(subtitle()));
+  std::string body = fmt::format("<p>{}</p>\n", escape(subtitle()));
   std::vector<Column> header = columns();
   for (const Table &table : tables()) {
-    page += fmt::format("<h2>{}</h2>\n<div><table>\n<tr>", escape(table.title));
+    body += fmt::format("<h2>{}</h2>\n<div><table>\n<tr>", escape(table.title));
     for (const Column &column : header)
-      page += fmt::format("<th{}>{}</th>", column.isNumber ? " class=\"n\"" : "", column.title);
+      body += fmt::format("<th{}>{}</th>", column.isNumber ? " class=\"n\"" : "", column.title);
     for (const std::vector<Cell> &row : table.rows) {
-      page += "</tr>\n<tr>";
+      body += "</tr>\n<tr>";
       for (size_t i = 0; i < row.size(); ++i)
         if (row[i].share > 0)
-          page += fmt::format("<td class=\"n s\" style=\"--share: {:.1f}%\">{}</td>", std::min(row[i].share, 1.0) * 100,
+          body += fmt::format("<td class=\"n s\" style=\"--share: {:.1f}%\">{}</td>", std::min(row[i].share, 1.0) * 100,
                               row[i].text);
         else
-          page += fmt::format("<td{}>{}</td>", header[i].isNumber ? " class=\"n\"" : "", escape(row[i].text));
+          body += fmt::format("<td{}>{}</td>", header[i].isNumber ? " class=\"n\"" : "", escape(row[i].text));
     }
-    page += "</tr>\n</table></div>\n";
+    body += "</tr>\n</table></div>\n";
   }
-  return page + "</body>\n</html>\n";
+  return htmlPage(program.name,
+                  "div { overflow-x: auto; }\n"
+                  "td.s { background: linear-gradient(to left, var(--bar) var(--share), transparent var(--share)); }\n"
+                  "tr:last-child { font-weight: bold; }\n",
+                  body);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes to standard output, as C++ tables, what the word tokeniser needs of Unicode: which code points are word characters
-(Python's \\w), which are white space, and their lower case. Adjacent code points that map alike are one row."""
+(Python's \\w), which are white space, how wide they are, and their lower case. Adjacent code points that map alike are one row."""
 import unicodedata
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
@@ -43,4 +43,6 @@ def table(kind, name, rows):
 print(f"// Unicode {unicodedata.unidata_version}, written by tools/scripts/generate-unicode.py.")
 table("Range", "wordCharacters", ranges(lambda c: c.isalnum() or c == "_"))
 table("Range", "whiteSpace", ranges(str.isspace))
+table("Range", "wide", ranges(lambda c: unicodedata.east_asian_width(c) in "WF"))
+table("Range", "combining", ranges(lambda c: unicodedata.category(c) in ("Mn", "Me", "Cf")))
 table("LowerCase", "lowerCase", lower_case())

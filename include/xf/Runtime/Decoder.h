@@ -1,7 +1,7 @@
 //===- Decoder.h - Encoding once, decoding token by token ------------------------------===//
-// Runs `encode` on a batch of sources, where the model has them, and `decode` on the hypotheses over them, and
-// keeps the cached keys and values. Hypotheses name their parents of the step before; no cache row moves when beams are
-// reordered, each hypothesis has the list of its rows.
+// Runs `encode` on sources, where the model has them, and `decode` on the hypotheses over them, and keeps what the one
+// gives and the keys and values of the other. Sentences come and go; hypotheses name their parents of the step before.
+// Nothing that is kept moves: each hypothesis has the list of its rows.
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_DECODER_H
 #define XF_RUNTIME_DECODER_H
@@ -16,11 +16,12 @@ class Decoder final : public Stepper {
 public:
   Decoder(Session &session, const ModelState &model);
 
-  /// Encodes a batch of sources; all hypotheses of the batch before are gone.
-  Expected<void> encode(std::span<const std::vector<int32_t>> sources);
+  /// Encodes sources, all at once. Each gets a number, by which hypotheses name it until it is released.
+  Expected<std::vector<int32_t>> encode(std::span<const std::vector<int32_t>> sources);
+  void release(int32_t sentence) { sentences[sentence] = {}; }
 
-  /// Forgets all hypotheses; of a language model, whose first step needs nothing else.
-  void restart();
+  /// Forgets all hypotheses: the next step's continue none.
+  void restart() { cached.clear(); }
 
   /// Log probabilities of the next token, a row a hypothesis; valid until the next call.
   Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) override;
@@ -28,16 +29,29 @@ public:
   int64_t vocabulary() const override { return vocabularySize; }
 
 private:
-  Expected<void> growCaches(int64_t rows);
+  /// Tensors of as many rows, which keep what they hold where more are asked for.
+  struct Rows {
+    explicit Rows(std::string_view prefix) : prefix(prefix) {}
+    /// `kept`: behind them nothing is in use.
+    void grow(const Function &decode, int64_t rows, int64_t kept);
+
+    std::string_view prefix; // of the tensors' names
+    std::vector<OwnedTensor> tensors;
+    int64_t capacity = 0;
+  };
+  struct Range {
+    int32_t begin = 0, end = 0; // of a sentence's rows of the memory; none where the number is free
+  };
+
+  int32_t placeInMemory(int64_t rows);
   int32_t freeCacheRow();
 
   Session &session;
   const ModelState &model;
   const Function &decodeFunction;
   int64_t vocabularySize = 0;
-  std::vector<OwnedTensor> memory, caches;
-  std::vector<int32_t> sourceOffsets;
-  int64_t capacity = 0;                     // rows of the caches
+  Rows memory{"memory."}, caches{"cache."};
+  std::vector<Range> sentences;             // by number
   std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step
   std::vector<bool> used;                   // cache rows that one of them holds
   int32_t nextFree = 0;

@@ -1,8 +1,9 @@
 //===- Attention.cpp - The command `attention` ------------------------------------------------===//
-// What each head of each layer looks at while the model translates a sentence: a page of heat maps a
-// layer, as SVG that needs nothing else, and the numbers as safetensors.
+// What each head of each layer looks at while the model translates a sentence: a page of heat maps, and the numbers as
+// safetensors.
 //===-----------------------------------------------------------------------------------------===//
 #include "Commands.h"
+#include "HeatMaps.h"
 #include "Translator.h"
 
 #include <fmt/format.h>
@@ -13,79 +14,7 @@ namespace {
 struct AttentionOptions {
   std::string model, input, output;
 };
-
-/// One layer's weights [heads, queries, keys] and the tokens they stand for.
-struct AttentionMap {
-  std::string name;
-  const float *weights;
-  int64_t heads;
-  const std::vector<std::string> &queries, &keys;
-};
 } // namespace
-
-static std::string escaped(const std::string &text) {
-  std::string result;
-  for (char c : text)
-    switch (c) {
-    case '<':
-      result += "&lt;";
-      break;
-    case '>':
-      result += "&gt;";
-      break;
-    case '&':
-      result += "&amp;";
-      break;
-    default:
-      if (static_cast<unsigned char>(c) >= 0x20)
-        result += c;
-    }
-  return result;
-}
-
-/// Light to dark blue; the ends are those of ColorBrewer's "Blues".
-static std::string color(float weight) {
-  float w = std::min(std::max(weight, 0.0f), 1.0f);
-  auto mix = [&](int light, int dark) { return int(float(light) + w * float(dark - light) + 0.5f); };
-  return fmt::format("#{:02x}{:02x}{:02x}", mix(247, 8), mix(251, 48), mix(255, 107));
-}
-
-/// All heads of a layer side by side, four a row: queries down, keys across.
-static std::string drawMap(const AttentionMap &map) {
-  constexpr int64_t cell = 18, label = 96, gap = 24, title = 48, headsPerRow = 4;
-  int64_t queries = int64_t(map.queries.size()), keys = int64_t(map.keys.size());
-  int64_t headWidth = label + keys * cell + gap, headHeight = label + queries * cell + gap;
-  int64_t columns = std::min(map.heads, headsPerRow), rows = (map.heads + headsPerRow - 1) / headsPerRow;
-  int64_t width = columns * headWidth + gap, height = title + rows * headHeight;
-  std::string svg =
-      fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" "
-                  "font-family=\"sans-serif\" font-size=\"11\">\n"
-                  "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
-                  "<text x=\"{2}\" y=\"24\" font-size=\"16\">{3}</text>\n",
-                  width, height, gap, escaped(map.name));
-  for (int64_t head = 0; head < map.heads; ++head) {
-    int64_t x = gap + head % headsPerRow * headWidth + label, y = title + head / headsPerRow * headHeight + label;
-    svg +=
-        fmt::format("<g transform=\"translate({} {})\">\n<text x=\"{}\" y=\"-8\" text-anchor=\"end\">head {}</text>\n",
-                    x, y, -6, head);
-    for (int64_t key = 0; key < keys; ++key)
-      svg += fmt::format("<text transform=\"translate({} -6) rotate(-60)\">{}</text>\n", key * cell + 12,
-                         escaped(map.keys[key]));
-    for (int64_t query = 0; query < queries; ++query) {
-      svg += fmt::format("<text x=\"-6\" y=\"{}\" text-anchor=\"end\">{}</text>\n", query * cell + 13,
-                         escaped(map.queries[query]));
-      for (int64_t key = 0; key < keys; ++key) {
-        float weight = map.weights[(head * queries + query) * keys + key];
-        svg += fmt::format(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"><title>{} → {}: {:.3f}</title></rect>\n",
-            key * cell, query * cell, cell - 1, cell - 1, color(weight), escaped(map.queries[query]),
-            escaped(map.keys[key]), weight);
-      }
-    }
-    svg += "</g>\n";
-  }
-  return svg + "</svg>\n";
-}
 
 static Expected<int> attention(Session &session, const AttentionOptions &options) {
   if (Expected<void> writable = makeWritableFolder(options.output); !writable)
@@ -104,12 +33,13 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
   if (source->empty())
     return userError("expected --input to be a sentence, but it has no tokens");
   source->push_back(vocabularies->source.eos());
-  Translator translator(session, *model, *vocabularies);
-  auto translated = translator.translate(std::span(&*source, 1), {});
+  Translator translator(session, *model, *vocabularies, {});
+  auto translated = translator.translate(std::span(&*source, 1));
   if (!translated)
     return translated.error();
   std::vector<int32_t> target = (*translated)[0][0].ids;
-  fmt::print("{}\n", vocabularies->target.decode(target));
+  std::string translation = vocabularies->target.decode(target);
+  fmt::print("{}\n", translation);
   target.insert(target.begin(), vocabularies->target.bos());
 
   std::vector<std::string> sourceTokens, targetTokens;
@@ -134,17 +64,20 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
   std::vector<TensorView> views = viewsOf(outputs);
   if (Expected<void> ran = session.executor().run(function, inputs, views, model->arenas()); !ran)
     return ran.error();
-  for (const TensorView &view : views) {
-    if (view.shape.size() != 3 || view.type != ElementType::F32)
-      continue;
-    // encoder.N.attention, decoder.N.attention, decoder.N.cross_attention
-    bool cross = view.name.ends_with("cross_attention"), encoder = view.name.starts_with("encoder.");
-    const auto &queries = encoder ? sourceTokens : targetTokens, &keys = encoder || cross ? sourceTokens : targetTokens;
-    std::string name(view.name);
-    std::string svg = drawMap({name, static_cast<const float *>(view.data), view.shape[0], queries, keys});
-    if (Expected<void> written = writeFile(options.output + "/" + name + ".svg", svg); !written)
-      return written.error();
-  }
+  // encoder.N.attention, then decoder.N.attention, then decoder.N.cross_attention
+  std::vector<HeatMap> maps;
+  auto add = [&](std::string_view begin, std::string_view end, const auto &queries, const auto &keys) {
+    for (const TensorView &view : views)
+      if (view.shape.size() == 3 && view.type == ElementType::F32 && view.name.starts_with(begin) &&
+          view.name.ends_with(end))
+        maps.push_back({std::string(view.name), static_cast<const float *>(view.data), view.shape[0], queries, keys});
+  };
+  add("encoder.", ".attention", sourceTokens, sourceTokens);
+  add("decoder.", ".attention", targetTokens, targetTokens);
+  add("decoder.", ".cross_attention", targetTokens, sourceTokens);
+  std::string title = fmt::format("{} → {}", options.input, translation);
+  if (Expected<void> written = writeFile(options.output + "/attention.svg", drawHeatMaps(title, maps)); !written)
+    return written.error();
   if (Expected<void> written = writeSafetensors(options.output + "/attention.safetensors", views); !written)
     return written.error();
   return 0;
@@ -155,7 +88,9 @@ void xf::runtime::addAttention(CLI::App &app, Session &session, Action &action) 
   CLI::App *command = app.add_subcommand("attention", "Draw what each head attends to while a sentence is translated");
   addModelOption(*command, session, options->model);
   command->add_option("--input", options->input, "A sentence to translate")->required();
-  command->add_option("--output", options->output, "Folder for the heat maps (SVG) and the numbers (.safetensors)")
+  command
+      ->add_option("--output", options->output,
+                   "Folder for the heat maps (attention.svg) and their numbers (attention.safetensors)")
       ->required();
   addExecutionOptions(*command, session);
   command->callback(

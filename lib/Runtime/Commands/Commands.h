@@ -21,6 +21,7 @@ void addRun(CLI::App &app, Session &session, Action &action);
 void addGradcheck(CLI::App &app, Session &session, Action &action);
 void addTrain(CLI::App &app, Session &session, Action &action);
 void addAverage(CLI::App &app, Session &session, Action &action);
+void addReport(CLI::App &app, Session &session, Action &action);
 void addEvaluate(CLI::App &app, Session &session, Action &action);
 void addTranslate(CLI::App &app, Session &session, Action &action);
 void addAttention(CLI::App &app, Session &session, Action &action);

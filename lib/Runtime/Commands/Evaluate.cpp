@@ -44,8 +44,8 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
     encoded.push_back(std::move(*ids));
   }
   auto start = std::chrono::steady_clock::now();
-  Translator translator(session, model, *vocabularies);
-  auto translations = translator.translate(encoded, {.beam = options.beam, .lengthPenalty = options.lengthPenalty});
+  Translator translator(session, model, *vocabularies, {.beam = options.beam, .lengthPenalty = options.lengthPenalty});
+  auto translations = translator.translate(encoded);
   if (!translations)
     return translations.error();
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

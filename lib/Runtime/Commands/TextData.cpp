@@ -4,9 +4,12 @@
 //===-----------------------------------------------------------------------------------------===//
 #include "TextData.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fmt/format.h>
-#include <iostream>
+#include <poll.h>
 #include <unistd.h>
+#include <utility>
 
 using namespace xf::runtime;
 
@@ -37,32 +40,67 @@ Expected<Vocabularies> xf::runtime::openVocabularies(const Session &session) {
   return Vocabularies{std::move(*source), std::move(*target)};
 }
 
-Expected<std::vector<std::vector<int32_t>>> LineReader::next() {
-  size_t chunk = isatty(STDIN_FILENO) ? 1 : 2048;
-  std::vector<std::vector<int32_t>> texts;
-  std::string line;
-  while (texts.size() < chunk && std::getline(std::cin, line)) {
-    std::string place = fmt::format("standard input, line {}", ++lines);
-    if (Expected<void> valid = checkLine(line, place); !valid)
-      return valid.error();
-    bool isLong = line.size() > maxLineBytes;
-    if (isLong) {
-      size_t end = tooLong == Cut ? maxLineBytes : 0;
-      while (end > 0 && (line[end] & 0xC0) == 0x80) // not inside a character
-        --end;
-      line.resize(end);
-    }
-    Expected<std::vector<int32_t>> ids = vocabulary.encode(line);
-    if (!ids)
-      return userError(fmt::format("{}: {}", place, ids.error().message));
-    if (maxTokens && int64_t(ids->size()) > maxTokens) {
-      isLong = true;
-      ids->resize(tooLong == Cut ? maxTokens : 0);
-    }
-    if (isLong && !longLines++)
-      firstLong = lines;
-    texts.push_back(std::move(*ids));
+Expected<LineReader::Line> LineReader::nextLine(bool wait) {
+  size_t searched = begin, end;
+  while ((end = buffer.find('\n', searched)) == buffer.npos && !sawEnd) {
+    pollfd input = {STDIN_FILENO, POLLIN, 0};
+    if (!wait && poll(&input, 1, 0) == 0)
+      return Line();
+    buffer.erase(0, std::exchange(begin, 0));
+    searched = buffer.size();
+    constexpr size_t block = size_t(1) << 16;
+    buffer.resize(searched + block);
+    ssize_t count = read(STDIN_FILENO, buffer.data() + searched, block);
+    buffer.resize(searched + size_t(std::max<ssize_t>(count, 0)));
+    if (count < 0 && errno != EINTR)
+      return userError(fmt::format("can't read standard input: {}", std::strerror(errno)));
+    sawEnd = count == 0;
   }
+  if (atEnd())
+    return Line();
+  end = std::min(end, buffer.size()); // the last line may have no end
+  Line line = std::string_view(buffer).substr(begin, end - begin);
+  begin = std::min(end + 1, buffer.size());
+  return line;
+}
+
+Expected<std::vector<int32_t>> LineReader::encode(std::string_view line) {
+  std::string place = fmt::format("standard input, line {}", ++lines);
+  if (Expected<void> valid = checkLine(line, place); !valid)
+    return valid.error();
+  bool isLong = line.size() > maxLineBytes;
+  if (isLong) {
+    size_t end = tooLong == Cut ? maxLineBytes : 0;
+    while (end > 0 && (line[end] & 0xC0) == 0x80) // not inside a character
+      --end;
+    line = line.substr(0, end);
+  }
+  Expected<std::vector<int32_t>> ids = vocabulary.encode(line);
+  if (!ids)
+    return userError(fmt::format("{}: {}", place, ids.error().message));
+  if (maxTokens && int64_t(ids->size()) > maxTokens) {
+    isLong = true;
+    ids->resize(tooLong == Cut ? maxTokens : 0);
+  }
+  if (isLong && !longLines++)
+    firstLong = lines;
+  return ids;
+}
+
+Expected<std::vector<std::vector<int32_t>>> LineReader::next(size_t most, bool wait) {
+  std::vector<std::vector<int32_t>> texts;
+  while (texts.size() < most && !broken) {
+    Expected<Line> line = nextLine(wait && texts.empty());
+    if (line && !*line)
+      break;
+    Expected<std::vector<int32_t>> ids = line ? encode(**line) : line.error();
+    if (ids)
+      texts.push_back(std::move(*ids));
+    else
+      broken = ids.error();
+  }
+  if (broken && texts.empty())
+    return *broken;
   return texts;
 }
 

@@ -17,7 +17,7 @@ Expected<Vocabularies> openVocabularies(const Session &session);
 /// That of a model with one alone.
 Expected<Vocabulary> openVocabulary(const Session &session);
 
-/// Lines of stdin as token ids, a chunk at a time.
+/// Lines of stdin as token ids.
 class LineReader {
 public:
   /// What becomes of a line of more than `maxTokens` (0: any number) or `maxLineBytes`.
@@ -26,19 +26,29 @@ public:
   LineReader(const Vocabulary &vocabulary, int64_t maxTokens, TooLong tooLong)
       : vocabulary(vocabulary), maxTokens(maxTokens), tooLong(tooLong) {}
 
-  /// The next lines (one where a person types and waits), without marks; those that are skipped are empty. None at the
-  /// end.
-  Expected<std::vector<std::vector<int32_t>>> next();
+  /// The lines that are there, at most `most` of them, without marks; those that are skipped are empty. Waits for the
+  /// first one if asked to: otherwise, and at the end, there may be none. A line that is no text is an error, once
+  /// those before it have been given.
+  Expected<std::vector<std::vector<int32_t>>> next(size_t most = 2048, bool wait = true);
+  /// Whether all lines have been given.
+  bool atEnd() const { return sawEnd && begin == buffer.size(); }
 
-  /// Lines read so far.
-  int64_t count() const { return lines; }
   /// "skipped 3 of 100 lines, which were too long (first: line 17)"; nothing where all had room.
   std::optional<std::string> describeTooLong() const;
 
 private:
+  using Line = std::optional<std::string_view>;
+  /// The next line of the buffer, which is filled as far as needed; none where that would mean waiting, or at the end.
+  Expected<Line> nextLine(bool wait);
+  Expected<std::vector<int32_t>> encode(std::string_view line);
+
   const Vocabulary &vocabulary;
   int64_t maxTokens;
   TooLong tooLong;
+  std::string buffer;
+  size_t begin = 0; // of what has not been given
+  bool sawEnd = false;
+  std::optional<Error> broken; // what is wrong with the line after those that were given
   int64_t lines = 0, longLines = 0, firstLong = 0;
 };
 

@@ -1,6 +1,6 @@
 //===- Translate.cpp - The command `translate` --------------------------------------------------===//
-// A filter: sentences from stdin, their translations to stdout, line by line and in order. Lines are
-// taken in chunks, and sentences of like length are translated together.
+// A filter: sentences from stdin, their translations to stdout, line by line and in order, each as soon as it and
+// those before it are done. Lines are taken as they come.
 //===-------------------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "Translator.h"
@@ -20,18 +20,34 @@ struct TranslateOptions {
 };
 } // namespace
 
-/// Prints a chunk's translations; a sentence of several has its line's number before each.
-static void print(const Vocabularies &vocabularies, const TranslateOptions &options, int64_t firstLine,
-                  const std::vector<std::vector<SearchResult>> &translations) {
-  for (size_t i = 0; i < translations.size(); ++i)
-    for (const SearchResult &result : translations[i]) {
-      if (options.search.nBest > 1)
-        fmt::print("{}\t", firstLine + int64_t(i));
-      if (options.scores)
-        fmt::print("{:.4f}\t", result.score);
-      fmt::print("{}\n", vocabularies.target.decode(result.ids));
+/// Prints the translations of a line; each of several has the line's number before it.
+static void print(const Vocabularies &vocabularies, const TranslateOptions &options, int64_t line,
+                  const std::vector<SearchResult> &translations) {
+  for (const SearchResult &result : translations) {
+    if (options.search.nBest > 1)
+      fmt::print("{}\t", line);
+    if (options.scores)
+      fmt::print("{:.4f}\t", result.score);
+    fmt::print("{}\n", vocabularies.target.decode(result.ids));
+  }
+}
+
+/// Times the translation of all lines.
+static Expected<void> repeat(Translator &translator, LineReader &lines, int32_t end, int times) {
+  std::vector<std::vector<int32_t>> sources;
+  while (!lines.atEnd()) {
+    Expected<std::vector<std::vector<int32_t>>> read = lines.next();
+    if (!read)
+      return read.error();
+    for (std::vector<int32_t> &source : *read) {
+      source.push_back(end);
+      sources.push_back(std::move(source));
     }
-  std::fflush(stdout);
+  }
+  return measure(times, [&]() -> Expected<void> {
+    auto translations = translator.translate(sources);
+    return translations ? Expected<void>() : translations.error();
+  });
 }
 
 static Expected<int> translate(Session &session, const TranslateOptions &options) {
@@ -44,33 +60,38 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
   Expected<ModelState> model = session.loadModel(options.model);
   if (!model)
     return model.error();
-  Translator translator(session, *model, *vocabularies);
+  Translator translator(session, *model, *vocabularies, options.search, options.batchSize);
 
   int64_t longest = session.longestSource(); // one of its tokens is a mark
   LineReader lines(vocabularies->source, longest ? std::max<int64_t>(longest - 1, 1) : 0, LineReader::Skip);
-  while (true) {
-    Expected<std::vector<std::vector<int32_t>>> sources = lines.next();
-    if (!sources)
-      return sources.error();
-    if (sources->empty())
-      break;
-    for (std::vector<int32_t> &source : *sources)
-      source.push_back(vocabularies->source.eos());
-    int64_t rows = options.batchSize ? options.batchSize * options.search.beam : Translator::usualRows;
-    if (options.repeat) {
-      auto call = [&]() -> Expected<void> {
-        auto translations = translator.translate(*sources, options.search, rows);
-        return translations ? Expected<void>() : translations.error();
-      };
-      if (Expected<void> ran = measure(options.repeat, call); !ran)
-        return ran.error();
-      continue;
-    }
-    auto translations = translator.translate(*sources, options.search, rows);
-    if (!translations)
-      return translations.error();
-    print(*vocabularies, options, lines.count() - int64_t(sources->size()) + 1, *translations);
+  if (options.repeat) {
+    Expected<void> measured = repeat(translator, lines, vocabularies->source.eos(), options.repeat);
+    return measured ? Expected<int>(0) : measured.error();
   }
+  int64_t line = 0;
+  std::optional<Error> broken; // a line that ends the input; those before it are translated first
+  while (true) {
+    bool more = !lines.atEnd() && !broken;
+    if (more && translator.room() > 0) {
+      Expected<std::vector<std::vector<int32_t>>> sources = lines.next(translator.room(), translator.isIdle());
+      if (!sources)
+        broken = sources.error();
+      else
+        for (std::vector<int32_t> &source : *sources) {
+          source.push_back(vocabularies->source.eos());
+          translator.put(std::move(source));
+        }
+    } else if (!more && translator.isIdle()) {
+      break;
+    }
+    if (Expected<void> stepped = translator.step(); !stepped)
+      return stepped.error();
+    while (auto translations = translator.take())
+      print(*vocabularies, options, ++line, *translations);
+    std::fflush(stdout);
+  }
+  if (broken)
+    return *broken;
   if (auto note = lines.describeTooLong())
     fmt::print(stderr, "{}; their translations are empty\n", *note);
   return 0;

@@ -1,56 +1,92 @@
 //===- Translator.cpp - A trained model that translates ----------------------------------------===//
-// Batches sources of like length, so that hypotheses end at about the same step.
+// Sources are encoded some at a time, ahead of their turn: a single one would not fill the matrix kernels.
 //===-------------------------------------------------------------------------------------------===//
 #include "Translator.h"
 
 #include <algorithm>
-#include <numeric>
 
 using namespace xf::runtime;
 
-Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources,
-                                                                       SearchOptions options, int64_t rows) {
-  constexpr size_t batchTokens = 4096;
+static SearchOptions optionsFor(const Session &session, const Vocabularies &vocabularies, SearchOptions options) {
   options.bos = vocabularies.target.bos();
   options.eos = vocabularies.target.eos();
-  int64_t positions = session.longestTarget();
-  std::vector<size_t> order(sources.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return std::pair(sources[a].size(), a) < std::pair(sources[b].size(), b); });
-  std::vector<std::vector<SearchResult>> results(sources.size());
-  for (size_t begin = 0; begin < order.size();) {
-    std::vector<std::vector<int32_t>> batch;
-    std::vector<int64_t> lengths;
-    size_t tokens = 0, end = begin;
-    for (; end < order.size(); ++end) {
-      const std::vector<int32_t> &source = sources[order[end]];
-      if (source.size() <= 1) { // EOS alone
-        results[order[end]].emplace_back();
-        if (batch.empty())
-          begin = end + 1;
-        continue;
-      }
-      if (!batch.empty() && (tokens + source.size() > batchTokens || int64_t(batch.size() + 1) * options.beam > rows))
-        break;
-      tokens += source.size();
-      batch.push_back(source);
-      lengths.push_back(int64_t(source.size()) - 1);
-    }
-    if (batch.empty())
+  options.positions = session.longestTarget();
+  return options;
+}
+
+Translator::Translator(Session &session, const ModelState &model, const Vocabularies &vocabularies,
+                       SearchOptions options, int64_t batchSize)
+    : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)), decoder(session, model),
+      search(decoder, optionsFor(session, vocabularies, options)) {}
+
+void Translator::put(std::vector<int32_t> source) {
+  results.emplace_back();
+  if (source.size() <= 1) // EOS alone
+    results.back() = std::vector<SearchResult>(1);
+  else
+    queue.push_back({taken + results.size() - 1, std::move(source)});
+}
+
+Expected<void> Translator::encodeNext() {
+  constexpr size_t mostTokens = 1024;
+  std::vector<std::vector<int32_t>> sources;
+  size_t first = encoded.size();
+  for (size_t tokens = 0; !queue.empty(); queue.pop_front()) {
+    tokens += queue.front().source.size();
+    if (!sources.empty() && tokens > mostTokens)
       break;
-    if (Expected<void> encoded = decoder.encode(batch); !encoded)
-      return encoded.error();
-    SearchOptions limited = options;
-    // The begin mark takes the first position.
-    if (positions && (!limited.maxLength || limited.maxLength >= positions))
-      limited.maxLength = positions - 1;
-    auto found = search(decoder, lengths, limited);
-    if (!found)
-      return found.error();
-    for (size_t i = begin; i < end; ++i)
-      results[order[i]] = std::move((*found)[i - begin]);
-    begin = end;
+    sources.push_back(queue.front().source);
+    encoded.push_back(std::move(queue.front()));
   }
-  return results;
+  Expected<std::vector<int32_t>> numbers = decoder.encode(sources);
+  if (!numbers)
+    return numbers.error();
+  for (size_t i = 0; i < numbers->size(); ++i)
+    encoded[first + i].number = (*numbers)[i];
+  return {};
+}
+
+Expected<void> Translator::step() {
+  while (search.sentences() < batchSize) {
+    if (encoded.empty() && queue.empty())
+      break;
+    if (encoded.empty())
+      if (Expected<void> done = encodeNext(); !done)
+        return done;
+    const Waiting &next = encoded.front();
+    if (Expected<void> entered = search.enter(next.number, int64_t(next.source.size()) - 1); !entered)
+      return entered;
+    indices.resize(std::max(indices.size(), size_t(next.number) + 1));
+    indices[next.number] = next.index;
+    encoded.pop_front();
+  }
+  Expected<std::vector<Search::Done>> done = search.step();
+  if (!done)
+    return done.error();
+  for (Search::Done &sentence : *done) {
+    results[indices[sentence.sentence] - taken] = std::move(sentence.results);
+    decoder.release(sentence.sentence);
+  }
+  return {};
+}
+
+std::optional<std::vector<SearchResult>> Translator::take() {
+  if (results.empty() || !results.front())
+    return std::nullopt;
+  std::optional<std::vector<SearchResult>> result = std::move(results.front());
+  results.pop_front();
+  ++taken;
+  return result;
+}
+
+Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources) {
+  std::vector<std::vector<SearchResult>> all;
+  for (const std::vector<int32_t> &source : sources)
+    put(source);
+  while (!isIdle())
+    if (Expected<void> stepped = step(); !stepped)
+      return stepped.error();
+  while (auto result = take())
+    all.push_back(std::move(*result));
+  return all;
 }

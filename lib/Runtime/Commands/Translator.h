@@ -1,5 +1,7 @@
 //===- Translator.h - A trained model that translates -------------------------------------------===//
-// Vocabularies, parameters and search together; used by `translate`, `evaluate` and `attention`.
+// Vocabularies, parameters and search together; used by `translate`, `evaluate` and `attention`. Sources go in and
+// their translations come out in the same order; in between they share a batch that each leaves when it is done, and
+// the next one enters.
 //===-------------------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_COMMANDS_TRANSLATOR_H
 #define XF_RUNTIME_COMMANDS_TRANSLATOR_H
@@ -7,26 +9,49 @@
 #include "TextData.h"
 #include "xf/Runtime/Decoder.h"
 
+#include <deque>
+
 namespace xf::runtime {
 
 class Translator {
 public:
-  /// Neither is owned, both outlive the translator.
-  Translator(Session &session, const ModelState &model, Vocabularies vocabularies)
-      : session(session), vocabularies(std::move(vocabularies)), decoder(session, model) {}
+  /// Session and model are not owned and outlive the translator. `batchSize`: sentences of a batch; 0: as many as have
+  /// `usualRows` hypotheses.
+  Translator(Session &session, const ModelState &model, const Vocabularies &vocabularies, SearchOptions options,
+             int64_t batchSize = 0);
 
   /// Rows of a step that fill the matrix kernels.
   static constexpr int64_t usualRows = 256;
 
-  /// The best translations of each source, which ends in EOS. Sources are batched by length, as many as have `rows`
-  /// hypotheses; results come in the order of the sources. A source of no tokens has the empty translation.
-  Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources,
-                                                             SearchOptions options, int64_t rows = usualRows);
+  /// Sources that can be put in now without waiting long for their turn.
+  int64_t room() const { return std::max<int64_t>(batchSize - int64_t(queue.size()), 0); }
+  /// A source that ends in EOS; one of no other token has the empty translation.
+  void put(std::vector<int32_t> source);
+  /// One step of whatever is here.
+  Expected<void> step();
+  /// Whether nothing is left to do.
+  bool isIdle() const { return queue.empty() && encoded.empty() && search.sentences() == 0; }
+  /// The next source's translations, best first, once they are there.
+  std::optional<std::vector<SearchResult>> take();
+
+  /// All of these sources' translations.
+  Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources);
 
 private:
-  Session &session;
-  Vocabularies vocabularies;
+  struct Waiting {
+    size_t index; // of the results
+    std::vector<int32_t> source;
+    int32_t number = -1; // of the decoder, once it is encoded
+  };
+  Expected<void> encodeNext();
+
+  int64_t batchSize;
   Decoder decoder;
+  Search search;
+  std::deque<Waiting> queue, encoded;
+  std::vector<size_t> indices;                                  // of those that are translated, by the decoder's number
+  std::deque<std::optional<std::vector<SearchResult>>> results; // of the sources from `taken` on
+  size_t taken = 0;
 };
 
 } // namespace xf::runtime

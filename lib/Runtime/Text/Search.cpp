@@ -62,16 +62,21 @@ struct Finished {
   int32_t node;
 };
 
+} // namespace
+
 /// One sentence's search.
-class Beam {
+class Search::Beam {
 public:
-  Beam(const SearchOptions &options, int64_t maxLength, std::span<const int32_t> prefix)
-      : options(options), prefix(prefix), maxLength(std::max<int64_t>(maxLength, int64_t(prefix.size()))) {}
+  Beam(int32_t sentence, const SearchOptions &options, int64_t maxLength, std::span<const int32_t> prefix)
+      : sentence(sentence), options(options), prefix(prefix.begin(), prefix.end()),
+        maxLength(std::max<int64_t>(maxLength, int64_t(prefix.size()))) {}
+
+  const int32_t sentence;
 
   bool isDone() const { return alive.empty(); }
 
   /// Appends a row for each alive hypothesis.
-  void addRows(int32_t sentence, std::vector<Hypothesis> &rows) {
+  void addRows(std::vector<Hypothesis> &rows) {
     for (Alive &hypothesis : alive) {
       rows.push_back({sentence, hypothesis.row, hypothesis.node < 0 ? options.bos : nodes[hypothesis.node].token});
       hypothesis.row = int32_t(rows.size()) - 1;
@@ -104,8 +109,6 @@ public:
   std::vector<SearchResult> results() const {
     std::vector<SearchResult> results;
     for (const Finished &finished : best) {
-      if (int64_t(results.size()) == options.nBest)
-        break;
       SearchResult result;
       for (int32_t node = finished.node; node >= 0; node = nodes[node].parent)
         result.ids.push_back(nodes[node].token);
@@ -167,13 +170,13 @@ private:
     auto place = std::upper_bound(best.begin(), best.end(), finished,
                                   [](const Finished &a, const Finished &b) { return a.score > b.score; });
     best.insert(place, finished);
-    if (int64_t(best.size()) > options.beam)
+    if (int64_t(best.size()) > options.nBest)
       best.pop_back();
   }
 
-  /// Whether no alive hypothesis can come in among the best.
+  /// Whether no alive hypothesis can come in among the best that are asked for.
   bool isSettled() const {
-    if (int64_t(best.size()) < options.beam || alive.empty())
+    if (int64_t(best.size()) < options.nBest || alive.empty())
       return false;
     if (options.beam == 1) // greedy takes the first end
       return true;
@@ -183,54 +186,63 @@ private:
   }
 
   const SearchOptions &options;
-  std::span<const int32_t> prefix;
+  std::vector<int32_t> prefix;
   int64_t maxLength;
   int64_t length = 0; // tokens of every alive hypothesis
   std::vector<Node> nodes;
   std::vector<Alive> alive{{-1, -1, 0.0}};
-  std::vector<Finished> best; // best first, at most `beam`
+  std::vector<Finished> best; // best first, at most `nBest`
   std::vector<Candidate> candidates;
 };
-} // namespace
 
-Expected<std::vector<std::vector<SearchResult>>> xf::runtime::search(Stepper &stepper,
-                                                                     std::span<const int64_t> sourceLengths,
-                                                                     const SearchOptions &options,
-                                                                     std::span<const std::vector<int32_t>> prefixes) {
-  const int64_t vocabulary = stepper.vocabulary();
+Search::Search(Stepper &stepper, const SearchOptions &options) : stepper(stepper), options(options) {}
+Search::~Search() = default;
+
+int64_t Search::sentences() const { return int64_t(beams.size()); }
+
+Expected<void> Search::enter(int32_t sentence, int64_t sourceLength, std::span<const int32_t> prefix) {
   if (options.beam < 1 || options.beam > maxBeam)
     return userError(fmt::format("expected a beam from 1 to {}, but got {}", maxBeam, options.beam));
   if (options.nBest < 1 || options.nBest > options.beam)
     return userError(fmt::format("expected at least 1 and at most as many outputs as the beam ({}), but got {}",
                                  options.beam, options.nBest));
-  for (const std::vector<int32_t> &prefix : prefixes)
-    for (int32_t token : prefix)
-      if (token < 0 || token >= vocabulary)
-        return userError(fmt::format("expected tokens of a prefix below {}, but got {}", vocabulary, token));
-
   if (options.maxLength > 0 && options.minLength > options.maxLength)
     return userError(fmt::format("expected the least length to be at most the greatest ({}), but got {}",
                                  options.maxLength, options.minLength));
-
-  std::vector<Beam> beams;
-  for (size_t i = 0; i < sourceLengths.size(); ++i)
-    beams.emplace_back(options, options.maxLength > 0 ? options.maxLength : sourceLengths[i] + 50,
-                       prefixes.empty() ? std::span<const int32_t>() : std::span<const int32_t>(prefixes[i]));
-  for (std::vector<Hypothesis> rows;; rows.clear()) {
-    for (size_t i = 0; i < beams.size(); ++i)
-      beams[i].addRows(int32_t(i), rows);
-    if (rows.empty())
-      break;
-    Expected<std::span<const float>> logProbabilities = stepper.step(rows);
-    if (!logProbabilities)
-      return logProbabilities.error();
-    for (size_t i = 0; i < beams.size(); ++i)
-      if (!beams[i].isDone() && !beams[i].advance(*logProbabilities, vocabulary))
-        return userError(fmt::format(
-            "sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?", i + 1));
+  for (int32_t token : prefix)
+    if (token < 0 || token >= stepper.vocabulary())
+      return userError(fmt::format("expected tokens of a prefix below {}, but got {}", stepper.vocabulary(), token));
+  int64_t most = options.maxLength > 0 ? options.maxLength : sourceLength + 50;
+  if (options.positions > 0) {
+    int64_t room = options.positions - 1; // the begin mark takes the first
+    if (int64_t(prefix.size()) > room)
+      return userError(
+          fmt::format("expected a prefix of at most {} tokens, for which the model has positions, but got {}", room,
+                      prefix.size()));
+    most = std::min(most, room);
   }
-  std::vector<std::vector<SearchResult>> results;
-  for (const Beam &beam : beams)
-    results.push_back(beam.results());
-  return results;
+  beams.push_back(std::make_unique<Beam>(sentence, options, most, prefix));
+  return {};
+}
+
+Expected<std::vector<Search::Done>> Search::step() {
+  rows.clear();
+  for (std::unique_ptr<Beam> &beam : beams)
+    beam->addRows(rows);
+  std::vector<Done> done;
+  if (rows.empty())
+    return done;
+  Expected<std::span<const float>> logProbabilities = stepper.step(rows);
+  if (!logProbabilities)
+    return logProbabilities.error();
+  for (std::unique_ptr<Beam> &beam : beams) {
+    if (!beam->advance(*logProbabilities, stepper.vocabulary()))
+      return userError(
+          fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
+                      &beam - beams.data() + 1));
+    if (beam->isDone())
+      done.push_back({beam->sentence, beam->results()});
+  }
+  std::erase_if(beams, [](const std::unique_ptr<Beam> &beam) { return beam->isDone(); });
+  return done;
 }

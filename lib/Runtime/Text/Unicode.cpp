@@ -92,6 +92,11 @@ std::string xf::runtime::toLower(std::string_view text) {
   return lower;
 }
 
+CharacterWidth xf::runtime::widthOfFirst(std::string_view text) {
+  CodePoint c = decode(text);
+  return {c.length, !c.valid ? 1 : find(combining, c.value) ? 0 : find(wide, c.value) ? 2 : 1};
+}
+
 /// Splits at white space, and, if asked, around every character that is no word character.
 static std::vector<std::string_view> split(std::string_view text, bool atPunctuation) {
   std::vector<std::string_view> pieces;

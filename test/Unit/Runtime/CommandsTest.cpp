@@ -113,7 +113,7 @@ TEST_F(Commands, InfoAndHelp) {
   EXPECT_THAT(info.out, HasSubstr("workspace for 1,024 tokens"));
   EXPECT_EQ(info.err, "");
   for (const char *command :
-       {"", "info", "run", "train", "average", "evaluate", "translate", "attention", "gradcheck"}) {
+       {"", "info", "run", "train", "average", "report", "evaluate", "translate", "attention", "gradcheck"}) {
     Outcome help = run(std::string(command) + " --help");
     EXPECT_EQ(help.code, 0) << command;
     EXPECT_THAT(help.out, HasSubstr("--help")) << command;
@@ -206,8 +206,10 @@ TEST_F(Commands, TranslateKeepsLinesInOrder) {
   Outcome wrongId = run("translate" + model, {.input = "5\n99\n"});
   EXPECT_EQ(wrongId.code, 1);
   EXPECT_THAT(wrongId.err, HasSubstr("standard input, line 2"));
+  EXPECT_EQ(std::count(wrongId.out.begin(), wrongId.out.end(), '\n'), 1) << "the lines before it are translated";
   Outcome invalid = run("translate" + model, {.input = "5\n6\n\xff\n"});
   EXPECT_EQ(invalid.code, 1);
+  EXPECT_EQ(std::count(invalid.out.begin(), invalid.out.end(), '\n'), 2);
   EXPECT_THAT(invalid.err, HasSubstr("standard input, line 3"));
   Outcome longLine = run("translate" + model, {.input = "5\n" + std::string(1 << 20, ' ') + "\n"});
   EXPECT_EQ(longLine.code, 0);
@@ -412,8 +414,8 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   ASSERT_EQ(run(train("run")).code, 0);
   Outcome outcome = run("attention --model=run --input=5 --output=maps");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  std::string svg = readAll(folder / "maps/decoder.0.cross_attention.svg");
-  EXPECT_THAT(svg, testing::StartsWith("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+  std::string svg = readAll(folder / "maps/attention.svg");
+  EXPECT_THAT(svg, HasSubstr("<svg xmlns=\"http://www.w3.org/2000/svg\""));
   EXPECT_THAT(svg, HasSubstr("head 1"));
   EXPECT_THAT(svg, HasSubstr("0.500</title>")) << "two source tokens share the weight";
   Expected<Safetensors> numbers = Safetensors::open(folder / "maps/attention.safetensors");
@@ -421,6 +423,49 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   EXPECT_EQ(numbers->find("decoder.0.cross_attention")->shape[0], 2);
   Outcome nothing = run("attention --model=run --input= --output=maps");
   EXPECT_EQ(nothing.code, 1);
+}
+
+TEST_F(Commands, ReportDrawsRuns) {
+  std::string valid = " --valid-source=source --valid-target=target --log-steps=1 --epochs=3";
+  ASSERT_EQ(run(train("a", valid)).code, 0);
+  ASSERT_EQ(run(train("b", valid + " --seed=2")).code, 0);
+  Outcome one = run("report a");
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(one.out, "a/report.html\n");
+  std::string page = readAll(folder / "a/report.html");
+  EXPECT_THAT(page, HasSubstr("<title>toy: training of a</title>"));
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("http")));
+  EXPECT_THAT(page, Not(HasSubstr("run1\" d=")));
+  auto count = [](const std::string &text, const std::string &what) {
+    int times = 0;
+    for (size_t at = text.find(what); at != text.npos; at = text.find(what, at + 1))
+      ++times;
+    return times;
+  };
+  EXPECT_EQ(count(page, "<circle"), 3) << "an epoch each";
+  size_t training = page.find("<path class=\"curve thin run0\"");
+  ASSERT_NE(training, page.npos);
+  EXPECT_EQ(count(page.substr(training, page.find("/>", training) - training), "L"), 29) << "30 steps";
+
+  Outcome two = run("report a b/log.jsonl --output=both.html");
+  EXPECT_EQ(two.code, 0) << two.err;
+  page = readAll(folder / "both.html");
+  EXPECT_THAT(page, HasSubstr("training of 2 runs"));
+  EXPECT_THAT(page, HasSubstr("run1\" d="));
+  EXPECT_EQ(count(page, "<figure>"), 4);
+
+  // A line that is being written is left out; any other that is no record is said.
+  std::ofstream(folder / "a/log.jsonl", std::ios::app) << "{\"kind\":\"inter";
+  EXPECT_EQ(run("report a").code, 0);
+  std::ofstream(folder / "a/log.jsonl", std::ios::app) << "\n";
+  Outcome broken = run("report a");
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_EQ(broken.err, "error: 'a/log.jsonl', line 34: expected a record with 'kind' and 'step'\n");
+  std::ofstream(folder / "empty.jsonl");
+  EXPECT_EQ(run("report empty.jsonl").err, "error: 'empty.jsonl' has no records of a loss yet\n");
+  EXPECT_THAT(run("report nowhere").err, HasSubstr("'nowhere': No such file or directory"));
+  EXPECT_THAT(run("report").err, HasSubstr("runs is required"));
 }
 
 TEST_F(Commands, ProfilePrintsKernels) {

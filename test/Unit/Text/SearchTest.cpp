@@ -43,8 +43,9 @@ public:
     std::vector<Ids> next;
     output.clear();
     for (Hypothesis row : rows) {
-      EXPECT_EQ(row.parent < 0, histories.empty());
       Ids history = row.parent < 0 ? Ids() : histories.at(row.parent);
+      if (row.parent < 0)
+        EXPECT_EQ(row.token, bos);
       history.push_back(row.token);
       std::vector<float> probabilities = distribution(seeds.at(row.sentence), history);
       output.insert(output.end(), probabilities.begin(), probabilities.end());
@@ -92,16 +93,36 @@ void enumerate(uint32_t seed, int64_t vocabulary, size_t maxLength, double alpha
   }
 }
 
+/// All sentences' results; at most `together` of them take part in a step.
+Expected<std::vector<std::vector<SearchResult>>> searchAll(Stepper &model, std::span<const int64_t> lengths,
+                                                           const SearchOptions &options, std::vector<Ids> prefixes = {},
+                                                           size_t together = 1000) {
+  std::vector<std::vector<SearchResult>> results(lengths.size());
+  prefixes.resize(lengths.size());
+  Search search(model, options);
+  for (size_t next = 0; next < lengths.size() || search.sentences();) {
+    for (; next < lengths.size() && size_t(search.sentences()) < together; ++next)
+      if (Expected<void> entered = search.enter(int32_t(next), lengths[next], prefixes[next]); !entered)
+        return entered.error();
+    Expected<std::vector<Search::Done>> done = search.step();
+    if (!done)
+      return done.error();
+    for (Search::Done &sentence : *done)
+      results[sentence.sentence] = std::move(sentence.results);
+  }
+  return results;
+}
+
 std::vector<std::vector<SearchResult>> run(Stepper &model, std::vector<int64_t> lengths, const SearchOptions &options,
-                                           std::vector<Ids> prefixes = {}) {
-  auto results = search(model, lengths, options, prefixes);
+                                           std::vector<Ids> prefixes = {}, size_t together = 1000) {
+  auto results = searchAll(model, lengths, options, prefixes, together);
   EXPECT_TRUE(results) << results.error().message;
   return results ? *results : std::vector<std::vector<SearchResult>>();
 }
 
 std::string errorOf(Stepper &model, const SearchOptions &options, std::vector<Ids> prefixes = {}) {
   int64_t lengths[] = {3};
-  auto results = search(model, lengths, options, prefixes);
+  auto results = searchAll(model, lengths, options, prefixes);
   return results ? "none" : results.error().message;
 }
 } // namespace
@@ -142,22 +163,32 @@ TEST(Search, GreedyTakesTheLikeliestTokenUntilTheEnd) {
 }
 
 TEST(Search, ResultsDoNotDependOnTheBatch) {
-  std::vector<uint32_t> seeds = {11, 5, 8, 30, 2, 17, 23};
-  std::vector<int64_t> lengths = {3, 9, 1, 4, 4, 2, 7};
+  std::vector<uint32_t> seeds;
+  std::vector<int64_t> lengths;
+  for (uint32_t i = 0; i < 64; ++i) {
+    seeds.push_back(i * i % 101);
+    lengths.push_back(1 + i * 7 % 11);
+  }
   for (SearchOptions options : {SearchOptions{}, SearchOptions{.beam = 4, .nBest = 4, .lengthPenalty = 0.6}}) {
-    ToyModel together(9, seeds);
-    auto all = run(together, lengths, options);
+    ToyModel together(9, seeds), inTurns(9, seeds);
+    auto all = run(together, lengths, options), turns = run(inTurns, lengths, options, {}, 5);
     for (size_t i = 0; i < seeds.size(); ++i) {
       ToyModel alone(9, {seeds[i]});
       auto one = run(alone, {lengths[i]}, options);
-      ASSERT_EQ(one[0].size(), all[i].size());
-      for (size_t n = 0; n < one[0].size(); ++n) {
-        EXPECT_EQ(one[0][n].ids, all[i][n].ids);
-        EXPECT_EQ(one[0][n].score, all[i][n].score); // the same bits
+      for (const auto *many : {&all, &turns}) {
+        ASSERT_EQ(one[0].size(), (*many)[i].size());
+        for (size_t n = 0; n < one[0].size(); ++n) {
+          EXPECT_EQ(one[0][n].ids, (*many)[i][n].ids);
+          EXPECT_EQ(one[0][n].score, (*many)[i][n].score); // the same bits
+        }
       }
     }
-    // Sentences that are done leave.
+    // Sentences that are done leave, and others take their places at once.
     EXPECT_GT(together.rowsOfSteps[1], together.rowsOfSteps.back());
+    if (options.beam == 1)
+      for (size_t step = 0; step < inTurns.rowsOfSteps.size() / 2; ++step)
+        EXPECT_EQ(inTurns.rowsOfSteps[step], 5u);
+    EXPECT_EQ(*std::ranges::max_element(inTurns.rowsOfSteps), size_t(5 * options.beam));
   }
 }
 
@@ -215,6 +246,13 @@ TEST(Search, EndsAtTheGreatestLength) {
   EXPECT_NEAR(results[0][0].logProbability, -4 - 9, 1e-12); // and EOS, counted
   Endless other;
   EXPECT_EQ(run(other, {3}, {.beam = 2})[0][0].ids.size(), 53u);
+  // Positions that there are end it before, and only then.
+  Endless few, many;
+  EXPECT_EQ(run(few, {3}, {.positions = 8})[0][0].ids.size(), 7u);
+  EXPECT_EQ(run(many, {3}, {.positions = 100})[0][0].ids.size(), 53u);
+  Endless forced;
+  EXPECT_EQ(errorOf(forced, {.positions = 3}, {{3, 3, 3}}),
+            "expected a prefix of at most 2 tokens, for which the model has positions, but got 3");
 }
 
 TEST(Search, StopsOnlyWhereNothingBetterCanCome) {
@@ -225,9 +263,11 @@ TEST(Search, StopsOnlyWhereNothingBetterCanCome) {
 }
 
 TEST(Search, StopsOnceNothingBetterCanCome) {
-  Tempting model;
-  run(model, {3}, {.beam = 2, .maxLength = 10});
-  EXPECT_EQ(model.rowsOfSteps.size(), 2u); // without a penalty, log probabilities only fall
+  for (int64_t nBest : {1, 2}) { // without a penalty, log probabilities only fall
+    Tempting model;
+    run(model, {3}, {.beam = 2, .nBest = nBest, .maxLength = 10});
+    EXPECT_EQ(model.rowsOfSteps.size(), size_t(nBest));
+  }
 }
 
 TEST(Search, GreedyStopsAtTheFirstEnd) {
@@ -245,10 +285,8 @@ TEST(Search, DoesNotEndBeforeTheLeastLength) {
   for (const SearchResult &result : results[0])
     EXPECT_GE(result.ids.size(), 4u);
   Tempting wrong;
-  std::vector<int64_t> lengths = {3};
-  auto refused = search(wrong, lengths, {.minLength = 5, .maxLength = 4});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message, "expected the least length to be at most the greatest (4), but got 5");
+  EXPECT_EQ(errorOf(wrong, {.minLength = 5, .maxLength = 4}),
+            "expected the least length to be at most the greatest (4), but got 5");
 }
 
 TEST(Search, FindsTheBestOfManyBlocks) {

@@ -41,6 +41,17 @@ TEST(Unicode, LowersCase) {
   EXPECT_EQ(toLower("āĀ1\xff"), "āā1\xff");
 }
 
+TEST(Unicode, KnowsWidths) {
+  std::vector<std::pair<size_t, int>> widths;
+  for (std::string_view rest = "aü日e\u0301ا\xff한"; !rest.empty();) {
+    CharacterWidth first = widthOfFirst(rest);
+    widths.emplace_back(first.bytes, first.columns);
+    rest.remove_prefix(first.bytes);
+  }
+  using W = std::pair<size_t, int>;
+  EXPECT_THAT(widths, ElementsAre(W(1, 1), W(2, 1), W(3, 2), W(1, 1), W(2, 0), W(2, 1), W(1, 1), W(3, 2)));
+}
+
 TEST(Unicode, SplitsWords) {
   EXPECT_THAT(splitWords("Ein Mann, der's (3,5) läuft… x_1"),
               ElementsAre("Ein", "Mann", ",", "der", "'", "s", "(", "3", ",", "5", ")", "läuft", "…", "x_1"));

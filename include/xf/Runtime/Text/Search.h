@@ -1,6 +1,7 @@
 //===- Search.h - Greedy and beam search ----------------------------------------------===//
 // Finds likely outputs of a model that it knows only as a Stepper. The hypotheses of all sentences are rows of one
-// step; sentences that are done leave the batch. A sentence's result does not depend on the others.
+// step; sentences that are done leave the batch, and others may enter it. A sentence's result does not depend on the
+// others.
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_TEXT_SEARCH_H
 #define XF_RUNTIME_TEXT_SEARCH_H
@@ -8,6 +9,7 @@
 #include "xf/Runtime/Error.h"
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -38,6 +40,7 @@ struct SearchOptions {
   double lengthPenalty = 0; // the alpha of ((5 + length) / 6)^alpha
   int64_t minLength = 0;    // tokens before which EOS is not taken
   int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + 50
+  int64_t positions = 0;    // that the model has for BOS and the tokens; 0: any number
 };
 
 struct SearchResult {
@@ -46,12 +49,35 @@ struct SearchResult {
   double score = 0;          // logProbability / ((5 + length) / 6)^alpha, EOS counted (Wu et al. 2016)
 };
 
-/// The best outputs of each sentence, best first; there is at least one. Equal scores are ordered by the
-/// hypothesis that came first, then the lower token. `prefixes` (none, or one a sentence) are tokens that outputs must
-/// start with.
-Expected<std::vector<std::vector<SearchResult>>> search(Stepper &stepper, std::span<const int64_t> sourceLengths,
-                                                        const SearchOptions &options,
-                                                        std::span<const std::vector<int32_t>> prefixes = {});
+class Search {
+public:
+  /// Neither is checked before the first sentence enters; the stepper is not owned.
+  Search(Stepper &stepper, const SearchOptions &options);
+  ~Search();
+
+  /// Lets a sentence take part from the next step on, under the number by which the stepper knows it. `prefix`: tokens
+  /// that its outputs start with.
+  Expected<void> enter(int32_t sentence, int64_t sourceLength, std::span<const int32_t> prefix = {});
+
+  /// Sentences that take part.
+  int64_t sentences() const;
+
+  struct Done {
+    int32_t sentence;
+    std::vector<SearchResult> results; // best first, at least one; equal scores by the hypothesis that was first, then
+                                       // the lower token
+  };
+  /// Extends every hypothesis by a token, and gives the sentences that this ends.
+  Expected<std::vector<Done>> step();
+
+private:
+  class Beam;
+
+  Stepper &stepper;
+  SearchOptions options;
+  std::vector<std::unique_ptr<Beam>> beams;
+  std::vector<Hypothesis> rows;
+};
 
 } // namespace xf::runtime
 

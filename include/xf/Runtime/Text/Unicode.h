@@ -19,6 +19,14 @@ std::optional<size_t> findInvalidUtf8(std::string_view text);
 /// Lower case, code point by code point. Bytes that are not UTF-8 stay.
 std::string toLower(std::string_view text);
 
+/// The bytes of the first character of `text`, which is not empty, and the columns it takes: 2 where it is as wide as
+/// it is high, 0 where it joins the one before it.
+struct CharacterWidth {
+  size_t bytes;
+  int columns;
+};
+CharacterWidth widthOfFirst(std::string_view text);
+
 /// The matches of \w+|[^\w\s] (Python's `re`), as views into `text`.
 std::vector<std::string_view> splitWords(std::string_view text);
 
