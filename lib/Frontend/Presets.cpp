@@ -24,6 +24,36 @@ constexpr Preset presets[] = {
     {"transformer-base", "the paper's base model: 6+6 layers, d_model 512 (Vaswani et al. 2017, table 3)", Pairs, ""},
     {"transformer-big", "the paper's big model: 6+6 layers, d_model 1024 (table 3)", Pairs,
      "d_model=1024,d_ff=4096,heads=16,dropout=0.3"},
+    {"transformer-big-en-fr", "the paper's big model as trained on English-French, with dropout 0.1 (5.4)", Pairs,
+     "d_model=1024,d_ff=4096,heads=16,dropout=0.1,vocabulary=32000"},
+    {"transformer-base-a1", "base, row (A) of table 3: 1 head, d_k = d_v = 512", Pairs, "heads=1"},
+    {"transformer-base-a2", "base, row (A): 4 heads, d_k = d_v = 128", Pairs, "heads=4"},
+    {"transformer-base-a3", "base, row (A): 16 heads, d_k = d_v = 32", Pairs, "heads=16"},
+    {"transformer-base-a4", "base, row (A): 32 heads, d_k = d_v = 16", Pairs, "heads=32"},
+    {"transformer-base-b1", "base, row (B): d_k 16", Pairs, "d_k=16"},
+    {"transformer-base-b2", "base, row (B): d_k 32", Pairs, "d_k=32"},
+    {"transformer-base-c1", "base, row (C): 2+2 layers", Pairs, "layers=2"},
+    {"transformer-base-c2", "base, row (C): 4+4 layers", Pairs, "layers=4"},
+    {"transformer-base-c3", "base, row (C): 8+8 layers", Pairs, "layers=8"},
+    {"transformer-base-c4", "base, row (C): d_model 256, d_k = d_v = 32", Pairs, "d_model=256"},
+    {"transformer-base-c5", "base, row (C): d_model 1024, d_k = d_v = 128", Pairs, "d_model=1024"},
+    {"transformer-base-c6", "base, row (C): d_ff 1024", Pairs, "d_ff=1024"},
+    {"transformer-base-c7", "base, row (C): d_ff 4096", Pairs, "d_ff=4096"},
+    {"transformer-base-d1", "base, row (D): no dropout", Pairs, "dropout=0"},
+    {"transformer-base-d2", "base, row (D): dropout 0.2", Pairs, "dropout=0.2"},
+    {"transformer-base-d3", "base, row (D): no label smoothing", Pairs, "smoothing=0"},
+    {"transformer-base-d4", "base, row (D): label smoothing 0.2", Pairs, "smoothing=0.2"},
+    {"transformer-base-e", "base, row (E): learned positions", Pairs, "positions=learned"},
+    {"transformer-parsing", "the paper's constituency parser: 4+4 layers, d_model 1024 (6.3)", Pairs,
+     "layers=4,d_model=1024,dropout=0.2,attention_dropout=0.2,vocabulary=16000,tied=false,warmup=16000"},
+    {"transformer-t2t-v3", "tensor2tensor's transformer_base_v3: pre-norm, dropout in attention and feed-forward",
+     Pairs,
+     "norm=pre,norm_epsilon=1e-6,positions=sinusoidal_halves,attention_dropout=0.1,activation_dropout=0.1,"
+     "learning_rate=2,warmup=8000,beta2=0.997"},
+    {"transformer-d2l", "the model of d2l.ai's chapter: 2+2 layers, d_model 256, vocabularies apart", Pairs,
+     "layers=2,d_model=256,d_ff=64,heads=4,dropout=0.2,attention_dropout=0.2,smoothing=0,tied=false,"
+     "projection_bias=true,vocabulary=200,learning_rate=0.001,schedule=constant,warmup=0,clip_norm=1,beta2=0.999,"
+     "epsilon=1e-8"},
     {"transformer-multi30k", "for small corpora of words: 3+3 layers, d_model 256, vocabularies apart", Pairs,
      "layers=3,d_model=256,d_ff=512,source_vocabulary=7853,target_vocabulary=5893,tied=false,bias=all,smoothing=0"},
     {"transformer-tiny", "the demo: 2+2 layers, d_model 128, trains in a minute", Pairs,
@@ -62,8 +92,11 @@ constexpr Key keys[] = {
     {"scale_embedding", Any, "true", Key::Choice, 0, "true|false"},
     {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
     {"bias", Any, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
+    {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
     {"positions", Any, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned"},
     {"max_positions", Any, "1024", Key::Integer, 1, ""},
+    {"first_position", Any, "0", Key::Integer, 0, ""},
+    {"source_end", Pairs, "true", Key::Choice, 0, "true|false"},
     {"norm", Any, "post", Key::Choice, 0, "post|pre"},
     {"norm_epsilon", Any, "1.0e-05", Key::Rate, 0, ""},
     {"activation", Any, "relu", Key::Choice, 0, "relu|gelu"},
@@ -73,10 +106,13 @@ constexpr Key keys[] = {
     {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
     {"window", Any, "none", Key::Integer, 0, "none"},
     {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
-    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant"},
+    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
     {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
     {"clip_norm", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"beta1", Pairs | Language, "0.9", Key::Rate, 0, ""},
     {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
+    {"epsilon", Pairs | Language, "1.0e-09", Key::Number, 0, ""},
+    {"weight_decay", Pairs | Language, "0.0", Key::Number, 0, ""},
 };
 
 /// What a kind of model is called, and the keys in which it differs from the paper's.
@@ -199,6 +235,12 @@ private:
       return llvm::createStringError(
           "expected equal vocabularies for tied embeddings, but got source_vocabulary=" + text("source_vocabulary") +
           " and target_vocabulary=" + text("target_vocabulary") + "; tied=false gives each its own");
+    // The output has one where all layers do, if its weight is its own.
+    if (auto bias = values.find("projection_bias"); bias != values.end() && bias->second.empty())
+      bias->second = is("bias", "all") && is("tied", "false") ? "true" : "false";
+    if (number("first_position") != 0 && is("positions", "learned"))
+      return llvm::createStringError("expected positions that count from first_position=" + text("first_position") +
+                                     " to be sinusoidal, but got positions=learned");
     int64_t width = number("d_model"), heads = number("heads");
     for (const char *head : {"d_k", "d_v"})
       if (values[head].empty()) {
@@ -328,10 +370,12 @@ private:
       positions += llvm::formatv(", \"{0}positions\", {1}", side, c.number("max_positions")).str();
     // Tables of their own begin like every other matrix; one that is the projection too, or is not scaled, begins
     // small.
-    return llvm::formatv("xf.embed \"{0}embedding\" (%{1}ids, %{1}offsets) vocabulary({2}) positions({3}){4}{5}{6} : "
-                         "({7}, {7}) -> {8}",
-                         shared ? "" : side, side, c.text(side + "vocabulary"), positions, scaled ? "" : " scale(1.0)",
-                         scaled && !shared ? " init(xavier_uniform)" : "", dropout(), ids, x)
+    std::string first = c.is("first_position", "0") ? "" : " first(" + c.text("first_position") + ")";
+    return llvm::formatv(
+               "xf.embed \"{0}embedding\" (%{1}ids, %{1}offsets) vocabulary({2}) positions({3}){4}{5}{6}{7} : "
+               "({8}, {8}) -> {9}",
+               shared ? "" : side, side, c.text(side + "vocabulary"), positions, first, scaled ? "" : " scale(1.0)",
+               scaled && !shared ? " init(xavier_uniform)" : "", dropout(), ids, x)
         .str();
   }
 
@@ -390,7 +434,7 @@ private:
     std::string logits = llvm::formatv("tensor<?x{0}xf32>", c.text(target + "vocabulary")).str();
     bool tied = c.is("tied", "true");
     line(llvm::formatv("    %logits = xf.project \"{0}\" ({1}){2} : ({3}) -> {4}", tied ? "embedding" : "projection",
-                       states, !tied && c.is("bias", "all") ? " bias" : "", x, logits)
+                       states, c.is("projection_bias", "true") ? " bias" : "", x, logits)
              .str());
     line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",

@@ -54,7 +54,7 @@ LogicalResult reference::evaluate(SinusoidalOp op, Frame &frame) {
     for (int64_t c = 0; c < features; ++c) {
       int64_t i = op.getHalves() ? c % half : c / 2;
       double exponent = op.getHalves() ? double(i) / double(half - 1) : 2.0 * double(i) / double(features);
-      double angle = double(positions.integer(t)) / std::pow(10000.0, exponent);
+      double angle = double(positions.integer(t) + int64_t(op.getFirst())) / std::pow(10000.0, exponent);
       bool isSine = op.getHalves() ? c < half : c % 2 == 0;
       result(t, c) = isSine ? std::sin(angle) : std::cos(angle);
     }

@@ -19,10 +19,16 @@ LogicalResult reference::evaluate(LearningRateOp op, Frame &frame) {
   const Tensor &hyper = frame[op.getHyper()];
   auto step = double(frame[op.getRandom()].integer(1));
   double rate = hyper[0], warmup = hyper[1];
-  if (hyper[2] == 1)
-    rate *= std::pow(double(op.getDModel()), -0.5) * std::min(std::pow(step, -0.5), step * std::pow(warmup, -1.5));
-  else if (warmup > 0)
-    rate *= std::min(1.0, step / warmup);
+  switch (int schedule = int(hyper[2])) {
+  case 0:
+    rate *= warmup > 0 ? std::min(1.0, step / warmup) : 1;
+    break;
+  default:
+    rate *= std::min(std::pow(step, -0.5), step * std::pow(warmup, -1.5)) *
+            (schedule == 1   ? std::pow(double(op.getDModel()), -0.5)
+             : schedule == 3 ? std::sqrt(std::max(warmup, 1.0))
+                             : 1);
+  }
   frame.set(op.getResult(), Tensor::reals({}, rate));
   return success();
 }

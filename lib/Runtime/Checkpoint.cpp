@@ -14,9 +14,9 @@ using nlohmann::json;
 namespace fs = std::filesystem;
 
 std::array<float, 8> Hyper::values() const {
-  return {float(learningRate), float(warmup),     schedule == "noam" ? 1.0f : 0.0f,
-          float(clipNorm),     float(beta1),      float(beta2),
-          float(epsilon),      float(weightDecay)};
+  auto number = float(std::find(scheduleNames.begin(), scheduleNames.end(), schedule) - scheduleNames.begin());
+  return {float(learningRate), float(warmup), number,         float(clipNorm),
+          float(beta1),        float(beta2),  float(epsilon), float(weightDecay)};
 }
 
 static json toJson(Hyper hyper) {
@@ -48,6 +48,8 @@ Safetensors::Metadata Progress::metadata() const {
     values["best_validation_loss"] = bestLoss;
   if (sinceBest)
     values["since_best"] = sinceBest;
+  if (!frozen.empty())
+    values["frozen"] = frozen;
   return {{"xf.progress", values.dump()}};
 }
 
@@ -65,6 +67,7 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
     progress.data = values.at("data");
     progress.bestLoss = values.value("best_validation_loss", progress.bestLoss);
     progress.sinceBest = values.value("since_best", progress.sinceBest);
+    progress.frozen = values.value("frozen", progress.frozen);
     forEachHyper(progress.hyper, {},
                  [&](const char *name, auto &setting, const auto &) { values.at("hyper").at(name).get_to(setting); });
     return progress;
@@ -72,23 +75,6 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
     return userError(fmt::format("'{}' is not a checkpoint: its metadata 'xf.progress' is malformed: {}", file.path(),
                                  problem.what()));
   }
-}
-
-bool xf::runtime::isCheckpoint(const Safetensors &file) { return file.metadata().contains("xf.progress"); }
-
-Expected<Progress> xf::runtime::loadState(const Program &program, const Safetensors &file, ModelState &state,
-                                          Progress fresh) {
-  Expected<Progress> progress = isCheckpoint(file) ? Progress::parse(file) : std::move(fresh);
-  if (!progress)
-    return progress;
-  // All of it or nothing.
-  if (Expected<void> same = checkParameters(program.name, program.parameters, file); !same)
-    return same.error();
-  if (Expected<void> loaded = state.loadMoments(program, file); !loaded)
-    return loaded.error();
-  if (Expected<void> loaded = state.loadParameters(program, file); !loaded)
-    return loaded.error();
-  return progress;
 }
 
 std::string xf::runtime::checkpointPath(const std::string &folder, int64_t step) {
@@ -136,9 +122,13 @@ Expected<std::optional<Progress>> xf::runtime::loadCheckpoint(const std::string 
     }
     // A whole file of another model is the user's mistake, and no older one would do.
     Expected<Progress> progress = Progress::parse(*file);
-    if (progress)
-      progress = loadState(program, *file, state, {});
-    return progress ? Expected(std::optional(std::move(*progress))) : progress.error();
+    if (!progress)
+      return progress.error();
+    if (Expected<void> loaded = state.loadParameters(program, *file); !loaded)
+      return loaded.error();
+    if (Expected<void> loaded = state.loadMoments(program, *file); !loaded)
+      return loaded.error();
+    return std::optional(std::move(*progress));
   }
   return std::optional<Progress>();
 }

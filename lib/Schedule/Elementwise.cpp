@@ -115,10 +115,10 @@ LogicalResult Evaluator::compute(Operation *op) {
             return values;
           })
           .Case([&](SinusoidalOp sinusoidal) { // row numbers: the tables of columns
-            Value position =
-                e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(),
-                                                e.load(memory.lookup(sinusoidal.getPositions()).memref, row))
-                            .getResult());
+            Value number = e.load(memory.lookup(sinusoidal.getPositions()).memref, row);
+            if (auto first = static_cast<int64_t>(sinusoidal.getFirst()))
+              number = e.add(number, arith::ConstantIntOp::create(e.b, e.loc, first, 32));
+            Value position = e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), number).getResult());
             return map(
                 ValueRange(),
                 [&](Arguments, int64_t vector) {

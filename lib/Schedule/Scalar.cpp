@@ -50,10 +50,12 @@ LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers)
         Value one = e.f32(1), hasWarmup = e.compare(arith::CmpFPredicate::OGT, warmup, e.f32(0));
         Value safeWarmup = e.select(hasWarmup, warmup, one);
         Value decay = e.div(one, root(step)), rise = e.div(step, e.mul(safeWarmup, root(safeWarmup)));
-        Value noam = e.mul(e.mul(base, e.f32(1.0 / std::sqrt(static_cast<double>(rate.getDModel())))),
-                           e.make<arith::MinNumFOp>(decay, rise));
+        auto is = [&](float number) { return e.compare(arith::CmpFPredicate::OEQ, schedule, e.f32(number)); };
+        Value width = e.f32(1.0 / std::sqrt(static_cast<double>(rate.getDModel())));
+        Value scale = e.select(is(1), width, e.select(is(3), root(safeWarmup), one));
+        Value falling = e.mul(e.mul(base, scale), e.make<arith::MinNumFOp>(decay, rise));
         Value constant = e.mul(base, e.select(hasWarmup, e.make<arith::MinNumFOp>(one, e.div(step, safeWarmup)), one));
-        e.store(e.select(e.compare(arith::CmpFPredicate::OEQ, schedule, one), noam, constant), out, ValueRange());
+        e.store(e.select(is(0), constant, falling), out, ValueRange());
       })
       .Default([&](Operation *) { known = false; });
   if (!known || root->getNextNode() != kernel.getBody().front().getTerminator()) {

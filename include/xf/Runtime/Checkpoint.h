@@ -12,11 +12,14 @@
 
 namespace xf::runtime {
 
+/// How the learning rate goes; each is the number of its place in `hyper`.
+inline constexpr std::array<const char *, 4> scheduleNames = {"constant", "noam", "rsqrt", "inverse_sqrt"};
+
 /// The optimizer's settings, the input `hyper` of `train_step`.
 struct Hyper {
   double learningRate = 1;
   double warmup = 4000;
-  std::string schedule = "noam"; // or "constant"
+  std::string schedule = "noam"; // one of scheduleNames
   double clipNorm = 0;           // 0: none
   double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-9, weightDecay = 0;
 
@@ -47,16 +50,12 @@ struct Progress {
   double bestLoss = std::numeric_limits<double>::infinity(); // on the validation set
   int64_t sinceBest = 0;                                     // times it was measured since, and was no better
   Hyper hyper;
-  nlohmann::json data; // how batches are made; another recipe would make the cursor meaningless
+  std::vector<std::string> frozen; // patterns of parameters that stay as they are
+  nlohmann::json data;             // how batches are made; another recipe would make the cursor meaningless
 
   Safetensors::Metadata metadata() const;
   static Expected<Progress> parse(const Safetensors &file);
 };
-
-bool isCheckpoint(const Safetensors &file);
-
-/// Loads a checkpoint into `state`, or weights: those leave moments at zero and give `fresh`.
-Expected<Progress> loadState(const Program &program, const Safetensors &file, ModelState &state, Progress fresh);
 
 std::string checkpointPath(const std::string &folder, int64_t step);
 

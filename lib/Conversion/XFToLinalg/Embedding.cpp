@@ -66,7 +66,8 @@ Results lower(SinusoidalOp op, TensorBuilder &b) {
     Number isSine = op.getHalves() ? column < features / 2 : (column & 1) == 0;
     Number pair = op.getHalves() ? binary<arith::AddFOp, arith::RemSIOp>(column, features / 2) : column - (column & 1);
     double divisor = op.getHalves() ? features / 2 - 1 : features;
-    Number angle = position[0].toFloat(f64) * exp(pair.toFloat(f64) * (-std::log(10000.0) / divisor));
+    Number angle = (position[0] + static_cast<int64_t>(op.getFirst())).toFloat(f64) *
+                   exp(pair.toFloat(f64) * (-std::log(10000.0) / divisor));
     return select(isSine, unary<math::SinOp>(angle), unary<math::CosOp>(angle)).toFloat(type);
   })};
 }

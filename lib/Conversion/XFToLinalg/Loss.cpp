@@ -77,9 +77,11 @@ Results lower(LearningRateOp op, TensorBuilder &b) {
     Number rate = setting(0), warmup = setting(1), one = b.constant(rate.type(), 1);
     Number step = b.element(op.getRandom(), b.constant(b.getIndexType(), 1)).toFloat(rate.type());
     Number warms = warmup > 0, divisor = select(warms, warmup, 1);
-    Number noam = rate * std::pow(op.getDModel(), -0.5) * minimum(one / sqrt(step), step / (divisor * sqrt(divisor)));
+    Number schedule = setting(2), width = b.constant(rate.type(), std::pow(op.getDModel(), -0.5));
+    Number scale = select(schedule == 1, width, select(schedule == 3, sqrt(divisor), one));
+    Number falling = rate * scale * minimum(one / sqrt(step), step / (divisor * sqrt(divisor)));
     Number constant = rate * select(warms, minimum(step / divisor, 1), 1);
-    return select(setting(2) == 1, noam, constant);
+    return select(schedule == 0, constant, falling);
   })};
 }
 } // namespace mlir::xf

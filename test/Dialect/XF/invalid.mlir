@@ -127,6 +127,15 @@ func.func @f(%ids: tensor<?xi32>, %o: tensor<?xi32>) {
 
 // -----
 
+// xf.embed C3
+func.func @f(%ids: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected positions that count from 1 to be sinusoidal, but got 'none'}}
+  %x = xf.embed "embedding" (%ids, %o) vocabulary(10) positions(none) first(1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
 // xf.multi_head_attention C1
 func.func @f(%q: tensor<6x8xf32>, %k: tensor<6x8xf32>, %v: tensor<5x8xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.multi_head_attention' op expected 'value' to match the rows of 'key' (6), but got 5}}

@@ -151,6 +151,13 @@ func.func @embed_scale(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?
   return %x : tensor<?x512xf32>
 }
 
+// CHECK-LABEL: @embed_first(
+// CHECK: xf.embed "embedding"{{.*}}sinusoidal_halves) first(1)
+func.func @embed_first(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x512xf32> {
+  %x = xf.embed "embedding" (%ids, %offsets) vocabulary(60) positions(sinusoidal_halves) first(1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %x : tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @embedding(
 // CHECK: xf.embedding
 func.func @embedding(%ids: tensor<?xi32>, %table: tensor<37000x512xf32>) -> tensor<?x512xf32> {

@@ -60,6 +60,9 @@ TEST(Ops, Sinusoidal) {
   expectValues(evaluate("%y = xf.sinusoidal %p halves : (tensor<?xi32>) -> tensor<?x4xf32>", "tensor<?x4xf32>",
                         {{"p", ids}}, inputs),
                {0, 0, 1, 1, std::sin(3.0), std::sin(0.0003), std::cos(3.0), std::cos(0.0003)});
+  expectValues(evaluate("%y = xf.sinusoidal %p first(2) : (tensor<?xi32>) -> tensor<?x2xf32>", "tensor<?x2xf32>",
+                        {{"p", ids}}, inputs),
+               {std::sin(2.0), std::cos(2.0), std::sin(5.0), std::cos(5.0)});
 }
 
 TEST(Ops, Gelu) {
@@ -240,6 +243,18 @@ TEST(Ops, LearningRate) {
   EXPECT_DOUBLE_EQ(rate(0, 4, 1), 0.5);
   EXPECT_DOUBLE_EQ(rate(0, 4, 9), 2);
   EXPECT_DOUBLE_EQ(rate(0, 0, 1), 2);
+  EXPECT_DOUBLE_EQ(rate(2, 4, 1), 2.0 / 8);
+  EXPECT_DOUBLE_EQ(rate(2, 4, 16), 2.0 / 4);
+  EXPECT_DOUBLE_EQ(rate(3, 4, 1), 2.0 / 4);
+  EXPECT_DOUBLE_EQ(rate(3, 4, 4), 2);
+  EXPECT_DOUBLE_EQ(rate(3, 4, 16), 1);
+  EXPECT_DOUBLE_EQ(rate(3, 0, 4), 1);
+  // tensor2tensor's own words: constant * linear_warmup * rsqrt_decay * rsqrt_hidden_size, and without the last factor.
+  for (double step : {1.0, 2.0, 7999.0, 8000.0, 8001.0, 100000.0}) {
+    double written = 2 * std::min(1.0, step / 8000) / std::sqrt(std::max(step, 8000.0));
+    EXPECT_NEAR(rate(1, 8000, int64_t(step)), written / std::sqrt(16.0), 1e-15);
+    EXPECT_NEAR(rate(2, 8000, int64_t(step)), written, 1e-15);
+  }
 }
 
 // Clipped by the norm, with decay; and not a step where the norm is not finite.

@@ -102,7 +102,7 @@ func.func @cache_write(%cache: X {xf.name = "cache", xf.dims = ["slots"]}, %x: X
   if (width % 2 == 0 && width >= 4)
     text += R"(
 func.func @halves(%positions: tensor<?xi32> {xf.name = "positions", xf.dims = ["rows"]}) -> (X {xf.name = "y"}) attributes {xf.entry} {
-  %y = xf.sinusoidal %positions halves : (tensor<?xi32>) -> X
+  %y = xf.sinusoidal %positions halves first(1) : (tensor<?xi32>) -> X
   return %y : X
 }
 )";

@@ -231,6 +231,10 @@ LogicalResult EmbedOp::verify() {
   if (getPositions() == PositionKind::Learned && (!getPositionsName() || !getMaxPositions())) // C2
     return emitOpError() << "expected learned positions to give their name and max_positions, as in positions(learned, "
                             "\"positions\", 512)";
+  bool sinusoidal = getPositions() == PositionKind::Sinusoidal || getPositions() == PositionKind::SinusoidalHalves;
+  if (getFirst() != 0 && !sinusoidal) // C3
+    return emitOpError() << "expected positions that count from " << getFirst() << " to be sinusoidal, but got '"
+                         << stringifyPositionKind(getPositions()) << "'";
   if (failed(expectPositive(*this, "vocabulary", getVocabulary())))
     return failure();
   return expectRate(*this, "dropout", getDropout());

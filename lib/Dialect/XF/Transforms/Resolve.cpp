@@ -239,7 +239,7 @@ private:
             EmbeddingOp::create(scope.b, at(op.getPositionsName()->str()), type, ids, *positionTable, APFloat(1.0f));
       } else {
         positions = SinusoidalOp::create(scope.b, at(name + ".positions"), type, ids,
-                                         op.getPositions() == PositionKind::SinusoidalHalves);
+                                         op.getPositions() == PositionKind::SinusoidalHalves, op.getFirst());
       }
       x = AddOp::create(scope.b, at(name), type, x, positions);
     }

@@ -11,20 +11,20 @@ def XF_EmbedOp : XF_Composite<"embed"> {
   let summary = "embeddings times sqrt(d_model), plus positions, then dropout";
   let description = [{
     Paper, 3.4, 3.5 and 5.4; `scale` where the embeddings are multiplied by another number (GPT-2, BERT: 1). Declares `name.weight` (vocabulary x features), and with learned positions `positions_name.weight` (max_positions x features); both
-    normal with deviation features^-0.5, or as `init` says. Two ops of one name share the table.
+    normal with deviation features^-0.5, or as `init` says. Two ops of one name share the table. Sinusoidal positions count from `first`.
 
-    - C1: result has a row a token. C2: learned positions have positions_name and max_positions.
+    - C1: result has a row a token. C2: learned positions have positions_name and max_positions. C3: `first` goes with sinusoidal positions.
 
     ```mlir
     %x = xf.embed "embedding" (%ids, %offsets) vocabulary(37000) positions(sinusoidal) dropout(0.1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
     ```
   }];
   let arguments = (ins StrAttr:$name, XF_Ids:$ids, XF_Offsets:$offsets, I64Attr:$vocabulary, XF_PositionKindAttr:$positions, OptionalAttr<StrAttr>:$positions_name,
-                       OptionalAttr<I64Attr>:$max_positions, OptionalAttr<F32Attr>:$scale, DefaultValuedAttr<XF_InitKindAttr, "::mlir::xf::InitKind::Normal">:$init,
+                       OptionalAttr<I64Attr>:$max_positions, DefaultValuedAttr<I64Attr, "0">:$first, OptionalAttr<F32Attr>:$scale, DefaultValuedAttr<XF_InitKindAttr, "::mlir::xf::InitKind::Normal">:$init,
                        DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
-    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`scale` `(` $scale^ `)`)? (`init` `(` $init^ `)`)? (`dropout` `(` $dropout^ `)`)?
+    $name `(` $ids `,` $offsets `)` `vocabulary` `(` $vocabulary `)` `positions` `(` $positions (`,` $positions_name^ `,` $max_positions)? `)` (`first` `(` $first^ `)`)? (`scale` `(` $scale^ `)`)? (`init` `(` $init^ `)`)? (`dropout` `(` $dropout^ `)`)?
     attr-dict `:` functional-type(operands, results)
   }];
 }

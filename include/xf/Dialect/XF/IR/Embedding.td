@@ -86,7 +86,7 @@ def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
   let summary = "sinusoidal positions";
   let description = [{
     Interleaved (paper, 3.5): `result[t, 2i] = sin(p[t] / 10000^(2i/d))`, `result[t, 2i+1] = cos(p[t] / 10000^(2i/d))`.
-    `halves` (tensor2tensor): `[sin | cos]`, `i < d/2`, with `10000^(i / (d/2 - 1))` for the divisor.
+    `halves` (tensor2tensor): `[sin | cos]`, `i < d/2`, with `10000^(i / (d/2 - 1))` for the divisor. `first(n)` is added to every p[t] (OpenNMT counts from 1).
 
     - C1: result is tokens x features; with `halves` features is even and at least 4.
 
@@ -94,10 +94,10 @@ def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
     %s = xf.sinusoidal %positions : (tensor<?xi32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins XF_Ids:$positions, UnitAttr:$halves);
+  let arguments = (ins XF_Ids:$positions, UnitAttr:$halves, DefaultValuedAttr<I64Attr, "0">:$first);
   let results = (outs XF_Matrix:$result);
   let flops = [{ 2 * extent.elements(getResult()) }];
-  let assemblyFormat = "$positions (`halves` $halves^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$positions (`halves` $halves^)? (`first` `(` $first^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 #endif

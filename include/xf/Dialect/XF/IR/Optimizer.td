@@ -21,8 +21,16 @@ def XF_GlobalNormOp : XF_Primitive<"global_norm", "Optimizer"> {
 def XF_LearningRateOp : XF_Primitive<"learning_rate", "Scalar"> {
   let summary = "the learning rate of a step";
   let description = [{
-    With step = random[1] from 1, rate = hyper[0], warmup = hyper[1]: for hyper[2] = 1 (noam; paper, equation 3)
-    `rate * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5)`; for 0 (constant) `rate * min(1, step / warmup)`, or rate where warmup is 0.
+    With step = random[1] from 1, rate = hyper[0], warmup = hyper[1], for hyper[2]:
+
+    | | schedule | learning rate |
+    |---|---|---|
+    | 0 | constant | `rate * min(1, step / warmup)` |
+    | 1 | noam (paper, equation 3) | `rate * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5)` |
+    | 2 | rsqrt (tensor2tensor's constant * linear_warmup * rsqrt_decay) | `rate * min(step^-0.5, step * warmup^-1.5)` |
+    | 3 | inverse_sqrt (fairseq; tensor2tensor's rsqrt_normalized_decay) | `rate * warmup^0.5 * min(step^-0.5, step * warmup^-1.5)`: rate is its peak |
+
+    Without warm-up (0) it falls, or stays, from the first step.
 
     - C1: random has 2 elements, hyper 8.
 
