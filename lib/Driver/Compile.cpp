@@ -3,10 +3,8 @@
 // renamed, so that nothing half-written is ever seen.
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Compile.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Diagnostics.h"
-#include "xf/Driver/Header.h"
 #include "xf/Driver/Tune.h"
 #include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
@@ -15,10 +13,11 @@
 #include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Report.h"
 #include "xf/Runtime/Text/Vocabulary.h"
+#include "xf/Runtime/WeightsMap.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -108,16 +107,8 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
-    std::optional<OutputKind> parsed = llvm::StringSwitch<std::optional<OutputKind>>(options.emit)
-                                           .Case("exe", OutputKind::Executable)
-                                           .Case("shared", OutputKind::Shared)
-                                           .Case("static", OutputKind::Static)
-                                           .Case("object", OutputKind::Object)
-                                           .Default(std::nullopt);
-    if (!parsed)
-      return fail(userMistake,
-                  "unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
-    kind = *parsed;
+    if (options.emit != "exe" && options.emit != "object")
+      return fail(userMistake, "unsupported output kind '" + options.emit + "'; supported: exe, object");
     if (options.target != "cpu")
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
     if (options.recompute != "none" && options.recompute != "full")
@@ -132,30 +123,26 @@ private:
       return fail(userMistake, "--tune and --schedules need stage 'schedule'");
     if (!options.tune.empty() && options.cpu != "native")
       return fail(userMistake, "--tune measures this machine, but got --cpu=" + options.cpu);
+    if (!options.weightsMap.empty() && options.weights.empty())
+      return fail(userMistake,
+                  "--weights-map says how the names of --weights become the model's, but there is no --weights");
     if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty() &&
         options.tune.empty())
       return fail(userMistake, "an output file is needed: -o FILE");
     for (const std::string &path : {to == Stage::link && !options.printInput ? options.output : std::string(),
-                                    headerPath(), options.report == "-" ? std::string() : options.report, options.tune})
+                                    options.report == "-" ? std::string() : options.report, options.tune})
       if (int code = checkWritable(path))
         return code;
     llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
     if (!resolved)
       return fail(userMistake, llvm::toString(resolved.takeError()));
     cpu = *resolved;
-    if (to == Stage::link && !options.output.empty() && kind != OutputKind::Object && !cpu.isX86())
-      return fail(userMistake, "can't link for '" + cpu.triple +
-                                   "', for which no runtime is built; supported: executables and libraries for x86-64, "
-                                   "and for '" +
+    if (to == Stage::link && !options.output.empty() && options.emit == "exe" && !cpu.isX86())
+      return fail(userMistake, "can't link an executable for '" + cpu.triple +
+                                   "', for which no runtime is built; supported: executables for x86-64, and for '" +
                                    options.cpu + "' --emit=object");
     stageOptions = {options.recompute, options.cpu};
     return 0;
-  }
-
-  /// Of the C header, where one is written.
-  std::string headerPath() const {
-    bool writes = to == Stage::link && !options.printInput && !options.output.empty() && kind != OutputKind::Executable;
-    return writes ? HeaderNames(options.output).path : "";
   }
 
   /// Said before work is done for nothing; an empty path is no file.
@@ -187,7 +174,8 @@ private:
       if (!vocabulary)
         return fail(userMistake, vocabulary.error().message);
       if (StringRef(input).starts_with("preset:"))
-        input += "," + std::string(key) + "=" + std::to_string(vocabulary->size());
+        if (int code = setVocabularySize(key, path, vocabulary->size()))
+          return code;
       blobs.push_back({name, path});
     }
     module = loadModel(input, context);
@@ -199,6 +187,24 @@ private:
       return fail(userMistake, "expected '" + options.input +
                                    "' to have an entry point (a function with the attribute "
                                    "'xf.entry'), but it has none");
+    return 0;
+  }
+
+  /// A model may know more tokens than its vocabulary if it says so: weights of other projects have rows to spare.
+  int setVocabularySize(StringRef key, const std::string &path, int64_t size) {
+    SmallVector<StringRef> keys;
+    StringRef(options.input).split(keys, ',');
+    for (StringRef assignment : llvm::reverse(keys)) {
+      auto [name, value] = assignment.split('=');
+      int64_t given;
+      if (name != key || value.getAsInteger(10, given))
+        continue;
+      return given >= size ? 0
+                           : fail(userMistake, llvm::formatv("expected key '{0}' to be at least the tokens of '{1}' "
+                                                             "({2}), but got {3}",
+                                                             key, path, size, given));
+    }
+    input += "," + key.str() + "=" + std::to_string(size);
     return 0;
   }
 
@@ -217,10 +223,31 @@ private:
     auto file = runtime::Safetensors::open(options.weights);
     if (!file)
       return fail(userMistake, file.error().message);
+    std::string path = options.weights;
+    runtime::MappedFile bytes;
+    if (!options.weightsMap.empty()) {
+      auto mapped = runtime::mapWeights(*file, options.weightsMap, parameters);
+      if (!mapped)
+        return fail(userMistake, mapped.error().message);
+      llvm::SmallString<128> temporary;
+      if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf-weights", "safetensors", temporary))
+        return fail(userMistake, "can't write a temporary file: " + code.message());
+      mappedWeights.setFile(temporary);
+      path = temporary.str();
+      if (auto written = runtime::writeSafetensors(path, runtime::viewsOf(*mapped)); !written)
+        return fail(userMistake, written.error().message);
+      auto opened = runtime::MappedFile::open(path);
+      if (!opened)
+        return fail(ourMistake, opened.error().message);
+      bytes = std::move(*opened);
+      file = runtime::Safetensors::parse(bytes.data(), options.weights + "' with the names of '" + options.weightsMap);
+      if (!file)
+        return fail(ourMistake, file.error().message);
+    }
     if (!parameters.empty()) // a module after stage 'target' has none any more
       if (auto same = runtime::checkParameters(module.getName().value_or("model").str(), parameters, *file); !same)
         return fail(userMistake, same.error().message);
-    blobs.push_back({"weights", options.weights});
+    blobs.push_back({"weights", path});
     return 0;
   }
 
@@ -247,11 +274,12 @@ private:
     struct Command {
       std::vector<std::string> needs, uses;
     };
-    static const std::map<std::string, Command> commands = {{"train", {{"train_step"}, {"gradients", "loss"}}},
-                                                            {"evaluate", {{"loss"}, {"encode", "decode"}}},
-                                                            {"translate", {{"encode", "decode"}, {}}},
-                                                            {"generate", {{"decode"}, {}}},
-                                                            {"embed", {{"encode"}, {}}}};
+    static const std::map<std::string, Command> commands = {
+        {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}}},
+        {"evaluate", {{"loss"}, {"encode", "decode"}}},
+        {"translate", {{"encode", "decode"}, {}}},
+        {"generate", {{"decode"}, {}}},
+        {"embed", {{"encode"}, {}}}};
     std::set<std::string> wanted, available;
     for (auto entry : module.getOps<func::FuncOp>())
       if (entry->hasAttr("xf.entry") && entry.getName() != "prepare")
@@ -389,30 +417,11 @@ private:
     start = std::chrono::steady_clock::now();
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    HeaderNames names(options.output);
-    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, {kit, folder.str().str()}, names.model + "_open",
-                                        options.output))
+    OutputKind kind = options.emit == "object" ? OutputKind::Object : OutputKind::Executable;
+    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, kit, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
-    if (kind != OutputKind::Executable)
-      if (int code = writeHeader(module, names, kit + "/Library.h"))
-        return code;
     record("link", start);
     return 0;
-  }
-
-  /// The C header of a module after `target`.
-  int writeHeader(ModuleOp module, const HeaderNames &names, const std::string &interface) {
-    auto value = [&](StringRef symbol) { return module.lookupSymbol<LLVM::GlobalOp>(symbol).getValueAttr(); };
-    auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value("xf_program_json")).str(),
-                                               cast<IntegerAttr>(value("xf_kernel_count")).getInt());
-    if (!program)
-      return fail(ourMistake, program.error().message);
-    llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> common = llvm::MemoryBuffer::getFile(interface);
-    if (!common)
-      return fail(ourMistake, "can't read '" + interface + "': " + common.getError().message());
-    return writeOutput(names.path, [&](raw_ostream &os) {
-      os << headerText(*program, names.model, kind != OutputKind::Object, (*common)->getBuffer());
-    });
   }
 
   /// What the program's kernels compute and move in one call of each function.
@@ -453,8 +462,8 @@ private:
   StageOptions stageOptions;
   std::string input; // with the sizes of the vocabularies
   CPU cpu;
-  OutputKind kind = OutputKind::Executable;
   std::vector<Blob> blobs;
+  llvm::FileRemover mappedWeights;
   std::vector<Time> times;
 };
 } // namespace

@@ -12,9 +12,8 @@ int main(int argc, char **argv) {
   app.add_option("INPUT", options.input, "FILE.mlir, FILE.mlirbc, - (standard input), or preset:NAME[,key=value...]")
       ->option_text(" ");
   app.add_option("-o", options.output, "what to write")->option_text("FILE");
-  app.add_option("--emit", options.emit,
-                 "an executable; a library and its C header; or an object of the program and its kernels alone")
-      ->option_text("exe|shared|static|object");
+  app.add_option("--emit", options.emit, "an executable, or an object of the program and its kernels alone")
+      ->option_text("exe|object");
   app.add_option("--functions", options.functions,
                  "only these entry points or commands (train, evaluate, translate, generate, embed)")
       ->delimiter(',')
@@ -25,6 +24,8 @@ int main(int argc, char **argv) {
   app.add_option("--target-vocab", options.targetVocab, "vocabulary of the target language, embedded")
       ->option_text("FILE");
   app.add_option("--weights", options.weights, "weights, embedded")->option_text("FILE.safetensors");
+  app.add_option("--weights-map", options.weightsMap, "how the names of --weights become the model's (docs/Weights.md)")
+      ->option_text("FILE.json");
   app.add_option("--target", options.target, "cpu")->option_text("cpu");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");
   app.add_option("--recompute", options.recompute, "what the backward computes again instead of keeping")

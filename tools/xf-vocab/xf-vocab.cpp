@@ -1,6 +1,6 @@
 //===- xf-vocab.cpp - Makes a vocabulary from text ------------------------------------===//
-// xf-vocab FILE... --type=unigram|bpe|word|char -o V.model. Subwords and characters are trained by
-// SentencePiece; words are counted here. The same files give the same bytes.
+// xf-vocab FILE... --type=unigram|bpe|word|char|split -o V.model. Subwords and characters are trained by
+// SentencePiece; words are counted here; a list of tokens is taken as it is. The same files give the same bytes.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Text/Corpus.h"
 
@@ -95,6 +95,8 @@ static Expected<void> run(const Options &options) {
     return userError(fmt::format("--min-frequency is for --type=word, but the type is {}", options.type));
   if (options.type != "word" && options.keepCase)
     return userError(fmt::format("--no-lowercase is for --type=word, but the type is {}", options.type));
+  if (options.type == "split" && options.size > 0)
+    return userError("--size is for vocabularies that are made of text, but --type=split takes all tokens of a list");
   std::vector<Lines> files;
   for (const std::string &path : options.files) {
     Expected<Lines> lines = Lines::read(path);
@@ -116,8 +118,9 @@ static Expected<void> run(const Options &options) {
   }
   if (std::ranges::all_of(lines, [](std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }))
     return userError("the files hold no text");
-  Expected<std::string> bytes =
-      options.type == "word" ? countWords(lines, options) : trainSentencePiece(lines, options);
+  Expected<std::string> bytes = options.type == "word"    ? countWords(lines, options)
+                                : options.type == "split" ? writeSplitVocabulary(lines)
+                                                          : trainSentencePiece(lines, options);
   if (!bytes)
     return bytes.error();
   // What was made is read back: a vocabulary that can't be used should not be found out later.
@@ -134,8 +137,11 @@ int main(int argc, char **argv) {
   Options options;
   CLI::App app("Makes a vocabulary from text files with a sentence a line");
   app.add_option("FILE", options.files, "Text, UTF-8")->required();
-  app.add_option("--type", options.type, "unigram, bpe, char (SentencePiece), or word (\\w+|[^\\w\\s])")
-      ->check(CLI::IsMember({"unigram", "bpe", "word", "char"}))
+  app.add_option("--type", options.type,
+                 "unigram, bpe, char (SentencePiece), word (\\w+|[^\\w\\s]), or split: FILE lists the tokens, one a "
+                 "line, and text "
+                 "comes split into them")
+      ->check(CLI::IsMember({"unigram", "bpe", "word", "char", "split"}))
       ->capture_default_str();
   auto *size =
       app.add_option("--size", options.size,

@@ -11,9 +11,9 @@
 namespace xf {
 struct CompileOptions {
   std::string input, output;
-  std::string emit = "exe"; // or shared, static, object
+  std::string emit = "exe"; // or object
   std::vector<std::string> functions;
-  std::string vocab, sourceVocab, targetVocab, weights;
+  std::string vocab, sourceVocab, targetVocab, weights, weightsMap;
   std::string target = "cpu", cpu = "native", recompute = "none";
   std::string compileTo, compileFrom, dumpStages;
   std::string tune, schedules; // a file of schedules to be measured and written, or read

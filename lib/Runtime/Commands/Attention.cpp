@@ -32,7 +32,7 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
     return userError("--input: " + source.error().message);
   if (source->empty())
     return userError("expected --input to be a sentence, but it has no tokens");
-  source->push_back(vocabularies->source.eos());
+  *source = vocabularies->markSource(std::move(*source));
   Translator translator(session, *model, *vocabularies, {});
   auto translated = translator.translate(std::span(&*source, 1));
   if (!translated)

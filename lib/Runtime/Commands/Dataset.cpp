@@ -99,8 +99,8 @@ static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, cons
   for (int64_t longest : {session.longestSource(), session.longestTarget()})
     if (longest)
       maxTokens = std::min(maxTokens, longest - 1);
-  Expected<SentencePairs> pairs =
-      readPairs(options.source, options.target, vocabularies->source, vocabularies->target, maxTokens);
+  Expected<SentencePairs> pairs = readPairs(options.source, options.target, vocabularies->source, vocabularies->target,
+                                            maxTokens, vocabularies->sourceEnds);
   if (!pairs)
     return pairs.error();
   if (auto note = describeSkipped(pairs->skipped, pairs->firstSkipped, pairs->size() + pairs->skipped, "pairs"))

@@ -38,10 +38,10 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
         line.size() > maxLineBytes ? std::vector<int32_t>() : vocabularies->source.encode(line);
     if (!ids)
       return ids.error();
-    if (int64_t longest = session.longestSource(); longest && int64_t(ids->size()) >= longest)
+    if (int64_t longest = session.longestSource();
+        longest && int64_t(ids->size()) + vocabularies->sourceMarks() > longest)
       ids->clear();
-    ids->push_back(vocabularies->source.eos());
-    encoded.push_back(std::move(*ids));
+    encoded.push_back(vocabularies->markSource(std::move(*ids)));
   }
   auto start = std::chrono::steady_clock::now();
   Translator translator(session, model, *vocabularies, {.beam = options.beam, .lengthPenalty = options.lengthPenalty});

@@ -37,7 +37,8 @@ Expected<Vocabularies> xf::runtime::openVocabularies(const Session &session) {
     return source.error();
   if (!target)
     return target.error();
-  return Vocabularies{std::move(*source), std::move(*target)};
+  bool sourceEnds = session.program.model.value("source_end", true);
+  return Vocabularies{std::move(*source), std::move(*target), sourceEnds};
 }
 
 Expected<LineReader::Line> LineReader::nextLine(bool wait) {
@@ -68,6 +69,14 @@ Expected<std::vector<int32_t>> LineReader::encode(std::string_view line) {
   std::string place = fmt::format("standard input, line {}", ++lines);
   if (Expected<void> valid = checkLine(line, place); !valid)
     return valid.error();
+  if (afterTab) {
+    size_t tab = std::min(line.find('\t'), line.size());
+    Expected<std::vector<int32_t>> behind = afterTab->encode(line.substr(std::min(tab + 1, line.size())));
+    if (!behind)
+      return userError(fmt::format("{}, behind the tab: {}", place, behind.error().message));
+    others.push_back(std::move(*behind));
+    line = line.substr(0, tab);
+  }
   bool isLong = line.size() > maxLineBytes;
   if (isLong) {
     size_t end = tooLong == Cut ? maxLineBytes : 0;
@@ -89,6 +98,7 @@ Expected<std::vector<int32_t>> LineReader::encode(std::string_view line) {
 
 Expected<std::vector<std::vector<int32_t>>> LineReader::next(size_t most, bool wait) {
   std::vector<std::vector<int32_t>> texts;
+  others.clear();
   while (texts.size() < most && !broken) {
     Expected<Line> line = nextLine(wait && texts.empty());
     if (line && !*line)

@@ -14,8 +14,9 @@ namespace {
 struct TranslateOptions {
   std::string model;
   SearchOptions search = {.beam = 4, .nBest = 1, .lengthPenalty = 0.6};
+  std::string prefix;
   int64_t batchSize = 0;
-  bool scores = false;
+  bool scores = false, prefixColumn = false;
   int repeat = 0;
 };
 } // namespace
@@ -33,19 +34,18 @@ static void print(const Vocabularies &vocabularies, const TranslateOptions &opti
 }
 
 /// Times the translation of all lines.
-static Expected<void> repeat(Translator &translator, LineReader &lines, int32_t end, int times) {
-  std::vector<std::vector<int32_t>> sources;
+static Expected<void> repeat(Translator &translator, LineReader &lines, const Vocabularies &vocabularies, int times) {
+  std::vector<std::vector<int32_t>> sources, prefixes;
   while (!lines.atEnd()) {
     Expected<std::vector<std::vector<int32_t>>> read = lines.next();
     if (!read)
       return read.error();
-    for (std::vector<int32_t> &source : *read) {
-      source.push_back(end);
-      sources.push_back(std::move(source));
-    }
+    for (std::vector<int32_t> &source : *read)
+      sources.push_back(vocabularies.markSource(std::move(source)));
+    prefixes.insert(prefixes.end(), lines.behindTabs().begin(), lines.behindTabs().end());
   }
   return measure(times, [&]() -> Expected<void> {
-    auto translations = translator.translate(sources);
+    auto translations = translator.translate(sources, prefixes);
     return translations ? Expected<void>() : translations.error();
   });
 }
@@ -62,10 +62,14 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
     return model.error();
   Translator translator(session, *model, *vocabularies, options.search, options.batchSize);
 
-  int64_t longest = session.longestSource(); // one of its tokens is a mark
-  LineReader lines(vocabularies->source, longest ? std::max<int64_t>(longest - 1, 1) : 0, LineReader::Skip);
+  int64_t longest = session.longestSource();
+  LineReader lines(vocabularies->source, longest ? std::max<int64_t>(longest - vocabularies->sourceMarks(), 1) : 0,
+                   LineReader::Skip, options.prefixColumn ? &vocabularies->target : nullptr);
+  Expected<std::vector<int32_t>> prefix = vocabularies->target.encode(options.prefix);
+  if (!prefix)
+    return userError("--prefix: " + prefix.error().message);
   if (options.repeat) {
-    Expected<void> measured = repeat(translator, lines, vocabularies->source.eos(), options.repeat);
+    Expected<void> measured = repeat(translator, lines, *vocabularies, options.repeat);
     return measured ? Expected<int>(0) : measured.error();
   }
   int64_t line = 0;
@@ -77,10 +81,9 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
       if (!sources)
         broken = sources.error();
       else
-        for (std::vector<int32_t> &source : *sources) {
-          source.push_back(vocabularies->source.eos());
-          translator.put(std::move(source));
-        }
+        for (size_t i = 0; i < sources->size(); ++i)
+          translator.put(vocabularies->markSource(std::move((*sources)[i])),
+                         options.prefixColumn ? lines.behindTabs()[i] : *prefix);
     } else if (!more && translator.isIdle()) {
       break;
     }
@@ -113,6 +116,10 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
   command->add_option("--min-length", options->search.minLength, "Tokens before which a translation does not end")
       ->default_str("0")
       ->check(positiveNumber());
+  CLI::Option *prefix =
+      command->add_option("--prefix", options->prefix, "Tokens that every translation starts with, and is scored with");
+  command->add_flag("--prefix-column", options->prefixColumn, "Take a prefix of its own from behind each line's tab")
+      ->excludes(prefix);
   command->add_option("--batch-size", options->batchSize, "Sentences that are translated together")
       ->default_str(fmt::format("{} / beam", Translator::usualRows))
       ->check(positiveNumber());

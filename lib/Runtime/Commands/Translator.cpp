@@ -16,15 +16,16 @@ static SearchOptions optionsFor(const Session &session, const Vocabularies &voca
 
 Translator::Translator(Session &session, const ModelState &model, const Vocabularies &vocabularies,
                        SearchOptions options, int64_t batchSize)
-    : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)), decoder(session, model),
+    : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)),
+      marks(vocabularies.sourceMarks()), decoder(session, model),
       search(decoder, optionsFor(session, vocabularies, options)) {}
 
-void Translator::put(std::vector<int32_t> source) {
+void Translator::put(std::vector<int32_t> source, std::vector<int32_t> prefix) {
   results.emplace_back();
-  if (source.size() <= 1) // EOS alone
+  if (int64_t(source.size()) <= marks)
     results.back() = std::vector<SearchResult>(1);
   else
-    queue.push_back({taken + results.size() - 1, std::move(source)});
+    queue.push_back({taken + results.size() - 1, std::move(source), std::move(prefix)});
 }
 
 Expected<void> Translator::encodeNext() {
@@ -54,7 +55,7 @@ Expected<void> Translator::step() {
       if (Expected<void> done = encodeNext(); !done)
         return done;
     const Waiting &next = encoded.front();
-    if (Expected<void> entered = search.enter(next.number, int64_t(next.source.size()) - 1); !entered)
+    if (Expected<void> entered = search.enter(next.number, int64_t(next.source.size()) - marks, next.prefix); !entered)
       return entered;
     indices.resize(std::max(indices.size(), size_t(next.number) + 1));
     indices[next.number] = next.index;
@@ -79,10 +80,11 @@ std::optional<std::vector<SearchResult>> Translator::take() {
   return result;
 }
 
-Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources) {
+Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources,
+                                                                       std::span<const std::vector<int32_t>> prefixes) {
   std::vector<std::vector<SearchResult>> all;
-  for (const std::vector<int32_t> &source : sources)
-    put(source);
+  for (size_t i = 0; i < sources.size(); ++i)
+    put(sources[i], prefixes.empty() ? std::vector<int32_t>() : prefixes[i]);
   while (!isIdle())
     if (Expected<void> stepped = step(); !stepped)
       return stepped.error();

@@ -25,8 +25,8 @@ public:
 
   /// Sources that can be put in now without waiting long for their turn.
   int64_t room() const { return std::max<int64_t>(batchSize - int64_t(queue.size()), 0); }
-  /// A source that ends in EOS; one of no other token has the empty translation.
-  void put(std::vector<int32_t> source);
+  /// A source with its marks, and what its translations start with; a source of no other token has the empty one.
+  void put(std::vector<int32_t> source, std::vector<int32_t> prefix = {});
   /// One step of whatever is here.
   Expected<void> step();
   /// Whether nothing is left to do.
@@ -34,18 +34,19 @@ public:
   /// The next source's translations, best first, once they are there.
   std::optional<std::vector<SearchResult>> take();
 
-  /// All of these sources' translations.
-  Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources);
+  /// All of these sources' translations; `prefixes`: none, or one a source.
+  Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources,
+                                                             std::span<const std::vector<int32_t>> prefixes = {});
 
 private:
   struct Waiting {
     size_t index; // of the results
-    std::vector<int32_t> source;
+    std::vector<int32_t> source, prefix;
     int32_t number = -1; // of the decoder, once it is encoded
   };
   Expected<void> encodeNext();
 
-  int64_t batchSize;
+  int64_t batchSize, marks; // marks: of a source
   Decoder decoder;
   Search search;
   std::deque<Waiting> queue, encoded;

@@ -46,7 +46,8 @@ static Expected<std::vector<int32_t>> encodeLine(const Lines &lines, size_t inde
 }
 
 Expected<SentencePairs> xf::runtime::readPairs(const std::string &sourcePath, const std::string &targetPath,
-                                               const Vocabulary &source, const Vocabulary &target, int64_t maxTokens) {
+                                               const Vocabulary &source, const Vocabulary &target, int64_t maxTokens,
+                                               bool sourceEnds) {
   Expected<Lines> sourceLines = Lines::read(sourcePath);
   if (!sourceLines)
     return sourceLines.error();
@@ -78,7 +79,8 @@ Expected<SentencePairs> xf::runtime::readPairs(const std::string &sourcePath, co
       skip(i);
       continue;
     }
-    sourceIds->push_back(source.eos());
+    if (sourceEnds)
+      sourceIds->push_back(source.eos());
     pairs.source.push_back(std::move(*sourceIds));
     pairs.target.push_back(std::move(*targetIds));
   }

@@ -60,14 +60,20 @@ struct SentencePieceModel final : Vocabulary::Model {
 struct WordModel final : Vocabulary::Model {
   std::vector<std::string> tokens;
   std::unordered_map<std::string_view, int32_t> idOf; // views into `tokens`
-  bool lowercase = true;
+  bool lowercase = true, split = false;               // split: text comes so
 
   Expected<std::vector<int32_t>> encode(std::string_view line) const override {
     std::vector<int32_t> ids;
-    for (const std::string &token : tokenizeWords(line, lowercase)) {
+    auto add = [&](std::string_view token) {
       auto found = idOf.find(token);
       ids.push_back(found == idOf.end() ? unknown : found->second);
-    }
+    };
+    if (split)
+      for (std::string_view token : splitWhiteSpace(line))
+        add(token);
+    else
+      for (const std::string &token : tokenizeWords(line, lowercase))
+        add(token);
     return ids;
   }
   std::string decode(std::span<const int32_t> ids) const override {
@@ -125,12 +131,13 @@ static Expected<void> parseWords(std::string_view text, const std::string &name,
     return userError(
         fmt::format("vocabulary '{}': expected format version 1, but got '{}'", name, header[1].substr(0, 40)));
   std::optional<int64_t> lowercase = field(3, "lowercase="), count = field(4, "tokens=");
-  if (headerEnd == text.npos || header.size() != 5 || header[2] != "word" || !lowercase || *lowercase < 0 ||
-      *lowercase > 1 || !count || *count < 0)
+  if (headerEnd == text.npos || header.size() != 5 || (header[2] != "word" && header[2] != "split") || !lowercase ||
+      *lowercase < 0 || *lowercase > 1 || !count || *count < 0)
     return userError(fmt::format("vocabulary '{}': expected its first line to be "
-                                 "'xf-vocabulary 1 word lowercase=0|1 tokens=N'",
+                                 "'xf-vocabulary 1 word|split lowercase=0|1 tokens=N'",
                                  name));
   model.lowercase = *lowercase;
+  model.split = header[2] == "split";
   for (text.remove_prefix(headerEnd + 1); !text.empty();) {
     size_t end = text.find('\n');
     if (end == text.npos)
@@ -145,12 +152,20 @@ static Expected<void> parseWords(std::string_view text, const std::string &name,
   model.size = int64_t(model.tokens.size());
   if (model.size != *count)
     return userError(fmt::format("vocabulary '{}': expected {} tokens, but got {}", name, *count, model.size));
-  for (size_t i = 0; i < std::size(specialTokens); ++i)
+  for (size_t i = 0; i < std::size(specialTokens) && !model.split; ++i)
     if (i >= model.tokens.size() || model.tokens[i] != specialTokens[i])
       return userError(fmt::format("vocabulary '{}', line {}: expected '{}'", name, i + 2, specialTokens[i]));
   for (int32_t id = 0; id < model.size; ++id)
     if (!model.idOf.try_emplace(model.tokens[id], id).second)
       return userError(fmt::format("vocabulary '{}', line {}: '{}' occurs twice", name, id + 2, model.tokens[id]));
+  if (model.split)
+    for (auto [id, special] : {std::pair(&model.unknown, specialTokens[0]), std::pair(&model.bos, specialTokens[1]),
+                               std::pair(&model.eos, specialTokens[2])}) {
+      auto found = model.idOf.find(special);
+      if (found == model.idOf.end() && id != &model.unknown)
+        return userError(fmt::format("vocabulary '{}': expected '{}' among its tokens", name, special));
+      *id = found == model.idOf.end() ? 0 : found->second;
+    }
   for (std::string_view special : specialTokens) // text that spells one is text
     model.idOf.erase(special);
   return {};
@@ -207,6 +222,13 @@ Expected<Vocabulary> Vocabulary::load(const std::string &path) {
   if (!file)
     return file.error();
   return parse(file->data(), path);
+}
+
+std::string xf::runtime::writeSplitVocabulary(std::span<const std::string_view> tokens) {
+  std::string text = fmt::format("{}1 split lowercase=0 tokens={}\n", wordMagic, tokens.size());
+  for (std::string_view token : tokens)
+    text += fmt::format("{}\n", token);
+  return text;
 }
 
 std::string xf::runtime::writeWordVocabulary(std::span<const std::string> words, bool lowercase) {

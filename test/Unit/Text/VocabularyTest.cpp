@@ -88,7 +88,7 @@ TEST(WordVocabulary, SaysWhatIsWrong) {
   EXPECT_EQ(parseError(""), "vocabulary 'v' is empty");
   EXPECT_EQ(parseError("xf-vocabulary 2 word\n"), "vocabulary 'v': expected format version 1, but got '2'");
   EXPECT_THAT(parseError("xf-vocabulary 1 word tokens=3\n"),
-              HasSubstr("expected its first line to be 'xf-vocabulary 1 word lowercase=0|1 tokens=N'"));
+              HasSubstr("expected its first line to be 'xf-vocabulary 1 word|split lowercase=0|1 tokens=N'"));
   EXPECT_EQ(parseError(good.substr(0, good.size() - 1)), "vocabulary 'v': truncated in line 6");
   EXPECT_EQ(parseError(good.substr(0, good.size() - 2)), "vocabulary 'v': expected 5 tokens, but got 4");
   EXPECT_EQ(parseError("xf-vocabulary 1 word lowercase=1 tokens=3\n<unk>\n<s>\na\n"),

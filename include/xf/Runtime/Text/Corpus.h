@@ -28,7 +28,7 @@ struct Lines {
 Expected<void> checkLine(std::string_view line, const std::string &place);
 
 struct SentencePairs {
-  std::vector<std::vector<int32_t>> source, target; // source with EOS, target without BOS and EOS
+  std::vector<std::vector<int32_t>> source, target; // target without BOS and EOS
   int64_t skipped = 0;                              // pairs left out as too long
   int64_t firstSkipped = 0;                         // the line of the first of them, from 1
 
@@ -36,9 +36,10 @@ struct SentencePairs {
 };
 
 /// Encodes two files of as many lines. Pairs with a sentence of more than `maxTokens` tokens (marks not
-/// counted; 0: any) or `maxLineBytes` bytes are skipped.
+/// counted; 0: any) or `maxLineBytes` bytes are skipped. Sources end with EOS where `sourceEnds`.
 Expected<SentencePairs> readPairs(const std::string &sourcePath, const std::string &targetPath,
-                                  const Vocabulary &source, const Vocabulary &target, int64_t maxTokens = 0);
+                                  const Vocabulary &source, const Vocabulary &target, int64_t maxTokens = 0,
+                                  bool sourceEnds = true);
 
 /// A text for a language model: BOS, then every line with EOS after it.
 struct TokenStream {

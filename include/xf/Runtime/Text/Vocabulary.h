@@ -3,7 +3,9 @@
 // has no vocabulary. A vocabulary is one file, `V.model`, that is also embedded in executables.
 //
 // A word vocabulary is text: the line `xf-vocabulary 1 word lowercase=1 tokens=N`, then N lines of a token
-// each, ids from 0: `<unk>`, `<s>`, `</s>` and the words. Its tokens are the matches of \w+|[^\w\s].
+// each, ids from 0: `<unk>`, `<s>`, `</s>` and the words. Its tokens are the matches of \w+|[^\w\s]. The kind `split`
+// in place of `word` is a list that another project made: text comes split at white space, `<s>` and `</s>` may have
+// any ids, and what is unknown is `<unk>`, or 0 where the list has none.
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_TEXT_VOCABULARY_H
 #define XF_RUNTIME_TEXT_VOCABULARY_H
@@ -55,6 +57,9 @@ private:
 
 /// A word vocabulary's file. `words` come without the three special tokens.
 std::string writeWordVocabulary(std::span<const std::string> words, bool lowercase);
+
+/// The file of a list of tokens, ids from 0, which text comes split into; what is wrong with it, reading it tells.
+std::string writeSplitVocabulary(std::span<const std::string_view> tokens);
 
 /// The tokens of a line as a word vocabulary sees them.
 std::vector<std::string> tokenizeWords(std::string_view line, bool lowercase);

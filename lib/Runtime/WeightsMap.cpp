@@ -1,0 +1,222 @@
+//===- WeightsMap.cpp - Weights under other names --------------------------------------===//
+// Rules in the order of the file; the first whose pattern is a tensor's name decides what becomes of it.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/WeightsMap.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <regex>
+#include <set>
+
+using namespace xf::runtime;
+using nlohmann::ordered_json;
+
+namespace {
+/// "encoder.layers.{n}.out.{kind}": {NAME} stands for letters without a dot.
+struct Rule {
+  std::string pattern;
+  std::regex expression;
+  std::vector<std::string> placeholders; // in the order of the expression's groups
+  std::vector<std::string> to;           // none: the tensor is left out
+  bool transposed = false;
+  bool matched = false;
+};
+} // namespace
+
+/// Calls `literal` and `placeholder` for the parts of a pattern; false where a brace has no partner.
+template <typename Literal, typename Placeholder>
+static bool forParts(std::string_view pattern, Literal literal, Placeholder placeholder) {
+  while (!pattern.empty()) {
+    size_t open = pattern.find_first_of("{}");
+    literal(pattern.substr(0, open));
+    if (open == pattern.npos)
+      return true;
+    size_t close = pattern.find_first_of("{}", open + 1);
+    if (pattern[open] == '}' || close == pattern.npos || pattern[close] == '{' || close == open + 1)
+      return false;
+    placeholder(std::string(pattern.substr(open + 1, close - open - 1)));
+    pattern.remove_prefix(close + 1);
+  }
+  return true;
+}
+
+/// Makes the rule's expression; false where the pattern is none.
+static bool compilePattern(Rule &rule) {
+  std::string text;
+  bool whole = forParts(
+      rule.pattern,
+      [&](std::string_view literal) {
+        for (char c : literal)
+          text += std::isalnum(static_cast<unsigned char>(c)) || c == '_' ? std::string(1, c) : fmt::format("\\{}", c);
+      },
+      [&](const std::string &name) {
+        auto known = std::find(rule.placeholders.begin(), rule.placeholders.end(), name);
+        if (known != rule.placeholders.end()) {
+          text += fmt::format("(?:\\{})", known - rule.placeholders.begin() + 1);
+          return;
+        }
+        rule.placeholders.push_back(name);
+        text += "([^.]+)";
+      });
+  if (whole)
+    rule.expression = std::regex(text);
+  return whole;
+}
+
+static Expected<std::vector<Rule>> readRules(const std::string &path) {
+  Expected<MappedFile> file = MappedFile::open(path);
+  if (!file)
+    return file.error();
+  auto invalid = [&](const std::string &problem) {
+    return userError(fmt::format("weights map '{}': {}", path, problem));
+  };
+  auto json = ordered_json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/false,
+                                  /*ignore_comments=*/true);
+  if (json.is_discarded() || !json.is_object())
+    return invalid("expected a JSON object of rules");
+  std::vector<Rule> rules;
+  for (const auto &[pattern, value] : json.items()) {
+    Rule &rule = rules.emplace_back();
+    rule.pattern = pattern;
+    if (!compilePattern(rule))
+      return invalid(fmt::format("expected '{}' to be a name with {{placeholders}}", pattern));
+    const ordered_json *to = &value;
+    if (value.is_object()) {
+      for (const auto &[key, setting] : value.items())
+        if (key != "to" && !(key == "transposed" && setting.is_boolean()))
+          return invalid(
+              fmt::format("'{}': expected \"to\" and \"transposed\": true or false, but got '{}'", pattern, key));
+      rule.transposed = value.value("transposed", false);
+      to = value.contains("to") ? &value["to"] : nullptr;
+    }
+    auto add = [&](const ordered_json &name) {
+      if (name.is_string())
+        rule.to.push_back(name.get<std::string>());
+      return name.is_string();
+    };
+    bool names = to && (to->is_array() ? !to->empty() && std::all_of(to->begin(), to->end(), add) : add(*to));
+    if (!names && !value.is_null())
+      return invalid(
+          fmt::format("expected '{}' to become a name, a list of names, or null, but got {}", pattern, value.dump()));
+    for (const std::string &name : rule.to) {
+      std::string unknown;
+      bool whole = forParts(
+          name, [](std::string_view) {},
+          [&](const std::string &placeholder) {
+            if (std::find(rule.placeholders.begin(), rule.placeholders.end(), placeholder) == rule.placeholders.end())
+              unknown = placeholder;
+          });
+      if (!whole || !unknown.empty())
+        return invalid(fmt::format("expected '{}' to be made of the placeholders of '{}'", name, pattern));
+    }
+  }
+  return rules;
+}
+
+/// A name of the model's, with what the placeholders stand for.
+static std::string substitute(std::string_view name, const Rule &rule, const std::cmatch &match) {
+  std::string text;
+  forParts(
+      name, [&](std::string_view literal) { text += literal; },
+      [&](const std::string &placeholder) {
+        text += match[std::find(rule.placeholders.begin(), rule.placeholders.end(), placeholder) -
+                      rule.placeholders.begin() + 1]
+                    .str();
+      });
+  return text;
+}
+
+static OwnedTensor transpose(const TensorView &tensor) {
+  int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+  OwnedTensor result(std::string(tensor.name), tensor.type, {columns, rows});
+  const char *from = static_cast<const char *>(tensor.data); // at any address
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column)
+      std::memcpy(result.as<float>() + column * rows + row, from + (row * columns + column) * sizeof(float),
+                  sizeof(float));
+  return result;
+}
+
+/// Takes a tensor apart by rows, into parameters of these names.
+static Expected<std::vector<OwnedTensor>> split(const TensorView &tensor, const std::vector<std::string> &names,
+                                                std::span<const Parameter> parameters) {
+  std::vector<OwnedTensor> parts;
+  int64_t begin = 0, rowBytes = tensor.shape[0] ? tensor.bytes() / tensor.shape[0] : 0;
+  std::vector<std::vector<int64_t>> shapes;
+  for (const std::string &name : names) {
+    auto parameter =
+        std::find_if(parameters.begin(), parameters.end(), [&](const Parameter &p) { return p.name == name; });
+    if (parameter == parameters.end())
+      return userError(fmt::format("'{}' is stacked of {}, but the model has no parameter '{}'", tensor.name,
+                                   fmt::join(names, ", "), name));
+    shapes.push_back(tensor.shape);
+    shapes.back()[0] = parameter->shape[0];
+    begin += parameter->shape[0];
+  }
+  if (begin != tensor.shape[0])
+    return userError(fmt::format("expected '{}' to have as many rows as {} together ({}), but got {}", tensor.name,
+                                 fmt::join(names, ", "), begin, tensor.shape[0]));
+  const char *data = static_cast<const char *>(tensor.data);
+  for (size_t i = 0; i < names.size(); ++i) {
+    OwnedTensor &part = parts.emplace_back(names[i], tensor.type, shapes[i]);
+    std::memcpy(part.as<char>(), data, shapes[i][0] * rowBytes);
+    data += shapes[i][0] * rowBytes;
+  }
+  return parts;
+}
+
+Expected<std::vector<OwnedTensor>> xf::runtime::mapWeights(const Safetensors &file, const std::string &mapPath,
+                                                           std::span<const Parameter> parameters) {
+  Expected<std::vector<Rule>> rules = readRules(mapPath);
+  if (!rules)
+    return rules.error();
+  std::vector<OwnedTensor> result;
+  std::map<std::string, std::string_view> given; // by which tensor
+  for (TensorView tensor : file.tensors()) {
+    std::cmatch match;
+    auto rule = std::find_if(rules->begin(), rules->end(), [&](const Rule &r) {
+      return std::regex_match(tensor.name.begin(), tensor.name.end(), match, r.expression);
+    });
+    std::vector<std::string> names{std::string(tensor.name)};
+    if (rule != rules->end()) {
+      rule->matched = true;
+      names.clear();
+      for (const std::string &name : rule->to)
+        names.push_back(substitute(name, *rule, match));
+      if (names.empty())
+        continue;
+    }
+    for (const std::string &name : names)
+      if (auto [other, isNew] = given.emplace(name, tensor.name); !isNew)
+        return userError(fmt::format("'{}' and '{}' of '{}' both become '{}'; null leaves one out", other->second,
+                                     tensor.name, file.path(), name));
+    std::optional<OwnedTensor> turned;
+    if (rule != rules->end() && rule->transposed) {
+      if (tensor.shape.size() != 2 || tensor.type != ElementType::F32)
+        return userError(fmt::format("expected '{}' to be an f32 matrix, which rule '{}' transposes, but got {} {}",
+                                     tensor.name, rule->pattern, xf::runtime::name(tensor.type),
+                                     formatShape(tensor.shape)));
+      turned = transpose(tensor);
+      tensor.shape = turned->view().shape;
+      tensor.data = turned->view().data;
+    }
+    if (names.size() > 1) {
+      if (tensor.shape.empty())
+        return userError(fmt::format("expected '{}' to have rows, which rule '{}' takes apart, but it is one number",
+                                     tensor.name, rule->pattern));
+      Expected<std::vector<OwnedTensor>> parts = split(tensor, names, parameters);
+      if (!parts)
+        return parts.error();
+      result.insert(result.end(), parts->begin(), parts->end());
+      continue;
+    }
+    OwnedTensor &copy = result.emplace_back(names[0], tensor.type, tensor.shape);
+    std::memcpy(copy.as<char>(), tensor.data, tensor.bytes());
+  }
+  for (const Rule &rule : *rules)
+    if (!rule.matched && !rule.to.empty())
+      return userError(
+          fmt::format("weights map '{}': no tensor of '{}' has the name '{}'", mapPath, file.path(), rule.pattern));
+  return result;
+}
