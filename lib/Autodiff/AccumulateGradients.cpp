@@ -2,6 +2,7 @@
 // The pass xf-accumulate-gradients: xf.add(x, product) becomes `product into x`.
 //===----------------------------------------------------------------------===//
 #include "xf/Autodiff/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_ACCUMULATEGRADIENTSPASS
@@ -30,6 +31,35 @@ template <typename OpT> bool accumulate(AddOp add, Value sum, Value term) {
   return true;
 }
 
+/// The first of a chain of products, each added to the one before, of which `value` is the last; null where something
+/// else began it, or is to see a sum on the way.
+Operation *firstProduct(Value value) {
+  while (true) {
+    Operation *product = value.getDefiningOp();
+    if (!product || !isa<MatmulOp, EmbeddingBackwardOp>(product) || !product->hasOneUse())
+      return nullptr;
+    Value into = llvm::TypeSwitch<Operation *, Value>(product).Case<MatmulOp, EmbeddingBackwardOp>(
+        [](auto op) { return op.getInto(); });
+    if (!into)
+      return product;
+    value = into;
+  }
+}
+
+/// A gradient that starts from earlier batches' does so with its first product.
+bool startFromEarlier(AddOp add, GetGradientOp earlier) {
+  Value gradient = add.getA() == earlier.getResult() ? add.getB() : add.getA();
+  Operation *first = firstProduct(gradient);
+  if (!first || !earlier->hasOneUse() || first->getBlock() != add->getBlock())
+    return false;
+  earlier->moveBefore(&first->getBlock()->front());
+  llvm::TypeSwitch<Operation *>(first).Case<MatmulOp, EmbeddingBackwardOp>(
+      [&](auto op) { op.getIntoMutable().assign(earlier.getResult()); });
+  add.replaceAllUsesWith(gradient);
+  add.erase();
+  return true;
+}
+
 struct AccumulateGradientsPass : xf::impl::AccumulateGradientsPassBase<AccumulateGradientsPass> {
   void runOnOperation() final {
     getOperation().walk([](AddOp add) {
@@ -38,6 +68,9 @@ struct AccumulateGradientsPass : xf::impl::AccumulateGradientsPassBase<Accumulat
       Operation *a = sum.getDefiningOp(), *b = term.getDefiningOp();
       if (a && b && a->getBlock() == b->getBlock() && b->isBeforeInBlock(a))
         std::swap(sum, term);
+      for (Value operand : {sum, term})
+        if (auto earlier = operand.getDefiningOp<GetGradientOp>(); earlier && startFromEarlier(add, earlier))
+          return;
       for (auto [x, product] : {std::pair(sum, term), std::pair(term, sum)})
         if (accumulate<MatmulOp>(add, x, product) || accumulate<EmbeddingBackwardOp>(add, x, product))
           return;

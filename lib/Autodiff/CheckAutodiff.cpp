@@ -12,10 +12,10 @@ using namespace mlir;
 using namespace mlir::xf;
 
 namespace {
-/// @gradients gives the loss, then a gradient of every parameter.
+/// @gradients and @accumulate give the loss, then a gradient of every parameter.
 LogicalResult checkGradients(func::FuncOp function, MutableArrayRef<ParamOp> params) {
   if (function.getNumResults() != params.size() + 1)
-    return function.emitError() << "expected 'gradients' to return the loss and " << params.size()
+    return function.emitError() << "expected '" << function.getName() << "' to return the loss and " << params.size()
                                 << " gradients, but got " << function.getNumResults() << " results";
   for (auto [index, param] : llvm::enumerate(params))
     if (function.getResultTypes()[index + 1] != param.getType())
@@ -24,12 +24,12 @@ LogicalResult checkGradients(func::FuncOp function, MutableArrayRef<ParamOp> par
   return success();
 }
 
-/// @train_step takes one step on every parameter.
+/// @train_step and @update take one step on every parameter.
 LogicalResult checkTrainStep(func::FuncOp function, MutableArrayRef<ParamOp> params) {
   auto steps = llvm::to_vector(function.getOps<AdamOp>());
   if (steps.size() != 1 || steps.front().getGradients().size() != params.size())
-    return function.emitError() << "expected 'train_step' to take one step of Adam on " << params.size()
-                                << " parameters";
+    return function.emitError() << "expected '" << function.getName() << "' to take one step of Adam on "
+                                << params.size() << " parameters";
   return success();
 }
 
@@ -37,13 +37,15 @@ struct CheckAutodiffPass : xf::impl::CheckAutodiffPassBase<CheckAutodiffPass> {
   void runOnOperation() final {
     SymbolTable symbols(getOperation());
     auto params = llvm::to_vector(getOperation().getOps<ParamOp>());
-    auto gradients = symbols.lookup<func::FuncOp>("gradients"), step = symbols.lookup<func::FuncOp>("train_step");
     if (Operation *model = symbols.lookup("model")) {
       model->emitError() << "expected 'model' to have become 'train_step'";
       return signalPassFailure();
     }
-    if ((gradients && failed(checkGradients(gradients, params))) || (step && failed(checkTrainStep(step, params))))
-      signalPassFailure();
+    for (auto [names, check] : {std::pair(std::pair("gradients", "accumulate"), &checkGradients),
+                                std::pair(std::pair("train_step", "update"), &checkTrainStep)})
+      for (const char *name : {names.first, names.second})
+        if (auto function = symbols.lookup<func::FuncOp>(name); function && failed(check(function, params)))
+          signalPassFailure();
   }
 };
 } // namespace

@@ -199,6 +199,8 @@ private:
   void pin(Value value, BufferKind kind, int64_t index, StringRef label) {
     int storage = storageOf.lookup(value);
     if (storages[storage].pinned) {
+      if (storages[storage].kind == kind && storages[storage].index == index)
+        return; // a gradient that was added to in its place
       storage = copyOf(storage, ("copy of " + label).str());
     }
     storages[storage].pinned = true;
@@ -315,7 +317,8 @@ private:
     }
     for (auto [sum, argument] : llvm::zip(chunked.getInto(), body.getArguments().take_back(chunked.getInto().size()))) {
       int storage = storageOf.lookup(sum);
-      bool shared = storages[storage].pinned || isUsedAfter(sum, chunked) || llvm::count(chunked.getInto(), sum) > 1;
+      bool isFixed = storages[storage].pinned && storages[storage].kind != BufferKind::Gradient;
+      bool shared = isFixed || isUsedAfter(sum, chunked) || llvm::count(chunked.getInto(), sum) > 1;
       storageOf[argument] = shared ? copyOf(storage, "copy for " + labelOf(chunked.getLoc())) : storage;
     }
 
@@ -398,9 +401,7 @@ private:
 
   void pinGradients(ValueRange gradients, ArrayRef<StringRef> names) {
     for (auto [gradient, name] : llvm::zip(gradients, names))
-      if (const Storage &storage = storages[storageOf.lookup(gradient)];
-          storage.kind != BufferKind::Gradient || storage.index != layout.offsetOf(name))
-        pin(gradient, BufferKind::Gradient, layout.offsetOf(name), name);
+      pin(gradient, BufferKind::Gradient, layout.offsetOf(name), name);
   }
 
   /// Of an op on static shapes.

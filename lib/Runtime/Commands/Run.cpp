@@ -43,6 +43,16 @@ static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, c
   return inputs;
 }
 
+/// Inputs that a dispatch writes: results as much as the outputs are.
+static std::vector<bool> writtenInputs(const Function &function) {
+  std::vector<bool> written(function.inputs.size(), false);
+  for (const Dispatch &dispatch : function.dispatches)
+    for (int64_t write : dispatch.writes)
+      if (dispatch.operands[write].space == Space::Input)
+        written[dispatch.operands[write].index] = true;
+  return written;
+}
+
 /// The state and progress that `--model` holds: a checkpoint, or weights before their first step.
 static Expected<Progress> loadState(const Session &session, const RunOptions &options, ModelState &state) {
   if (options.draw) {
@@ -55,11 +65,19 @@ static Expected<Progress> loadState(const Session &session, const RunOptions &op
   Expected<Safetensors> file = session.openModel(options.model);
   if (!file)
     return file.error();
-  Progress fresh;
-  fresh.seed = options.seed;
-  Expected<Progress> progress = loadState(session.program, *file, state, std::move(fresh));
-  if (progress)
-    progress->hyper = options.hyper;
+  if (Expected<void> loaded = state.loadParameters(session.program, *file); !loaded)
+    return loaded.error();
+  Progress progress;
+  progress.seed = options.seed;
+  if (file->metadata().contains("xf.progress")) {
+    Expected<Progress> parsed = Progress::parse(*file);
+    if (!parsed)
+      return parsed;
+    progress = std::move(*parsed);
+  }
+  progress.hyper = options.hyper;
+  if (Expected<void> loaded = state.loadMoments(session.program, *file); !loaded)
+    return loaded.error();
   return progress;
 }
 
@@ -140,8 +158,9 @@ static Expected<int> run(Session &session, const RunOptions &options) {
 
   if (options.output.empty())
     return 0;
+  std::vector<bool> written = writtenInputs(*function);
   for (const TensorView &view : views)
-    if (function->writesInput(*function->input(view.name))) // a result as much as the outputs are
+    if (written[*function->input(view.name)])
       results.push_back(view);
   for (const TensorView &result : results)
     if (result.shape.empty() && result.type == ElementType::F32)

@@ -4,6 +4,7 @@
 //===-----------------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "Display.h"
+#include "Frozen.h"
 #include "Measure.h"
 #include "TrainingLog.h"
 #include "xf/Runtime/Checkpoint.h"
@@ -21,7 +22,9 @@ using Clock = std::chrono::steady_clock;
 namespace {
 struct TrainOptions {
   DatasetOptions data, validation;
-  std::string output;
+  std::string output, model;
+  std::vector<std::string> freeze;
+  int64_t accumulate = 1;
   int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0;
   int64_t checkpointSteps = 1000, keep = 5, logSteps = 50, patience = 0;
   Hyper hyper;
@@ -46,7 +49,10 @@ struct Tally {
 class Training {
 public:
   Training(Session &session, const TrainOptions &options)
-      : session(session), program(session.program), options(options), function(*program.function("train_step")) {}
+      : session(session), program(session.program), options(options) {
+    progress.frozen = options.freeze;
+    std::erase(progress.frozen, "none"); // thaws what a run had frozen
+  }
 
   Expected<int> run();
 
@@ -54,10 +60,14 @@ private:
   Expected<void> readData();
   Expected<void> checkMemory();
   Expected<void> startOrResume();
-  Expected<void> takeStep(const std::vector<int64_t> &indices);
+  Expected<void> chooseFunction();
+  Expected<void> takeStep(std::span<const std::vector<int64_t>> parts);
+  Expected<void> runWhole(Batch &batch);
+  Expected<void> runInParts(std::vector<Batch> &batches);
+  std::vector<TensorView> inputsOf(Batch &batch, int64_t part);
   Expected<void> endEpoch();
   Expected<void> validate(json &record);
-  Error notFinite(std::span<const TensorView> inputs);
+  Error notFinite(std::vector<Batch> &batches);
   Expected<void> checkpoint();
   TrainingGlance glance() const {
     return {progress.step,       totalSteps,   progress.epoch + 1,
@@ -67,7 +77,9 @@ private:
   Session &session;
   const Program &program;
   const TrainOptions &options;
-  const Function &function;
+  const Function *function = nullptr; // that computes gradients: train_step, or accumulate where a step has two halves
+  const Function *update = nullptr;   // the other half
+  FrozenParameters frozen;
   Display display;
   std::unique_ptr<Dataset> data, validation; // the latter if it was given
   ModelState state;
@@ -76,6 +88,9 @@ private:
   int64_t totalSteps = 0;
   int64_t savedStep = -1;                     // of the newest checkpoint
   float loss = 0, norm = 0, learningRate = 0; // of the last step
+  std::array<int64_t, 2> random{};            // inputs of the next call
+  std::array<float, 8> hyper{};
+  float weight = 1;
   Tally interval, epoch;
 };
 } // namespace
@@ -97,11 +112,11 @@ Expected<void> Training::readData() {
 
 /// The batch that takes the most memory has to fit, before anything is computed.
 Expected<void> Training::checkMemory() {
-  std::vector<int64_t> needs(function.dims.size(), 0); // dim by dim the largest
+  std::vector<int64_t> needs(function->dims.size(), 0); // dim by dim the largest
   int64_t tokens = 0;
   for (const std::vector<int64_t> &indices : data->inOrder(options.recipe())) {
     Batch batch = data->pack(indices);
-    std::vector<int64_t> dims = batch.dims(function);
+    std::vector<int64_t> dims = batch.dims(*function);
     for (size_t i = 0; i < dims.size(); ++i)
       needs[i] = std::max(needs[i], dims[i]);
     tokens = std::max(tokens, batch.tokens);
@@ -114,9 +129,9 @@ Expected<void> Training::checkMemory() {
   };
   int64_t arrays = 4 * program.parameterElements * int64_t(sizeof(float)), available = availableMemory();
   // Besides the arena: the batch itself, scratch of the workers, rounding to pages.
-  int64_t besides = session.executor().scratchSize() + (int64_t(24) << 20);
+  int64_t besides = session.executor().scratchSize() + frozen.bytes() + (int64_t(24) << 20);
   auto needed = [&](double scale) {
-    return arrays + besides + workspaceBytes(function, scaled(scale)) + int64_t(scale * 16 * double(tokens));
+    return arrays + besides + workspaceBytes(*function, scaled(scale)) + int64_t(scale * 16 * double(tokens));
   };
   if (needed(1) <= available)
     return {};
@@ -145,6 +160,8 @@ Expected<void> Training::startOrResume() {
   progress.data = data->description();
   progress.data["batch_tokens"] = options.recipe().tokens;
   progress.data["batch_size"] = options.recipe().sentences;
+  if (options.accumulate > 1)
+    progress.data["accumulate"] = options.accumulate;
 
   std::vector<std::string> rejected;
   Expected<std::optional<Progress>> found = loadCheckpoint(options.output, program, state, rejected);
@@ -160,8 +177,12 @@ Expected<void> Training::startOrResume() {
   if (!*found) {
     if (options.resume)
       display.message(fmt::format("'{}' holds no whole checkpoint, training starts at step 0", options.output));
-    state.initialize(program, options.seed);
-    return {};
+    if (options.model.empty() && !session.blob("weights")) {
+      state.initialize(program, options.seed);
+      return {};
+    }
+    Expected<Safetensors> weights = session.openModel(options.model);
+    return weights ? state.loadParameters(program, *weights) : Expected<void>(weights.error());
   }
   Progress saved = std::move(**found);
   if (saved.data != progress.data)
@@ -176,22 +197,41 @@ Expected<void> Training::startOrResume() {
     if (options.given(hyperOption(name)))
       setting = given;
   });
+  std::vector<std::string> patterns = options.given("--freeze") ? progress.frozen : saved.frozen;
   progress = std::move(saved);
   progress.hyper = settings;
+  progress.frozen = std::move(patterns);
   savedStep = progress.step;
   display.message(fmt::format("{} {} at step {}", rejected.empty() ? "resuming" : "falling back to",
                               checkpointPath(options.output, progress.step), progress.step));
   return {};
 }
 
-Error Training::notFinite(std::span<const TensorView> inputs) {
+/// What a function needs besides the batch is the step's, or where a step has several batches the part's.
+std::vector<TensorView> Training::inputsOf(Batch &batch, int64_t part) {
+  std::vector<TensorView> inputs = batch.views();
+  random = {int64_t(progress.seed), progress.step * options.accumulate + part + 1};
+  hyper = progress.hyper.values();
+  inputs.push_back({"random", ElementType::I64, {2}, random.data()});
+  inputs.push_back({"hyper", ElementType::F32, {int64_t(hyper.size())}, hyper.data()});
+  inputs.push_back({"weight", ElementType::F32, {}, &weight});
+  return inputs;
+}
+
+Error Training::notFinite(std::vector<Batch> &batches) {
   std::string message = fmt::format("the loss is not finite at step {}", progress.step + 1);
   // A step whose norm is not finite changed nothing, so it can be walked again with open eyes.
   if (!std::isfinite(norm)) {
-    Expected<std::optional<NonFinite>> found = session.executor().findNonFinite(function, inputs, state.arenas());
-    if (found && *found)
+    state.clearGradients(program);
+    for (size_t part = 0; part < batches.size(); ++part) {
+      Expected<std::optional<NonFinite>> found =
+          session.executor().findNonFinite(*function, inputsOf(batches[part], int64_t(part)), state.arenas());
+      if (!found || !*found)
+        continue;
       message += fmt::format(": the first tensor that was not finite is '{}', written by '{}'", (*found)->tensor,
                              (*found)->label);
+      break;
+    }
     if (Expected<void> saved = checkpoint(); !saved)
       return userError(message + "; " + saved.error().message);
   }
@@ -200,26 +240,71 @@ Error Training::notFinite(std::span<const TensorView> inputs) {
   return userError(message);
 }
 
-Expected<void> Training::takeStep(const std::vector<int64_t> &indices) {
-  Batch batch = data->pack(indices);
-  std::vector<TensorView> inputs = batch.views();
-  int64_t random[2] = {int64_t(progress.seed), progress.step + 1};
-  auto hyper = progress.hyper.values();
-  inputs.push_back({"random", ElementType::I64, {2}, random});
-  inputs.push_back({"hyper", ElementType::F32, {int64_t(hyper.size())}, hyper.data()});
+/// A step has two halves where it sums over several batches, or some of the gradients are not to be used.
+Expected<void> Training::chooseFunction() {
+  Expected<FrozenParameters> matched = FrozenParameters::match(program, progress.frozen);
+  if (!matched)
+    return matched.error();
+  frozen = std::move(*matched);
+  bool whole = options.accumulate == 1 && frozen.empty();
+  function = program.function(whole ? "train_step" : "accumulate");
+  update = whole ? nullptr : program.function("update");
+  if (!function || (!whole && !update))
+    return userError("--accumulate and --freeze need the functions 'accumulate' and 'update', which this executable "
+                     "was compiled without");
+  return {};
+}
+
+Expected<void> Training::runWhole(Batch &batch) {
   std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &loss},
                                      {"gradient_norm", ElementType::F32, {}, &norm},
                                      {"learning_rate", ElementType::F32, {}, &learningRate}};
-  if (Expected<void> ran = session.executor().run(function, inputs, outputs, state.arenas()); !ran)
+  return session.executor().run(*function, inputsOf(batch, 0), outputs, state.arenas());
+}
+
+/// The loss and its gradient are means over the labels of all batches together.
+Expected<void> Training::runInParts(std::vector<Batch> &batches) {
+  double labels = 0, mean = 0;
+  for (const Batch &batch : batches)
+    labels += double(batch.predicted);
+  state.clearGradients(program);
+  for (size_t part = 0; part < batches.size(); ++part) {
+    weight = float(double(batches[part].predicted) / std::max(labels, 1.0));
+    std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &loss}};
+    if (Expected<void> ran =
+            session.executor().run(*function, inputsOf(batches[part], int64_t(part)), outputs, state.arenas());
+        !ran)
+      return ran;
+    mean += double(loss) * double(batches[part].predicted) / std::max(labels, 1.0);
+  }
+  loss = float(mean);
+  frozen.keep(state.arenas());
+  std::vector<TensorView> outputs = {{"gradient_norm", ElementType::F32, {}, &norm},
+                                     {"learning_rate", ElementType::F32, {}, &learningRate}};
+  std::vector<TensorView> inputs = inputsOf(batches.front(), 0);
+  random[1] = progress.step + 1; // the optimizer counts steps
+  Expected<void> ran = session.executor().run(*update, inputs, outputs, state.arenas());
+  frozen.restore(state.arenas());
+  return ran;
+}
+
+Expected<void> Training::takeStep(std::span<const std::vector<int64_t>> parts) {
+  std::vector<Batch> batches;
+  int64_t tokens = 0;
+  for (const std::vector<int64_t> &indices : parts) {
+    batches.push_back(data->pack(indices));
+    tokens += batches.back().tokens;
+  }
+  if (Expected<void> ran = update ? runInParts(batches) : runWhole(batches.front()); !ran)
     return ran;
   if (!std::isfinite(loss) || !std::isfinite(norm))
-    return notFinite(inputs);
+    return notFinite(batches);
   ++progress.step;
-  ++progress.batch;
+  progress.batch += int64_t(parts.size());
   for (Tally *tally : {&interval, &epoch}) {
     tally->loss += loss;
     tally->steps += 1;
-    tally->tokens += batch.tokens;
+    tally->tokens += tokens;
   }
   display.draw(glance());
   if (progress.step % options.logSteps == 0) {
@@ -294,7 +379,9 @@ Expected<int> Training::run() {
   int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
   if (Expected<void> writable = makeWritableFolder(options.output, 2 * checkpointBytes); !writable)
     return writable.error();
-  for (auto stage : {&Training::readData, &Training::checkMemory, &Training::startOrResume})
+  // What is frozen a run that goes on may know better.
+  for (auto stage : {&Training::readData, &Training::chooseFunction, &Training::checkMemory, &Training::startOrResume,
+                     &Training::chooseFunction})
     if (Expected<void> done = (this->*stage)(); !done)
       return done.error();
   if (options.patience && !validation)
@@ -308,15 +395,19 @@ Expected<int> Training::run() {
   std::signal(SIGPIPE, SIG_IGN); // who reads the progress may go, the training stays
   int64_t epochs = options.epochs ? options.epochs : options.steps ? INT64_MAX : 10;
   auto batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);
+  auto stepsOf = [&](const BatchPlan &plan) {
+    return (int64_t(plan.size()) + options.accumulate - 1) / options.accumulate;
+  };
   totalSteps = options.steps ? options.steps : INT64_MAX;
   if (epochs < INT64_MAX)
-    totalSteps = std::min(totalSteps, epochs * int64_t(batches.size())); // all epochs have about as many
+    totalSteps = std::min(totalSteps, epochs * stepsOf(batches)); // all epochs have about as many
   epoch = interval = {};
   display.draw(glance());
   auto isPatient = [&] { return !options.patience || progress.sinceBest < options.patience; };
   while (progress.epoch < epochs && progress.step < totalSteps && isPatient()) {
     while (progress.batch < int64_t(batches.size()) && progress.step < totalSteps && !Interrupt::seen()) {
-      if (Expected<void> taken = takeStep(batches[progress.batch]); !taken)
+      auto parts = std::span(batches).subspan(progress.batch);
+      if (Expected<void> taken = takeStep(parts.first(std::min<size_t>(parts.size(), options.accumulate))); !taken)
         return taken.error();
       // The end of an epoch writes its own, with the validation's result.
       if (progress.step % options.checkpointSteps == 0 && progress.batch < int64_t(batches.size()))
@@ -363,6 +454,18 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
       ->default_str("none")
       ->check(positiveNumber())
       ->excludes(tokens);
+  command
+      ->add_option("--accumulate", options->accumulate,
+                   "Batches whose gradients a step sums, as if they were one, in the memory of one")
+      ->check(positiveNumber());
+  command
+      ->add_option("--freeze", options->freeze,
+                   "Parameters that stay as they are: names, or patterns with * and ?, separated by commas; none thaws "
+                   "those of a run that is resumed")
+      ->delimiter(',')
+      ->default_str("none");
+  command->add_option("--model", options->model, "Weights to start from: a run's folder or a file (.safetensors)")
+      ->default_str(session.blob("weights") ? "the embedded weights" : "drawn from the seed");
   addHyperOptions(*command, options->hyper);
   command
       ->add_option("--patience", options->patience,

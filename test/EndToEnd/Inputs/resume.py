@@ -1,5 +1,5 @@
-"""resume.py FOLDER RUNS: trains 50 steps in one go, then 20 times with a SIGKILL at a moment drawn from a seed, resumed: the last checkpoint
-always has the same bytes. And once with Ctrl-C, which writes a checkpoint first."""
+"""resume.py FOLDER RUNS MODEL tries [OPTION...]: trains 50 steps in one go, then so many times with a SIGKILL at a moment drawn from a seed, resumed:
+the last checkpoint always has the same bytes, and so has the mean of the last two. And once with Ctrl-C, which writes a checkpoint first."""
 import pathlib
 import random
 import signal
@@ -7,16 +7,16 @@ import subprocess
 import sys
 import time
 
-TRIES = 20
 
 
 def main():
-    folder, runs = sys.argv[1], pathlib.Path(sys.argv[2])
+    folder, runs, model, tries, *options = sys.argv[1:]
+    runs, tries = pathlib.Path(runs), int(tries)
     draw = random.Random(7)
 
     def train(run, *more):
-        command = ["./translator", "train", "--source=train.en", "--target=train.de", "--valid-source=valid.en", "--valid-target=valid.de"]
-        command += [f"--output={run}", "--steps=50", "--batch-tokens=64", "--checkpoint-steps=7", "--threads=2", *more]
+        command = [model, "train", "--source=train.en", "--target=train.de", "--valid-source=valid.en", "--valid-target=valid.de"]
+        command += [f"--output={run}", "--steps=50", "--batch-tokens=64", "--checkpoint-steps=7", "--threads=2", *options, *more]
         return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
 
     def finish(process):
@@ -25,7 +25,10 @@ def main():
         return message
 
     def last(run):
-        return (run / "checkpoint-50.safetensors").read_bytes(), (run / "model.safetensors").read_bytes()
+        averaged = run / "averaged.safetensors"
+        files = ["checkpoint-49.safetensors", "checkpoint-50.safetensors"]
+        subprocess.run([pathlib.Path(folder, model).resolve(), "average", *files, "--output=averaged.safetensors"], cwd=run, check=True, stderr=subprocess.DEVNULL)
+        return [(run / file).read_bytes() for file in ("checkpoint-50.safetensors", "model.safetensors", averaged.name)]
 
     start = time.monotonic()
     finish(train(runs / "whole"))
@@ -33,7 +36,7 @@ def main():
     expected = last(runs / "whole")
 
     killed = resumed = 0
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         run = runs / str(attempt)
         process = train(run)
         time.sleep(duration * draw.random())
@@ -42,8 +45,8 @@ def main():
         killed += process.returncode == -signal.SIGKILL
         resumed += "resuming" in finish(train(run, "--resume"))
         assert last(run) == expected, f"try {attempt} ended in other bits"
-    print(f"{TRIES} tries, {killed} killed while running, {resumed} resumed from a checkpoint: all end in the same bytes")
-    assert killed > TRIES // 2 and resumed > TRIES // 4
+    print(f"{tries} tries, {killed} killed while running, {resumed} resumed from a checkpoint: all end in the same bytes")
+    assert killed > tries // 2 and resumed > tries // 4
 
     run = runs / "interrupted"
     process = train(run)
