@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""run-readme.py PAGE FOLDER: runs the `sh` blocks of README.md or another page in order, in a new folder, with the built tools on
-PATH and $XF the repository. Each command is echoed; the first that fails ends the run. Blocks marked otherwise (`console`) are for
-reading."""
+"""Runs the `sh` blocks of README.md in order, in an empty folder, with the built tools on PATH and $XF the repository.
+Each command is echoed; the first that fails ends the run. Blocks marked otherwise (`console`) are for reading."""
 import os
 import pathlib
 import re
@@ -16,8 +15,7 @@ def main():
         print(f"{readme}: expected blocks of commands marked ```sh, but found none", file=sys.stderr)
         return 1
     folder.mkdir(parents=True)
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    environment = os.environ | {"XF": str(pathlib.Path(__file__).resolve().parents[2]), "PATH": path}
+    environment = os.environ | {"XF": str(readme.resolve().parent)}
     script = "set -euxo pipefail\n" + "".join(blocks)
     return subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=False).returncode
 

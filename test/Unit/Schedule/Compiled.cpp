@@ -14,6 +14,7 @@
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "xf/Runtime/Parameters.h"
 #include "xf/Target/Target.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -148,7 +149,7 @@ template <typename Function> static void visit(const runtime::OwnedTensor &tenso
   }
 }
 
-Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads) {
+Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads, const ModelState *model) {
   Tensors results;
   const runtime::Function *function = program->function(name);
   if (!function) {
@@ -178,7 +179,18 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads)
     // What a kernel forgets to write is seen.
     std::memset(wanted.back().view().data, 0xff, wanted.back().view().bytes());
   }
-  runtime::Expected<void> ran = executor.run(*function, runtime::viewsOf(given), runtime::viewsOf(wanted), {});
+  runtime::Expected<runtime::ModelState> state =
+      runtime::ModelState::allocate(*program, {.gradients = function->usesGradients});
+  if (!state) {
+    ADD_FAILURE() << state.error().message;
+    return results;
+  }
+  if (model)
+    for (const runtime::TensorView &view : state->parameterViews(*program))
+      for (int64_t i = 0; i < view.elements(); ++i)
+        static_cast<float *>(view.data)[i] = model->parameters.find(view.name)->second[i];
+  runtime::Expected<void> ran =
+      executor.run(*function, runtime::viewsOf(given), runtime::viewsOf(wanted), state->arenas());
   if (!ran)
     ADD_FAILURE() << ran.error().message;
   for (const runtime::OwnedTensor &output : wanted) {
@@ -193,6 +205,10 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads)
     });
     results[std::string(output.view().name)] = tensor;
   }
+  if (function->usesGradients)
+    for (const runtime::Parameter &parameter : program->parameters)
+      results["grad." + parameter.name] =
+          reference::fromView(runtime::parameterView(parameter, state->arenas().gradients, parameter.name));
   return results;
 }
 

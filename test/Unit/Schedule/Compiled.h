@@ -28,8 +28,9 @@ public:
   Compiled(const std::string &text, unsigned vectorWidth, const std::vector<std::string> &schedules = {});
   ~Compiled();
 
-  /// Calls an entry point with inputs by xf.name; returns its results so.
-  Tensors run(std::string_view function, const Tensors &inputs, int threads = 1);
+  /// Calls an entry point with inputs by xf.name; returns its results so. Parameters are those of `model`; gradients
+  /// come back as grad.NAME.
+  Tensors run(std::string_view function, const Tensors &inputs, int threads = 1, const ModelState *model = nullptr);
   bool valid() const { return program.has_value(); }
 
 private:
