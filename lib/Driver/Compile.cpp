@@ -3,8 +3,10 @@
 // renamed, so that nothing half-written is ever seen.
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Compile.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Diagnostics.h"
+#include "xf/Driver/Header.h"
 #include "xf/Driver/Tune.h"
 #include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
@@ -16,6 +18,7 @@
 #include "xf/Runtime/WeightsMap.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Format.h"
@@ -107,8 +110,16 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
-    if (options.emit != "exe" && options.emit != "object")
-      return fail(userMistake, "unsupported output kind '" + options.emit + "'; supported: exe, object");
+    std::optional<OutputKind> parsed = llvm::StringSwitch<std::optional<OutputKind>>(options.emit)
+                                           .Case("exe", OutputKind::Executable)
+                                           .Case("shared", OutputKind::Shared)
+                                           .Case("static", OutputKind::Static)
+                                           .Case("object", OutputKind::Object)
+                                           .Default(std::nullopt);
+    if (!parsed)
+      return fail(userMistake,
+                  "unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
+    kind = *parsed;
     if (options.target != "cpu")
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
     if (options.recompute != "none" && options.recompute != "full")
@@ -130,19 +141,26 @@ private:
         options.tune.empty())
       return fail(userMistake, "an output file is needed: -o FILE");
     for (const std::string &path : {to == Stage::link && !options.printInput ? options.output : std::string(),
-                                    options.report == "-" ? std::string() : options.report, options.tune})
+                                    headerPath(), options.report == "-" ? std::string() : options.report, options.tune})
       if (int code = checkWritable(path))
         return code;
     llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
     if (!resolved)
       return fail(userMistake, llvm::toString(resolved.takeError()));
     cpu = *resolved;
-    if (to == Stage::link && !options.output.empty() && options.emit == "exe" && !cpu.isX86())
-      return fail(userMistake, "can't link an executable for '" + cpu.triple +
-                                   "', for which no runtime is built; supported: executables for x86-64, and for '" +
+    if (to == Stage::link && !options.output.empty() && kind != OutputKind::Object && !cpu.isX86())
+      return fail(userMistake, "can't link for '" + cpu.triple +
+                                   "', for which no runtime is built; supported: executables and libraries for x86-64, "
+                                   "and for '" +
                                    options.cpu + "' --emit=object");
     stageOptions = {options.recompute, options.cpu};
     return 0;
+  }
+
+  /// Of the C header, where one is written.
+  std::string headerPath() const {
+    bool writes = to == Stage::link && !options.printInput && !options.output.empty() && kind != OutputKind::Executable;
+    return writes ? HeaderNames(options.output).path : "";
   }
 
   /// Said before work is done for nothing; an empty path is no file.
@@ -417,11 +435,30 @@ private:
     start = std::chrono::steady_clock::now();
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    OutputKind kind = options.emit == "object" ? OutputKind::Object : OutputKind::Executable;
-    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, kit, options.output))
+    HeaderNames names(options.output);
+    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, {kit, folder.str().str()}, names.model + "_open",
+                                        options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
+    if (kind != OutputKind::Executable)
+      if (int code = writeHeader(module, names, kit + "/Library.h"))
+        return code;
     record("link", start);
     return 0;
+  }
+
+  /// The C header of a module after `target`.
+  int writeHeader(ModuleOp module, const HeaderNames &names, const std::string &interface) {
+    auto value = [&](StringRef symbol) { return module.lookupSymbol<LLVM::GlobalOp>(symbol).getValueAttr(); };
+    auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value("xf_program_json")).str(),
+                                               cast<IntegerAttr>(value("xf_kernel_count")).getInt());
+    if (!program)
+      return fail(ourMistake, program.error().message);
+    llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> common = llvm::MemoryBuffer::getFile(interface);
+    if (!common)
+      return fail(ourMistake, "can't read '" + interface + "': " + common.getError().message());
+    return writeOutput(names.path, [&](raw_ostream &os) {
+      os << headerText(*program, names.model, kind != OutputKind::Object, (*common)->getBuffer());
+    });
   }
 
   /// What the program's kernels compute and move in one call of each function.
@@ -462,6 +499,7 @@ private:
   StageOptions stageOptions;
   std::string input; // with the sizes of the vocabularies
   CPU cpu;
+  OutputKind kind = OutputKind::Executable;
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;

@@ -77,6 +77,23 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
   }
 }
 
+bool xf::runtime::isCheckpoint(const Safetensors &file) { return file.metadata().contains("xf.progress"); }
+
+Expected<Progress> xf::runtime::loadState(const Program &program, const Safetensors &file, ModelState &state,
+                                          Progress fresh) {
+  Expected<Progress> progress = isCheckpoint(file) ? Progress::parse(file) : std::move(fresh);
+  if (!progress)
+    return progress;
+  // All of it or nothing.
+  if (Expected<void> same = checkParameters(program.name, program.parameters, file); !same)
+    return same.error();
+  if (Expected<void> loaded = state.loadMoments(program, file); !loaded)
+    return loaded.error();
+  if (Expected<void> loaded = state.loadParameters(program, file); !loaded)
+    return loaded.error();
+  return progress;
+}
+
 std::string xf::runtime::checkpointPath(const std::string &folder, int64_t step) {
   return fmt::format("{}/checkpoint-{}.safetensors", folder, step);
 }
@@ -122,13 +139,9 @@ Expected<std::optional<Progress>> xf::runtime::loadCheckpoint(const std::string 
     }
     // A whole file of another model is the user's mistake, and no older one would do.
     Expected<Progress> progress = Progress::parse(*file);
-    if (!progress)
-      return progress.error();
-    if (Expected<void> loaded = state.loadParameters(program, *file); !loaded)
-      return loaded.error();
-    if (Expected<void> loaded = state.loadMoments(program, *file); !loaded)
-      return loaded.error();
-    return std::optional(std::move(*progress));
+    if (progress)
+      progress = loadState(program, *file, state, {});
+    return progress ? Expected(std::optional(std::move(*progress))) : progress.error();
   }
   return std::optional<Progress>();
 }

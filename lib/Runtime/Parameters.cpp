@@ -17,17 +17,24 @@ static constexpr std::string_view firstPrefix = "first_moment.", secondPrefix = 
 
 Expected<ModelState> ModelState::allocate(const Program &program, ArenaNeeds needs) {
   ModelState state;
-  auto reserve = [&](bool needed, Pages &pages) -> Expected<void> {
-    int64_t elements = &pages == &state.prepared ? program.preparedElements : program.parameterElements;
-    return needed ? pages.reserve(elements * int64_t(sizeof(float))) : Expected<void>();
-  };
+  Expected<void> reserved = state.reserve(program, needs);
+  return reserved ? Expected<ModelState>(std::move(state)) : reserved.error();
+}
+
+Expected<void> ModelState::reserve(const Program &program, ArenaNeeds needs) {
   for (auto [needed, pages] :
-       {std::pair(true, &state.parameters), std::pair(needs.gradients, &state.gradients),
-        std::pair(needs.moments, &state.firstMoments), std::pair(needs.moments, &state.secondMoments),
-        std::pair(needs.prepared, &state.prepared)})
-    if (Expected<void> reserved = reserve(needed, *pages); !reserved)
-      return reserved.error();
-  return state;
+       {std::pair(true, &parameters), std::pair(needs.gradients, &gradients), std::pair(needs.moments, &firstMoments),
+        std::pair(needs.moments, &secondMoments), std::pair(needs.prepared, &prepared)}) {
+    int64_t elements = pages == &prepared ? program.preparedElements : program.parameterElements;
+    if (Expected<void> room = needed ? pages->reserve(elements * int64_t(sizeof(float))) : Expected<void>(); !room)
+      return room;
+  }
+  return {};
+}
+
+void ModelState::clearMoments() {
+  for (const Pages &moments : {std::cref(firstMoments), std::cref(secondMoments)})
+    std::fill_n(moments.data(), moments.size(), 0);
 }
 
 /// In (0, 1), never at an end: its logarithm is finite.
@@ -150,8 +157,12 @@ Expected<void> ModelState::loadGradients(const Program &program, const Safetenso
 }
 
 Expected<void> ModelState::loadMoments(const Program &program, const Safetensors &file) {
-  if (!holds(file, firstPrefix) && !holds(file, secondPrefix))
+  if (!holds(file, firstPrefix) && !holds(file, secondPrefix)) {
+    clearMoments();
     return {};
+  }
+  if (Expected<void> second = checkParameters(program.name, program.parameters, file, secondPrefix); !second)
+    return second;
   if (Expected<void> first = load(program, file, firstPrefix, firstMoments.as<float>()); !first)
     return first;
   return load(program, file, secondPrefix, secondMoments.as<float>());

@@ -56,6 +56,13 @@ static std::optional<size_t> find(const std::vector<TensorType> &tensors, std::s
 
 std::optional<size_t> Function::input(std::string_view name) const { return find(inputs, name); }
 std::optional<size_t> Function::output(std::string_view name) const { return find(outputs, name); }
+bool Function::writesInput(size_t index) const {
+  return std::any_of(dispatches.begin(), dispatches.end(), [&](const Dispatch &dispatch) {
+    return std::any_of(dispatch.writes.begin(), dispatch.writes.end(), [&](int64_t write) {
+      return dispatch.operands[write].space == Space::Input && dispatch.operands[write].index == int64_t(index);
+    });
+  });
+}
 
 const Function *Program::function(std::string_view name) const {
   for (const Function &function : functions)

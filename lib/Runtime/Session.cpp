@@ -22,6 +22,12 @@ Executor &Session::executor() {
   return *runner;
 }
 
+void Session::setThreads(int count) {
+  threads = count;
+  runner.reset();
+  team.reset();
+}
+
 Expected<void> Session::startProfile() {
   if (profile.empty())
     return {};

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Runs the `sh` blocks of README.md in order, in an empty folder, with the built tools on PATH and $XF the repository.
-Each command is echoed; the first that fails ends the run. Blocks marked otherwise (`console`) are for reading."""
+"""run-readme.py PAGE FOLDER: runs the `sh` blocks of README.md or another page in order, in a new folder, with the built tools on
+PATH and $XF the repository. Each command is echoed; the first that fails ends the run. Blocks marked otherwise (`console`) are for
+reading."""
 import os
 import pathlib
 import re
@@ -15,7 +16,8 @@ def main():
         print(f"{readme}: expected blocks of commands marked ```sh, but found none", file=sys.stderr)
         return 1
     folder.mkdir(parents=True)
-    environment = os.environ | {"XF": str(readme.resolve().parent)}
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = os.environ | {"XF": str(pathlib.Path(__file__).resolve().parents[2]), "PATH": path}
     script = "set -euxo pipefail\n" + "".join(blocks)
     return subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=False).returncode
 

@@ -12,8 +12,9 @@ int main(int argc, char **argv) {
   app.add_option("INPUT", options.input, "FILE.mlir, FILE.mlirbc, - (standard input), or preset:NAME[,key=value...]")
       ->option_text(" ");
   app.add_option("-o", options.output, "what to write")->option_text("FILE");
-  app.add_option("--emit", options.emit, "an executable, or an object of the program and its kernels alone")
-      ->option_text("exe|object");
+  app.add_option("--emit", options.emit,
+                 "an executable; a library and its C header; or an object of the program and its kernels alone")
+      ->option_text("exe|shared|static|object");
   app.add_option("--functions", options.functions,
                  "only these entry points or commands (train, evaluate, translate, generate, embed)")
       ->delimiter(',')

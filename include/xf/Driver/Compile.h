@@ -11,7 +11,7 @@
 namespace xf {
 struct CompileOptions {
   std::string input, output;
-  std::string emit = "exe"; // or object
+  std::string emit = "exe"; // or shared, static, object
   std::vector<std::string> functions;
   std::string vocab, sourceVocab, targetVocab, weights, weightsMap;
   std::string target = "cpu", cpu = "native", recompute = "none";

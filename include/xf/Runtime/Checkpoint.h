@@ -57,6 +57,11 @@ struct Progress {
   static Expected<Progress> parse(const Safetensors &file);
 };
 
+bool isCheckpoint(const Safetensors &file);
+
+/// Loads a checkpoint into `state`, or weights: those leave moments at zero and give `fresh`.
+Expected<Progress> loadState(const Program &program, const Safetensors &file, ModelState &state, Progress fresh);
+
 std::string checkpointPath(const std::string &folder, int64_t step);
 
 /// The steps of a folder's checkpoints, newest first.

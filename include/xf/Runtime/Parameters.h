@@ -21,6 +21,9 @@ public:
   /// All zeros.
   static Expected<ModelState> allocate(const Program &program, ArenaNeeds needs);
 
+  /// Adds the arrays that are not there yet, all zeros.
+  Expected<void> reserve(const Program &program, ArenaNeeds needs);
+
   ModelArenas arenas() const {
     return {parameters.as<float>(), gradients.as<float>(), firstMoments.as<float>(), secondMoments.as<float>(),
             prepared.as<float>()};
@@ -33,6 +36,9 @@ public:
 
   /// Loads every parameter by name. Files of checkpoints will do: moments in them are passed over.
   Expected<void> loadParameters(const Program &program, const Safetensors &file);
+
+  /// Moments before the first step, if they are there.
+  void clearMoments();
 
   /// Loads both moments; zeros where the file has none at all (a file of weights is a state before its first step).
   Expected<void> loadMoments(const Program &program, const Safetensors &file);

@@ -142,6 +142,7 @@ struct Function {
 
   std::optional<size_t> input(std::string_view name) const;
   std::optional<size_t> output(std::string_view name) const;
+  bool writesInput(size_t index) const;
 };
 
 struct Program {

@@ -28,6 +28,8 @@ public:
   Expected<void> startProfile();
   /// Writes what was timed.
   Expected<void> writeProfile() const;
+  /// Another number of threads from now on.
+  void setThreads(int count);
   int teamSize() { return executor(), team->size(); }
 
   /// An embedded file, if it is there.
@@ -57,6 +59,9 @@ private:
   std::unique_ptr<Executor> runner;
   Report report{program};
 };
+
+/// Whether ids, offsets and rows point at what is there: kernels do not look.
+Expected<void> validateIndices(const Session &session, const Function &function, std::span<const TensorView> inputs);
 
 /// Whether this machine has what the program was compiled for; the message names what it lacks.
 Expected<void> checkProcessor(const Program &program);

@@ -53,12 +53,17 @@ struct Blob {
 LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,
                          llvm::raw_pwrite_stream &stream);
 
-enum class OutputKind { Executable, Object };
+enum class OutputKind { Executable, Shared, Static, Object };
 
-/// Links objects (the program's, and an archive of its kernels), for an executable with the runtime of the link kit.
-/// The output appears whole or not at all.
-llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, llvm::StringRef kit,
-                        llvm::StringRef output);
+/// Where files are linked: the runtime's and the C++ library's parts ("link kit"), and a folder for what lies between.
+struct LinkFolders {
+  std::string kit, temporary;
+};
+
+/// Links objects (the program's, and an archive of its kernels), for all but an object with the runtime of the link
+/// kit. A library's one symbol is `opener`. The output appears whole or not at all.
+llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
+                        llvm::StringRef opener, llvm::StringRef output);
 } // namespace mlir::xf
 
 #endif

@@ -52,9 +52,6 @@ void addHyperOptions(CLI::App &command, Hyper &hyper);
 /// Runs `call` this many times after two that warm up, and prints how long they took.
 Expected<void> measure(int runs, const std::function<Expected<void>()> &call);
 
-/// Whether ids, offsets and rows point at what is there: kernels do not look.
-Expected<void> validateIndices(const Session &session, const Function &function, std::span<const TensorView> inputs);
-
 } // namespace xf::runtime
 
 #endif // XF_RUNTIME_COMMANDS_COMMANDS_H

@@ -43,16 +43,6 @@ static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, c
   return inputs;
 }
 
-/// Inputs that a dispatch writes: results as much as the outputs are.
-static std::vector<bool> writtenInputs(const Function &function) {
-  std::vector<bool> written(function.inputs.size(), false);
-  for (const Dispatch &dispatch : function.dispatches)
-    for (int64_t write : dispatch.writes)
-      if (dispatch.operands[write].space == Space::Input)
-        written[dispatch.operands[write].index] = true;
-  return written;
-}
-
 /// The state and progress that `--model` holds: a checkpoint, or weights before their first step.
 static Expected<Progress> loadState(const Session &session, const RunOptions &options, ModelState &state) {
   if (options.draw) {
@@ -65,19 +55,11 @@ static Expected<Progress> loadState(const Session &session, const RunOptions &op
   Expected<Safetensors> file = session.openModel(options.model);
   if (!file)
     return file.error();
-  if (Expected<void> loaded = state.loadParameters(session.program, *file); !loaded)
-    return loaded.error();
-  Progress progress;
-  progress.seed = options.seed;
-  if (file->metadata().contains("xf.progress")) {
-    Expected<Progress> parsed = Progress::parse(*file);
-    if (!parsed)
-      return parsed;
-    progress = std::move(*parsed);
-  }
-  progress.hyper = options.hyper;
-  if (Expected<void> loaded = state.loadMoments(session.program, *file); !loaded)
-    return loaded.error();
+  Progress fresh;
+  fresh.seed = options.seed;
+  Expected<Progress> progress = loadState(session.program, *file, state, std::move(fresh));
+  if (progress)
+    progress->hyper = options.hyper;
   return progress;
 }
 
@@ -158,9 +140,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
 
   if (options.output.empty())
     return 0;
-  std::vector<bool> written = writtenInputs(*function);
   for (const TensorView &view : views)
-    if (written[*function->input(view.name)])
+    if (function->writesInput(*function->input(view.name))) // a result as much as the outputs are
       results.push_back(view);
   for (const TensorView &result : results)
     if (result.shape.empty() && result.type == ElementType::F32)

@@ -1,0 +1,20 @@
+//===- Header.h - the C header beside a library or an object ----*- C++ -*-===//
+#ifndef XF_DRIVER_HEADER_H
+#define XF_DRIVER_HEADER_H
+
+#include "mlir/Support/LLVM.h"
+#include "xf/Runtime/Program.h"
+
+namespace mlir::xf {
+/// Both follow from the name of the output: of DIR/libcharacter-lm.so they are "character_lm" and DIR/character-lm.h.
+struct HeaderNames {
+  explicit HeaderNames(StringRef output);
+  std::string model, path;
+};
+
+/// The header of a program's library, or object: what its functions take and give, and the interface of all libraries
+/// (`interface`, the text of Library.h).
+std::string headerText(const ::xf::runtime::Program &program, StringRef model, bool isLibrary, StringRef interface);
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,100 @@
+/*===- Library.h - The interface of a compiled model to C ------------------------------===
+ * What a model that xf-compile made with --emit=shared or --emit=static can do. Each has a header of its own with all
+ * of this, and one symbol, NAME_open(): models don't meet, whatever their number in a process.
+ *
+ * What can fail returns NULL when it is done, and otherwise what was wrong: text that stays until the same thread's
+ * next call. Any thread may call at any time; calls on one model wait for each other. A process that forks has the
+ * model in the parent alone.
+ *===------------------------------------------------------------------------------------===*/
+#ifndef XF_LIBRARY_H
+#define XF_LIBRARY_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum xf_type { XF_F32, XF_I32, XF_I64 };
+
+/* A tensor in the caller's memory, row after row, aligned as its elements are. Nothing is copied. */
+typedef struct xf_tensor {
+  const char *name;
+  enum xf_type type;
+  int32_t rank; /* 0: one number */
+  const int64_t *shape;
+  void *data;
+} xf_tensor;
+
+/* What a function takes or gives, or a parameter. An extent below 0, of the batch, is number -1 - extent of the
+ * function's dims. */
+typedef struct xf_value {
+  const char *name;
+  enum xf_type type;
+  int32_t rank;
+  const int64_t *shape;
+  int32_t written; /* an input that the function writes, too */
+} xf_value;
+
+typedef struct xf_function {
+  const char *name;
+  int32_t num_dims, num_inputs, num_outputs;
+  const char *const *dims;
+  const xf_value *inputs, *outputs;
+} xf_function;
+
+typedef struct xf_description {
+  const char *name, *kind;   /* "transformer-base", "sequence_to_sequence" */
+  const char *configuration; /* the model's keys, as JSON */
+  int32_t num_functions, num_parameters, num_settings;
+  const xf_function *functions;
+  const xf_value *parameters;
+  const char *const *settings; /* names that `set` and `get` know */
+} xf_description;
+
+/* For every parameter there is a value, and where functions compute them a gradient and the optimizer's moments. */
+enum xf_array { XF_PARAMETER, XF_GRADIENT, XF_FIRST_MOMENT, XF_SECOND_MOMENT };
+
+/* An open model: model->call(model, ...). */
+typedef struct xf_model xf_model;
+struct xf_model {
+  const xf_description *description;
+
+  /* Calls a function. All inputs must be there (but see `set`), of the function's types and shapes; outputs that are
+   * not asked for are dropped. */
+  const char *(*call)(xf_model *model, const char *function, const xf_tensor *inputs, int32_t num_inputs,
+                      const xf_tensor *outputs, int32_t num_outputs);
+
+  /* Checks inputs as `call` does, and gives the function's dims, from which the shapes of its outputs follow. */
+  const char *(*bind)(xf_model *model, const char *function, const xf_tensor *inputs, int32_t num_inputs,
+                      int64_t *dims);
+
+  /* Where a parameter's values, gradient or moments are, as long as the model is open. */
+  const char *(*array)(xf_model *model, enum xf_array which, const char *parameter, float **data);
+
+  /* To be called when parameters have been written through `array`: what predictions read besides them is made anew. */
+  void (*changed)(xf_model *model);
+
+  /* Draws all parameters from their initial distributions, and forgets moments and step. */
+  const char *(*initialize)(xf_model *model, uint64_t seed);
+
+  /* Loads weights, or a checkpoint with all that training goes on with: a file (.safetensors) or a run's folder. */
+  const char *(*load)(xf_model *model, const char *path);
+
+  /* Writes a checkpoint, or the weights alone. */
+  const char *(*save)(xf_model *model, const char *path, int32_t weights_only);
+
+  /* Settings, as text: threads (0: one a core); and what the inputs `random` and `hyper` of train_step are where they
+   * are not given: seed, step (done so far; each train_step adds one), learning_rate, warmup, schedule (noam,
+   * constant), clip_norm, beta1, beta2, epsilon, weight_decay. */
+  const char *(*set)(xf_model *model, const char *name, const char *value);
+  const char *(*get)(xf_model *model, const char *name, const char **value);
+
+  void (*close)(xf_model *model);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* XF_LIBRARY_H */

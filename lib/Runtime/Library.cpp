@@ -1,0 +1,457 @@
+//===- Library.cpp - A compiled model as a library for C ------------------------------===//
+// Behind the interface of Library.h: one session and its state, a lock, and the border that neither exceptions nor
+// anything but text of errors crosses. The linker gives `xf_library_open` the model's name.
+//===----------------------------------------------------------------------------------===//
+#include "xf/Runtime/Library.h"
+#include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Session.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <deque>
+#include <fmt/format.h>
+#include <mutex>
+#include <unistd.h>
+
+using namespace xf::runtime;
+
+namespace {
+
+/// Calls `visit(name, value)` for all that `set` and `get` know.
+template <typename Visit> void forEachSetting(Progress &progress, int &threads, Visit visit) {
+  visit("threads", threads);
+  visit("seed", progress.seed);
+  visit("step", progress.step);
+  forEachHyper(progress.hyper, progress.hyper,
+               [&](const char *name, auto &setting, const auto &) { visit(name, setting); });
+}
+
+/// The program as Library.h describes it; made once, and addressed by pointers from then on.
+class Description {
+public:
+  explicit Description(const Program &program) : configuration(program.model.dump()) {
+    functions.reserve(program.functions.size());
+    for (const Function &function : program.functions) {
+      if (function.name == "prepare")
+        continue; // called where it is needed
+      std::vector<const char *> &dims = dimNames.emplace_back();
+      for (const std::string &dim : function.dims)
+        dims.push_back(dim.c_str());
+      const xf_value *inputs = describe(function.inputs, &function), *outputs = describe(function.outputs, nullptr);
+      functions.push_back({function.name.c_str(), int32_t(dims.size()), int32_t(function.inputs.size()),
+                           int32_t(function.outputs.size()), dims.data(), inputs, outputs});
+    }
+    for (const Parameter &parameter : program.parameters)
+      parameters.push_back(
+          {parameter.name.c_str(), XF_F32, int32_t(parameter.shape.size()), parameter.shape.data(), 0});
+    Progress progress;
+    int threads = 0;
+    forEachSetting(progress, threads, [&](const char *name, auto &) { settings.push_back(name); });
+    description = {program.name.c_str(),      program.kind.c_str(),       configuration.c_str(),
+                   int32_t(functions.size()), int32_t(parameters.size()), int32_t(settings.size()),
+                   functions.data(),          parameters.data(),          settings.data()};
+  }
+  Description(const Description &) = delete;
+
+  xf_description description;
+
+private:
+  const xf_value *describe(const std::vector<TensorType> &types, const Function *takes) {
+    std::vector<xf_value> &all = values.emplace_back();
+    for (size_t i = 0; i < types.size(); ++i) {
+      std::vector<int64_t> &shape = shapes.emplace_back();
+      for (const Extent &extent : types[i].shape)
+        shape.push_back(extent.dim < 0 ? extent.size : -1 - extent.dim);
+      all.push_back({types[i].name.c_str(), xf_type(types[i].type), int32_t(shape.size()), shape.data(),
+                     takes && takes->writesInput(i)});
+    }
+    return all.data();
+  }
+
+  std::string configuration;
+  std::deque<std::vector<const char *>> dimNames;
+  std::deque<std::vector<int64_t>> shapes;
+  std::deque<std::vector<xf_value>> values;
+  std::vector<xf_function> functions;
+  std::vector<xf_value> parameters;
+  std::vector<const char *> settings;
+};
+static_assert(int(ElementType::F32) == XF_F32 && int(ElementType::I32) == XF_I32 && int(ElementType::I64) == XF_I64);
+
+/// A number that is not negative, with nothing after it.
+template <typename T> Expected<T> parseNumber(std::string_view name, std::string_view text) {
+  T value{};
+  auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || rest != text.data() + text.size() || !(value >= 0) || std::isinf(double(value)))
+    return userError(fmt::format("expected '{}' to be a number from 0 on, but got '{}'", name, text));
+  return value;
+}
+
+extern const xf_model methods; // below
+
+class Model : public xf_model {
+public:
+  static Expected<std::unique_ptr<Model>> open(const char *weights);
+
+  Expected<void> call(std::string_view name, std::span<const xf_tensor> inputs, std::span<const xf_tensor> outputs);
+  Expected<void> bind(std::string_view name, std::span<const xf_tensor> inputs, int64_t *dims);
+  Expected<void> array(xf_array which, std::string_view name, float **data);
+  Expected<void> initialize(uint64_t seed);
+  Expected<void> load(const std::string &path);
+  Expected<void> save(const std::string &path, bool weightsOnly);
+  Expected<void> set(std::string_view name, std::string_view value);
+  Expected<void> get(std::string_view name, const char **value);
+
+  std::mutex lock;
+  bool preparedIsOld = true;
+
+private:
+  explicit Model(Program program)
+      : session(std::move(program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)}),
+        description(session.program) {
+    static_cast<xf_model &>(*this) = methods;
+    xf_model::description = &description.description;
+    progress.hyper = defaultHyper(session.program);
+  }
+
+  struct Call {
+    const Function *function = nullptr;
+    std::vector<TensorView> inputs, outputs;
+    std::vector<int64_t> dims;
+  };
+
+  /// Checks all that a call is made of; what the caller leaves to the model is added.
+  Expected<Call> check(std::string_view name, std::span<const xf_tensor> inputs, std::span<const xf_tensor> outputs);
+  Expected<void> load(const Safetensors &file);
+  Expected<void> visitSetting(std::string_view name, auto use);
+
+  Session session;
+  Description description;
+  ModelState state;
+  Progress progress;
+  pid_t process = getpid();
+  std::array<int64_t, 2> random; // what these inputs of a training step are where the caller says nothing
+  std::array<float, 8> hyper;
+  std::string setting; // the text that `get` gave
+};
+
+Expected<std::unique_ptr<Model>> Model::open(const char *weights) {
+  Expected<Program> program = parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
+  if (!program)
+    return program.error();
+  if (Expected<void> able = checkProcessor(*program); !able)
+    return able.error();
+  std::unique_ptr<Model> model(new Model(std::move(*program)));
+  Expected<void> ready = model->state.reserve(model->session.program, {});
+  if (ready) {
+    if (weights)
+      ready = model->load(weights);
+    else if (auto embedded = model->session.openModel(""))
+      ready = model->load(*embedded);
+    else if (model->session.blob("weights"))
+      ready = embedded.error();
+    else
+      model->state.initialize(model->session.program, model->progress.seed);
+  }
+  if (!ready)
+    return ready.error();
+  return model;
+}
+
+/// The caller's tensors, which must be some of `known`, an `input` or `output` of the function.
+static Expected<std::vector<TensorView>> viewsOf(const Function &function, std::string_view kind,
+                                                 const std::vector<TensorType> &known,
+                                                 std::span<const xf_tensor> tensors) {
+  std::vector<TensorView> views;
+  for (const xf_tensor &tensor : tensors) {
+    std::string_view name = tensor.name ? tensor.name : "";
+    if (std::none_of(known.begin(), known.end(), [&](const TensorType &type) { return type.name == name; })) {
+      std::vector<std::string_view> names;
+      for (const TensorType &type : known)
+        names.push_back(type.name);
+      return userError(
+          fmt::format("'{}' has no {} '{}'; its {}s are {}", function.name, kind, name, kind, fmt::join(names, ", ")));
+    }
+    if (std::any_of(views.begin(), views.end(), [&](const TensorView &view) { return view.name == name; }))
+      return userError(fmt::format("{} '{}' of '{}' is there twice", kind, name, function.name));
+    if (tensor.type < XF_F32 || tensor.type > XF_I64 || tensor.rank < 0 || (tensor.rank > 0 && !tensor.shape) ||
+        std::any_of(tensor.shape, tensor.shape + tensor.rank, [](int64_t extent) { return extent < 0; }))
+      return userError(
+          fmt::format("expected {} '{}' of '{}' to have a type and extents from 0 on", kind, name, function.name));
+    TensorView view{name, ElementType(tensor.type), {tensor.shape, tensor.shape + tensor.rank}, tensor.data};
+    if ((!tensor.data && view.elements() > 0) || uintptr_t(tensor.data) % byteWidth(view.type))
+      return userError(fmt::format("expected {} '{}' of '{}' to have memory aligned to {} bytes, but got {}", kind,
+                                   name, function.name, byteWidth(view.type), fmt::ptr(tensor.data)));
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+Expected<Model::Call> Model::check(std::string_view name, std::span<const xf_tensor> inputs,
+                                   std::span<const xf_tensor> outputs) {
+  if (getpid() != process)
+    return userError("this process was forked from the one that opened the model, and has none of its threads; open "
+                     "another model here");
+  Call call;
+  call.function = name == "prepare" ? nullptr : session.program.function(name);
+  if (!call.function) {
+    std::vector<std::string_view> names;
+    for (const xf_function &each : std::span(description.description.functions, description.description.num_functions))
+      names.push_back(each.name);
+    return userError(
+        fmt::format("'{}' has no function '{}'; it has {}", session.program.name, name, fmt::join(names, ", ")));
+  }
+  const Function &function = *call.function;
+  Expected<std::vector<TensorView>> given = viewsOf(function, "input", function.inputs, inputs);
+  if (!given)
+    return given.error();
+  call.inputs = std::move(*given);
+  random = {int64_t(progress.seed), progress.step + 1};
+  hyper = progress.hyper.values();
+  for (const TensorView &own : {TensorView{"random", ElementType::I64, {2}, random.data()},
+                                TensorView{"hyper", ElementType::F32, {int64_t(hyper.size())}, hyper.data()}})
+    if (function.input(own.name) && std::none_of(call.inputs.begin(), call.inputs.end(),
+                                                 [&](const TensorView &input) { return input.name == own.name; }))
+      call.inputs.push_back(own);
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, call.inputs);
+  if (!dims)
+    return dims.error();
+  call.dims = std::move(*dims);
+  if (Expected<void> valid = validateIndices(session, function, call.inputs); !valid)
+    return valid.error();
+  Expected<std::vector<TensorView>> wanted = viewsOf(function, "output", function.outputs, outputs);
+  if (!wanted)
+    return wanted.error();
+  call.outputs = std::move(*wanted);
+  for (const TensorView &output : call.outputs) {
+    const TensorType &type = function.outputs[*function.output(output.name)];
+    std::vector<int64_t> shape = type.shapeAt(call.dims);
+    if (output.type != type.type || output.shape != shape)
+      return userError(fmt::format("expected output '{}' of '{}' to be {} {}, but got {} {}", output.name,
+                                   function.name, xf::runtime::name(type.type), formatShape(shape),
+                                   xf::runtime::name(output.type), formatShape(output.shape)));
+  }
+  return call;
+}
+
+Expected<void> Model::bind(std::string_view name, std::span<const xf_tensor> inputs, int64_t *dims) {
+  Expected<Call> call = check(name, inputs, {});
+  if (!call)
+    return call.error();
+  std::copy(call->dims.begin(), call->dims.end(), dims);
+  return {};
+}
+
+Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inputs,
+                           std::span<const xf_tensor> outputs) {
+  Expected<Call> call = check(name, inputs, outputs);
+  if (!call)
+    return call.error();
+  const Function &function = *call->function;
+  if (Expected<void> room = state.reserve(
+          session.program,
+          {.gradients = function.usesGradients, .moments = function.usesMoments, .prepared = function.usesPrepared});
+      !room)
+    return room;
+  if (function.usesPrepared && preparedIsOld) {
+    if (Expected<void> prepared = session.prepare(state); !prepared)
+      return prepared;
+    preparedIsOld = false;
+  }
+  if (Expected<void> ran = session.executor().run(function, call->inputs, call->outputs, state.arenas()); !ran)
+    return ran;
+  if (function.usesMoments) { // a step
+    ++progress.step;
+    preparedIsOld = true;
+  }
+  return {};
+}
+
+Expected<void> Model::array(xf_array which, std::string_view name, float **data) {
+  auto parameter = std::find_if(session.program.parameters.begin(), session.program.parameters.end(),
+                                [&](const Parameter &each) { return each.name == name; });
+  if (parameter == session.program.parameters.end())
+    return userError(fmt::format("'{}' has no parameter '{}'", session.program.name, name));
+  if (which < XF_PARAMETER || which > XF_SECOND_MOMENT)
+    return userError(fmt::format("expected an array from 0 to {}, but got {}", int(XF_SECOND_MOMENT), int(which)));
+  if (Expected<void> room =
+          state.reserve(session.program, {.gradients = which == XF_GRADIENT, .moments = which > XF_GRADIENT});
+      !room)
+    return room;
+  ModelArenas arenas = state.arenas();
+  float *arrays[] = {arenas.parameters, arenas.gradients, arenas.firstMoments, arenas.secondMoments};
+  *data = arrays[which] + parameter->offset;
+  return {};
+}
+
+Expected<void> Model::initialize(uint64_t seed) {
+  state.initialize(session.program, seed);
+  state.clearMoments();
+  progress.seed = seed;
+  progress.step = 0;
+  preparedIsOld = true;
+  return {};
+}
+
+Expected<void> Model::load(const Safetensors &file) {
+  if (isCheckpoint(file))
+    if (Expected<void> room = state.reserve(session.program, {.moments = true}); !room)
+      return room;
+  Progress fresh;
+  fresh.seed = progress.seed;
+  fresh.hyper = progress.hyper;
+  Expected<Progress> loaded = loadState(session.program, file, state, std::move(fresh));
+  if (!loaded)
+    return loaded.error();
+  progress = std::move(*loaded);
+  preparedIsOld = true;
+  return {};
+}
+
+Expected<void> Model::load(const std::string &path) {
+  Expected<Safetensors> file = session.openModel(path);
+  return file ? load(*file) : file.error();
+}
+
+Expected<void> Model::save(const std::string &path, bool weightsOnly) {
+  if (weightsOnly)
+    return writeSafetensors(path, state.parameterViews(session.program));
+  if (Expected<void> room = state.reserve(session.program, {.moments = true}); !room)
+    return room;
+  std::vector<std::string> names;
+  return writeSafetensors(path, state.trainingViews(session.program, names), progress.metadata());
+}
+
+Expected<void> Model::visitSetting(std::string_view name, auto use) {
+  Expected<void> result = userError("");
+  bool found = false;
+  forEachSetting(progress, session.threads, [&](std::string_view each, auto &setting) {
+    if (each == name) {
+      found = true;
+      result = use(setting);
+    }
+  });
+  if (found)
+    return result;
+  std::span names(description.description.settings, description.description.num_settings);
+  return userError(fmt::format("no setting '{}'; the settings are {}", name, fmt::join(names, ", ")));
+}
+
+Expected<void> Model::set(std::string_view name, std::string_view text) {
+  int threads = session.threads;
+  Expected<void> done = visitSetting(name, [&](auto &setting) -> Expected<void> {
+    if constexpr (std::is_same_v<decltype(setting), std::string &>) {
+      if (text != "noam" && text != "constant")
+        return userError(fmt::format("expected '{}' to be noam or constant, but got '{}'", name, text));
+      setting = text;
+      return {};
+    } else {
+      auto value = parseNumber<std::remove_reference_t<decltype(setting)>>(name, text);
+      if (value)
+        setting = *value;
+      return value ? Expected<void>() : value.error();
+    }
+  });
+  if (threads != session.threads)
+    session.setThreads(session.threads); // which are started when they are needed
+  return done;
+}
+
+Expected<void> Model::get(std::string_view name, const char **value) {
+  return visitSetting(name, [&](auto &current) -> Expected<void> {
+    setting = fmt::format("{}", current);
+    *value = setting.c_str();
+    return {};
+  });
+}
+
+/// What this thread's last call that failed had to say.
+static thread_local std::string message;
+
+/// Runs `body`, and turns whatever goes wrong into text.
+template <typename Body> const char *guarded(Body body) {
+  try {
+    try {
+      Expected<void> done = body();
+      if (done)
+        return nullptr;
+      message = done.error().message;
+      if (done.error().exitCode == 2)
+        message += "\nthis is a defect of xf, not of your input";
+    } catch (const std::bad_alloc &) {
+      message = fmt::format("not enough memory; {} is available", mebibytes(availableMemory()));
+    } catch (const std::exception &unexpected) {
+      message = fmt::format("{}\nthis is a defect of xf, not of your input", unexpected.what());
+    }
+    return message.c_str();
+  } catch (...) {
+    return "not enough memory for a message";
+  }
+}
+
+/// `body(model)`, alone with it.
+template <typename Body> const char *locked(xf_model *handle, Body body) {
+  return guarded([&]() -> Expected<void> {
+    if (!handle)
+      return userError("expected a model, but got NULL");
+    Model &model = *static_cast<Model *>(handle);
+    std::lock_guard guard(model.lock);
+    return body(model);
+  });
+}
+
+static std::string_view text(const char *string) { return string ? string : ""; }
+
+const xf_model methods = {
+    nullptr,
+    [](xf_model *handle, const char *function, const xf_tensor *inputs, int32_t numInputs, const xf_tensor *outputs,
+       int32_t numOutputs) {
+      return locked(handle, [&](Model &model) {
+        return model.call(text(function), {inputs, size_t(std::max(numInputs, 0))},
+                          {outputs, size_t(std::max(numOutputs, 0))});
+      });
+    },
+    [](xf_model *handle, const char *function, const xf_tensor *inputs, int32_t numInputs, int64_t *dims) {
+      return locked(handle, [&](Model &model) {
+        return model.bind(text(function), {inputs, size_t(std::max(numInputs, 0))}, dims);
+      });
+    },
+    [](xf_model *handle, xf_array which, const char *parameter, float **data) {
+      return locked(handle, [&](Model &model) { return model.array(which, text(parameter), data); });
+    },
+    [](xf_model *handle) {
+      locked(handle, [](Model &model) {
+        model.preparedIsOld = true;
+        return Expected<void>();
+      });
+    },
+    [](xf_model *handle, uint64_t seed) {
+      return locked(handle, [&](Model &model) { return model.initialize(seed); });
+    },
+    [](xf_model *handle, const char *path) {
+      return locked(handle, [&](Model &model) { return model.load(std::string(text(path))); });
+    },
+    [](xf_model *handle, const char *path, int32_t weightsOnly) {
+      return locked(handle, [&](Model &model) { return model.save(std::string(text(path)), weightsOnly); });
+    },
+    [](xf_model *handle, const char *name, const char *value) {
+      return locked(handle, [&](Model &model) { return model.set(text(name), text(value)); });
+    },
+    [](xf_model *handle, const char *name, const char **value) {
+      return locked(handle, [&](Model &model) { return model.get(text(name), value); });
+    },
+    [](xf_model *handle) { delete static_cast<Model *>(handle); },
+};
+} // namespace
+
+extern "C" const char *xf_library_open(const char *weights, xf_model **model) {
+  return guarded([&]() -> Expected<void> {
+    *model = nullptr;
+    Expected<std::unique_ptr<Model>> opened = Model::open(weights);
+    if (!opened)
+      return opened.error();
+    *model = opened->release();
+    return {};
+  });
+}

@@ -1,0 +1,282 @@
+"""The package on small models: what functions compute, on whose memory, and what is said where something is wrong."""
+import os
+import pathlib
+import subprocess
+import tempfile
+import threading
+import unittest
+from typing import Any, Dict, List, Union
+from unittest import mock
+
+import numpy as np
+
+import xf
+from xf._compiler import find_compiler
+
+PRESET = "preset:transformer-tiny,vocabulary=30,d_model=16,heads=2,d_ff=24,layers=1,tied=true"
+SOURCES: List[List[int]] = [[5, 6, 7, 2], [], [8, 9, 2], [3]]
+TARGETS: List[List[int]] = [[5, 6, 2], [2], [7, 8, 9, 4, 2], []]
+
+
+def make_batch() -> "Dict[str, xf._model.Array]":
+    source_ids, source_offsets = xf.pack(SOURCES)
+    target_ids, target_offsets = xf.pack([[1, *target[:-1]] if target else [] for target in TARGETS])
+    labels, _ = xf.pack(TARGETS)
+    return dict(source_ids=source_ids, source_offsets=source_offsets, target_ids=target_ids, target_offsets=target_offsets, labels=labels)
+
+
+class ModelTest(unittest.TestCase):
+    model: xf.Model
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.model = xf.compile(PRESET, threads=2)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.model.close()
+
+    def setUp(self) -> None:
+        self.batch = make_batch()
+        self.model.initialize(seed=3)
+        self.model.settings.update(threads=2, learning_rate=0.01, schedule="constant")
+
+    def steps(self, count: int) -> List[bytes]:
+        return [self.model.train_step(self.batch)["loss"].tobytes() for _ in range(count)]
+
+    def test_describes_itself(self) -> None:
+        self.assertEqual(self.model.kind, "sequence_to_sequence")
+        self.assertEqual(self.model.configuration["d_ff"], 24)
+        loss = self.model.functions["loss"]
+        self.assertEqual(str(loss.inputs[0]), "source_ids: int32 [source_tokens]")
+        self.assertEqual([output.name for output in loss.outputs], ["loss", "token_nll"])
+        self.assertNotIn("prepare", self.model.functions)
+        self.assertIn("threads", self.model.settings)
+
+    def test_loss_is_the_mean_of_its_tokens(self) -> None:
+        outputs = self.model.loss(self.batch)
+        np.testing.assert_allclose(outputs["loss"], outputs["token_nll"].mean(), rtol=1e-6)
+
+    def test_gradients_are_slopes(self) -> None:
+        self.model.gradients(self.batch)
+        weight = self.model.parameters["decoder.0.feed_forward.out.weight"]
+        direction = self.model.gradients["decoder.0.feed_forward.out.weight"].copy()
+        start, losses = weight.copy(), []
+        for sign in (1, -1):
+            weight[...] = start + sign * 1e-2 * direction
+            losses.append(self.model.loss(self.batch)["loss"].astype(float))
+        slope = (losses[0] - losses[1]) / 2e-2
+        np.testing.assert_allclose(slope, np.sum(direction.astype(float) ** 2), rtol=1e-2)
+
+    def test_trains_to_the_same_bits(self) -> None:
+        first = self.steps(5)
+        self.model.initialize(seed=3)
+        self.model.settings["threads"] = 1
+        self.assertEqual(self.steps(5), first)
+        self.assertEqual(self.model.settings["step"], 5)
+        self.model.initialize(seed=4)
+        self.assertNotEqual(self.steps(5), first)
+
+    def test_goes_on_from_a_checkpoint_as_the_executable_does(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            self.steps(2)
+            self.model.save(path / "state.safetensors")
+            last = self.steps(1)
+            parameters = {name: values.copy() for name, values in self.model.parameters.items()}
+            moments = {name: values.copy() for name, values in self.model.second_moments.items()}
+            self.model.load(path / "state.safetensors")
+            self.assertEqual(self.model.settings["step"], 2)
+            self.assertEqual(self.steps(1), last)
+
+            subprocess.run([find_compiler(), PRESET, "-o", str(path / "model")], check=True)
+            run = [str(path / "model"), "run", "train_step", f"--model={path}/state.safetensors", "--learning-rate=0.01", "--schedule=constant"]
+            self.write_batch(path / "batch.safetensors")
+            subprocess.run([*run, f"--input={path}/batch.safetensors", f"--output={path}/next.safetensors"], check=True, stdout=subprocess.DEVNULL)
+            self.model.initialize(seed=9)
+            self.model.load(path / "next.safetensors")
+            for name, values in self.model.parameters.items():
+                np.testing.assert_array_equal(values, parameters[name])
+            for name, values in self.model.second_moments.items():
+                np.testing.assert_array_equal(values, moments[name])
+            self.model.save(path / "weights.safetensors", weights_only=True)
+            self.assertLess((path / "weights.safetensors").stat().st_size * 2, (path / "next.safetensors").stat().st_size)
+
+    def write_batch(self, path: pathlib.Path) -> None:
+        import json
+        import struct
+
+        header, data = {}, b""
+        for name, values in self.batch.items():
+            header[name] = {"dtype": "I32", "shape": values.shape, "data_offsets": [len(data), len(data) + values.nbytes]}
+            data += values.tobytes()
+        text = json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+    def test_decodes_what_the_loss_says(self) -> None:
+        """Token by token, with caches that decode writes: the same probabilities as all at once."""
+        self.steps(3)
+        expected = self.model.loss(self.batch)["token_nll"]
+        memory = self.model.encode({name: self.batch[name] for name in ("source_ids", "source_offsets")})
+        rows = len(self.batch["target_ids"])
+        widths = {value.name: value.shape[1] for value in self.model.decode.inputs if value.written}
+        caches = {name: np.zeros((rows, int(width)), np.float32) for name, width in widths.items()}
+        starts, sources = self.batch["target_offsets"], self.batch["source_offsets"]
+        given = np.full(rows, np.nan, np.float32)
+        for sentence in range(len(SOURCES)):
+            memory_rows = np.arange(sources[sentence], sources[sentence + 1], dtype=np.int32)
+            for row in range(starts[sentence], starts[sentence + 1]):
+                cached = np.arange(starts[sentence], row + 1, dtype=np.int32)
+                outputs = self.model.decode(
+                    {**memory, **caches},
+                    ids=self.batch["target_ids"][row : row + 1],
+                    positions=np.array([row - starts[sentence]], np.int32),
+                    memory_rows=memory_rows,
+                    memory_offsets=np.array([0, len(memory_rows)], np.int32),
+                    cache_slots=np.array([row], np.int32),
+                    cache_rows=cached,
+                    cache_offsets=np.array([0, len(cached)], np.int32),
+                )
+                given[row] = -outputs["log_probabilities"][0, self.batch["labels"][row]]
+        np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5)
+        self.assertTrue(all(cache.any(axis=1).all() for cache in caches.values()))
+
+    def test_attention_is_read_by_name(self) -> None:
+        pair = dict(source_ids=np.array([5, 6, 2], np.int32), source_offsets=np.array([0, 3], np.int32), target_ids=np.array([1, 4], np.int32), target_offsets=np.array([0, 2], np.int32))
+        maps = self.model.attention(pair)
+        self.assertEqual({name: weights.shape for name, weights in maps.items()}, {"encoder.0.attention": (2, 3, 3), "decoder.0.attention": (2, 2, 2), "decoder.0.cross_attention": (2, 2, 3)})
+        for weights in maps.values():
+            np.testing.assert_allclose(weights.sum(axis=2), 1, rtol=1e-5)
+        self.assertTrue((maps["decoder.0.attention"][:, 0, 1] == 0).all())
+
+    def test_nothing_is_copied(self) -> None:
+        token_nll = np.empty(len(self.batch["labels"]), np.float32)
+        outputs = self.model.loss(self.batch, out={"token_nll": token_nll})
+        self.assertIs(outputs["token_nll"], token_nll)
+        np.testing.assert_array_equal(token_nll, self.model.loss(self.batch)["token_nll"])
+        view = self.model.parameters["embedding.weight"]
+        self.assertTrue(np.shares_memory(view, self.model.parameters["embedding.weight"]))
+        before = view.copy()
+        self.steps(1)
+        self.assertFalse((view == before).all())
+
+    def test_predictions_follow_written_parameters(self) -> None:
+        source = {name: self.batch[name] for name in ("source_ids", "source_offsets")}
+        first = self.model.encode(source)["memory.0"]
+        held = self.model.parameters["encoder.0.attention.value.weight"]
+        for attempt in range(3):
+            if attempt == 0:
+                self.model.parameters["encoder.0.attention.value.weight"] = held * 2
+            else:
+                held[attempt, 0] += 1  # the second time the view is older than the last prediction
+            second = self.model.encode(source)["memory.0"]
+            self.assertFalse((first == second).all())
+            first = second
+
+    def test_views_keep_the_model(self) -> None:
+        view = xf.compile(PRESET, functions=["loss"]).parameters["embedding.weight"]
+        self.assertTrue(np.isfinite(view).all())
+
+    def test_threads_call_it_at_once(self) -> None:
+        expected, wrong = self.model.loss(self.batch)["loss"], []
+
+        def call() -> None:
+            for _ in range(20):
+                if self.model.loss(self.batch)["loss"] != expected:
+                    wrong.append(1)
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
+    def refused(self, message: str, **changes: Any) -> None:
+        with self.assertRaisesRegex(xf.Error, message):
+            self.model.loss({**self.batch, **changes})
+
+    def test_says_what_is_wrong(self) -> None:
+        labels = self.batch["labels"]
+        self.refused(r"^expected 'target_tokens' of input 'labels' to match 'target_ids' \(9\), but got 4$", labels=labels[:4])
+        self.refused(r"^expected input 'labels' of 'loss' to be i32 \[target_tokens\], but got i64 \[9\]$", labels=labels.astype(np.int64))
+        self.refused(r"^expected input 'labels' of 'loss' to be of float32, int32 or int64, but got float64$", labels=labels.astype(float))
+        self.refused(r"^expected input 'labels' of 'loss' to be an array, but got list$", labels=[1, 2])
+        self.refused(r"^expected input 'labels' of 'loss' to be contiguous; numpy.ascontiguousarray makes it so$", labels=np.repeat(labels, 2)[::2])
+        self.refused(r"^expected 'labels' at index 0 to be below 30 \(the target vocabulary\), but got 99$", labels=np.full_like(labels, 99))
+        self.refused(r"^'loss' has no input 'label'; its inputs are source_ids, ", label=labels)
+        with self.assertRaisesRegex(xf.Error, r"^expected output 'token_nll' of 'loss' to be f32 \[9\], but got f32 \[3\]$"):
+            self.model.loss(self.batch, out={"token_nll": np.empty(3, np.float32)})
+        frozen = np.empty(9, np.float32)
+        frozen.flags.writeable = False
+        with self.assertRaisesRegex(xf.Error, "^expected output 'token_nll' of 'loss', which is written, to be writeable$"):
+            self.model.loss(self.batch, out={"token_nll": frozen})
+        with self.assertRaisesRegex(AttributeError, "^'transformer_tiny' has no function 'predict'; it has train_step, loss, "):
+            self.model.predict(self.batch)
+        with self.assertRaises(KeyError):
+            self.model.parameters["nothing"]
+        with self.assertRaisesRegex(xf.Error, r"^expected 'embedding.weight' to be \[30, 16\], but got \[16\]$"):
+            self.model.parameters["embedding.weight"] = np.zeros(16)
+        with self.assertRaises(ValueError):
+            self.model.gradients["embedding.weight"][0, 0] = 1
+        with self.assertRaisesRegex(xf.Error, "^no setting 'speed'; the settings are threads, seed, step, learning_rate"):
+            self.model.settings["speed"] = 1
+        with self.assertRaisesRegex(xf.Error, "nowhere.safetensors.*No such file"):
+            self.model.load("nowhere.safetensors")
+
+    def test_a_fork_is_told(self) -> None:
+        self.model.loss(self.batch)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                self.model.loss(self.batch)
+            except xf.Error as error:
+                os.write(write, str(error).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            self.assertIn("this process was forked", pipe.read())
+        os.waitpid(child, 0)
+
+
+class CompileTest(unittest.TestCase):
+    def test_takes_text_and_files(self) -> None:
+        text = subprocess.run([find_compiler(), PRESET, "--print-input"], check=True, capture_output=True, text=True).stdout
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.mlir"
+            path.write_text(text)
+            losses = []
+            sources: List[Union[str, pathlib.Path]] = [PRESET, text, path]
+            for source in sources:
+                with xf.compile(source, functions=["loss"]) as model:
+                    losses.append(model.loss(make_batch())["loss"])
+                    self.assertEqual(list(model.functions), ["loss"])
+        self.assertTrue(losses[0] == losses[1] == losses[2])
+
+    def test_opens_libraries(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            library = pathlib.Path(folder) / "libtwo-words.so"
+            subprocess.run([find_compiler(), PRESET, "--functions=loss", "--emit=shared", "-o", str(library)], check=True)
+            with xf.open(library) as model, xf.open(library) as other:
+                model.parameters["embedding.weight"] = other.parameters["embedding.weight"] * 2
+                self.assertNotEqual(model.loss(make_batch())["loss"], other.loss(make_batch())["loss"])
+            with self.assertRaisesRegex(xf.Error, "^the model is closed$"):
+                model.loss(make_batch())
+        with self.assertRaisesRegex(xf.Error, "^can't open the model: .*libtwo-words.so"):
+            xf.open(library)
+
+    def test_says_what_the_compiler_says(self) -> None:
+        with self.assertRaisesRegex(xf.Error, "unknown preset 'transformer-tinny'"):
+            xf.compile("preset:transformer-tinny")
+        with self.assertRaisesRegex(xf.Error, "unsupported target 'tpu'; supported: cpu"):
+            xf.compile(PRESET, target="tpu")
+        with self.assertRaisesRegex(xf.Error, "can't open 'weights.safetensors': No such file"):
+            xf.compile(PRESET, functions=["loss"], weights="weights.safetensors")
+        with mock.patch.dict(os.environ, {"XF_COMPILE": "/nowhere/xf-compile"}):
+            with self.assertRaisesRegex(xf.Error, "^can't run xf-compile: .*/nowhere/xf-compile"):
+                xf.compile(PRESET)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,149 @@
+"""The C interface of a compiled model (include/xf/Runtime/Library.h), as ctypes sees it."""
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import re
+from typing import Any, Optional
+
+FLOAT32, INT32, INT64 = range(3)
+PARAMETER, GRADIENT, FIRST_MOMENT, SECOND_MOMENT = range(4)
+
+
+class Error(Exception):
+    """What the compiler or a model had to say, in its words."""
+
+    __module__ = "xf"
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("data", ctypes.c_void_p),
+    ]
+
+
+class ValueStructure(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("rank", ctypes.c_int32),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("written", ctypes.c_int32),
+    ]
+
+
+class FunctionStructure(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("num_dims", ctypes.c_int32),
+        ("num_inputs", ctypes.c_int32),
+        ("num_outputs", ctypes.c_int32),
+        ("dims", ctypes.POINTER(ctypes.c_char_p)),
+        ("inputs", ctypes.POINTER(ValueStructure)),
+        ("outputs", ctypes.POINTER(ValueStructure)),
+    ]
+
+
+class Description(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("kind", ctypes.c_char_p),
+        ("configuration", ctypes.c_char_p),
+        ("num_functions", ctypes.c_int32),
+        ("num_parameters", ctypes.c_int32),
+        ("num_settings", ctypes.c_int32),
+        ("functions", ctypes.POINTER(FunctionStructure)),
+        ("parameters", ctypes.POINTER(ValueStructure)),
+        ("settings", ctypes.POINTER(ctypes.c_char_p)),
+    ]
+
+
+class Handle(ctypes.Structure):
+    """struct xf_model: what is described, and a pointer a method; every method takes the model first."""
+
+
+def _method(result: Any, *arguments: Any) -> Any:
+    return ctypes.CFUNCTYPE(result, ctypes.POINTER(Handle), *arguments)
+
+
+_text = ctypes.c_char_p
+_tensors = (ctypes.POINTER(Tensor), ctypes.c_int32)
+Handle._fields_ = [
+    ("description", ctypes.POINTER(Description)),
+    ("call", _method(_text, _text, *_tensors, *_tensors)),
+    ("bind", _method(_text, _text, *_tensors, ctypes.POINTER(ctypes.c_int64))),
+    ("array", _method(_text, ctypes.c_int, _text, ctypes.POINTER(ctypes.c_void_p))),
+    ("changed", _method(None)),
+    ("initialize", _method(_text, ctypes.c_uint64)),
+    ("load", _method(_text, _text)),
+    ("save", _method(_text, _text, ctypes.c_int32)),
+    ("set", _method(_text, _text, _text)),
+    ("get", _method(_text, _text, ctypes.POINTER(ctypes.c_char_p))),
+    ("close", _method(None)),
+]
+
+
+def decode(text: Optional[bytes]) -> str:
+    return (text or b"").decode(errors="replace")
+
+
+def _unload(code: ctypes.CDLL) -> None:
+    """ctypes never does; what is opened next under this path may be another file."""
+    getattr(importlib.import_module("_ctypes"), "dlclose")(code._handle)
+
+
+class Library:
+    """An open model of a shared library."""
+
+    def __init__(self, path: str, weights: Optional[str]) -> None:
+        # As xf-compile names it, by the file.
+        stem = os.path.basename(path)
+        stem = re.sub(r"[^A-Za-z0-9]", "_", re.sub(r"^lib(?=.)|\.so$", "", stem))
+        self._handle = ctypes.POINTER(Handle)()
+        try:
+            self._code = ctypes.CDLL(path)
+            open_model = getattr(self._code, ("_" if stem[:1].isdigit() else "") + stem + "_open")
+        except (OSError, AttributeError) as problem:
+            raise Error(f"can't open the model: {problem}") from None
+        open_model.restype = ctypes.c_char_p
+        open_model.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.POINTER(Handle))]
+        error = open_model(os.fsencode(weights) if weights else None, ctypes.byref(self._handle))
+        if error:
+            message = decode(error)
+            _unload(self._code)
+            raise Error(message)
+
+    @property
+    def description(self) -> Description:
+        self._check_open()
+        found: Description = self._handle.contents.description.contents
+        return found
+
+    def __getattr__(self, method: str) -> Any:
+        """The method of struct xf_model, on this model; what it says is raised."""
+        if method.startswith("_"):
+            raise AttributeError(method)
+        self._check_open()
+        function = getattr(self._handle.contents, method)
+
+        def call(*arguments: Any) -> None:
+            error = function(self._handle, *arguments)
+            if error:
+                raise Error(decode(error))
+
+        return call
+
+    def _check_open(self) -> None:
+        if not self._handle:
+            raise Error("the model is closed")
+
+    def shut(self) -> None:
+        if self._handle:
+            self._handle.contents.close(self._handle)
+            self._handle = ctypes.POINTER(Handle)()
+            _unload(self._code)

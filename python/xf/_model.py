@@ -1,0 +1,259 @@
+"""An open model: its functions, on NumPy arrays without copies, and the arrays that it holds."""
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import weakref
+from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from xf import _library
+from xf._library import Error, decode
+
+Array = npt.NDArray[Any]
+Setting = Union[str, int, float]
+
+_DTYPES: "Dict[int, np.dtype[Any]]" = {_library.FLOAT32: np.dtype(np.float32), _library.INT32: np.dtype(np.int32), _library.INT64: np.dtype(np.int64)}
+_TYPES = {dtype: number for number, dtype in _DTYPES.items()}
+
+
+class Value(NamedTuple):
+    """What a function takes or gives, or a parameter."""
+
+    name: str
+    dtype: "np.dtype[Any]"
+    shape: Tuple[Union[int, str], ...]  # an extent of the batch by its name
+    written: bool = False  # an input that the function writes, too
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} [{', '.join(map(str, self.shape))}]"
+
+
+class Function:
+    """One function of a model: `function(inputs)` or `function(name=array, ...)` gives its outputs by name.
+
+    Arrays must have the function's types and shapes and be contiguous; they are not copied. `out` has arrays for
+    outputs to be written to; others are allocated.
+    """
+
+    def __init__(self, model: "Model", structure: _library.FunctionStructure) -> None:
+        self._model = model
+        self.name = decode(structure.name)
+        self.dims = tuple(decode(structure.dims[i]) for i in range(structure.num_dims))
+        self.inputs = tuple(_value(structure.inputs[i], self.dims) for i in range(structure.num_inputs))
+        self.outputs = tuple(_value(structure.outputs[i], self.dims) for i in range(structure.num_outputs))
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs)) or 'nothing'}"
+
+    def __call__(
+        self, inputs: Optional[Mapping[str, Array]] = None, *, out: Optional[Mapping[str, Array]] = None, **more: Array
+    ) -> Dict[str, Array]:
+        given = {**(inputs or {}), **more}
+        written = {value.name for value in self.inputs if value.written}
+        tensors = _tensors(self.name, "input", given, written)
+        library = self._model._library
+        dims = (ctypes.c_int64 * max(len(self.dims), 1))()
+        library.bind(self.name.encode(), tensors, len(tensors), dims)
+        extents = dict(zip(self.dims, dims))
+        outputs: Dict[str, Array] = dict(out or {})
+        for value in self.outputs:
+            if value.name not in outputs:
+                shape = tuple(extents[extent] if isinstance(extent, str) else extent for extent in value.shape)
+                outputs[value.name] = np.empty(shape, value.dtype)
+        results = _tensors(self.name, "output", outputs, set(outputs))
+        self._model._announce_changes()
+        library.call(self.name.encode(), tensors, len(tensors), results, len(results))
+        return outputs
+
+
+class Arrays(Mapping[str, Array]):
+    """Arrays of a model by parameters' names: views of its own memory, as long as the model is open.
+
+    Those of parameters may be written, in place (`parameters[name][...] = x`) or by `parameters[name] = x`.
+    """
+
+    def __init__(self, model: "Model", which: int) -> None:
+        self._model, self._which = model, which
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._model._parameters:
+            raise KeyError(name)
+        address = ctypes.c_void_p()
+        self._model._library.array(self._which, name.encode(), ctypes.byref(address))
+        shape = tuple(int(extent) for extent in self._model._parameters[name].shape)
+        memory: Any = (ctypes.c_float * int(np.prod(shape))).from_address(address.value or 0)
+        memory.model = self._model  # which must not go while its memory is looked at
+        view: Array = np.frombuffer(memory, dtype=np.float32).reshape(shape)
+        if self._which == _library.PARAMETER:
+            self._model._watch(memory)
+        else:
+            view.flags.writeable = False
+        return view
+
+    def __setitem__(self, name: str, values: npt.ArrayLike) -> None:
+        if self._which != _library.PARAMETER:
+            raise TypeError("only parameters can be written")
+        view = self[name]
+        if np.shape(values) != view.shape:
+            raise Error(f"expected '{name}' to be {list(view.shape)}, but got {list(np.shape(values))}")
+        view[...] = values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._model._parameters)
+
+    def __len__(self) -> int:
+        return len(self._model._parameters)
+
+
+class Gradients(Arrays):
+    """The gradients that were computed last; called, as the function of the same name, it computes them."""
+
+    def __init__(self, model: "Model") -> None:
+        super().__init__(model, _library.GRADIENT)
+
+    def __call__(self, inputs: Optional[Mapping[str, Array]] = None, **more: Array) -> Dict[str, Array]:
+        return self._model.functions["gradients"]({**(inputs or {}), **more})
+
+
+class Settings(MutableMapping[str, Setting]):
+    """What a model runs with: `threads`; and of training `seed`, `step` (done so far), `learning_rate`, `schedule`
+    and the optimizer's others."""
+
+    def __init__(self, model: "Model", names: Tuple[str, ...]) -> None:
+        self._model, self._names = model, names
+
+    def __getitem__(self, name: str) -> Setting:
+        if name not in self._names:
+            raise KeyError(name)
+        text = ctypes.c_char_p()
+        self._model._library.get(name.encode(), ctypes.byref(text))
+        value = decode(text.value)
+        try:
+            return int(value)
+        except ValueError:
+            pass
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+    def __setitem__(self, name: str, value: Setting) -> None:
+        self._model._library.set(name.encode(), str(value).encode())
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a setting always has a value")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Model:
+    """A compiled model. Its functions are `model.functions[name]` and, where the name allows it, `model.name`."""
+
+    name: str
+    kind: str  #: "sequence_to_sequence", "language_model" or "encoder"
+    configuration: Dict[str, Any]  #: the model's keys: d_model, heads, ...
+    functions: Dict[str, Function]
+    parameters: Arrays
+    gradients: Gradients  #: of the last call; `model.gradients(batch)` computes them
+    first_moments: Arrays
+    second_moments: Arrays
+    settings: Settings
+
+    def __init__(self, library: str, weights: Optional[str] = None, threads: int = 0) -> None:
+        self._library = _library.Library(library, weights)
+        self._finalizer = weakref.finalize(self, self._library.shut)
+        self._views: List["weakref.ref[Any]"] = []
+        description = self._library.description
+        self.name, self.kind = decode(description.name), decode(description.kind)
+        self.configuration = json.loads(decode(description.configuration))
+        functions = (description.functions[i] for i in range(description.num_functions))
+        self.functions = {decode(each.name): Function(self, each) for each in functions}
+        parameters = (_value(description.parameters[i], ()) for i in range(description.num_parameters))
+        self._parameters = {parameter.name: parameter for parameter in parameters}
+        self.parameters = Arrays(self, _library.PARAMETER)
+        self.gradients = Gradients(self)
+        self.first_moments = Arrays(self, _library.FIRST_MOMENT)
+        self.second_moments = Arrays(self, _library.SECOND_MOMENT)
+        self.settings = Settings(self, tuple(decode(description.settings[i]) for i in range(description.num_settings)))
+        self.settings["threads"] = threads
+
+    def __getattr__(self, name: str) -> Function:
+        functions: Dict[str, Function] = self.__dict__.get("functions", {})
+        if name not in functions:
+            raise AttributeError(f"'{self.__dict__.get('name')}' has no function '{name}'; it has {', '.join(functions)}")
+        return functions[name]
+
+    def __repr__(self) -> str:
+        return f"<xf.Model {self.name} ({self.kind}): {', '.join(self.functions)}>"
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def initialize(self, seed: int) -> None:
+        """Draws all parameters from their initial distributions, and forgets moments and step."""
+        self._library.initialize(seed)
+
+    def load(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        """Loads weights, or a checkpoint with all that training goes on with: a file or the folder of a run."""
+        self._library.load(os.fsencode(path))
+
+    def save(self, path: Union[str, "os.PathLike[str]"], *, weights_only: bool = False) -> None:
+        """Writes a checkpoint (.safetensors), or the weights alone. Executables of the model read both."""
+        self._library.save(os.fsencode(path), weights_only)
+
+    def close(self) -> None:
+        """Gives back the model's memory and threads; views of its arrays are no longer valid."""
+        self._finalizer()
+
+    def _watch(self, memory: Any) -> None:
+        """As long as someone holds a view of parameters, they may change at any time."""
+        self._views.append(weakref.ref(memory))
+
+    def _announce_changes(self) -> None:
+        if self._views:
+            self._library.changed()
+            self._views = [view for view in self._views if view() is not None]
+
+
+def open(library: Union[str, "os.PathLike[str]"], *, weights: Union[str, "os.PathLike[str]", None] = None, threads: int = 0) -> Model:
+    """Opens a shared library that `xf-compile --emit=shared` has written; `weights` and `threads` as in `compile`."""
+    return Model(os.path.abspath(library), None if weights is None else os.fspath(weights), threads)
+
+
+def _value(structure: _library.ValueStructure, dims: Tuple[str, ...]) -> Value:
+    extents = (int(structure.shape[axis]) for axis in range(structure.rank))
+    shape: Tuple[Union[int, str], ...] = tuple(dims[-1 - extent] if extent < 0 else extent for extent in extents)
+    return Value(decode(structure.name), _DTYPES[structure.type], shape, bool(structure.written))
+
+
+def _tensors(function: str, kind: str, arrays: Mapping[str, Array], written: "set[str]") -> "ctypes.Array[_library.Tensor]":
+    """The arrays as the library sees them, which keeps what it points to alive."""
+    tensors = (_library.Tensor * len(arrays))()
+    for tensor, (name, array) in zip(tensors, arrays.items()):
+        what = f"{kind} '{name}' of '{function}'"
+        if not isinstance(array, np.ndarray):
+            raise Error(f"expected {what} to be an array, but got {type(array).__name__}")
+        if array.dtype not in _TYPES:
+            raise Error(f"expected {what} to be of float32, int32 or int64, but got {array.dtype}")
+        if not array.flags.c_contiguous:
+            raise Error(f"expected {what} to be contiguous; numpy.ascontiguousarray makes it so")
+        if name in written and not array.flags.writeable:
+            raise Error(f"expected {what}, which is written, to be writeable")
+        tensor.name, tensor.type, tensor.rank = name.encode(), _TYPES[array.dtype], array.ndim
+        tensor.shape = (ctypes.c_int64 * array.ndim)(*array.shape)
+        tensor.data = array.ctypes.data
+    return tensors
