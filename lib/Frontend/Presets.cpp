@@ -93,8 +93,9 @@ constexpr Key keys[] = {
     {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
     {"bias", Any, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
     {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
-    {"positions", Any, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned"},
+    {"positions", Any, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned|alibi|relative|none"},
     {"max_positions", Any, "1024", Key::Integer, 1, ""},
+    {"max_distance", Any, "128", Key::Integer, 1, ""},
     {"first_position", Any, "0", Key::Integer, 0, ""},
     {"source_end", Pairs, "true", Key::Choice, 0, "true|false"},
     {"norm", Any, "post", Key::Choice, 0, "post|pre"},
@@ -105,6 +106,7 @@ constexpr Key keys[] = {
     {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
     {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
     {"window", Any, "none", Key::Integer, 0, "none"},
+    {"soft_cap", Any, "0.0", Key::Number, 0, ""},
     {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
     {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
     {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
@@ -309,11 +311,79 @@ private:
   std::string selfMasks(bool causal) {
     return std::string(causal ? " causal" : "") + (c.is("window", "none") ? "" : " window(" + c.text("window") + ")");
   }
-  std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, StringRef masks) {
+  bool relative() { return c.is("positions", "relative"); }
+  /// The biases of a side's distances: as far back as they go, and where tokens see ahead, as far ahead.
+  std::string biases(bool causal) {
+    return llvm::formatv("tensor<{0}x{1}xf32>", c.number("heads"), c.number("max_distance") * (causal ? 1 : 2) + 1)
+        .str();
+  }
+  /// The score region of an attention, where any key asks for one: to other sequences there is no distance.
+  std::string score(bool self, bool causal) {
+    bool caps = !c.is("soft_cap", "0.0"), alibi = self && c.is("positions", "alibi"), biased = self && relative();
+    if (!caps && !alibi && !biased)
+      return "";
+    std::string lines, score = "%score";
+    auto add = [&](const llvm::Twine &text) { lines += "      " + text.str() + "\n"; };
+    auto digits = [](double value) {
+      std::string text;
+      llvm::raw_string_ostream(text) << llvm::format("%.9e", value);
+      return text;
+    };
+    if (caps) { // Gemma 2
+      add("%cap = arith.constant " + c.text("soft_cap") + " : f32");
+      add("%inverse = arith.constant " + digits(1 / std::stod(c.text("soft_cap"))) + " : f32");
+      add("%ratio = arith.mulf %score, %inverse : f32");
+      add("%bounded = math.tanh %ratio : f32");
+      add("%capped = arith.mulf %bounded, %cap : f32");
+      score = "%capped";
+    }
+    if (alibi || biased)
+      add("%distance = arith.subi %key, %query : index");
+    if (alibi) {
+      // Press et al. 2022: 2^(-8 (head + 1) / heads) for powers of two; with other numbers of heads the rest takes
+      // every other slope of the next power.
+      int64_t heads = c.number("heads"), power = llvm::bit_floor(static_cast<uint64_t>(heads));
+      add("%h = arith.index_cast %head : index to i32");
+      add("%number = arith.sitofp %h : i32 to f32");
+      add("%step = arith.constant " + digits(-8.0 / power) + " : f32");
+      add("%product = arith.mulf %number, %step : f32");
+      add("%exponent = arith.addf %product, %step : f32");
+      if (power == heads) {
+        add("%slope = math.exp2 %exponent : f32");
+      } else {
+        add(llvm::formatv("%rest = arith.constant {0} : f32", digits((8.0 * power + 4) / power)).str());
+        add("%shifted = arith.addf %product, %rest : f32");
+        add(llvm::formatv("%power = arith.constant {0} : index", power).str());
+        add("%isRegular = arith.cmpi slt, %head, %power : index");
+        add("%chosen = arith.select %isRegular, %exponent, %shifted : f32");
+        add("%slope = math.exp2 %chosen : f32");
+      }
+      add("%d = arith.index_cast %distance : index to i32");
+      add("%real = arith.sitofp %d : i32 to f32");
+      add("%far = math.absf %real : f32");
+      add("%bias = arith.mulf %far, %slope : f32");
+      add("%biased = arith.subf " + score + ", %bias : f32");
+      score = "%biased";
+    }
+    if (biased) {
+      add(llvm::formatv("%farthest = arith.constant {0} : index", c.number("max_distance")).str());
+      add("%place = arith.addi %distance, %farthest : index");
+      add("%bias = tensor.extract %biases[%head, %place] : " + biases(causal));
+      add("%biased = arith.addf " + score + ", %bias : f32");
+      score = "%biased";
+    }
+    return std::string(" score") + (biased ? "(%biases)" : "") +
+           " {\n    ^bb0(%score: f32, %head: index, %query: index, %key: index" +
+           (biased ? ", %biases: " + biases(causal) : "") + "):\n" + lines + "      xf.yield " + score +
+           " : f32\n    }";
+  }
+  std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool self, bool causal) {
     return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}) "
-                         "head_dims({5}, {6}){7}{8}{9} : ({10}, {10}, {10}, {11}, {11}) -> {10}",
-                         name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"), masks,
-                         c.is("bias", "all") ? " bias" : "", dropout("attention_dropout"), x, ids)
+                         "head_dims({5}, {6}){7}{8}{9}{12} : ({10}, {10}, {10}, {11}, {11}{13}) -> {10}",
+                         name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
+                         self ? selfMasks(causal) : "", c.is("bias", "all") ? " bias" : "",
+                         dropout("attention_dropout"), x, ids, score(self, causal),
+                         self && relative() ? ", " + biases(causal) : "")
         .str();
   }
   std::string feedForward(StringRef input) {
@@ -346,16 +416,19 @@ private:
 
   void writeLayer(StringRef side) {
     bool causal = side == "decoder", cross = causal && c.kind == Pairs;
+    if (relative())
+      line("  xf.param @" + side + ".relative_bias.weight : " + biases(causal) + " zeros(0.0)");
     if (!cross)
       line(llvm::Twine("  // Self-attention and feed-forward, each ") +
            (preNorm ? "x + Dropout(Sublayer(LayerNorm(x)))" : "LayerNorm(x + Dropout(Sublayer(x)))"));
     line("  func.func private @" + side + "_layer(%x: " + x + (cross ? ", %memory: " + x : "") + ", %offsets: " + ids +
-         (cross ? ", %memory_offsets: " + ids : "") + ") -> " + x + " {");
+         (cross ? ", %memory_offsets: " + ids : "") + (relative() ? ", %biases: " + biases(causal) : "") + ") -> " + x +
+         " {");
     writeSublayer("attention", 'x', 'a', 'b',
-                  [&](StringRef input) { return attention("attention", input, input, "%offsets", selfMasks(causal)); });
+                  [&](StringRef input) { return attention("attention", input, input, "%offsets", true, causal); });
     if (cross)
       writeSublayer("cross_attention", 'b', 'c', 'd', [&](StringRef input) {
-        return attention("cross_attention", input, "%memory", "%memory_offsets", "");
+        return attention("cross_attention", input, "%memory", "%memory_offsets", false, false);
       });
     writeSublayer("feed_forward", cross ? 'd' : 'b', 'f', 'y', [&](StringRef input) { return feedForward(input); });
     line("    return %y : " + x);
@@ -366,6 +439,8 @@ private:
   std::string embed(const std::string &side) {
     bool shared = c.kind != Pairs || c.is("tied", "true"), scaled = c.is("scale_embedding", "true");
     std::string positions = c.text("positions");
+    if (positions == "alibi" || positions == "relative") // of scores
+      positions = "none";
     if (positions == "learned")
       positions += llvm::formatv(", \"{0}positions\", {1}", side, c.number("max_positions")).str();
     // Tables of their own begin like every other matrix; one that is the projection too, or is not scaled, begins
@@ -390,13 +465,19 @@ private:
       line("    " + first + " = " + embed(side));
     }
     int64_t layers = c.number("layers");
+    std::string shared, sharedType; // by all layers
+    if (relative() && layers > 0) {
+      shared = "%" + layer + "_biases";
+      sharedType = biases(layer == "decoder");
+      line("    " + shared + " = xf.get_param @" + layer + ".relative_bias.weight : " + sharedType);
+    }
     for (int64_t i = 0; i < layers; ++i)
-      line(llvm::formatv(
-               "    {0}{1} = xf.apply @{2}_layer as \"{2}.{3}\" ({0}{3}{4}, %{5}offsets{6}) : ({7}{8}, {9}{10}) "
-               "-> {7}",
-               value, i + 1, layer, i, memory.empty() ? "" : ", " + memory, side,
-               memory.empty() ? "" : ", %source_offsets", x, memory.empty() ? "" : ", " + x, ids,
-               memory.empty() ? "" : ", " + ids)
+      line(llvm::formatv("    {0}{1} = xf.apply @{2}_layer as \"{2}.{3}\" ({0}{3}{4}, %{5}offsets{6}{11}) : ({7}{8}, "
+                         "{9}{10}{12}) -> {7}",
+                         value, i + 1, layer, i, memory.empty() ? "" : ", " + memory, side,
+                         memory.empty() ? "" : ", %source_offsets", x, memory.empty() ? "" : ", " + x, ids,
+                         memory.empty() ? "" : ", " + ids, relative() ? ", " + shared : "",
+                         relative() ? ", " + sharedType : "")
                .str());
     std::string states = value + std::to_string(layers);
     if (!preNorm)

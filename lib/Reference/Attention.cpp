@@ -1,5 +1,5 @@
 //===- Attention.cpp - reference: attention -------------------------------===//
-#include "Frame.h"
+#include "ScoreRegion.h"
 #include <cmath>
 #include <limits>
 
@@ -24,11 +24,15 @@ struct Keys {
 };
 } // namespace
 
-/// log sum exp over the keys a query sees; +inf without any, so that exp(score - it) vanishes.
+/// log sum exp over the keys a query sees; +inf without any (or where a score region has masked all), so that
+/// exp(score - it) vanishes.
 static double logSumExpOfKeys(llvm::function_ref<double(int64_t)> scoreOf, Keys visible) {
-  return visible.begin < visible.end
-             ? logSumExp([&](int64_t j) { return scoreOf(visible.begin + j); }, visible.end - visible.begin)
-             : std::numeric_limits<double>::infinity();
+  SmallVector<double> scores;
+  for (int64_t j = visible.begin; j < visible.end; ++j)
+    if (double score = scoreOf(j); score != -std::numeric_limits<double>::infinity())
+      scores.push_back(score);
+  return scores.empty() ? std::numeric_limits<double>::infinity()
+                        : logSumExp([&](int64_t i) { return scores[i]; }, scores.size());
 }
 
 /// What query i (of the sequence; row `row` of `lengths`) sees under the masks of `op`.
@@ -46,14 +50,22 @@ static Keys visibleKeys(OpT op, const Tensor *lengths, int64_t row, int64_t i, i
 }
 
 namespace {
+/// One query, in one head.
+struct Query {
+  int64_t row, head;
+  int64_t firstKey; // the row of its sequence's first key
+  int64_t position; // the key of its sequence that it stands at
+  Keys visible;
+};
+
 /// What attention and its backward have in common: who sees whom, and with which probability.
 template <typename OpT> struct Scores {
   Scores(OpT op, Frame &frame)
       : op(op), query(frame[op.getQuery()]), key(frame[op.getKey()]), value(frame[op.getValue()]),
         queryOffsets(frame[op.getQueryOffsets()]), keyOffsets(frame[op.getKeyOffsets()]),
         lengths(frame.find(op.getLengths())), random(frame.find(op.getRandom())),
-        site(op.getSite() ? frame[op.getSite()].integer(0) : 0), heads(op.getHeads()),
-        scale(op.getScale().convertToDouble()), rate(op.getRate().convertToDouble()) {}
+        site(op.getSite() ? frame[op.getSite()].integer(0) : 0), region(op.getScore(), op.getCaptures(), frame),
+        heads(op.getHeads()), scale(op.getScale().convertToDouble()), rate(op.getRate().convertToDouble()) {}
 
   LogicalResult verify() const {
     if (failed(expectOffsets(op, "query_offsets", queryOffsets, query.rows())) ||
@@ -64,25 +76,29 @@ template <typename OpT> struct Scores {
     return expectRows(op, "value", value, key.rows(), "'key'");
   }
 
-  /// Calls visit(query row, head, first key row, the keys that it sees).
-  void forEachQuery(llvm::function_ref<void(int64_t, int64_t, int64_t, Keys)> visit) const {
+  void forEachQuery(llvm::function_ref<void(int64_t sequence, const Query &)> visit) const {
     for (int64_t b = 0; b + 1 < queryOffsets.rows(); ++b) {
       int64_t firstQuery = queryOffsets.integer(b), queries = queryOffsets.integer(b + 1) - firstQuery;
       int64_t firstKey = keyOffsets.integer(b), keys = keyOffsets.integer(b + 1) - firstKey;
       for (int64_t i = 0; i < queries; ++i)
         for (int64_t h = 0; h < heads; ++h)
-          visit(firstQuery + i, h, firstKey, visibleKeys(op, lengths, firstQuery + i, i, queries, keys));
+          visit(b, {firstQuery + i, h, firstKey, i + keys - queries,
+                    visibleKeys(op, lengths, firstQuery + i, i, queries, keys)});
     }
   }
-  double at(int64_t q, int64_t h, int64_t k) const { return score(query, q, key, k, h, heads, scale); }
-  /// The dropout factor of the j-th key of a query.
-  double mask(int64_t q, int64_t h, int64_t j) const {
-    return random ? dropoutFactor(*random, site, rate, q * heads + h, j) : 1;
+  /// Of the query with the j-th key of its sequence.
+  ScoreRegion::Result at(const Query &q, int64_t j, ScoreRegion::Add add = nullptr) const {
+    return region.apply(score(query, q.row, key, q.firstKey + j, q.head, heads, scale), q.head, q.position, j, add);
+  }
+  double mask(const Query &q, int64_t j) const {
+    return random ? dropoutFactor(*random, site, rate, q.row * heads + q.head, j) : 1;
   }
 
   mutable OpT op; // accessors of ops are not const
   const Tensor &query, &key, &value, &queryOffsets, &keyOffsets, *lengths, *random;
-  int64_t site, heads;
+  int64_t site;
+  ScoreRegion region;
+  int64_t heads;
   double scale, rate;
 };
 } // namespace
@@ -94,12 +110,12 @@ LogicalResult reference::evaluate(AttentionOp op, Frame &frame) {
   Tensor result = Tensor::reals({scores.query.rows(), scores.value.columns()});
   Tensor lse = Tensor::reals({scores.query.rows(), scores.heads}, std::numeric_limits<double>::infinity());
   int64_t width = scores.value.columns() / scores.heads;
-  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, Keys visible) {
-    lse(q, h) = logSumExpOfKeys([&](int64_t j) { return scores.at(q, h, firstKey + j); }, visible);
-    for (int64_t j = visible.begin; j < visible.end; ++j) {
-      double probability = std::exp(scores.at(q, h, firstKey + j) - lse(q, h)) * scores.mask(q, h, j);
-      for (int64_t c = h * width; c < (h + 1) * width; ++c)
-        result(q, c) += probability * scores.value(firstKey + j, c);
+  scores.forEachQuery([&](int64_t, const Query &q) {
+    lse(q.row, q.head) = logSumExpOfKeys([&](int64_t j) { return scores.at(q, j).score; }, q.visible);
+    for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
+      double probability = std::exp(scores.at(q, j).score - lse(q.row, q.head)) * scores.mask(q, j);
+      for (int64_t c = q.head * width; c < (q.head + 1) * width; ++c)
+        result(q.row, c) += probability * scores.value(q.firstKey + j, c);
     }
   });
   frame.set(op.getResult(), result);
@@ -116,24 +132,35 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
   Tensor dQuery = Tensor::reals(scores.query.shape()), dKey = Tensor::reals(scores.key.shape()),
          dValue = Tensor::reals(scores.value.shape());
   int64_t keyWidth = scores.key.columns() / scores.heads, valueWidth = scores.value.columns() / scores.heads;
-  scores.forEachQuery([&](int64_t q, int64_t h, int64_t firstKey, Keys visible) {
+  SmallVector<unsigned> trained = capturesWithGradients(op.getScore());
+  SmallVector<Tensor> captured;
+  for (unsigned capture : trained)
+    captured.push_back(Tensor::reals({scores.queryOffsets.rows(), frame[op.getCaptures()[capture]].elements()}));
+  scores.forEachQuery([&](int64_t sequence, const Query &q) {
+    int64_t firstValue = q.head * valueWidth, firstKey = q.head * keyWidth;
     double delta = 0; // sum_j P dP
-    for (int64_t c = h * valueWidth; c < (h + 1) * valueWidth; ++c)
-      delta += cotangent(q, c) * forward(q, c);
-    for (int64_t j = visible.begin; j < visible.end; ++j) {
-      int64_t k = firstKey + j;
-      double probability = std::exp(scores.at(q, h, k) - lse(q, h)), mask = scores.mask(q, h, j), dProbability = 0;
-      for (int64_t c = h * valueWidth; c < (h + 1) * valueWidth; ++c) {
-        dValue(k, c) += mask * probability * cotangent(q, c);
-        dProbability += mask * cotangent(q, c) * scores.value(k, c);
+    for (int64_t c = firstValue; c < firstValue + valueWidth; ++c)
+      delta += cotangent(q.row, c) * forward(q.row, c);
+    for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
+      int64_t k = q.firstKey + j;
+      ScoreRegion::Result score = scores.at(q, j);
+      double probability = std::exp(score.score - lse(q.row, q.head)), mask = scores.mask(q, j), dProbability = 0;
+      for (int64_t c = firstValue; c < firstValue + valueWidth; ++c) {
+        dValue(k, c) += mask * probability * cotangent(q.row, c);
+        dProbability += mask * cotangent(q.row, c) * scores.value(k, c);
       }
-      double dScore = scores.scale * probability * (dProbability - delta);
-      for (int64_t c = h * keyWidth; c < (h + 1) * keyWidth; ++c) {
-        dQuery(q, c) += dScore * scores.key(k, c);
-        dKey(k, c) += dScore * scores.query(q, c);
+      double ofScore = probability * (dProbability - delta), dProduct = scores.scale * score.derivative * ofScore;
+      scores.at(q, j, [&](unsigned capture, int64_t element, double derivative) {
+        captured[llvm::find(trained, capture) - trained.begin()](sequence, element) += ofScore * derivative;
+      });
+      for (int64_t c = firstKey; c < firstKey + keyWidth; ++c) {
+        dQuery(q.row, c) += dProduct * scores.key(k, c);
+        dKey(k, c) += dProduct * scores.query(q.row, c);
       }
     }
   });
+  for (auto [result, tensor] : llvm::zip(op.getCapturedGradients(), captured))
+    frame.set(result, tensor);
   frame.set(op.getQueryGradient(), dQuery);
   frame.set(op.getKeyGradient(), dKey);
   frame.set(op.getValueGradient(), dValue);
@@ -146,10 +173,14 @@ LogicalResult reference::evaluate(AttentionWeightsOp op, Frame &frame) {
   const Tensor *lengths = frame.find(op.getLengths());
   if (lengths && failed(expectRows(op, "lengths", *lengths, queries, "'query'")))
     return failure();
+  ScoreRegion region(op.getScore(), op.getCaptures(), frame);
   Tensor result = Tensor::reals({heads, queries, keys});
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t q = 0; q < queries; ++q) {
-      auto scoreOf = [&](int64_t k) { return score(query, q, key, k, h, heads, op.getScale().convertToDouble()); };
+      auto scoreOf = [&](int64_t k) {
+        double product = score(query, q, key, k, h, heads, op.getScale().convertToDouble());
+        return region.apply(product, h, q + keys - queries, k).score;
+      };
       Keys visible = visibleKeys(op, lengths, q, q, queries, keys);
       double lse = logSumExpOfKeys(scoreOf, visible);
       for (int64_t k = visible.begin; k < visible.end; ++k)
@@ -168,11 +199,15 @@ LogicalResult reference::evaluate(CachedAttentionOp op, Frame &frame) {
       failed(expectRows(op, "value", value, key.rows(), "'key'")))
     return failure();
   int64_t heads = op.getHeads(), width = value.columns() / heads;
+  ScoreRegion region(op.getScore(), op.getCaptures(), frame);
   Tensor result = Tensor::reals({query.rows(), value.columns()});
   for (int64_t q = 0; q < query.rows(); ++q)
     for (int64_t h = 0; h < heads; ++h) {
       auto row = [&](int64_t j) { return rows.integer(offsets.integer(q) + j); };
-      auto scoreOf = [&](int64_t j) { return score(query, q, key, row(j), h, heads, op.getScale().convertToDouble()); };
+      auto scoreOf = [&](int64_t j) {
+        double product = score(query, q, key, row(j), h, heads, op.getScale().convertToDouble());
+        return region.apply(product, h, offsets.integer(q + 1) - offsets.integer(q) - 1, j).score;
+      };
       int64_t count = offsets.integer(q + 1) - offsets.integer(q);
       Keys visible = {op.getWindow() ? std::max<int64_t>(0, count - 1 - *op.getWindow()) : 0, count};
       double lse = logSumExpOfKeys(scoreOf, visible);

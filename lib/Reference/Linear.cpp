@@ -66,7 +66,7 @@ LogicalResult reference::evaluate(MatmulOp op, Frame &frame) {
 
 LogicalResult reference::evaluate(ColumnSumOp op, Frame &frame) {
   const Tensor &x = frame[op.getX()];
-  Tensor result = Tensor::reals({x.columns()});
+  Tensor result = Tensor::reals(op.getResult().getType().getShape().vec());
   for (int64_t t = 0; t < x.rows(); ++t)
     for (int64_t c = 0; c < x.columns(); ++c)
       result[c] += x(t, c);

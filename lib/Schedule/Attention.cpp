@@ -8,8 +8,8 @@
 namespace mlir::xf {
 namespace {
 void emitForward(Emitter &e, AttentionOp op) {
-  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(),
-                     AttentionMasks(e, op));
+  AttentionTask task(e, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}), e.placeOf(op.getQueryOffsets()),
+                     e.placeOf(op.getKeyOffsets()), op.getHeads(), AttentionMasks(e, op));
   // A block of keys is packed once for a turn of queries.
   int64_t queriesPerTurn = e.schedule<AttentionScheduleAttr>().getTurn();
   int64_t width = e.registers.width, heads = op.getHeads();
@@ -23,6 +23,7 @@ void emitForward(Emitter &e, AttentionOp op) {
   Value result = e.placeOf(op.getResult()), logSumExp = e.placeOf(op.getLogSumExp());
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
   int64_t step = task.stepWidth(static_cast<bool>(dropout));
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
 
   e.loop(e.index(0), task.queryCount, queriesPerTurn, [&](Value turnBegin) {
     Value turnEnd = e.min(e.add(turnBegin, e.index(queriesPerTurn)), task.queryCount);
@@ -39,7 +40,8 @@ void emitForward(Emitter &e, AttentionOp op) {
       Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(task.keysPerBlock));
       Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, firstBlock),
             keyRow = e.add(task.keyStart, keyBegin);
-      task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * M_LOG2E);
+      task.packTransposed(key, dK, keyRow, keysHere, packedKeys,
+                          op.getScale().convertToDouble() * (region ? 1 : M_LOG2E));
       task.copyRows(value, dV, keyRow, keysHere, values);
       e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
         Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
@@ -50,9 +52,15 @@ void emitForward(Emitter &e, AttentionOp op) {
           e.loop(queryBegin, queryEnd, 1, [&](Value i) {
             KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, keys.end);
             Value r = e.sub(i, queryBegin), slot = e.add(first, r);
+            if (region)
+              region.setQuery(task.position(i));
             Value blockMax =
                 task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
                   Value s = e.loadVector(scores, {r, j}, width);
+                  if (region) {
+                    s = e.mul(region.apply(s, e.add(keyBegin, j))[0], e.splat(M_LOG2E));
+                    e.storeVector(s, scores, {r, j}, width);
+                  }
                   if (masked)
                     s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
                   return SmallVector<Value>{e.maximum(carried[0], s)};
@@ -68,7 +76,9 @@ void emitForward(Emitter &e, AttentionOp op) {
               Value sum = carried[0];
               for (int64_t v = 0; v < step / width; ++v) {
                 Value at = e.add(j, e.index(v * width));
-                Value p = emitExp2(e, e.sub(e.loadVector(scores, {r, at}, width), e.splat(now)));
+                Value s = e.loadVector(scores, {r, at}, width), p = emitExp2(e, e.sub(s, e.splat(now)));
+                if (region)
+                  p = e.select(task.isScore(s), p, e.splat(0));
                 if (masked)
                   p = e.select(task.laneMask(at, visible), p, e.splat(0));
                 sum = e.add(sum, p);
@@ -156,10 +166,10 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
   };
   SmallVector<Value> initial{e.f32(-1e30), e.f32(0)};
   initial.append(vLanes.size(), e.splat(0));
-  SmallVector<int32_t> numbers;
-  for (int32_t lane = 0; lane < width; ++lane)
-    numbers.push_back(lane);
-  Value laneNumbers = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(numbers));
+  Value laneNumbers = e.laneNumbers();
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), head);
+  if (region)
+    region.setQuery(e.sub(e.sub(end, begin), e.index(1)));
   SmallVector<Value> sums = e.loop(seen, end, width, initial, [&](Value first, ValueRange carried) {
     Value count = e.min(e.sub(end, first), e.index(width));
     e.loop(e.index(0), count, 1, [&](Value j) {
@@ -171,7 +181,12 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
       e.store(e.reduce(vector::CombiningKind::ADD, dot), scores, j);
     });
     Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
-    Value s = e.select(valid, e.loadVector(scores, e.index(0), width), e.splat(-1e30));
+    Value s = e.loadVector(scores, e.index(0), width);
+    if (region) {
+      s = region.apply(s, e.sub(first, begin))[0];
+      valid = e.make<arith::AndIOp>(valid, e.compare(arith::CmpFPredicate::UGT, s, e.splat(-1e30)));
+    }
+    s = e.select(valid, s, e.splat(-1e30));
     Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
     Value p = e.select(valid, emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
     Value correction = emitExp(e, e.splat(e.sub(carried[0], now)));
@@ -204,7 +219,10 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
         head = e.tile();
   Value queries = e.dim(query, 0), keys = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
   AttentionMasks masks(e, op);
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), head);
   e.loop(e.index(0), queries, 1, [&](Value i) {
+    if (region)
+      region.setQuery(e.add(i, e.sub(keys, queries)));
     auto [first, end] = masks.visible(e, i, e.index(0), queries, keys);
     Value begin = first ? first : e.index(0), visible = end;
     e.loop(e.index(0), keys, 1, [&](Value j) { e.store(e.f32(0), result, {head, i, j}); });
@@ -214,14 +232,20 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
         return SmallVector<Value>{e.fma(e.load(query, {i, at}), e.load(key, {j, at}), sum[0])};
       })[0];
       dot = e.mul(dot, scale);
+      if (region)
+        dot = vector::ExtractOp::create(e.b, e.loc, region.apply(e.splat(dot), j)[0], 0);
       e.store(dot, result, {head, i, j});
       return SmallVector<Value>{e.maximum(carried[0], dot)};
     })[0];
     Value total = e.loop(begin, visible, 1, e.f32(0), [&](Value j, ValueRange carried) {
-      Value p = emitOnNumber(e, emitExp, e.sub(e.load(result, {head, i, j}), most));
+      Value s = e.load(result, {head, i, j}), p = emitOnNumber(e, emitExp, e.sub(s, most));
+      if (region)
+        p = e.select(e.compare(arith::CmpFPredicate::UGT, s, e.f32(-1e30)), p, e.f32(0));
       e.store(p, result, {head, i, j});
       return SmallVector<Value>{e.add(carried[0], p)};
     })[0];
+    if (region) // which may have masked all
+      total = e.select(e.compare(arith::CmpFPredicate::OGT, total, e.f32(0)), total, e.f32(1));
     e.loop(begin, visible, 1,
            [&](Value j) { e.store(e.div(e.load(result, {head, i, j}), total), result, {head, i, j}); });
   });

@@ -8,8 +8,56 @@
 
 namespace mlir::xf {
 namespace {
-void emitBackward(Emitter &e, AttentionBackwardOp op) {
-  AttentionTask task(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(),
+/// What a task adds to the gradients of captured tensors: the rows of its sequence, and there the part of its head.
+class CapturedGradients {
+public:
+  CapturedGradients(Emitter &e, AttentionBackwardOp op, Value sequence, Value head)
+      : e(e), sequence(sequence), head(head), numbers(capturesWithGradients(op.getScore())) {
+    for (unsigned i = 0; i < numbers.size(); ++i) {
+      places.push_back(e.function.getArgument(e.kernel.getNumArguments() + 3 + i));
+      partSizes.push_back(cast<RankedTensorType>(op.getCaptures()[numbers[i]].getType()).getNumElements() /
+                          op.getHeads());
+    }
+  }
+
+  void clear() {
+    for (auto [place, size] : llvm::zip(places, partSizes)) {
+      Value begin = e.mul(head, e.index(size));
+      e.columns(size, 1, [&](Value c, ArrayRef<int64_t> lanes) {
+        e.storeVector(e.splat(0), place, {sequence, e.add(begin, c)}, lanes[0]);
+      });
+    }
+  }
+
+  /// Adds for a vector of keys, one after another, given the cotangents of their scores.
+  void add(ArrayRef<ScoreRegion::Addition> additions, Value cotangents) {
+    for (const ScoreRegion::Addition &addition : additions) {
+      Value place = places[llvm::find(numbers, addition.capture) - numbers.begin()],
+            values = e.mul(cotangents, addition.derivative);
+      auto addTo = [&](Value element, Value value) {
+        SmallVector<Value> at{sequence, element};
+        e.store(e.add(e.load(place, at), value), place, at);
+      };
+      if (addition.element.getType().isIndex()) {
+        addTo(addition.element, e.reduce(vector::CombiningKind::ADD, values));
+        continue;
+      }
+      for (int64_t lane = 0; lane < e.registers.width; ++lane)
+        addTo(e.toIndex(vector::ExtractOp::create(e.b, e.loc, addition.element, lane)),
+              vector::ExtractOp::create(e.b, e.loc, values, lane));
+    }
+  }
+
+private:
+  Emitter &e;
+  Value sequence, head;
+  SmallVector<unsigned> numbers; // of the captured tensors
+  SmallVector<Value> places;
+  SmallVector<int64_t> partSizes; // elements of a head
+};
+
+void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, CapturedGradients &captured) {
+  AttentionTask task(e, tile, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(),
                      AttentionMasks(e, op));
   int64_t queriesPerBlock = task.queriesPerBlock, keysPerBlock = task.keysPerBlock;
   int64_t width = e.registers.width, heads = op.getHeads();
@@ -30,6 +78,8 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
   int64_t step = task.stepWidth(static_cast<bool>(dropout));
   double scaleNumber = op.getScale().convertToDouble();
   Value scale = e.splat(scaleNumber);
+  // A region is of scores as they are, and between its cotangents and the scale is its derivative.
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
 
   // What no block writes is zero: all where the sequence has none of the others, and with masks what is not visible.
   auto clear = [&](Value matrix, Value start, Value count, int64_t features) {
@@ -50,7 +100,7 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
   e.loop(e.index(0), task.keyCount, keysPerBlock, [&](Value keyBegin) {
     Value keysHere = e.min(e.sub(task.keyCount, keyBegin), e.index(keysPerBlock)),
           keyRow = e.add(task.keyStart, keyBegin);
-    task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * M_LOG2E);
+    task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * (region ? 1 : M_LOG2E));
     task.packTransposed(value, dV, keyRow, keysHere, transposedValues);
     task.copyRows(key, dK, keyRow, keysHere, keys);
     e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
@@ -73,28 +123,48 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
             task.prefetchNextHead(forward, row, e.index(c), dV);
             products = e.fma(e.loadVector(cotangent, at, lanes), e.loadVector(forward, at, lanes), products);
           }
-          e.store(e.mul(e.reduce(vector::CombiningKind::ADD, products), e.f32(-scaleNumber)), corrections, r);
+          e.store(e.mul(e.reduce(vector::CombiningKind::ADD, products), e.f32(region ? -1 : -scaleNumber)), corrections,
+                  r);
         });
         e.loop(queryBegin, queryEnd, 1, [&](Value i) {
           Value r = e.sub(i, queryBegin), row = e.add(task.queryStart, i);
           KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, seen.end);
           Value sum = e.splat(e.mul(e.load(logSumExp, {row, task.head}), e.f32(M_LOG2E)));
           Value d = e.splat(e.load(corrections, r));
+          if (region)
+            region.setQuery(task.position(i));
           task.overKeys(visible, step, ValueRange(), [&](Value j, bool masked, ValueRange) {
             SmallVector<Value> keeps;
             if (dropout)
               keeps = dropout.keeps(e.add(e.mul(row, e.index(heads)), task.head), e.add(keyBegin, j));
             for (int64_t v = 0; v < step / width; ++v) {
               Value at = e.add(j, e.index(v * width));
-              Value p = emitExp2(e, e.sub(e.loadVector(probabilities, {r, at}, width), sum));
+              Value s = e.loadVector(probabilities, {r, at}, width), isScore, derivative;
+              if (region) {
+                SmallVector<Value> yielded = region.apply(s, e.add(keyBegin, at));
+                s = e.mul(yielded[0], e.splat(M_LOG2E));
+                derivative = yielded[1];
+                isScore = task.isScore(s);
+                if (masked)
+                  isScore = e.make<arith::AndIOp>(isScore, task.laneMask(at, visible));
+              }
+              Value p = emitExp2(e, e.sub(s, sum));
+              if (region)
+                p = e.select(isScore, p, e.splat(0));
               // Lanes past the last key are read by nobody; those past the last visible one are.
-              if (masked && task.masks)
+              else if (masked && task.masks)
                 p = e.select(task.laneMask(at, visible), p, e.splat(0));
               Value dp = e.loadVector(differences, {r, at}, width);
               if (dropout)
                 dp = dropout.apply(keeps[v], dp);
               e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, probabilities, {r, at}, width);
-              e.storeVector(e.mul(p, e.fma(dp, scale, d)), differences, {r, at}, width);
+              if (region) {
+                Value ofScore = e.select(isScore, e.mul(p, e.add(dp, d)), e.splat(0));
+                captured.add(region.additions(), ofScore);
+                e.storeVector(e.mul(ofScore, e.mul(derivative, scale)), differences, {r, at}, width);
+              } else {
+                e.storeVector(e.mul(p, e.fma(dp, scale, d)), differences, {r, at}, width);
+              }
             }
             return SmallVector<Value>();
           });
@@ -119,8 +189,22 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
         block();
     });
   });
-  e.finish(
-      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
+}
+
+void emitBackward(Emitter &e, AttentionBackwardOp op) {
+  int64_t heads = op.getHeads();
+  SmallVector<Value> tile = e.splitTile({e.index(heads)});
+  CapturedGradients captured(e, op, tile[0], tile[1]);
+  bool more = !op.getCapturedGradients().empty(); // whose last row is of no sequence
+  if (more) {
+    captured.clear();
+    Value sequences = e.sub(e.dim(e.placeOf(op.getQueryOffsets()), 0), e.index(1));
+    e.when(e.compare(arith::CmpIPredicate::slt, tile[0], sequences), [&] { emitTask(e, op, tile, captured); });
+  } else {
+    emitTask(e, op, tile, captured);
+  }
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, more ? 0 : -1, 1},
+            {-1, heads, 0, 1}});
 }
 } // namespace
 

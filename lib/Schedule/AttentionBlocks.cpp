@@ -22,12 +22,11 @@ KeyRange AttentionMasks::visible(Emitter &e, Value i, Value queryStart, Value qu
   return keys;
 }
 
-AttentionTask::AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads,
+AttentionTask::AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
                              const AttentionMasks &masks)
     : e(e), queriesPerBlock(e.schedule<AttentionScheduleAttr>().getQueries()),
       keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), heads(heads), panel(vectors * e.registers.width),
       masks(masks) {
-  SmallVector<Value> tile = e.splitTile({e.index(heads)});
   head = tile[1];
   auto range = [&](Value offsets, Value &start, Value &count) {
     start = e.toIndex(e.load(offsets, tile[0]));
@@ -70,10 +69,7 @@ Value AttentionTask::startOf(KeyRange keys, int64_t step) {
 }
 
 Value AttentionTask::laneMask(Value column, KeyRange keys) {
-  SmallVector<int32_t> numbers;
-  for (int32_t lane = 0; lane < e.registers.width; ++lane)
-    numbers.push_back(lane);
-  Value lanes = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(numbers));
+  Value lanes = e.laneNumbers();
   auto past = [&](Value key) { return e.splat(e.toI32(e.sub(key, column))); };
   Value inside = e.compare(arith::CmpIPredicate::slt, lanes, past(keys.end));
   if (keys.begin)

@@ -39,6 +39,16 @@ void forTileVectors(Emitter &e, int64_t columns, int64_t columnsPerTile,
 
 Value at(Emitter &e, Value column, int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); }
 
+/// Memory of any static shape, or null, as a row of its elements.
+Value inOneRow(Emitter &e, Value memory) {
+  auto type = memory ? cast<MemRefType>(memory.getType()) : MemRefType();
+  if (!memory || type.getRank() == 1)
+    return memory;
+  int64_t elements = type.getNumElements();
+  return memref::ReinterpretCastOp::create(e.b, e.loc, MemRefType::get({elements}, type.getElementType()), memory,
+                                           /*offset=*/0, ArrayRef<int64_t>{elements}, ArrayRef<int64_t>{1});
+}
+
 LogicalResult noSchedule(Emitter &e, Operation *op) {
   LogicalResult result = op->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
   e.function.erase();
@@ -77,7 +87,7 @@ LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers
       return next;
     });
     auto write = [&](Value tensor, int64_t first) {
-      if (Value place = e.placeOf(tensor))
+      if (Value place = inOneRow(e, e.placeOf(tensor)))
         for (int64_t v = 0; v < count; ++v)
           e.storeVector(sums[first + v], place, at(e, column, v), lanes[v]);
     };

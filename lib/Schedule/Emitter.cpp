@@ -78,6 +78,13 @@ Value Emitter::partialMask(int64_t count) {
                                    DenseElementsAttr::get(VectorType::get({registers.width}, b.getI1Type()), lanes));
 }
 
+Value Emitter::laneNumbers() {
+  SmallVector<int32_t> numbers;
+  for (int32_t lane = 0; lane < registers.width; ++lane)
+    numbers.push_back(lane);
+  return arith::ConstantOp::create(b, loc, b.getI32VectorAttr(numbers));
+}
+
 Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
   if (count >= registers.width)
     return vector::LoadOp::create(b, loc, vectorType(), memref, at);

@@ -1,5 +1,5 @@
 //===- Functions.cpp - elementary functions and random numbers ------------===//
-// On vectors of the target's width. Coefficients: Cephes (exp, log, sin, cos), minimax fits (GELU); the random
+// On vectors of the target's width. Coefficients: Cephes (exp, log, sin, cos), minimax fits (GELU, tanh); the random
 // numbers are Philox 4x32-10 (Salmon et al. 2011).
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Emitter.h"
@@ -84,6 +84,16 @@ Value emitGeluDerivative(Emitter &e, Value x) {
       e, square,
       {3.023409079e-07, 9.682053133e-06, 2.369257563e-04, 3.901964519e-03, 4.379539937e-02, 3.046330512e-01, 1});
   return e.add(e.div(e.mul(x, numerator), denominator), e.splat(0.5));
+}
+
+Value emitTanh(Emitter &e, Value x) {
+  // x P(x^2) / Q(x^2) up to 8.7, where it is 1.
+  x = e.minimum(e.splat(8.7), e.maximum(e.splat(-8.7), x)); // NaN stays NaN
+  Value square = e.mul(x, x);
+  Value numerator =
+      polynomial(e, square, {1.389709741e-8, 2.099344742e-5, 3.518720752e-3, 1.340044726e-1, 9.999999853e-1});
+  Value denominator = polynomial(e, square, {7.996308744e-7, 3.323609773e-4, 2.596480582e-2, 4.673376754e-1, 1});
+  return e.div(e.mul(x, numerator), denominator);
 }
 
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x) {

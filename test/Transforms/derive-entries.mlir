@@ -3,6 +3,7 @@
 // RUN: xf-compile preset:transformer-char-lm,layers=1,dropout=0.1 --compile-to=input | FileCheck %s --check-prefix=LM --implicit-check-not=memory
 // RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
 // RUN: xf-compile preset:transformer-char-lm,layers=1,window=3 --compile-to=input | FileCheck %s --check-prefix=WINDOW
+// RUN: xf-compile preset:transformer-tiny,layers=1,positions=relative,soft_cap=9 --compile-to=input | FileCheck %s --check-prefix=SCORE
 // RUN: xf-opt %s --xf-resolve --xf-derive-entries --split-input-file | FileCheck %s --check-prefix=FREE
 
 // CHECK-LABEL: func.func private @encoder_layer(
@@ -60,6 +61,13 @@
 // WINDOW-LABEL: func.func @attention(
 // WINDOW: xf.attention_weights {{.*}} causal window(3) :
 
+// A score region goes where the attention goes; across, what reads the query's number can't, for it is not known.
+// SCORE-LABEL: func.func @decode(
+// SCORE: xf.cached_attention {{.*}} score(%
+// SCORE: xf.cached_attention {{.*}} score {
+// SCORE-LABEL: func.func @attention(
+// SCORE: xf.attention_weights {{.*}} causal score(%
+
 // A target side that looks ahead trains, but can't decode token by token.
 // FREE: func.func @loss(
 // FREE-NOT: func.func @decode(
@@ -86,6 +94,29 @@ module attributes {xf.kind = "language_model"} {
     %x = xf.embed "e" (%ids, %offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
     %a = xf.multi_head_attention "a" (%x, %x, %x) offsets(%offsets, %offsets) heads(2) head_dims(4, 4) lengths(%lengths)
       : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %logits = xf.project "p" (%a) : (tensor<?x8xf32>) -> tensor<?x20xf32>
+    %t, %n, %l = xf.cross_entropy %logits, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    %loss = xf.mean %t : (tensor<?xf32>) -> tensor<f32>
+    return %loss : tensor<f32>
+  }
+}
+
+// -----
+// FREE: func.func @loss(
+// FREE-NOT: func.func @decode(
+// FREE: func.func @attention(
+module attributes {xf.kind = "sequence_to_sequence"} {
+  func.func @model(%source_ids: tensor<?xi32> {xf.name = "source_ids"}, %source_offsets: tensor<?xi32> {xf.name = "source_offsets"}, %target_ids: tensor<?xi32> {xf.name = "target_ids"},
+                   %target_offsets: tensor<?xi32> {xf.name = "target_offsets"}, %labels: tensor<?xi32> {xf.name = "labels"}) -> (tensor<f32> {xf.name = "loss"}) attributes {xf.entry} {
+    %x = xf.embed "e" (%target_ids, %target_offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %m = xf.embed "e" (%source_ids, %source_offsets) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %a = xf.multi_head_attention "a" (%x, %m, %m) offsets(%target_offsets, %source_offsets) heads(2) head_dims(4, 4) score {
+    ^bb0(%score: f32, %head: index, %query: index, %key: index):
+      %masked = arith.constant 0xFF800000 : f32
+      %near = arith.cmpi slt, %query, %key : index
+      %s = arith.select %near, %score, %masked : f32
+      xf.yield %s : f32
+    } : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
     %logits = xf.project "p" (%a) : (tensor<?x8xf32>) -> tensor<?x20xf32>
     %t, %n, %l = xf.cross_entropy %logits, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
     %loss = xf.mean %t : (tensor<?xf32>) -> tensor<f32>

@@ -323,6 +323,7 @@ def attention(work, options, folder):
     lengths = work.get("lengths") or [work["query_length"]] * work["batch"]
     rows, lse = tensor(None, heads * d), tensor(None, heads)
     given = f"offsets(%offsets, %offsets) heads({heads}) scale({d ** -0.5!r})" + (" causal" if work.get("causal") else "")
+    given += f" window({work['window']})" if "window" in work else ""
     arguments = {k: (rows, ["tokens"]) for k in ("query", "key", "value")} | {"offsets": (IDS, ["sequences_plus_1"])}
     forward = f"%o, %lse = xf.attention %query, %key, %value {given} : ({rows}, {rows}, {rows}, {IDS}, {IDS}) -> ({rows}, {lse})"
     backward = (
@@ -339,7 +340,7 @@ def attention(work, options, folder):
     rng, tokens = random.Random(0), sum(lengths)
     values = {k: ("F32", [tokens, heads * d], random_floats(tokens * heads * d, rng)) for k in ("query", "key", "value", "cotangent")}
     inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
-    flop = sum(4 * heads * d * n * n for n in lengths) / (2 if work.get("causal") else 1)
+    flop = 4 * heads * d * sum(n * min(n, 2 * work.get("window", n) + 1) for n in lengths) / (2 if work.get("causal") else 1)
     calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
     yield from time_entries(module, calls, options, folder, {"forward": flop, "forward_backward": 3.5 * flop})
 

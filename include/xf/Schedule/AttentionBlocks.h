@@ -6,6 +6,7 @@
 #define XF_SCHEDULE_ATTENTIONBLOCKS_H
 
 #include "xf/Schedule/RegisterTile.h"
+#include "xf/Schedule/ScoreRegion.h"
 
 namespace mlir::xf {
 
@@ -34,7 +35,14 @@ struct AttentionMasks {
 struct AttentionTask {
   static constexpr int64_t vectors = 2; // of a register tile
 
-  AttentionTask(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads, const AttentionMasks &masks);
+  /// In the emitter's tile (sequence, head).
+  AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
+                const AttentionMasks &masks);
+
+  /// The key that query i stands at.
+  Value position(Value i) { return e.add(i, e.sub(keyCount, queryCount)); }
+  /// Whether a score is one, and not masked by a score region's -inf: i1 lanes.
+  Value isScore(Value s) { return e.compare(arith::CmpFPredicate::UGT, s, e.splat(-1e30)); }
 
   /// The keys of the sequence that query `i` (of the sequence) sees.
   KeyRange visibleKeys(Value i) { return masks.visible(e, i, queryStart, queryCount, keyCount); }

@@ -93,6 +93,8 @@ public:
     memref::PrefetchOp::create(b, loc, memref, at, write, /*localityHint=*/2, /*isDataCache=*/true);
   }
   Value partialMask(int64_t count);
+  /// 0, 1, 2, ... of i32.
+  Value laneNumbers();
   /// width vectors of width lanes, transposed in registers.
   SmallVector<Value> transpose(SmallVector<Value> lines);
   /// Sum or maximum of all lanes, in a fixed order.
@@ -137,6 +139,8 @@ Value emitLog(Emitter &e, Value x);
 Value emitGelu(Emitter &e, Value x);
 /// Its derivative; absolute error below 2e-7.
 Value emitGeluDerivative(Emitter &e, Value x);
+/// Good to 3e-8 of the result before rounding.
+Value emitTanh(Emitter &e, Value x);
 /// One of these of a number.
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x);
 /// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.

@@ -3,6 +3,8 @@
 // that it sees. Loops: query t, head h, key j, feature d.
 //===----------------------------------------------------------------------===//
 #include "TensorBuilder.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "xf/Dialect/XF/IR/Score.h"
 
 namespace mlir::xf {
 namespace {
@@ -28,7 +30,7 @@ Value leaveOut(TensorBuilder &b, Value list, bool first) {
   return tensor::ExtractSliceOp::create(b, list, offset, size, OpFoldResult(b.getIndexAttr(1)));
 }
 
-/// Query t sees keys begin[t] <= j < end[t]; those of its sequence begin at first[t].
+/// Query t sees keys begin[t] <= j < end[t]; those of its sequence begin at first[t], and it stands at place[t].
 struct Visible {
   /// Of packed batches.
   template <typename OpT> Visible(TensorBuilder &b, OpT op, Value query, Value queryOffsets, Value keyOffsets) {
@@ -44,9 +46,11 @@ struct Visible {
     };
     first = find([](ArrayRef<Number> v) { return v[2]; });
     Value last = find([](ArrayRef<Number> v) { return v[3]; });
-    Value ahead = find([](ArrayRef<Number> v) { return v[3] - v[1]; }); // from a query to the key that it stands at
+    place = find([&](ArrayRef<Number> v) { return b.index(t).toInteger(32) + v[3] - v[1]; });
+    if (!op.getCaptures().empty())
+      sequence = find([&](ArrayRef<Number>) { return b.index(1).toInteger(32); });
     begin = first, end = last;
-    mask(b, op, ahead);
+    mask(b, op);
   }
   /// Of one sequence.
   Visible(TensorBuilder &b, AttentionWeightsOp op) {
@@ -56,31 +60,36 @@ struct Visible {
     };
     first = begin = perQuery([&] { return b.constant(b.getI32Type(), 0); });
     end = perQuery([&] { return count(op.getKey()); });
-    mask(b, op, perQuery([&] { return count(op.getKey()) - count(op.getQuery()); }));
+    place = perQuery([&] { return b.index(t).toInteger(32) + count(op.getKey()) - count(op.getQuery()); });
+    mask(b, op);
   }
   /// Of lists: the last keys of each.
   Visible(TensorBuilder &b, CachedAttentionOp op)
       : first(leaveOut(b, op.getRowOffsets(), false)), begin(first), end(leaveOut(b, op.getRowOffsets(), true)) {
+    place = perQuery(b, op.getQuery(), end, end, [](Number end, Number) { return end - 1; });
     if (std::optional<int64_t> window = op.getWindow())
-      begin = b.map(perRow(b.empty({{op.getQuery(), 0}}, b.getI32Type())), {perRow(first), perRow(end)},
-                    [&](ArrayRef<Number> v) { return maximum(v[0], v[1] - (static_cast<double>(*window) + 1)); });
+      begin = perQuery(b, op.getQuery(), first, place, [&](Number first, Number place) {
+        return maximum(first, place - static_cast<double>(*window));
+      });
+  }
+
+  /// body(x[t], y[t]) for every query.
+  static Value perQuery(TensorBuilder &b, Value query, Value x, Value y, function_ref<Number(Number, Number)> body) {
+    return b.map(perRow(b.empty({{query, 0}}, b.getI32Type())), {perRow(x), perRow(y)},
+                 [&](ArrayRef<Number> v) { return body(v[0], v[1]); });
   }
 
   /// Narrows begin and end to what the masks of `op` leave.
-  template <typename OpT> void mask(TensorBuilder &b, OpT op, Value ahead) {
-    std::optional<int64_t> window = op.getWindow();
+  template <typename OpT> void mask(TensorBuilder &b, OpT op) {
+    double radius = op.getWindow().value_or(0);
     auto narrow = [&](Value bound, Value other, function_ref<Number(Number, Number)> body) {
-      return b.map(perRow(b.empty({{op.getQuery(), 0}}, b.getI32Type())), {perRow(bound), perRow(other)},
-                   [&](ArrayRef<Number> v) { return body(v[0], v[1]); });
+      return perQuery(b, op.getQuery(), bound, other, body);
     };
-    auto position = [&](Number ahead) { return b.index(0).toInteger(32) + ahead; };
-    double radius = window.value_or(0);
     if (op.getCausal())
-      end = narrow(end, ahead, [&](Number end, Number ahead) { return minimum(end, position(ahead) + 1); });
-    if (window) {
-      begin =
-          narrow(begin, ahead, [&](Number begin, Number ahead) { return maximum(begin, position(ahead) - radius); });
-      end = narrow(end, ahead, [&](Number end, Number ahead) { return minimum(end, position(ahead) + (radius + 1)); });
+      end = narrow(end, place, [&](Number end, Number place) { return minimum(end, place + 1); });
+    if (op.getWindow()) {
+      begin = narrow(begin, place, [&](Number begin, Number place) { return maximum(begin, place - radius); });
+      end = narrow(end, place, [&](Number end, Number place) { return minimum(end, place + (radius + 1)); });
     }
     if (op.getLengths()) {
       Value last =
@@ -96,14 +105,72 @@ struct Visible {
     return (inputs.end()[-2] <= key) & (key < inputs.end()[-1]);
   }
 
-  Value first, begin, end;
+  Value first, begin, end, place;
+  Value sequence; // of a query, where score regions capture
 };
+
+/// What a score region yields, in a body; `place`, `key` and `first` are rows of the key. What it adds to gradients of
+/// captured tensors goes to `add`.
+template <typename OpT>
+SmallVector<Number> inlineScore(TensorBuilder &b, OpT op, Number score, Number head, Number place, Number key,
+                                Number first,
+                                function_ref<void(AddGradientOp, Number element, Number derivative)> add = nullptr) {
+  Block &block = op.getScore().front();
+  IRMapping mapping;
+  auto bind = [&](unsigned argument, Number number) { mapping.map(block.getArgument(argument), number.get()); };
+  bind(ScoreValue, score);
+  bind(ScoreHead, head);
+  bind(ScoreQuery, (place - first).toInteger(0));
+  bind(ScoreKey, (key - first).toInteger(0));
+  for (auto [argument, capture] : llvm::zip(block.getArguments().drop_front(ScoreCaptures), op.getCaptures()))
+    mapping.map(argument, capture);
+  // Outside of the tensor, the nearest element.
+  auto indicesOf = [&](Value tensor, ValueRange indices) {
+    SmallVector<Number> inside;
+    for (auto [index, extent] : llvm::zip(indices, cast<RankedTensorType>(tensor.getType()).getShape()))
+      inside.push_back(maximum(minimum(b.number(mapping.lookup(index)), static_cast<double>(extent - 1)), 0));
+    return inside;
+  };
+  for (Operation &inner : block.without_terminator()) {
+    if (auto read = dyn_cast<tensor::ExtractOp>(inner)) {
+      mapping.map(read.getResult(),
+                  b.element(mapping.lookup(read.getTensor()), indicesOf(read.getTensor(), read.getIndices())).get());
+    } else if (auto gradient = dyn_cast<AddGradientOp>(inner)) {
+      if (!add)
+        continue;
+      Number element = b.constant(b.getIndexType(), 0);
+      for (auto [index, extent] : llvm::zip(indicesOf(gradient.getCapture(), gradient.getIndices()),
+                                            gradient.getCapture().getType().getShape()))
+        element = element * static_cast<double>(extent) + index;
+      add(gradient, element, b.number(mapping.lookup(gradient.getDerivative())));
+    } else {
+      b.clone(inner, mapping);
+    }
+  }
+  return llvm::map_to_vector(block.getTerminator()->getOperands(),
+                             [&](Value value) { return b.number(mapping.lookup(value)); });
+}
 
 /// What every form of attention begins with. `query` and `key` have split heads.
 struct Scores {
-  Scores(TensorBuilder &b, Value query, Value key, const Visible &visible, double scale)
-      : b(b), type(getElementTypeOrSelf(query.getType())), query(query), key(key), visible(visible), scale(scale) {
+  template <typename OpT>
+  Scores(TensorBuilder &b, OpT op, Value query, Value key, const Visible &visible)
+      : b(b), type(getElementTypeOrSelf(query.getType())), query(query), key(key), visible(visible),
+        scale(op.getScale().convertToDouble()) {
     products = b.contract({b.filled(emptyBlock(), 0), {t, h, j}}, {query, {t, h, d}}, {key, {j, h, d}});
+    if (op.getScore().empty())
+      return;
+    auto yielded = [&](unsigned number) {
+      return b.map({emptyBlock(), {t, h, j}}, {{products, {t, h, j}}, {visible.place, {t}}, {visible.first, {t}}},
+                   [&](ArrayRef<Number> v) {
+                     return inlineScore(b, op, v[0] * scale, b.index(h), v[1], b.index(j).toInteger(32), v[2])[number];
+                   });
+    };
+    Value scores = yielded(0);
+    if (isa<AttentionBackwardOp>(op))
+      derivative = yielded(1);
+    products = scores;
+    scale = 1;
   }
   Value emptyBlock() { return b.empty({{query, 0}, {query, 1}, {key, 0}}, type); }
   Value emptyRows() { return b.empty({{query, 0}, {query, 1}}, type); }
@@ -152,7 +219,8 @@ struct Scores {
 
   TensorBuilder &b;
   Type type;
-  Value query, key, products;
+  Value query, key, products; // of the two; where there is a score region, what it makes of them
+  Value derivative;           // of the region of a backward
   Visible visible;
   double scale;
 };
@@ -160,11 +228,46 @@ struct Scores {
 
 Results lower(AttentionOp op, TensorBuilder &b) {
   Visible visible(b, op, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets());
-  Scores scores(b, splitHeads(b, op.getQuery(), op.getHeads()), splitHeads(b, op.getKey(), op.getHeads()), visible,
-                op.getScale().convertToDouble());
+  Scores scores(b, op, splitHeads(b, op.getQuery(), op.getHeads()), splitHeads(b, op.getKey(), op.getHeads()), visible);
   Value logSumExp = scores.logSumExp();
   Value weights = scores.drop(scores.probabilities(logSumExp), op.getRandom(), op.getSite(), op.getRate());
   return {mergeHeads(b, scores.weigh(weights, splitHeads(b, op.getValue(), op.getHeads()))), logSumExp};
+}
+
+/// Sums for captured tensors, a row a sequence, one score after another.
+static SmallVector<Value> addCapturedGradients(TensorBuilder &b, AttentionBackwardOp op, Value query, Value key,
+                                               const Visible &visible, Value ofScores) {
+  Type type = getElementTypeOrSelf(query.getType());
+  Value products = b.contract({b.filled(b.empty({{query, 0}, {query, 1}, {key, 0}}, type), 0), {t, h, j}},
+                              {query, {t, h, d}}, {key, {j, h, d}});
+  SmallVector<unsigned> trained = capturesWithGradients(op.getScore());
+  SmallVector<Value> sums;
+  for (unsigned i = 0; i < trained.size(); ++i)
+    sums.push_back(b.filled(b.empty(op, 3 + i), 0));
+  auto bound = [&](int64_t value) { return arith::ConstantIndexOp::create(b, value).getResult(); };
+  SmallVector<Value> zeros(3, bound(0)), ones(3, bound(1)),
+      ends{tensor::DimOp::create(b, query, 0), bound(op.getHeads()), tensor::DimOp::create(b, key, 0)};
+  return llvm::to_vector(
+      scf::buildLoopNest(
+          b, b.getLoc(), zeros, ends, ones, sums,
+          [&](OpBuilder &inner, Location loc, ValueRange at, ValueRange carried) {
+            TensorBuilder body(loc, inner);
+            SmallVector<Value> next(carried);
+            auto of = [&](Value perQuery) { return body.element(perQuery, body.number(at[0])); };
+            SmallVector<Number> all = llvm::map_to_vector(at, [&](Value i) { return body.number(i); });
+            Number score = body.element(products, all) * op.getScale().convertToDouble();
+            Number cotangent = body.element(ofScores, all);
+            Number row = of(visible.sequence).toInteger(0);
+            inlineScore(body, op, score, body.number(at[1]), of(visible.place), body.number(at[2]).toInteger(32),
+                        of(visible.first), [&](AddGradientOp add, Number element, Number derivative) {
+                          unsigned capture = cast<BlockArgument>(add.getCapture()).getArgNumber() - ScoreCaptures;
+                          Value &sum = next[llvm::find(trained, capture) - trained.begin()];
+                          Number more = body.element(sum, {row, element}) + cotangent * derivative;
+                          sum = tensor::InsertOp::create(body, more.get(), sum, ValueRange{row.get(), element.get()});
+                        });
+            return scf::ValueVector(next.begin(), next.end());
+          })
+          .results);
 }
 
 Results lower(AttentionBackwardOp op, TensorBuilder &b) {
@@ -173,7 +276,7 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
   double scale = op.getScale().convertToDouble();
   Value query = split(op.getQuery()), key = split(op.getKey()), value = split(op.getValue());
   Value cotangent = split(op.getCotangent()), result = split(op.getForwardResult());
-  Scores scores(b, query, key, visible, scale);
+  Scores scores(b, op, query, key, visible);
   auto drop = [&](Value block) { return scores.drop(block, op.getRandom(), op.getSite(), op.getRate()); };
 
   Value weights = scores.probabilities(op.getLogSumExp());
@@ -182,20 +285,28 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
       b.contract({b.filled(scores.emptyLike(value), 0), {j, h, d}}, {drop(weights), {t, h, j}}, {cotangent, {t, h, d}});
   Value ofWeights =
       b.contract({b.filled(scores.emptyBlock(), 0), {t, h, j}}, {cotangent, {t, h, d}}, {value, {j, h, d}});
+  double factor = scores.derivative ? 1 : scale;
   Value ofScores = b.map({scores.emptyBlock(), {t, h, j}},
                          {{weights, {t, h, j}}, {drop(ofWeights), {t, h, j}}, {correction, {t, h}}},
-                         [&](ArrayRef<Number> v) { return v[0] * (v[1] - v[2]) * scale; });
+                         [&](ArrayRef<Number> v) { return v[0] * (v[1] - v[2]) * factor; });
+  SmallVector<Value> captured;
+  if (!op.getCapturedGradients().empty())
+    captured = addCapturedGradients(b, op, query, key, visible, ofScores);
+  if (scores.derivative)
+    ofScores = b.map({scores.emptyBlock(), {t, h, j}}, {{ofScores, {t, h, j}}, {scores.derivative, {t, h, j}}},
+                     [&](ArrayRef<Number> v) { return v[0] * v[1] * scale; });
   Value queryGradient = scores.weigh(ofScores, key);
   Value keyGradient =
       b.contract({b.filled(scores.emptyLike(key), 0), {j, h, d}}, {ofScores, {t, h, j}}, {query, {t, h, d}});
-  return {mergeHeads(b, queryGradient), mergeHeads(b, keyGradient), mergeHeads(b, valueGradient)};
+  Results results{mergeHeads(b, queryGradient), mergeHeads(b, keyGradient), mergeHeads(b, valueGradient)};
+  llvm::append_range(results, captured);
+  return results;
 }
 
 Results lower(AttentionWeightsOp op, TensorBuilder &b) {
   Value query = op.getQuery(), key = op.getKey();
   Visible visible(b, op);
-  Scores scores(b, splitHeads(b, query, op.getHeads()), splitHeads(b, key, op.getHeads()), visible,
-                op.getScale().convertToDouble());
+  Scores scores(b, op, splitHeads(b, query, op.getHeads()), splitHeads(b, key, op.getHeads()), visible);
   Value weights = scores.probabilities(scores.logSumExp());
   return {b.map({b.empty(op), {h, t, j}}, {{weights, {t, h, j}}}, [](ArrayRef<Number> v) { return v[0]; })};
 }
@@ -208,8 +319,7 @@ Results lower(CachedAttentionOp op, TensorBuilder &b) {
     return b.map(elements(rows), perRow(op.getRows()),
                  [&](ArrayRef<Number> row) { return b.element(split, {row[0].toInteger(0), b.index(1), b.index(2)}); });
   };
-  Scores scores(b, splitHeads(b, op.getQuery(), op.getHeads()), listed(op.getKey()), visible,
-                op.getScale().convertToDouble());
+  Scores scores(b, op, splitHeads(b, op.getQuery(), op.getHeads()), listed(op.getKey()), visible);
   return {mergeHeads(b, scores.weigh(scores.probabilities(scores.logSumExp()), listed(op.getValue())))};
 }
 } // namespace mlir::xf

@@ -43,7 +43,13 @@ Results lower(MatmulOp op, TensorBuilder &b) {
 }
 
 Results lower(ColumnSumOp op, TensorBuilder &b) {
-  return {b.reduce(perColumn(b.filled(b.empty(op), 0)), matrix(op.getX()),
-                   [](ArrayRef<Number> v, Number sum) { return sum + v[0]; })};
+  RankedTensorType type = op.getResult().getType();
+  Value sums = b.reduce(perColumn(b.filled(b.empty({{op.getX(), 1}}, type.getElementType()), 0)), matrix(op.getX()),
+                        [](ArrayRef<Number> v, Number sum) { return sum + v[0]; });
+  if (type.getRank() == 1)
+    return {sums};
+  SmallVector<int64_t> shape(type.getShape());
+  auto extents = arith::ConstantOp::create(b, b.getIndexTensorAttr(shape));
+  return {tensor::ReshapeOp::create(b, type, sums, extents)};
 }
 } // namespace mlir::xf

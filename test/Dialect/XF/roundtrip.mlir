@@ -287,6 +287,55 @@ func.func @attention(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x
   return %o, %lse : tensor<?x512xf32>, tensor<?x8xf32>
 }
 
+// CHECK-LABEL: @score(
+// CHECK: xf.attention {{.*}} causal score(%{{.*}}) {
+// CHECK-NEXT: ^bb0(%[[SCORE:.*]]: f32, %[[HEAD:.*]]: index, %[[QUERY:.*]]: index, %[[KEY:.*]]: index, %[[TABLE:.*]]: tensor<8x129xf32>):
+// CHECK: tensor.extract %[[TABLE]][%[[HEAD]], %{{.*}}]
+// CHECK: xf.yield %{{.*}} : f32
+// CHECK: xf.attention_backward {{.*}} score(%{{.*}}) {
+// CHECK: xf.add_gradient %{{.*}} at %{{.*}}[%{{.*}}, %{{.*}}] : tensor<8x129xf32>
+// CHECK: xf.yield %{{.*}}, %{{.*}} : f32, f32
+// CHECK: xf.attention_weights {{.*}} score {
+// CHECK: xf.cached_attention {{.*}} score {
+// CHECK: xf.multi_head_attention {{.*}} bias score {
+func.func @score(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x512xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>, %bias: tensor<8x129xf32>)
+    -> (tensor<?x512xf32>, tensor<?x1032xf32>, tensor<8x129xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {
+  %y, %sum = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal score(%bias) {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index, %table: tensor<8x129xf32>):
+    %distance = arith.subi %query, %key : index
+    %b = tensor.extract %table[%head, %distance] : tensor<8x129xf32>
+    %biased = arith.addf %score, %b : f32
+    xf.yield %biased : f32
+  } : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<8x129xf32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+  %dq, %dk, %dv, %sums = xf.attention_backward %y, %q, %k, %v, %y, %sum offsets(%qo, %ko) heads(8) scale(0.125) causal score(%bias) {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index, %table: tensor<8x129xf32>):
+    %distance = arith.subi %query, %key : index
+    %b = tensor.extract %table[%head, %distance] : tensor<8x129xf32>
+    %biased = arith.addf %score, %b : f32
+    %one = arith.constant 1.0 : f32
+    xf.add_gradient %one at %table[%head, %distance] : tensor<8x129xf32>
+    xf.yield %biased, %one : f32, f32
+  } : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<8x129xf32>)
+    -> (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x1032xf32>)
+  %gradient = xf.column_sum %sums : (tensor<?x1032xf32>) -> tensor<8x129xf32>
+  %w = xf.attention_weights %q, %k heads(8) scale(0.125) score {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index):
+    %t = math.tanh %score : f32
+    xf.yield %t : f32
+  } : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<8x?x?xf32>
+  %c = xf.cached_attention %q, %k, %v rows(%qo, %ko) heads(8) scale(0.125) score {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index):
+    %t = math.tanh %score : f32
+    xf.yield %t : f32
+  } : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  %a = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%qo, %ko) heads(8) head_dims(64, 64) bias score {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index):
+    %t = math.tanh %score : f32
+    xf.yield %t : f32
+  } : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %dq, %sums, %gradient, %w, %c, %a : tensor<?x512xf32>, tensor<?x1032xf32>, tensor<8x129xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @masks(
 // CHECK: xf.attention {{.*}} causal window(64) lengths(%{{.*}}) :
 // CHECK: xf.attention_backward {{.*}} window(64) lengths(%{{.*}}) :

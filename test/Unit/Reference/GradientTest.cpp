@@ -245,6 +245,66 @@ TEST(Gradient, MaskedAttention) {
   });
 }
 
+// Score regions: every rule of their derivative, by the score and by what is captured.
+TEST(Gradient, AttentionScore) {
+  struct Region {
+    const char *captured, *body; // captured: extents after heads, or nothing; its argument is %table
+  };
+  const Region regions[] = {
+      {"", R"(%third = arith.constant 0.33 : f32
+       %a = arith.mulf %score, %third : f32
+       %b = math.tanh %a : f32
+       %c = arith.divf %b, %third : f32
+       %d = arith.divf %third, %c : f32
+       %e = arith.subf %c, %d : f32
+       %f = math.absf %e : f32
+       %s = math.log %f : f32)"},
+      {"", R"(%half = arith.constant 0.5 : f32
+       %a = arith.maximumf %score, %half : f32
+       %b = arith.minimumf %score, %half : f32
+       %c = math.exp %b : f32
+       %d = math.exp2 %a : f32
+       %e = arith.negf %d : f32
+       %ahead = arith.cmpi sgt, %key, %query : index
+       %s = arith.select %ahead, %c, %e : f32)"},
+      {"x4", R"(%two = arith.constant 2 : index
+       %distance = arith.subi %key, %query : index
+       %index = arith.addi %distance, %two : index
+       %a = tensor.extract %table[%head, %index] : tensor<HEADSx4xf32>
+       %b = tensor.extract %table[%head, %two] : tensor<HEADSx4xf32>
+       %c = arith.mulf %a, %score : f32
+       %d = arith.mulf %b, %b : f32
+       %s = arith.addf %c, %d : f32)"},
+      {"", R"(%zero = arith.constant 0 : index
+       %masked = arith.constant 0xFF800000 : f32
+       %seen = arith.cmpi ne, %key, %zero : index
+       %s = arith.select %seen, %score, %masked : f32)"},
+      {"", "%s = arith.constant 1.0 : f32"},
+  };
+  for (const Region &region : regions)
+    checkAll([&](Random &random) {
+      Layer layer = attention(random, random.upTo(0, 1) ? "causal" : "", random.upTo(0, 1) ? 0.3 : 0);
+      auto replace = [](std::string text, const std::string &what, const std::string &by) {
+        for (size_t at; (at = text.find(what)) != std::string::npos;)
+          text.replace(at, what.size(), by);
+        return text;
+      };
+      std::string heads = layer.body.substr(layer.body.find("heads(") + 6, 1), capture = region.captured;
+      std::string type = fmt::format("tensor<{}{}xf32>", heads, capture);
+      if (!capture.empty())
+        layer.parameters.emplace_back("table", type);
+      std::string score = fmt::format(
+          "score{} {{\n^bb0(%score: f32, %head: index, %query: index, %key: index{}):\n{}\nxf.yield %s : f32\n}} : (",
+          capture.empty() ? "" : "(%table)", capture.empty() ? "" : ", %table: " + type,
+          replace(region.body, "HEADS", heads));
+      size_t colon = layer.body.rfind(" : (");
+      layer.body = layer.body.substr(0, colon + 1) + score + layer.body.substr(colon + 4);
+      if (!capture.empty())
+        layer.body.insert(layer.body.rfind(") -> ("), ", " + type);
+      return layer;
+    });
+}
+
 // token_nll and token_loss both lead to the loss, one value is used three times, and the layer with two parameters is
 // used twice.
 TEST(Gradient, SharedValues) {

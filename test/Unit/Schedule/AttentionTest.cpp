@@ -14,7 +14,143 @@ struct Shape {
   double rate;
   int64_t window = -1; // or none
   bool lengths = false;
+  const struct Score *score = nullptr;
 };
+
+/// A score region: what it captures, its body up to %s, and up to the derivative %d what that of the backward has too.
+struct Score {
+  std::vector<const char *> captures;
+  const char *body, *derivative;
+  std::vector<std::pair<const char *, int64_t>> trained = {}; // captured tensors and their elements for one head
+};
+
+/// What can be captured, with the words that a region has for it.
+std::string typeOf(const std::string &capture, int64_t heads) {
+  return capture == "documents" ? "tensor<300xi32>"
+         : capture == "slopes"  ? fmt::format("tensor<{}xf32>", heads)
+                                : fmt::format("tensor<{}x9xf32>", heads);
+}
+
+/// Gemma's soft cap, then ALiBi; what depends on the head alone is a number.
+const Score cappedAlibi = {{},
+                           R"(%cap = arith.constant 1.5 : f32
+    %inverse = arith.constant 0.6666667 : f32
+    %scaled = arith.mulf %score, %inverse : f32
+    %tanh = math.tanh %scaled : f32
+    %capped = arith.mulf %tanh, %cap : f32
+    %h = arith.index_cast %head : index to i32
+    %hf = arith.sitofp %h : i32 to f32
+    %negative = arith.negf %hf : f32
+    %slope = math.exp2 %negative : f32
+    %distance = arith.subi %key, %query : index
+    %distance32 = arith.index_cast %distance : index to i32
+    %distancef = arith.sitofp %distance32 : i32 to f32
+    %farf = math.absf %distancef : f32
+    %bias = arith.mulf %farf, %slope : f32
+    %s = arith.subf %capped, %bias : f32)",
+                           R"(%square = arith.mulf %tanh, %tanh : f32
+    %one = arith.constant 1.0 : f32
+    %d = arith.subf %one, %square : f32)"};
+/// A bias for every distance, those far away the same; and a slope for every head.
+const Score relative = {{"table", "slopes"},
+                        R"(%four = arith.constant 4 : index
+    %distance = arith.subi %key, %query : index
+    %index = arith.addi %distance, %four : index
+    %bias = tensor.extract %table[%head, %index] : tensor<HEADSx9xf32>
+    %slope = tensor.extract %slopes[%head] : tensor<HEADSxf32>
+    %i = arith.index_cast %distance : index to i32
+    %f = arith.sitofp %i : i32 to f32
+    %hundredth = arith.constant 0.01 : f32
+    %far = arith.mulf %f, %hundredth : f32
+    %steep = arith.mulf %slope, %far : f32
+    %sum = arith.addf %score, %bias : f32
+    %s = arith.addf %sum, %steep : f32)",
+                        R"(%d = arith.constant 1.0 : f32
+    xf.add_gradient %d at %table[%head, %index] : tensor<HEADSx9xf32>
+    xf.add_gradient %far at %slopes[%head] : tensor<HEADSxf32>)",
+                        {{"table", 9}, {"slopes", 1}}};
+/// Of documents that follow each other only one's own is seen: a mask by -inf, with rows that it empties.
+const Score documents = {{"documents"},
+                         R"(%mine = tensor.extract %documents[%query] : tensor<300xi32>
+    %other = tensor.extract %documents[%key] : tensor<300xi32>
+    %same = arith.cmpi eq, %mine, %other : i32
+    %masked = arith.constant 0xFF800000 : f32
+    %s = arith.select %same, %score, %masked : f32)",
+                         R"(%one = arith.constant 1.0 : f32
+    %zero = arith.constant 0.0 : f32
+    %d = arith.select %same, %one, %zero : f32)"};
+/// What the others leave out; T5's buckets among it.
+const Score arithmetic = {{"table"},
+                          R"(%distance = arith.subi %query, %key : index
+    %two = arith.constant 2 : index
+    %twice = arith.muli %distance, %two : index
+    %zero = arith.constant 0 : index
+    %one = arith.constant 1 : index
+    %past = arith.maxsi %twice, %one : index
+    %near = arith.minsi %past, %two : index
+    %i = arith.index_cast %past : index to i32
+    %f = arith.sitofp %i : i32 to f32
+    %log = math.log %f : f32
+    %half = arith.constant 0.5 : f32
+    %bucketf = arith.addf %log, %half : f32
+    %bucket = arith.fptosi %bucketf : f32 to i32
+    %bi = arith.index_cast %bucket : i32 to index
+    %index = arith.addi %bi, %near : index
+    %bias = tensor.extract %table[%head, %index] : tensor<HEADSx9xf32>
+    %up = arith.maximumf %score, %bias : f32
+    %least = arith.constant -0.4 : f32
+    %most = arith.constant 2.0 : f32
+    %a = arith.maximumf %score, %least : f32
+    %b = arith.minimumf %a, %most : f32
+    %e = math.exp %b : f32
+    %size = math.absf %bias : f32
+    %denominator = arith.addf %size, %half : f32
+    %q = arith.divf %e, %denominator : f32
+    %ahead = arith.cmpi slt, %distance, %zero : index
+    %odd = arith.cmpf ogt, %score, %half : f32
+    %both = arith.andi %ahead, %odd : i1
+    %either = arith.ori %both, %odd : i1
+    %true = arith.constant true
+    %neither = arith.xori %either, %true : i1
+    %n = arith.negf %q : f32
+    %s = arith.select %neither, %q, %n : f32)",
+                          R"(%no = arith.constant 0.0 : f32
+    %belowq = arith.cmpf ole, %a, %most : f32
+    %aboveq = arith.cmpf oge, %score, %least : f32
+    %inside = arith.andi %belowq, %aboveq : i1
+    %size_is = arith.select %inside, %q, %no : f32
+    %minus = arith.negf %size_is : f32
+    %d = arith.select %neither, %size_is, %minus : f32)"};
+
+std::string replaced(std::string text, const std::string &what, const std::string &by) {
+  for (size_t at; (at = text.find(what)) != std::string::npos;)
+    text.replace(at, what.size(), by);
+  return text;
+}
+
+/// ` score(%captured) { ... }`, or nothing; of a backward with the derivative.
+std::string scoreOf(const Shape &shape, bool backward = false) {
+  if (!shape.score)
+    return "";
+  std::string captures, arguments;
+  for (std::string capture : shape.score->captures) {
+    captures += (captures.empty() ? "(%" : ", %") + capture;
+    arguments += ", %" + capture + ": " + typeOf(capture, shape.heads);
+  }
+  std::string text =
+      fmt::format(" score{}{} {{\n  ^bb0(%score: f32, %head: index, %query: index, %key: index{}):\n    {}\n    "
+                  "{}\n    xf.yield %s{} : f32{}\n  }}",
+                  captures, captures.empty() ? "" : ")", arguments, shape.score->body,
+                  backward ? shape.score->derivative : "", backward ? ", %d" : "", backward ? ", f32" : "");
+  return replaced(text, "HEADS", std::to_string(shape.heads));
+}
+/// The types of captured tensors, as operands.
+std::string captureTypes(const Shape &shape) {
+  std::string types;
+  for (const char *capture : shape.score ? shape.score->captures : std::vector<const char *>())
+    types += ", " + typeOf(capture, shape.heads);
+  return types;
+}
 
 std::string windowOf(const Shape &shape) { return shape.window < 0 ? "" : fmt::format(" window({})", shape.window); }
 std::string masksOf(const Shape &shape) {
@@ -29,38 +165,49 @@ std::string attributesOf(const Shape &shape) {
 
 std::string moduleOf(const Shape &shape) {
   std::string attributes = attributesOf(shape), lengths = shape.lengths ? ", tensor<?xi32>" : "",
-              more = lengths + (shape.rate > 0 ? ", tensor<2xi64>, i64" : "");
+              captured = captureTypes(shape),
+              more = lengths + (shape.rate > 0 ? ", tensor<2xi64>, i64" : "") + captured;
+  std::string declared, sums, sumTypes, sumResults;
+  for (std::string capture : {"table", "slopes", "documents"})
+    declared += fmt::format(", %{0}: {1} {{xf.name = \"{0}\"}}", capture, typeOf(capture, shape.heads));
+  if (shape.score)
+    for (auto [capture, elements] : shape.score->trained) {
+      sums += fmt::format(", %{}_sums", capture);
+      sumTypes += fmt::format(", tensor<?x{}xf32>", elements * shape.heads);
+      sumResults += fmt::format(", tensor<?x{}xf32> {{xf.name = \"{}\"}}", elements * shape.heads, capture);
+    }
   std::string k = fmt::format("tensor<?x{}xf32>", shape.heads * shape.keyFeatures),
               v = fmt::format("tensor<?x{}xf32>", shape.heads * shape.valueFeatures),
               lse = fmt::format("tensor<?x{}xf32>", shape.heads);
   return fmt::format(R"(
 func.func @attention(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
     %qo: tensor<?xi32> {{xf.name = "qo", xf.dims = ["sequences_plus_1"]}}, %ko: tensor<?xi32> {{xf.name = "ko", xf.dims = ["sequences_plus_1"]}},
-    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}) -> ({1} {{xf.name = "o"}}, {2} {{xf.name = "lse"}}) attributes {{xf.entry}} {{
+    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}{9}) -> ({1} {{xf.name = "o"}}, {2} {{xf.name = "lse"}}) attributes {{xf.entry}} {{
   %site = arith.constant 3 : i64
-  %o, %lse = xf.attention %q, %k, %v {3} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>{4}) -> ({1}, {2})
+  %o, %lse = xf.attention %q, %k, %v {3}{10} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>{4}) -> ({1}, {2})
   return %o, %lse : {1}, {2}
 }}
 func.func @attention_backward(%do: {1} {{xf.name = "do", xf.dims = ["queries"]}}, %q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
     %o: {1} {{xf.name = "o", xf.dims = ["queries"]}}, %lse: {2} {{xf.name = "lse", xf.dims = ["queries"]}},
     %qo: tensor<?xi32> {{xf.name = "qo", xf.dims = ["sequences_plus_1"]}}, %ko: tensor<?xi32> {{xf.name = "ko", xf.dims = ["sequences_plus_1"]}},
-    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}) -> ({0} {{xf.name = "dq"}}, {0} {{xf.name = "dk"}}, {1} {{xf.name = "dv"}}) attributes {{xf.entry}} {{
+    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}{9}) -> ({0} {{xf.name = "dq"}}, {0} {{xf.name = "dk"}}, {1} {{xf.name = "dv"}}{14}) attributes {{xf.entry}} {{
   %site = arith.constant 3 : i64
-  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %lse {3}
-    : ({1}, {0}, {0}, {1}, {1}, {2}, tensor<?xi32>, tensor<?xi32>{4}) -> ({0}, {0}, {1})
-  return %dq, %dk, %dv : {0}, {0}, {1}
+  %dq, %dk, %dv{12} = xf.attention_backward %do, %q, %k, %v, %o, %lse {3}{11}
+    : ({1}, {0}, {0}, {1}, {1}, {2}, tensor<?xi32>, tensor<?xi32>{4}) -> ({0}, {0}, {1}{13})
+  return %dq, %dk, %dv{12} : {0}, {0}, {1}{13}
 }}
-func.func @weights(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}) -> (tensor<{5}x?x?xf32> {{xf.name = "p"}}) attributes {{xf.entry}} {{
-  %p = xf.attention_weights %q, %k heads({5}) scale(0.3){6} : ({0}, {0}{7}) -> tensor<{5}x?x?xf32>
+func.func @weights(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}{9}) -> (tensor<{5}x?x?xf32> {{xf.name = "p"}}) attributes {{xf.entry}} {{
+  %p = xf.attention_weights %q, %k heads({5}) scale(0.3){6}{10} : ({0}, {0}{7}{15}) -> tensor<{5}x?x?xf32>
   return %p : tensor<{5}x?x?xf32>
 }}
 func.func @cached(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
-    %rows: tensor<?xi32> {{xf.name = "rows", xf.dims = ["listed"]}}, %row_offsets: tensor<?xi32> {{xf.name = "row_offsets", xf.dims = ["queries_plus_1"]}}) -> ({1} {{xf.name = "o"}}) attributes {{xf.entry}} {{
-  %o = xf.cached_attention %q, %k, %v rows(%rows, %row_offsets) heads({5}) scale(0.3){8} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>) -> {1}
+    %rows: tensor<?xi32> {{xf.name = "rows", xf.dims = ["listed"]}}, %row_offsets: tensor<?xi32> {{xf.name = "row_offsets", xf.dims = ["queries_plus_1"]}}{9}) -> ({1} {{xf.name = "o"}}) attributes {{xf.entry}} {{
+  %o = xf.cached_attention %q, %k, %v rows(%rows, %row_offsets) heads({5}) scale(0.3){8}{10} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>{15}) -> {1}
   return %o : {1}
 }}
 )",
-                     k, v, lse, attributes, more, shape.heads, masksOf(shape), lengths, windowOf(shape));
+                     k, v, lse, attributes, more, shape.heads, masksOf(shape), lengths, windowOf(shape), declared,
+                     scoreOf(shape), scoreOf(shape, true), sums, sumTypes, sumResults, captured);
 }
 
 Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const std::vector<int64_t> &keys) {
@@ -79,6 +226,10 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
   std::vector<int64_t> visible;
   for (int64_t r = 0; r < queryRows; ++r)
     visible.push_back(r % 5 == 0 ? 1 << 20 : r * 37 % 150 - 9);
+  // Documents of 40 tokens; what stands in the 50th to the 59th place is none.
+  std::vector<int64_t> documentOf;
+  for (int64_t i = 0; i < 300; ++i)
+    documentOf.push_back(i >= 50 && i < 60 ? -i : i / 40);
   return {{"q", normal({queryRows, shape.heads * shape.keyFeatures}, 1)},
           {"k", normal({keyRows, shape.heads * shape.keyFeatures}, 2)},
           {"v", normal({keyRows, shape.heads * shape.valueFeatures}, 3)},
@@ -86,6 +237,9 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
           {"qo", queryOffsets},
           {"ko", keyOffsets},
           {"n", integers(visible)},
+          {"table", normal({shape.heads, 9}, 5)},
+          {"slopes", normal({shape.heads}, 6)},
+          {"documents", integers(documentOf)},
           {"random", random},
           {"rows", integers(rows)},
           {"row_offsets", offsets(lengths)}};
@@ -131,11 +285,68 @@ TEST_P(Attention, AgreesWithDoubles) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
-                         testing::Values(Shape{2, 64, 64, false, 0}, Shape{2, 64, 64, true, 0}, Shape{3, 5, 7, true, 0},
-                                         Shape{1, 1, 1, false, 0}, Shape{2, 8, 24, true, 0.25},
-                                         Shape{2, 33, 16, false, 0.1}, Shape{2, 33, 16, false, 0, 9},
-                                         Shape{1, 16, 8, true, 0.2, 20}, Shape{1, 4, 5, false, 0, 0},
-                                         Shape{2, 8, 8, false, 0.1, 1 << 30}, Shape{2, 33, 16, false, 0.1, -1, true},
-                                         Shape{1, 7, 16, true, 0, 40, true}),
-                         [](const auto &info) { return std::to_string(info.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Attention,
+    testing::Values(Shape{2, 64, 64, false, 0}, Shape{2, 64, 64, true, 0}, Shape{3, 5, 7, true, 0},
+                    Shape{1, 1, 1, false, 0}, Shape{2, 8, 24, true, 0.25}, Shape{2, 33, 16, false, 0.1},
+                    Shape{2, 33, 16, false, 0, 9}, Shape{1, 16, 8, true, 0.2, 20}, Shape{1, 4, 5, false, 0, 0},
+                    Shape{2, 8, 8, false, 0.1, 1 << 30}, Shape{2, 33, 16, false, 0.1, -1, true},
+                    Shape{1, 7, 16, true, 0, 40, true}, Shape{2, 16, 16, true, 0, -1, false, &cappedAlibi},
+                    Shape{3, 8, 5, false, 0.2, -1, false, &cappedAlibi},
+                    Shape{2, 16, 7, false, 0, -1, false, &relative}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
+                    Shape{1, 16, 16, false, 0, -1, false, &documents},
+                    Shape{2, 7, 4, false, 0, -1, false, &arithmetic}),
+    [](const auto &info) { return std::to_string(info.index); });
+
+// Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
+TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
+  Shape shape{2, 16, 8, true, 0, 50, true, &relative};
+  std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
+  for (unsigned width : vectorWidths()) {
+    Compiled compiled(moduleOf(shape), width);
+    ASSERT_TRUE(compiled.valid());
+    Tensors inputs = inputsOf(shape, lengths, lengths);
+    auto run = [&](const Tensors &inputs, int threads) {
+      Tensors all = inputs, forward = compiled.run("attention", inputs, threads);
+      all.insert(forward.begin(), forward.end());
+      Tensors results = compiled.run("attention_backward", all, threads);
+      results.insert(forward.begin(), forward.end());
+      return results;
+    };
+    auto expectSame = [](const Tensor &a, const Tensor &b, int64_t firstRow, const std::string &what) {
+      for (int64_t i = 0; i < a.elements(); ++i)
+        ASSERT_EQ(a[i], b[firstRow * b.columns() + i]) << what << ", " << i;
+    };
+    Tensors whole = run(inputs, 1);
+    for (int threads : {2, 3})
+      for (auto &[name, tensor] : run(inputs, threads))
+        expectSame(tensor, whole[name], 0, name);
+    for (int64_t b = 0, first = 0; b < int64_t(lengths.size()); first += lengths[b++]) {
+      Tensors alone = inputs;
+      for (auto &[name, tensor] : alone)
+        if (name == "q" || name == "k" || name == "v" || name == "do" || name == "n") {
+          bool isReal = tensor.isReal();
+          int64_t columns = isReal ? tensor.columns() : 1;
+          Tensor part = isReal ? Tensor::reals({lengths[b], columns}) : Tensor::integers({lengths[b]});
+          for (int64_t i = 0; i < part.elements(); ++i)
+            if (isReal)
+              part[i] = tensor[first * columns + i];
+            else
+              part.integer(i) = tensor.integer(first + i);
+          tensor = part;
+        }
+      alone["qo"] = alone["ko"] = offsets({lengths[b]});
+      for (auto &[name, tensor] : run(alone, 1)) {
+        bool isSum = name == "table" || name == "slopes";
+        if (isSum) {
+          Tensor row = Tensor::reals({1, tensor.columns()});
+          for (int64_t i = 0; i < row.elements(); ++i)
+            row[i] = tensor[i];
+          expectSame(row, whole[name], b, name);
+        } else {
+          expectSame(tensor, whole[name], first, name);
+        }
+      }
+    }
+  }
+}

@@ -4,7 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinTypes.h"
-#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Dialect/XF/IR/Score.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -342,9 +342,13 @@ LogicalResult MatmulOp::verify() { // C1
   return success();
 }
 
-LogicalResult ColumnSumOp::verify() {
-  return expectShape(*this, "result", getResult(), {dimSize(getX(), 1)}, "the features of 'x'");
-} // C1
+LogicalResult ColumnSumOp::verify() { // C1
+  auto type = cast<RankedTensorType>(getResult().getType());
+  if (type.getNumElements() == dimSize(getX(), 1))
+    return success();
+  return emitOpError() << "expected 'result' to have as many elements as 'x' features (" << dimSize(getX(), 1)
+                       << "), but got " << type.getNumElements() << " (" << shapeString(type) << ")";
+}
 
 //===-- Elementwise -------------------------------------------------------===//
 LogicalResult DropoutOp::verify() { return expectRate(*this, "rate", getRate()); } // C1
@@ -423,6 +427,37 @@ LogicalResult AttentionBackwardOp::verify() {
                            "that of the operand")))
       return failure();
   return verifyAttentionDropout(*this);
+}
+
+LogicalResult AddGradientOp::verify() { // C1
+  int64_t rank = getCapture().getType().getRank(), indices = getIndices().size();
+  if (rank == indices)
+    return success();
+  return emitOpError() << "expected an index for each extent of 'capture' (" << rank << "), but got " << indices;
+}
+
+/// Results: one, or with a derivative two.
+template <typename OpT> static LogicalResult verifyScoreOf(OpT op, unsigned results = 1) {
+  return verifyScore(op, op.getScore(), op.getCaptures(), getElementTypeOrSelf(op.getQuery().getType()), op.getHeads(),
+                     results);
+}
+LogicalResult MultiHeadAttentionOp::verifyRegions() { return verifyScoreOf(*this); } // C6
+LogicalResult AttentionOp::verifyRegions() { return verifyScoreOf(*this); }          // C8, C9, C10
+LogicalResult AttentionWeightsOp::verifyRegions() { return verifyScoreOf(*this); }   // C3
+LogicalResult CachedAttentionOp::verifyRegions() { return verifyScoreOf(*this); }    // C5
+LogicalResult AttentionBackwardOp::verifyRegions() {
+  if (failed(verifyScoreOf(*this, 2))) // C3, C4
+    return failure();
+  SmallVector<unsigned> captures = capturesWithGradients(getScore());
+  if (captures.size() != getCapturedGradients().size()) // C2
+    return emitOpError() << "expected gradients of " << captures.size()
+                         << " captured tensors, as xf.add_gradient names, but got " << getCapturedGradients().size();
+  for (auto [capture, sums] : llvm::zip(captures, getCapturedGradients()))
+    if (failed(expectShape(*this, "captured gradient", sums,
+                           capturedGradientType(getCaptures()[capture], getQueryOffsets()).getShape(),
+                           "a row an offset x the captured tensor's elements")))
+      return failure();
+  return success();
 }
 
 LogicalResult AttentionWeightsOp::verify() {

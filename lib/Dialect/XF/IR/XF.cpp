@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
 #include "mlir/Transforms/InliningUtils.h"
+#include "xf/Dialect/XF/IR/Score.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -23,6 +24,25 @@ static AffineExpr scorePairs(Value query, Value key, Value offsets, bool causal,
   if (offsets)
     pairs = pairs.floorDiv(extent(offsets, 0) - 1);
   return causal ? (pairs + queries).floorDiv(2) : pairs;
+}
+
+/// `score(%captured, ...) { ^bb0(...): ... }`, or nothing. Names of the region are its own.
+static ParseResult parseScore(OpAsmParser &parser, SmallVectorImpl<OpAsmParser::UnresolvedOperand> &captures,
+                              Region &score) {
+  if (failed(parser.parseOptionalKeyword("score")))
+    return success();
+  if (failed(parser.parseOperandList(captures, OpAsmParser::Delimiter::OptionalParen)))
+    return failure();
+  return parser.parseRegion(score, /*arguments=*/{}, /*enableNameShadowing=*/true);
+}
+static void printScore(OpAsmPrinter &printer, Operation *, OperandRange captures, Region &score) {
+  if (score.empty())
+    return;
+  printer << " score";
+  if (!captures.empty())
+    printer << "(" << captures << ")";
+  printer << " ";
+  printer.printRegion(score);
 }
 
 #define GET_OP_CLASSES

@@ -4,6 +4,7 @@
 // has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
 #include "Inline.h"
+#include "xf/Dialect/XF/IR/Score.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
 #include "xf/Kernels/Passes.h"
 
@@ -180,17 +181,19 @@ private:
 
   /// Decoding token by token needs a target side that works on rows, but for attention: causal to itself, or to the
   /// whole source. A window to itself is one of the tokens so far; where a target of unknown length stands among its
-  /// source, and how many keys a later token sees, is not known.
+  /// source, and how many keys a later token sees, is not known. What scores capture are parameters.
   bool canDecode(func::FuncOp flat) {
     for (Operation &op : flat.getBody().front()) {
       if (!needed.contains(&op) || !onTargetSide(&op))
         continue;
       if (auto attention = dyn_cast<AttentionOp>(op)) {
-        if (attention.getQueryOffsets() != targetOffsets || attention.getLengths())
+        if (attention.getQueryOffsets() != targetOffsets || attention.getLengths() ||
+            !llvm::all_of(attention.getCaptures(), [](Value capture) { return capture.getDefiningOp<GetParamOp>(); }))
           return false;
         bool self = targetSide.contains(attention.getKey());
         if (self ? !attention.getCausal() || attention.getKeyOffsets() != targetOffsets
-                 : attention.getCausal() || attention.getWindow() || attention.getKeyOffsets() != sourceOffsets)
+                 : attention.getCausal() || attention.getWindow() || readsQueryNumber(attention.getScore()) ||
+                       attention.getKeyOffsets() != sourceOffsets)
           return false;
         continue;
       }
@@ -201,6 +204,17 @@ private:
         return false;
     }
     return targetSide.contains(logits);
+  }
+
+  static bool readsQueryNumber(Region &score) {
+    return !score.empty() && !score.front().getArgument(ScoreQuery).use_empty();
+  }
+  static void cloneScore(AttentionOp from, Region &to) {
+    IRMapping mapping; // of its own: the op may have been cloned too
+    from.getScore().cloneInto(&to, mapping);
+  }
+  static SmallVector<Value> capturesOf(AttentionOp attention, const IRMapping &mapping) {
+    return llvm::map_to_vector(attention.getCaptures(), [&](Value capture) { return mapping.lookup(capture); });
   }
 
   void deriveAttention(func::FuncOp after, func::FuncOp flat) {
@@ -220,12 +234,12 @@ private:
             RankedTensorType::get({static_cast<int64_t>(attention.getHeads()), query.getDimSize(0), key.getDimSize(0)},
                                   query.getElementType());
         std::string name = labelOf(op.getLoc());
-        results.push_back({name.empty() ? "attention." + std::to_string(results.size()) : name,
-                           AttentionWeightsOp::create(b, op.getLoc(), type, mapping.lookup(attention.getQuery()),
-                                                      mapping.lookup(attention.getKey()),
-                                                      mapping.lookupOrNull(attention.getLengths()),
-                                                      attention.getHeadsAttr(), attention.getScaleAttr(),
-                                                      attention.getCausalAttr(), attention.getWindowAttr())});
+        auto weights = AttentionWeightsOp::create(
+            b, op.getLoc(), type, mapping.lookup(attention.getQuery()), mapping.lookup(attention.getKey()),
+            mapping.lookupOrNull(attention.getLengths()), capturesOf(attention, mapping), attention.getHeadsAttr(),
+            attention.getScaleAttr(), attention.getCausalAttr(), attention.getWindowAttr());
+        cloneScore(attention, weights.getScore());
+        results.push_back({name.empty() ? "attention." + std::to_string(results.size()) : name, weights});
       }
     }
     finishEntry(function, results);
@@ -306,11 +320,12 @@ private:
             ++cache;
           }
         size_t rows = self ? slots + 1 : memoryRows;
-        Value result = CachedAttentionOp::create(b, op.getLoc(), attention.getResult().getType(),
-                                                 mapping.lookup(attention.getQuery()), key, value, argument(rows),
-                                                 argument(rows + 1), attention.getHeadsAttr(), attention.getScaleAttr(),
-                                                 attention.getWindowAttr());
-        mapping.map(attention.getResult(), result);
+        auto cached = CachedAttentionOp::create(
+            b, op.getLoc(), attention.getResult().getType(), mapping.lookup(attention.getQuery()), key, value,
+            argument(rows), argument(rows + 1), capturesOf(attention, mapping), attention.getHeadsAttr(),
+            attention.getScaleAttr(), attention.getWindowAttr());
+        cloneScore(attention, cached.getScore());
+        mapping.map(attention.getResult(), cached);
       } else {
         b.clone(op, mapping);
       }

@@ -269,9 +269,10 @@ private:
     auto attention =
         AttentionOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), TypeRange{resultType, sumType},
                             projected[0], projected[1], projected[2], op.getQueryOffsets(), op.getKeyOffsets(),
-                            op.getLengths(), drops ? scope.random : Value(), site, op.getHeadsAttr(),
+                            op.getLengths(), drops ? scope.random : Value(), site, op.getCaptures(), op.getHeadsAttr(),
                             scope.b.getF32FloatAttr(static_cast<float>(1 / std::sqrt(op.getDK()))), op.getCausalAttr(),
                             op.getWindowAttr(), op.getDropoutAttr());
+    attention.getScore().takeBody(op.getScore());
     return linear(scope, loc, name + ".output", attention.getResult(), op.getResult().getType().getDimSize(1),
                   op.getBias());
   }

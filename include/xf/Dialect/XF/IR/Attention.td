@@ -3,7 +3,7 @@
 #define XF_ATTENTION_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments]> {
+def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments, IsolatedFromAbove]> {
   let summary = "softmax(scale Q K^T) V for every sequence and head of a packed batch";
   let description = [{
     Paper, 3.2.1. For sequence b and head h, with Q, K, V the rows offsets[b] .. offsets[b+1] and the h-th block of features:
@@ -14,6 +14,10 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     self-attention), with `lengths` the first `lengths[t]` keys of its sequence (fewer than none are none, more than all are all). Blocks that masks empty are not visited. A query that sees no key gives 0 and log_sum_exp +inf (so that the
     backward's probabilities vanish), and no gradient. Documents that share a text are sequences of their own in the offsets.
 
+    A score region changes a score before the softmax: from the score, the numbers of the head and of the key that the query stands at, that of the key, and captured tensors. It is scalar code: arithmetic of arith, of
+    math absf, exp, exp2, log and tanh, and reads of captured tensors by tensor.extract, where an index that lies outside is that of the nearest element. A score of -inf is masked, but visited. The derivative, also by captured tensors that are
+    parameters, is derived. ALiBi, relative positions, soft caps are such regions.
+
     | operand | shape |
     |---|---|
     | query | query tokens x (heads * d_k) |
@@ -21,12 +25,25 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     | value | key tokens x (heads * d_v) |
     | query_offsets, key_offsets | B+1 |
     | lengths | query tokens |
+    | captures | any, static |
     | result | query tokens x (heads * d_v) |
     | log_sum_exp | query tokens x heads |
 
     - C1: heads divides the widths. C2: query and key agree on heads * d_k. C3: key and value have as many rows.
     - C4: result is query tokens x value's features, log_sum_exp query tokens x heads. C5: dropout has random and site, and 0 <= rate < 1.
     - C6: window is from 0 to 2^30. C7: lengths has a number a query token.
+    - C8: captured tensors come with a score region; they are of query's element type or i32, of static extents that are not 0.
+    - C9: the region takes the score, head, query and key (indices), and the captured tensors; it yields the score. C10: it is made of the ops above.
+
+    ```mlir
+    %y, %sum = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal score(%bias) {
+    ^bb0(%score: f32, %head: index, %query: index, %key: index, %table: tensor<8x129xf32>):
+      %distance = arith.subi %query, %key : index
+      %b = tensor.extract %table[%head, %distance] : tensor<8x129xf32>
+      %biased = arith.addf %score, %b : f32
+      xf.yield %biased : f32
+    } : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<8x129xf32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+    ```
 
     ```mlir
     %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal
@@ -34,33 +51,49 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     ```
   }];
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets,
-                       Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window,
-                       DefaultValuedAttr<F32Attr, "0.0f">:$rate);
+                       Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal,
+                       OptionalAttr<I64Attr>:$window, DefaultValuedAttr<F32Attr, "0.0f">:$rate);
+  let regions = (region MaxSizedRegion<1>:$score);
+  let hasRegionVerifier = 1;
   let results = (outs XF_Matrix:$result, XF_Matrix:$log_sum_exp);
   let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), getWindow(), extent) *
-           (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
+           (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `,` $value `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
-    (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
+    (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let backward = [{
-    auto back = AttentionBackwardOp::create(builder, loc, ::mlir::TypeRange{getQuery().getType(), getKey().getType(), getValue().getType()}, cotangents[0], getQuery(), getKey(), getValue(),
-                                            getResult(), getLogSumExp(), getQueryOffsets(), getKeyOffsets(), getLengths(), getRandom(), getSite(), getHeadsAttr(), getScaleAttr(), getCausalAttr(), getWindowAttr(), getRateAttr());
+    ::mlir::Region derivative;
+    buildScoreDerivative(getScore(), derivative, active.take_back(getCaptures().size()));
+    ::llvm::SmallVector<::mlir::Type> types{getQuery().getType(), getKey().getType(), getValue().getType()};
+    ::llvm::SmallVector<unsigned> trained = capturesWithGradients(derivative);
+    for (unsigned capture : trained)
+      types.push_back(AttentionBackwardOp::capturedGradientType(getCaptures()[capture], getQueryOffsets()));
+    auto back = AttentionBackwardOp::create(builder, loc, types, cotangents[0], getQuery(), getKey(), getValue(), getResult(), getLogSumExp(), getQueryOffsets(), getKeyOffsets(), getLengths(), getRandom(), getSite(),
+                                            getCaptures(), getHeadsAttr(), getScaleAttr(), getCausalAttr(), getWindowAttr(), getRateAttr());
+    back.getScore().takeBody(derivative);
     ::llvm::SmallVector<::mlir::Value> grads(getNumOperands());
     for (unsigned i = 0; i < 3; ++i)
       grads[i] = back.getResult(i);
+    unsigned firstCapture = getNumOperands() - getCaptures().size();
+    for (auto [capture, sums] : ::llvm::zip(trained, back.getCapturedGradients()))
+      grads[firstCapture + capture] = ColumnSumOp::create(builder, loc, getCaptures()[capture].getType(), sums);
     return grads;
   }];
 }
 
-def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, XF_OwnExtents]> {
-  let summary = "gradients of attention by query, key and value";
+def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents]> {
+  let summary = "gradients of attention by query, key, value and captured tensors";
   let description = [{
     FlashAttention-2 (Dao 2023): `D = rowsum(cotangent * result)`, `P = exp(S - log_sum_exp)`, `dV = (M P)^T dO`, `dS = P (M dO V^T - D)`, `dQ = scale dS K`,
     `dK = scale dS^T Q`, M the dropout mask with its scale; masks as in xf.attention. Probabilities are computed again; a sequence's sums run in a fixed order.
 
-    - C1: the operands and masks agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value.
+    A score region yields the score and its derivative f' by the score before it, so that S is what it makes of scale Q K^T, and `dQ = scale (f' dS) K`, dK likewise. It also says what is added to
+    gradients of captured tensors (xf.add_gradient): dS times a derivative. Row b of a captured gradient has the sums of sequence b, in the order of the tensor's elements; one row follows that is zero.
+
+    - C1: the operands, masks and captured tensors agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value, then of (B+1) x elements for each captured tensor that xf.add_gradient names, in their order.
+    - C3: the region takes what that of xf.attention does, and yields the score and its derivative. C4: a captured tensor that has a gradient has heads as its first extent, and is named at the region's head there.
 
     ```mlir
     %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) scale(0.125) causal
@@ -69,38 +102,70 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
     ```
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Matrix:$forward_result, XF_Matrix:$log_sum_exp,
-                       XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, I64Attr:$heads, F32Attr:$scale,
+                       XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Optional<XF_Random>:$random, Optional<I64>:$site, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, F32Attr:$scale,
                        UnitAttr:$causal, OptionalAttr<I64Attr>:$window, DefaultValuedAttr<F32Attr, "0.0f">:$rate);
-  let results = (outs XF_Matrix:$query_gradient, XF_Matrix:$key_gradient, XF_Matrix:$value_gradient);
+  let results = (outs XF_Matrix:$query_gradient, XF_Matrix:$key_gradient, XF_Matrix:$value_gradient, Variadic<XF_Matrix>:$captured_gradients);
+  let regions = (region MaxSizedRegion<1>:$score);
+  let hasRegionVerifier = 1;
   let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), getWindow(), extent) *
-           (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + 4 * getHeads()) + 2 * extent.elements(getForwardResult()) }];
+           (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + (4 + scoreFlops(getScore())) * getHeads()) + 2 * extent.elements(getForwardResult()) }];
   let assemblyFormat = [{
     $cotangent `,` $query `,` $key `,` $value `,` $forward_result `,` $log_sum_exp `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)`
-    (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `:` functional-type(operands, results)
+    (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
+  let extraDeclaration = [{
+    /// The type of the sums for a captured tensor.
+    static ::mlir::RankedTensorType capturedGradientType(::mlir::Value capture, ::mlir::Value queryOffsets);
+  }];
   let extraDefinition = [{
-    ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned result, unsigned dim) { return {result + 1, dim}; }
+    ::mlir::RankedTensorType $cppClass::capturedGradientType(::mlir::Value capture, ::mlir::Value queryOffsets) {
+      auto type = ::llvm::cast<::mlir::RankedTensorType>(capture.getType());
+      return ::mlir::RankedTensorType::get({::llvm::cast<::mlir::RankedTensorType>(queryOffsets.getType()).getDimSize(0), type.getNumElements()}, type.getElementType());
+    }
+    ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned result, unsigned dim) {
+      return {result < 3 ? result + 1 : getODSOperandIndexAndLength(6).first, dim};
+    }
   }];
 }
 
-def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [XF_OwnExtents]> {
+def XF_AddGradientOp : XF_Op<"add_gradient", [ParentOneOf<["AttentionBackwardOp"]>, TypesMatchWith<"the derivative is an element of the tensor", "capture", "derivative",
+                                                                                                  "::llvm::cast<::mlir::RankedTensorType>($_self).getElementType()">]> {
+  let summary = "adds to the gradient of a captured tensor, in the score region of xf.attention_backward";
+  let description = [{
+    The score's cotangent times `derivative` goes to the element that was read; made where a region is differentiated, from tensor.extract.
+
+    - C1: an index for each of the tensor's extents.
+
+    ```mlir
+    xf.add_gradient %one at %table[%head, %distance] : tensor<8x129xf32>
+    ```
+  }];
+  let arguments = (ins AnyFloat:$derivative, RankedTensorOf<[AnyFloat]>:$capture, Variadic<Index>:$indices);
+  let assemblyFormat = "$derivative `at` $capture `[` $indices `]` attr-dict `:` type($capture)";
+  let hasVerifier = 1;
+}
+
+def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents]> {
   let summary = "the probabilities of one sequence's attention, to look at";
   let description = [{
-    `result[h] = softmax(scale Q_h K_h^T)` (masks as in xf.attention) for a batch of one sequence.
+    `result[h] = softmax(scale Q_h K_h^T)` (masks and score region as in xf.attention) for a batch of one sequence.
 
-    - C1: query, key, heads and masks agree as in xf.attention. C2: result is heads x query tokens x key tokens.
+    - C1: query, key, heads and masks agree as in xf.attention. C2: result is heads x query tokens x key tokens. C3: the score region is as in xf.attention.
 
     ```mlir
     %p = xf.attention_weights %q, %k heads(8) scale(0.125) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<8x?x?xf32>
     ```
   }];
-  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, Optional<XF_Ids>:$lengths, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window);
+  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, Optional<XF_Ids>:$lengths, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window);
+  let regions = (region MaxSizedRegion<1>:$score);
+  let hasRegionVerifier = 1;
   let results = (outs 3DTensorOf<[AnyFloat]>:$result);
   let flops = [{ scorePairs(getQuery(), getKey(), ::mlir::Value(), getCausal(), getWindow(), extent) *
-           (2 * extent(getQuery(), 1) + 4 * getHeads()) }];
+           (2 * extent(getQuery(), 1) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
-    $query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? attr-dict `:` functional-type(operands, results)
+    $query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? attr-dict
+    custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDefinition = [{
@@ -108,24 +173,28 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [XF_O
   }];
 }
 
-def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [XF_OwnReads]> {
+def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [IsolatedFromAbove, XF_OwnReads]> {
   let summary = "attention of single queries over listed rows of a cache: one step of decoding";
   let description = [{
     Query r (one token of one hypothesis) attends to the rows `rows[row_offsets[r]] .. rows[row_offsets[r+1] - 1]` of key and value, so beams are reordered by writing other
-    lists. It stands at the last of them: with `window(r)` it sees that one and the r before. Without any row the result is 0.
+    lists. It stands at the last of them: with `window(r)` it sees that one and the r before, and for a score region (as in xf.attention) the number of a key is its place in the list, the query's that of the last. Without any row the result is 0.
 
-    - C1: heads divides the widths, query and key agree. C2: result is queries x value's features. C3: key and value have as many rows. C4: window is from 0 to 2^30.
+    - C1: heads divides the widths, query and key agree. C2: result is queries x value's features. C3: key and value have as many rows. C4: window is from 0 to 2^30. C5: the score region is as in xf.attention.
 
     ```mlir
     %o = xf.cached_attention %q, %keys, %values rows(%rows, %row_offsets) heads(8) scale(0.125)
       : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Ids:$rows, XF_Offsets:$row_offsets, I64Attr:$heads, F32Attr:$scale, OptionalAttr<I64Attr>:$window);
+  let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Ids:$rows, XF_Offsets:$row_offsets, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, F32Attr:$scale,
+                       OptionalAttr<I64Attr>:$window);
+  let regions = (region MaxSizedRegion<1>:$score);
+  let hasRegionVerifier = 1;
   let results = (outs XF_Matrix:$result);
-  let flops = [{ rowsSeen(extent) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + 4 * getHeads()) }];
+  let flops = [{ rowsSeen(extent) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
-    $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`window` `(` $window^ `)`)? attr-dict `:` functional-type(operands, results)
+    $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`window` `(` $window^ `)`)? attr-dict
+    custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDeclaration = [{

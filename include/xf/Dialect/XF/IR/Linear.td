@@ -88,16 +88,16 @@ def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF
 def XF_ColumnSumOp : XF_Primitive<"column_sum", "Column"> {
   let summary = "sum over tokens: the gradient of a bias";
   let description = [{
-    `result[c] = sum over t, in increasing t, of x[t, c]`.
+    `result[c] = sum over t, in increasing t, of x[t, c]`, c the number of an element where result is no vector.
 
-    - C1: result has x's features.
+    - C1: result has as many elements as x features.
 
     ```mlir
     %db = xf.column_sum %dy : (tensor<?x2048xf32>) -> tensor<2048xf32>
     ```
   }];
   let arguments = (ins XF_Matrix:$x);
-  let results = (outs XF_Vector:$result);
+  let results = (outs StaticShapeTensorOf<[AnyFloat]>:$result);
   let flops = [{ extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;

@@ -99,8 +99,8 @@ def XF_ApplyOp : XF_Op<"apply", [DeclareOpInterfaceMethods<SymbolUserOpInterface
   let assemblyFormat = "$layer `as` $name `(` $operands `)` `:` functional-type($operands, $results) attr-dict";
 }
 
-def XF_YieldOp : XF_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["GroupOp", "ChunkedOp"]>]> {
-  let summary = "the results of an xf.group, or of a chunk";
+def XF_YieldOp : XF_Op<"yield", [Pure, Terminator, ReturnLike, ParentOneOf<["GroupOp", "ChunkedOp", "AttentionOp", "AttentionBackwardOp", "AttentionWeightsOp", "CachedAttentionOp", "MultiHeadAttentionOp"]>]> {
+  let summary = "the results of an xf.group, of a chunk, or of a score region";
   let arguments = (ins Variadic<AnyType>:$operands);
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }

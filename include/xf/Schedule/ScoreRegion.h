@@ -1,0 +1,55 @@
+//===- ScoreRegion.h - a score region in a kernel ---------------*- C++ -*-===//
+// The region of attention on a vector of keys. What depends on the head or the query alone is computed once for it.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_SCOREREGION_H
+#define XF_SCHEDULE_SCOREREGION_H
+
+#include "xf/Dialect/XF/IR/Score.h"
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+class ScoreRegion {
+public:
+  /// Of an op of the kernel that is emitted; `head` is an index.
+  ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value head);
+  /// Whether there is one; without it nothing else may be called.
+  explicit operator bool() const { return block; }
+
+  /// For the query that stands at key `position`.
+  void setQuery(Value position);
+  /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative
+  /// two.
+  SmallVector<Value> apply(Value scores, Value key);
+
+  /// What the last call of apply adds to the gradients of captured tensors.
+  struct Addition {
+    unsigned capture;
+    Value element;    // number in the tensor: an index where it is one for all keys, else a vector of i32
+    Value derivative; // a vector
+  };
+  ArrayRef<Addition> additions() const { return added; }
+
+private:
+  /// What a value depends on: the head alone (or nothing), the query too, or the key or the score too.
+  enum Level : unsigned { OfHead, OfQuery, OfKey };
+  void emit(Level level);
+  void emitScalar(Operation *op);
+  void emitVector(Operation *op);
+  Level levelOf(Value value) const { return levels.lookup(value); }
+  /// An operand as a vector; indices are of i32.
+  Value vectorOf(Value value);
+  /// The number of an element, the nearest where an index lies outside: a scalar, or where `asVector` a vector.
+  Value elementAt(RankedTensorType type, ValueRange indices, bool asVector);
+  Value memoryOf(Value capture) const;
+
+  Emitter &e;
+  Block *block = nullptr;
+  SmallVector<Value> memory; // of the captured tensors
+  DenseMap<Value, Level> levels;
+  DenseMap<Operation *, Level> levelsOfOps;
+  DenseMap<Value, Value> scalars, vectors;
+  SmallVector<Addition> added;
+};
+} // namespace mlir::xf
+
+#endif
