@@ -222,6 +222,8 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
       shared.reset();
   };
   reset();
+  // A call of small steps is worker 0's alone, and it must not wait for others where steps are too many for one phase.
+  bool alone = !observe && std::all_of(steps.begin(), steps.end(), [](const Step &step) { return step.tiles == 1; });
   auto walk = [&](int worker) {
     void *mine = scratch.data() + worker * scratchBytes;
     for (size_t index = 0; index < steps.size(); ++index) {
@@ -236,7 +238,7 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
         for (SharedTiles::Range range; !(range = tiles[step.inPhase].take(worker, step.tiles)).empty();)
           step.kernel(buffers, extent, scalars, range.begin, range.end, mine);
       }
-      if (step.meets || observe)
+      if ((step.meets && !alone) || observe)
         team.barrier([&] {
           reset();
           if (observe)
@@ -244,8 +246,7 @@ void Executor::execute(const std::function<void(size_t)> &observe) {
         });
     }
   };
-  bool alone = std::all_of(steps.begin(), steps.end(), [](const Step &step) { return step.tiles == 1; });
-  if (alone && !observe)
+  if (alone)
     walk(0);
   else
     team.run(walk);

@@ -342,8 +342,9 @@ Expected<void> Model::set(std::string_view name, std::string_view text) {
   int threads = session.threads;
   Expected<void> done = visitSetting(name, [&](auto &setting) -> Expected<void> {
     if constexpr (std::is_same_v<decltype(setting), std::string &>) {
-      if (text != "noam" && text != "constant")
-        return userError(fmt::format("expected '{}' to be noam or constant, but got '{}'", name, text));
+      if (std::find(scheduleNames.begin(), scheduleNames.end(), text) == scheduleNames.end())
+        return userError(
+            fmt::format("expected '{}' to be {}, but got '{}'", name, fmt::join(scheduleNames, " or "), text));
       setting = text;
       return {};
     } else {

@@ -71,9 +71,8 @@ class Function:
 
 
 class Arrays(Mapping[str, Array]):
-    """Arrays of a model by parameters' names: views of its own memory, as long as the model is open.
-
-    Those of parameters may be written, in place (`parameters[name][...] = x`) or by `parameters[name] = x`.
+    """Arrays of a model by parameters' names: views of its own memory, as long as the model is open. They may be written,
+    in place (`parameters[name][...] = x`) or by `parameters[name] = x`; so may gradients, between `accumulate` and `update`.
     """
 
     def __init__(self, model: "Model", which: int) -> None:
@@ -90,13 +89,9 @@ class Arrays(Mapping[str, Array]):
         view: Array = np.frombuffer(memory, dtype=np.float32).reshape(shape)
         if self._which == _library.PARAMETER:
             self._model._watch(memory)
-        else:
-            view.flags.writeable = False
         return view
 
     def __setitem__(self, name: str, values: npt.ArrayLike) -> None:
-        if self._which != _library.PARAMETER:
-            raise TypeError("only parameters can be written")
         view = self[name]
         if np.shape(values) != view.shape:
             raise Error(f"expected '{name}' to be {list(view.shape)}, but got {list(np.shape(values))}")

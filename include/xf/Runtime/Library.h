@@ -69,7 +69,8 @@ struct xf_model {
   const char *(*bind)(xf_model *model, const char *function, const xf_tensor *inputs, int32_t num_inputs,
                       int64_t *dims);
 
-  /* Where a parameter's values, gradient or moments are, as long as the model is open. */
+  /* Where a parameter's values, gradient or moments are, as long as the model is open. Gradients are the caller's to
+   * clear before a step's first `accumulate`. */
   const char *(*array)(xf_model *model, enum xf_array which, const char *parameter, float **data);
 
   /* To be called when parameters have been written through `array`: what predictions read besides them is made anew. */
@@ -84,9 +85,9 @@ struct xf_model {
   /* Writes a checkpoint, or the weights alone. */
   const char *(*save)(xf_model *model, const char *path, int32_t weights_only);
 
-  /* Settings, as text: threads (0: one a core); and what the inputs `random` and `hyper` of train_step are where they
-   * are not given: seed, step (done so far; each train_step adds one), learning_rate, warmup, schedule (noam,
-   * constant), clip_norm, beta1, beta2, epsilon, weight_decay. */
+  /* Settings, as text: threads (0: one a core); and what the inputs `random` and `hyper` are where they are not given:
+   * seed, step (done so far; each train_step or update adds one), learning_rate, warmup, schedule (constant, noam,
+   * rsqrt, inverse_sqrt), clip_norm, beta1, beta2, epsilon, weight_decay. */
   const char *(*set)(xf_model *model, const char *name, const char *value);
   const char *(*get)(xf_model *model, const char *name, const char **value);
 

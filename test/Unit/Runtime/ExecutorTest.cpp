@@ -235,3 +235,33 @@ TEST(Executor, RepeatsALoopForEveryChunk) {
       }
     }
 }
+
+namespace {
+void addOne(void *const *buffers, const int64_t *, const int64_t *, int64_t, int64_t, void *) { to(buffers)[0] += 1; }
+} // namespace
+
+// More of them than one phase holds: worker 0 computes them, and waits for nobody.
+TEST(Executor, RunsManyStepsOfOneTile) {
+  std::string dispatches;
+  for (int i = 0; i < 100; ++i)
+    dispatches +=
+        std::string(i ? "," : "") + R"({"kernel": 0, "label": "add", "operands": [["output", 0], ["output", 0]],
+                                                  "writes": [1], "dims": [], "scalars": [], "grid": []})";
+  Expected<Program> program = parseProgram(R"({
+    "abi": 1, "name": "ones", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+    "parameters": [], "parameter_elements": 0, "kernels": [{"name": "add"}],
+    "functions": [{"name": "run", "dims": [], "inputs": [], "outputs": [{"name": "sum", "type": "f32", "shape": []}],
+                   "sizes": [], "slots": [], "dispatches": [)" +
+                                               dispatches + "]}]}",
+                                           1);
+  ASSERT_TRUE(program) << program.error().message;
+  const KernelFunction kernels[] = {addOne};
+  for (int threads : {1, 3}) {
+    Team team(threads);
+    Executor executor(*program, kernels, team);
+    float sum = 0;
+    Expected<void> ran = executor.run(program->functions[0], {}, std::vector{scalar("sum", sum)}, {});
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_EQ(sum, 100) << threads << " threads";
+  }
+}
