@@ -52,7 +52,8 @@ constexpr Preset presets[] = {
      "learning_rate=2,warmup=8000,beta2=0.997"},
     {"transformer-d2l", "the model of d2l.ai's chapter: 2+2 layers, d_model 256, vocabularies apart", Pairs,
      "layers=2,d_model=256,d_ff=64,heads=4,dropout=0.2,attention_dropout=0.2,smoothing=0,tied=false,"
-     "projection_bias=true,vocabulary=200,learning_rate=0.001,schedule=constant,warmup=0,clip_norm=1,beta2=0.999,"
+     "projection_bias=true,init=torch,vocabulary=200,learning_rate=0.001,schedule=constant,warmup=0,clip_norm=1,beta2="
+     "0.999,"
      "epsilon=1e-8"},
     {"transformer-multi30k", "for small corpora of words: 3+3 layers, d_model 256, vocabularies apart", Pairs,
      "layers=3,d_model=256,d_ff=512,source_vocabulary=7853,target_vocabulary=5893,tied=false,bias=all,smoothing=0"},
@@ -90,6 +91,7 @@ constexpr Key keys[] = {
     {"target_vocabulary", Pairs, "", Key::Integer, 3, ""},
     {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false"},
     {"scale_embedding", Any, "true", Key::Choice, 0, "true|false"},
+    {"init", Any, "xavier", Key::Choice, 0, "xavier|torch"},
     {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
     {"bias", Any, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
     {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
@@ -450,7 +452,7 @@ private:
                "xf.embed \"{0}embedding\" (%{1}ids, %{1}offsets) vocabulary({2}) positions({3}){4}{5}{6}{7} : "
                "({8}, {8}) -> {9}",
                shared ? "" : side, side, c.text(side + "vocabulary"), positions, first, scaled ? "" : " scale(1.0)",
-               scaled && !shared ? " init(xavier_uniform)" : "", dropout(), ids, x)
+               scaled && !shared && c.is("init", "xavier") ? " init(xavier_uniform)" : "", dropout(), ids, x)
         .str();
   }
 

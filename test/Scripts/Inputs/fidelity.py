@@ -20,7 +20,8 @@ def exists(name):
     return name in known or name.split("=")[0] in keys or (name.startswith("--") and (f'"{name}"' in sources or name[2:].replace("-", "_") in keys))
 
 
-for number, line in enumerate(document.read_text().splitlines(), 1):
+features = document.read_text().split("\n## Results\n")[0]
+for number, line in enumerate(features.splitlines(), 1):
     cells = [cell.strip() for cell in line[1:-1].split("|")]
     if not line.startswith("|") or cells[0] in ("what", "---"):
         continue

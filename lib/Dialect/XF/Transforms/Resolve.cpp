@@ -148,21 +148,35 @@ private:
     return scope.values[p.name] = value;
   }
 
+  /// Whether the model's key `init` asks for the initial values of torch's layers: the module says it once for all, as
+  /// torch.nn does.
+  bool startsAsTorch() {
+    auto config = module->getAttrOfType<DictionaryAttr>("xf.config");
+    auto init = config ? config.getAs<StringAttr>("init") : StringAttr();
+    return init && init.getValue() == "torch";
+  }
+
   /// y = x W^T (+ b) with parameters `name.weight`, `name.bias`.
   FailureOr<Value> linear(Scope &scope, Location user, const std::string &name, Value x, int64_t out, bool bias) {
     auto xType = cast<RankedTensorType>(x.getType());
     Location loc = NameLoc::get(scope.b.getStringAttr(name), user);
+    auto [weightInit, weightBound, biasInit, biasBound] =
+        std::tuple(InitKind::XavierUniform, 1.0f, InitKind::Zeros, 0.0f);
+    if (startsAsTorch()) {
+      weightInit = biasInit = InitKind::Uniform;
+      weightBound = biasBound = static_cast<float>(1 / std::sqrt(xType.getDimSize(1)));
+    }
     FailureOr<Value> weight =
         parameter(scope,
                   {name + ".weight", RankedTensorType::get({out, xType.getDimSize(1)}, xType.getElementType()),
-                   InitKind::XavierUniform, 1, user},
+                   weightInit, weightBound, user},
                   user);
     if (failed(weight))
       return failure();
     Value biasValue;
     if (bias) {
       FailureOr<Value> value = parameter(
-          scope, {name + ".bias", RankedTensorType::get({out}, xType.getElementType()), InitKind::Zeros, 0, user},
+          scope, {name + ".bias", RankedTensorType::get({out}, xType.getElementType()), biasInit, biasBound, user},
           user);
       if (failed(value))
         return failure();
@@ -216,7 +230,8 @@ private:
     RankedTensorType type = op.getResult().getType();
     int64_t features = type.getDimSize(1);
     std::string name = op.getName().str();
-    float deviation = op.getInit() == InitKind::Normal ? static_cast<float>(1 / std::sqrt(features)) : 1;
+    bool isSmall = op.getInit() == InitKind::Normal && !startsAsTorch();
+    float deviation = isSmall ? static_cast<float>(1 / std::sqrt(features)) : 1;
     auto table = [&](const std::string &tableName, int64_t rows) {
       auto tableType = RankedTensorType::get({rows, features}, type.getElementType());
       return parameter(scope, {tableName + ".weight", tableType, op.getInit(), deviation, loc}, loc);
