@@ -242,9 +242,9 @@ private:
     // The output has one where all layers do, if its weight is its own.
     if (auto bias = values.find("projection_bias"); bias != values.end() && bias->second.empty())
       bias->second = is("bias", "all") && is("tied", "false") ? "true" : "false";
-    if (number("first_position") != 0 && is("positions", "learned"))
+    if (number("first_position") != 0 && !StringRef(text("positions")).starts_with("sinusoidal"))
       return llvm::createStringError("expected positions that count from first_position=" + text("first_position") +
-                                     " to be sinusoidal, but got positions=learned");
+                                     " to be sinusoidal, but got positions=" + text("positions"));
     int64_t width = number("d_model"), heads = number("heads");
     for (const char *head : {"d_k", "d_v"})
       if (values[head].empty()) {
