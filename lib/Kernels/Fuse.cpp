@@ -47,7 +47,7 @@ public:
 private:
   void place(Operation *op, KernelKind kind) {
     Group *home = nullptr;
-    if (kind == KernelKind::Elementwise || kind == KernelKind::Row)
+    if (kind == KernelKind::Elementwise || kind == KernelKind::Row || isa<BlockStatisticsOp>(op))
       for (Value operand : op->getOperands()) {
         auto it = groupOf.find(operand.getDefiningOp());
         if (it == groupOf.end() || it->second == home || !mayJoin(op, kind, operand, *it->second))
@@ -78,7 +78,10 @@ private:
 
   /// Whether `op`, which uses `operand` of `group`, can be computed where the group's results are still in cache.
   bool mayJoin(Operation *op, KernelKind kind, Value operand, const Group &group) {
-    if (!isChain(group)) {
+    if (isa<BlockStatisticsOp>(op)) { // it sees blocks of the product
+      if (group.kind != KernelKind::Matmul)
+        return false;
+    } else if (!isChain(group)) {
       if (group.kind != KernelKind::Matmul || kind != KernelKind::Elementwise)
         return false;
       // An epilogue sees a tile: everything it reads has the product's shape.

@@ -56,6 +56,8 @@ LogicalResult evaluate(CrossEntropyBackwardOp op, Frame &frame);
 LogicalResult evaluate(MeanOp op, Frame &frame);
 LogicalResult evaluate(MeanBackwardOp op, Frame &frame);
 LogicalResult evaluate(LogSoftmaxOp op, Frame &frame);
+LogicalResult evaluate(BlockStatisticsOp op, Frame &frame);
+LogicalResult evaluate(TopKOp op, Frame &frame);
 LogicalResult evaluate(GlobalNormOp op, Frame &frame);
 LogicalResult evaluate(LearningRateOp op, Frame &frame);
 LogicalResult evaluate(AdamOp op, Frame &frame);

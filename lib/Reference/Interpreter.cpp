@@ -150,8 +150,9 @@ LogicalResult Frame::evaluate(Operation *op) {
       .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
             AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
             LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
-            CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp, GlobalNormOp,
-            LearningRateOp, AdamOp>([&](auto op) { return reference::evaluate(op, *this); })
+            CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp,
+            BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(
+          [&](auto op) { return reference::evaluate(op, *this); })
       .Default([](Operation *op) {
         return op->emitError()
                << "the interpreter can't run op '" << op->getName()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -86,5 +87,43 @@ LogicalResult reference::evaluate(LogSoftmaxOp op, Frame &frame) {
     for (int64_t v = 0; v < logits.columns(); ++v)
       result(t, v) = logits(t, v) - rowLogSumExp(logits, t);
   frame.set(op.getResult(), result);
+  return success();
+}
+
+LogicalResult reference::evaluate(BlockStatisticsOp op, Frame &frame) {
+  const Tensor &logits = frame[op.getLogits()];
+  int64_t width = BlockStatisticsOp::columns, blocks = llvm::divideCeil(logits.columns(), width);
+  Tensor maxima = Tensor::reals({logits.rows(), blocks}, -std::numeric_limits<double>::infinity()),
+         sums = Tensor::reals({logits.rows(), blocks});
+  for (int64_t t = 0; t < logits.rows(); ++t) {
+    for (int64_t v = 0; v < logits.columns(); ++v)
+      maxima(t, v / width) = std::max(maxima(t, v / width), logits(t, v));
+    for (int64_t v = 0; v < logits.columns(); ++v)
+      sums(t, v / width) += std::exp(logits(t, v) - maxima(t, v / width));
+  }
+  frame.set(op.getMaxima(), maxima);
+  frame.set(op.getSums(), sums);
+  return success();
+}
+
+LogicalResult reference::evaluate(TopKOp op, Frame &frame) {
+  const Tensor &logits = frame[op.getLogits()];
+  int64_t count = frame[op.getRanks()].elements();
+  Tensor values = Tensor::reals({logits.rows(), count}, -std::numeric_limits<double>::infinity()),
+         tokens = Tensor::integers({logits.rows(), count}, -1), lse = Tensor::reals({logits.rows()});
+  for (int64_t t = 0; t < logits.rows(); ++t) {
+    lse[t] = rowLogSumExp(logits, t);
+    std::vector<int64_t> order(logits.columns());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(),
+              [&](int64_t a, int64_t b) { return std::pair(-logits(t, a), a) < std::pair(-logits(t, b), b); });
+    for (int64_t i = 0; i < std::min(count, logits.columns()); ++i) {
+      tokens.integer(t * count + i) = order[i];
+      values(t, i) = logits(t, order[i]) - lse[t];
+    }
+  }
+  frame.set(op.getValues(), values);
+  frame.set(op.getTokens(), tokens);
+  frame.set(op.getLogSumExp(), lse);
   return success();
 }

@@ -16,7 +16,7 @@ static TensorView listView(std::string_view name, std::vector<int32_t> &values) 
 Decoder::Decoder(Session &session, const ModelState &model)
     : session(session), model(model), decodeFunction(*session.program.function("decode")) {
   for (const TensorType &output : decodeFunction.outputs)
-    if (output.name == "log_probabilities")
+    if (output.name == "logits")
       vocabularySize = output.shape.back().size;
 }
 
@@ -95,7 +95,7 @@ int32_t Decoder::freeCacheRow() {
   return nextFree++;
 }
 
-Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypotheses) {
+Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int64_t count) {
   // Rows that no hypothesis continues are free again.
   std::vector<std::vector<int32_t>> lists(hypotheses.size());
   std::fill(used.begin(), used.end(), false);
@@ -110,10 +110,11 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
   }
   int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + int64_t(hypotheses.size());
   // Memory that is never touched costs nothing, and growing copies: room for the tokens of most sentences at once.
-  constexpr int64_t tokens = 64;
+  constexpr int64_t usualLength = 64;
   if (needed > caches.capacity) {
     int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
-    caches.grow(decodeFunction, std::max({needed, 2 * caches.capacity, tokens * int64_t(hypotheses.size())}), kept);
+    caches.grow(decodeFunction, std::max({needed, 2 * caches.capacity, usualLength * int64_t(hypotheses.size())}),
+                kept);
     used.resize(caches.capacity, false);
   }
 
@@ -134,7 +135,9 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
     cacheRows.insert(cacheRows.end(), lists[row].begin(), lists[row].end());
     cacheOffsets.push_back(int32_t(cacheRows.size()));
   }
+  std::vector<int32_t> ranks(count);
   std::vector<TensorView> inputs = {listView("ids", ids),
+                                    listView("ranks", ranks),
                                     listView("positions", positions),
                                     listView("memory_rows", memoryRows),
                                     listView("memory_offsets", memoryOffsets),
@@ -144,11 +147,21 @@ Expected<std::span<const float>> Decoder::step(std::span<const Hypothesis> hypot
   for (const Rows *rows : {&memory, &caches})
     for (const OwnedTensor &tensor : rows->tensors)
       inputs.push_back(tensor.view());
-  logProbabilities.resize(hypotheses.size() * vocabularySize);
+  int64_t size = int64_t(hypotheses.size());
+  if (Expected<void> room = logits.reserve(size * vocabularySize * int64_t(sizeof(float))); !room)
+    return room.error();
+  logSumExp.resize(size);
+  values.resize(size * count);
+  tokens.resize(size * count);
   std::vector<TensorView> outputs = {
-      {"log_probabilities", ElementType::F32, {int64_t(hypotheses.size()), vocabularySize}, logProbabilities.data()}};
+      {"logits", ElementType::F32, {size, vocabularySize}, logits.data()},
+      {"log_sum_exp", ElementType::F32, {size}, logSumExp.data()},
+      {"top_log_probabilities", ElementType::F32, {size, count}, values.data()},
+      {"top_tokens", ElementType::I32, {size, count}, tokens.data()},
+  };
   if (Expected<void> ran = session.executor().run(decodeFunction, inputs, outputs, model.arenas()); !ran)
     return ran.error();
   cached = std::move(lists);
-  return std::span<const float>(logProbabilities);
+  return Predictions{vocabularySize, count,  {logits.as<float>(), size_t(size * vocabularySize)},
+                     logSumExp,      values, tokens};
 }

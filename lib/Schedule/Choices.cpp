@@ -41,10 +41,13 @@ Attribute chooseMatmul(Operation *root, const ScheduleTarget &target) {
   // A tile of work costs the packing of its columns at worst; 48 rows are worth it, and few enough to share.
   constexpr int64_t mostRows = 48;
   int64_t rows = ShapedType::isDynamic(extents.m) ? mostRows : balanced(extents.m, mostRows, registerRows);
-  // But a worker computes its tiles as one range: where there are few, smaller ones leave nobody idle.
+  // But a worker computes its tiles as one range: where there are few, or nothing is packed, smaller ones leave nobody
+  // idle.
   constexpr int64_t fewTiles = 32;
-  if (!ShapedType::isDynamic(extents.m) &&
-      llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns) < fewTiles)
+  auto linear = dyn_cast<LinearOp>(root);
+  if ((linear && linear.isPacked()) ||
+      (!ShapedType::isDynamic(extents.m) &&
+       llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns) < fewTiles))
     rows = registerRows;
   // A block of A is read once a panel, from the second cache.
   int64_t blockRows = std::max(target.l2 / 5 / (most * element) / mostRows, int64_t(1)) * mostRows;

@@ -203,18 +203,28 @@ LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product,
         evaluator.setMemory(operand, e.placeOf(operand), /*rowLocal=*/false);
   evaluator.setMemory(product, c, false);
   Operation *terminator = e.kernel.getBody().front().getTerminator();
+  SmallVector<Operation *> elementwise;
+  SmallVector<BlockStatisticsOp> statistics;
+  for (Operation *op : ops)
+    if (auto blocks = dyn_cast<BlockStatisticsOp>(op))
+      statistics.push_back(blocks);
+    else
+      elementwise.push_back(op);
   LogicalResult result = success();
   auto block = [&](int64_t count) {
     e.loop(rowBegin, rowEnd, 1, [&](Value row) {
-      e.columns(count, unrollFor(ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
-        evaluator.moveTo(row, e.add(columnBegin, column), lanes);
-        for (Operation *op : ops)
-          if (succeeded(result))
-            result = evaluator.compute(op);
-        for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
-          if (succeeded(result) && value != product)
-            evaluator.storeTo(value, e.function.getArgument(e.kernel.getNumArguments() + i));
-      });
+      if (!elementwise.empty())
+        e.columns(count, unrollFor(elementwise, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
+          evaluator.moveTo(row, e.add(columnBegin, column), lanes);
+          for (Operation *op : elementwise)
+            if (succeeded(result))
+              result = evaluator.compute(op);
+          for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
+            if (succeeded(result) && llvm::is_contained(elementwise, value.getDefiningOp()))
+              evaluator.storeTo(value, e.function.getArgument(e.kernel.getNumArguments() + i));
+        });
+      for (BlockStatisticsOp op : statistics)
+        emitBlockStatistics(e, op, op.getLogits() == product ? c : e.placeOf(op.getLogits()), row, columnBegin, count);
     });
   };
   int64_t remainder = columns % columnsPerTile;

@@ -32,6 +32,8 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
     return scheduleAttentionBackward(kernel, registers);
   case KernelKind::Pack:
     return schedulePack(kernel, registers);
+  case KernelKind::TopK:
+    return scheduleTopK(kernel, registers);
   case KernelKind::Optimizer:
     return kernel.emitOpError() << "expected kernels over the arenas to be scheduled by stage 'plan'";
   }

@@ -43,6 +43,22 @@ func.func @used_between(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>) -> (tensor<?x8
   return %1, %2 : tensor<?x8xf32>, tensor<?x8xf32>
 }
 
+// The statistics of blocks of logits are computed with them; what reads them all is a kernel of its own.
+// CHECK-LABEL: func.func @predict
+// CHECK: %[[PROJECTED:.*]]:3 = xf.group matmul "project" {
+// CHECK-NEXT: xf.linear
+// CHECK-NEXT: xf.block_statistics
+// CHECK: xf.group top_k "top_k" {
+// CHECK-NEXT: xf.top_k %[[PROJECTED]]#0, %[[PROJECTED]]#1, %[[PROJECTED]]#2
+// OUTLINE-LABEL: func.func @predict
+// OUTLINE: xf.dispatch @linear_block_statistics_100x8 "project"
+func.func @predict(%x: tensor<?x8xf32>, %w: tensor<100x8xf32>, %ranks: tensor<?xi32>) -> (tensor<?x100xf32>, tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>) {
+  %0 = xf.linear %x, %w : (tensor<?x8xf32>, tensor<100x8xf32>) -> tensor<?x100xf32> loc("project")
+  %m, %s = xf.block_statistics %0 : (tensor<?x100xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>)
+  %v, %t, %l = xf.top_k %0, %m, %s ranks(%ranks) : (tensor<?x100xf32>, tensor<?x2xf32>, tensor<?x2xf32>, tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)
+  return %0, %v, %t, %l : tensor<?x100xf32>, tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>
+}
+
 // Equal groups share one kernel; a result with a dynamic extent says whose it is, and one that is updated in place which operand.
 // OUTLINE-LABEL: func.func @equal
 // OUTLINE-COUNT-2: xf.dispatch @matmul_8x8 "matmul"

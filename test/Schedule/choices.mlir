@@ -24,6 +24,12 @@ func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> te
   %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<1000x300xf32>) -> tensor<?x1000xf32>
   return %0 : tensor<?x1000xf32>
 }
+// A packed weight costs no packing: small tiles, for all workers.
+// CHECK: @packed({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 256, block_rows = 96, depth = 300>
+func.func private @packed(%x: tensor<?x300xf32>, %w: tensor<32x300x32xf32>) -> tensor<?x1000xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<32x300x32xf32>) -> tensor<?x1000xf32>
+  return %0 : tensor<?x1000xf32>
+}
 // Few tiles: small ones, for all workers.
 // CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 112, block_rows = 96, depth = 512>
 // CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 64, block_rows = 48, depth = 768>

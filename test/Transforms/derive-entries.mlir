@@ -23,13 +23,18 @@
 // CHECK-SAME: xf.dims = ["rows"], xf.name = "ids"
 // CHECK-SAME: xf.dims = ["memory_tokens"], xf.name = "memory.1"
 // CHECK-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.1"
-// CHECK-SAME: xf.name = "log_probabilities"
+// CHECK-SAME: xf.dims = ["ranks"], xf.name = "ranks"
+// CHECK-SAME: xf.name = "logits"
+// CHECK-SAME: xf.name = "log_sum_exp"
+// CHECK-SAME: tensor<?x?xf32> {xf.name = "top_log_probabilities"}
+// CHECK-SAME: tensor<?x?xi32> {xf.name = "top_tokens"}
 // CHECK-NOT: xf.attention %
 // CHECK: %[[KEYS:.*]] = xf.cache_write
 // CHECK: %[[VALUES:.*]] = xf.cache_write
 // CHECK: xf.cached_attention %{{.*}}, %[[KEYS]], %[[VALUES]] rows(
 // CHECK: xf.cached_attention
-// CHECK: xf.log_softmax
+// CHECK: %[[MAXIMA:.*]], %[[SUMS:.*]] = xf.block_statistics %[[LOGITS:.*]] :
+// CHECK: xf.top_k %[[LOGITS]], %[[MAXIMA]], %[[SUMS]] ranks(
 // CHECK-LABEL: func.func @attention(
 // CHECK-SAME: xf.name = "encoder.0.attention"
 // CHECK-SAME: xf.name = "decoder.0.attention"
@@ -43,7 +48,7 @@
 // LM-SAME: xf.name = "positions"
 // LM-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.0"
 // LM-SAME: xf.name = "cache_slots"
-// LM-SAME: -> (tensor<?x65xf32> {xf.name = "log_probabilities"})
+// LM-SAME: -> (tensor<?x65xf32> {xf.name = "logits"}, tensor<?xf32> {xf.name = "log_sum_exp"}
 // LM-COUNT-2: xf.cache_write
 // LM: xf.cached_attention
 // LM-LABEL: func.func @attention(

@@ -23,8 +23,7 @@ public:
   /// Forgets all hypotheses: the next step's continue none.
   void restart() { cached.clear(); }
 
-  /// Log probabilities of the next token, a row a hypothesis; valid until the next call.
-  Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) override;
+  Expected<Predictions> step(std::span<const Hypothesis> hypotheses, int64_t count) override;
 
   int64_t vocabulary() const override { return vocabularySize; }
 
@@ -55,7 +54,9 @@ private:
   std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step
   std::vector<bool> used;                   // cache rows that one of them holds
   int32_t nextFree = 0;
-  std::vector<float> logProbabilities;
+  Pages logits; // faulted in once
+  std::vector<float> logSumExp, values;
+  std::vector<int32_t> tokens;
 };
 
 } // namespace xf::runtime

@@ -71,7 +71,10 @@ int64_t columnsOfRows(Block &body);
 /// Vectors to take at a time: dropout draws 64 columns at once.
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);
 
-/// The elementwise ops that follow a product, over the block of it that has just been written to `c`.
+/// The blocks of `columns` columns of a row of logits from `columnBegin` on, a multiple of the blocks' width.
+void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value row, Value columnBegin, int64_t columns);
+
+/// The ops that follow a product, over the block of it that has just been written to `c`.
 LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,
                            Value columnBegin, int64_t columns, int64_t columnsPerTile);
 } // namespace mlir::xf

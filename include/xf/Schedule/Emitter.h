@@ -166,6 +166,7 @@ LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionBackward(func::FuncOp kernel, const RegisterFile &registers);
 

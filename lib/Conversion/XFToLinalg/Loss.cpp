@@ -57,6 +57,38 @@ Results lower(LogSoftmaxOp op, TensorBuilder &b) {
                 [](ArrayRef<Number> v) { return v[0] - v[1] - v[2]; })};
 }
 
+// Loops: token t, block of columns, column v.
+Results lower(BlockStatisticsOp op, TensorBuilder &b) {
+  Indexed logits{op.getLogits(), {0, 2}};
+  auto here = [&] { return b.index(2) / double(BlockStatisticsOp::columns) == b.index(1); };
+  Value none = b.filled(b.empty(op, 0), -std::numeric_limits<double>::infinity());
+  Value maxima = b.reduce(matrix(none), logits,
+                          [&](ArrayRef<Number> v, Number most) { return select(here(), maximum(v[0], most), most); });
+  Value sums = b.reduce(matrix(b.filled(b.empty(op, 1), 0)), {logits, matrix(maxima)},
+                        [&](ArrayRef<Number> v, Number sum) { return select(here(), sum + exp(v[0] - v[1]), sum); });
+  return {maxima, sums};
+}
+
+// Loops: token t, rank i or column v, column w.
+Results lower(TopKOp op, TensorBuilder &b) {
+  Value logits = op.getLogits();
+  LogSumExp row(b, logits);
+  auto last = [](Value x) { return Indexed{x, {0, 2}}; };
+  Value zeros = b.filled(b.empty({{logits, 0}, {logits, 1}}, b.getI32Type()), 0);
+  Value rank = b.reduce(matrix(zeros), {matrix(logits), last(logits)}, [&](ArrayRef<Number> v, Number rank) {
+    Number isBefore = select(b.index(2) < b.index(1), rank + 1, rank);
+    return select(v[1] > v[0], rank + 1, select(v[1] == v[0], isBefore, rank));
+  });
+  auto isHere = [&](Number rank) { return rank == b.index(1).toInteger(32); };
+  Value none = b.filled(b.empty(op, 0), -std::numeric_limits<double>::infinity());
+  Value values = b.reduce(matrix(none), {last(logits), last(rank), perRow(row.value)},
+                          [&](ArrayRef<Number> v, Number value) { return select(isHere(v[1]), v[0] - v[2], value); });
+  Value tokens = b.reduce(matrix(b.filled(b.empty(op, 1), -1)), last(rank), [&](ArrayRef<Number> v, Number token) {
+    return select(isHere(v[0]), b.index(2).toInteger(32), token);
+  });
+  return {values, tokens, row.value};
+}
+
 Results lower(MeanOp op, TensorBuilder &b) {
   Type type = getElementTypeOrSelf(op.getType());
   Value sum = b.reduce({b.filled(b.empty(op), 0), {}}, perRow(op.getX()),

@@ -148,6 +148,8 @@ Results lower(CrossEntropyBackwardOp op, TensorBuilder &b);
 Results lower(MeanOp op, TensorBuilder &b);
 Results lower(MeanBackwardOp op, TensorBuilder &b);
 Results lower(LogSoftmaxOp op, TensorBuilder &b);
+Results lower(BlockStatisticsOp op, TensorBuilder &b);
+Results lower(TopKOp op, TensorBuilder &b);
 Results lower(LearningRateOp op, TensorBuilder &b);
 Results lower(AttentionOp op, TensorBuilder &b);
 Results lower(AttentionBackwardOp op, TensorBuilder &b);

@@ -22,8 +22,9 @@ struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalg
               .Case<AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, SinusoidalOp, EmbeddingOp,
                     EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp, LayerNormOp,
                     LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
-                    MeanBackwardOp, LogSoftmaxOp, LearningRateOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp,
-                    CachedAttentionOp, CacheWriteOp>([&](auto known) { return lower(known, b); })
+                    MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp, LearningRateOp, AttentionOp,
+                    AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp, CacheWriteOp>(
+                  [&](auto known) { return lower(known, b); })
               .Default(Results());
       if (results.empty())
         continue; // the optimizer's ops name parameters, not tensors

@@ -8,6 +8,7 @@
 #include "xf/Runtime/Text/Sampling.h"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
@@ -24,7 +25,7 @@ class Reader {
 public:
   Reader(Session &session, const ModelState &model) : decoder(session, model), longest(session.longestTarget()) {}
 
-  /// Reads on; log probabilities of the token after.
+  /// Reads on; logits of the token after.
   Expected<std::span<const float>> read(std::span<const int32_t> tokens);
 
 private:
@@ -49,10 +50,12 @@ Expected<std::span<const float>> Reader::read(std::span<const int32_t> tokens) {
     std::vector<Hypothesis> rows;
     for (int32_t token : tokens.first(std::min(tokens.size(), rowsAtOnce)))
       rows.push_back({0, rows.empty() ? lastRow : Hypothesis::rowBefore, token});
-    Expected<std::span<const float>> probabilities = decoder.step(rows);
-    if (!probabilities)
-      return probabilities;
-    result = *probabilities;
+    Expected<Predictions> predictions = decoder.step(rows, 1);
+    if (!predictions)
+      return predictions.error();
+    if (!std::isfinite(predictions->logSumExp.back()))
+      return userError("the model's probabilities are not numbers; are its weights finite?");
+    result = predictions->logits;
     lastRow = int32_t(rows.size()) - 1;
     tokens = tokens.subspan(rows.size());
   }
@@ -89,7 +92,7 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
   if (!model)
     return model.error();
   Reader reader(session, *model);
-  Expected<std::span<const float>> probabilities = reader.read(*prompt);
+  Expected<std::span<const float>> logits = reader.read(*prompt);
 
   std::vector<int32_t> line; // not printed yet
   auto print = [&](int32_t token) {
@@ -101,12 +104,12 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
   };
   std::for_each(prompt->begin(), prompt->end(), print);
   for (int64_t step = 0; step < options.maxLength; ++step) {
-    if (!probabilities)
-      return probabilities.error();
-    int32_t token = sampleToken(*probabilities, options.sampling, uint64_t(step));
+    if (!logits)
+      return logits.error();
+    int32_t token = sampleToken(*logits, options.sampling, uint64_t(step));
     print(token);
     if (step + 1 < options.maxLength)
-      probabilities = reader.read({&token, 1});
+      logits = reader.read({&token, 1});
   }
   if (!line.empty())
     fmt::print("{}\n", vocabulary->decode(line));

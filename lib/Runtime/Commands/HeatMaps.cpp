@@ -77,6 +77,9 @@ static std::array<uint8_t, 3> color(int level) {
   return {mix(247, 8), mix(251, 48), mix(255, 107)};
 }
 
+/// How dark a weight is: by its square root, for in a long sentence most are small.
+static double darkness(float weight) { return std::sqrt(std::clamp(weight, 0.0f, 1.0f)); }
+
 /// An image of a pixel a weight.
 static std::string pngOf(const float *weights, int64_t rows, int64_t columns) {
   std::string header, palette, pixels;
@@ -89,7 +92,7 @@ static std::string pngOf(const float *weights, int64_t rows, int64_t columns) {
   for (int64_t row = 0; row < rows; ++row) {
     pixels += '\0'; // filter
     for (int64_t column = 0; column < columns; ++column)
-      pixels += char(std::lround(255 * std::clamp(weights[row * columns + column], 0.0f, 1.0f)));
+      pixels += char(std::lround(255 * darkness(weights[row * columns + column])));
   }
   std::string png = "\x89PNG\r\n\x1a\n";
   appendChunk(png, "IHDR", header);
@@ -125,16 +128,15 @@ struct Layout {
 constexpr double slope = 60; // degrees that the keys' labels rise
 } // namespace
 
-/// Cut to what fits an axis.
-static Label labelOf(const std::string &token) {
-  constexpr double most = 110;
+/// Cut to what fits an axis, or to `most`.
+static Label labelOf(const std::string &text, double most = 110, double size = fontSize) {
   Label label{"", 0};
-  for (std::string_view rest = token; !rest.empty();) {
+  for (std::string_view rest = text; !rest.empty();) {
     auto [bytes, columns] = widthOfFirst(rest);
-    double width = fontSize * (columns == 2 ? 1.0 : columns == 1 ? 0.56 : 0.0);
+    double width = size * (columns == 2 ? 1.0 : columns == 1 ? 0.56 : 0.0);
     if (label.width + width > most) {
       label.text += "…";
-      label.width += fontSize;
+      label.width += size;
       break;
     }
     label.text += rest.substr(0, bytes);
@@ -203,8 +205,8 @@ static std::string headingOf(const std::string &name) {
 }
 
 std::string xf::runtime::drawHeatMaps(const std::string &title, const std::vector<HeatMap> &maps) {
-  constexpr double margin = 24, gap = 20, screen = 1500, heading = 52, headName = 18;
-  double width = 640, y = 76;
+  constexpr double margin = 24, gap = 20, screen = 1760, heading = 52, headName = 18, titleSize = 18;
+  double width = 640, y = 84;
   std::string body;
   for (const HeatMap &map : maps) {
     Layout layout(map.queries, map.keys);
@@ -223,11 +225,18 @@ std::string xf::runtime::drawHeatMaps(const std::string &title, const std::vecto
     y += layout.height + headName + gap;
     width = std::max(width, 2 * margin + double(perRow) * (layout.width + gap) - gap);
   }
-  std::string stops;
+  std::string scale;
   for (int level : {0, 255}) {
     auto [red, green, blue] = color(level);
-    stops += fmt::format("<stop offset=\"{}\" stop-color=\"#{:02x}{:02x}{:02x}\"/>", level / 255, red, green, blue);
+    scale += fmt::format("<stop offset=\"{}\" stop-color=\"#{:02x}{:02x}{:02x}\"/>", level / 255, red, green, blue);
   }
+  constexpr double scaleWidth = 160;
+  scale = fmt::format("<defs><linearGradient id=\"scale\">{}</linearGradient></defs>\n<rect class=\"scale\" x=\"{}\" "
+                      "y=\"46\" width=\"{}\" height=\"8\" fill=\"url(#scale)\"/>\n",
+                      scale, margin, scaleWidth);
+  for (float weight : {0.0f, 0.1f, 0.25f, 0.5f, 1.0f})
+    scale += fmt::format("<text class=\"faint\" x=\"{:.1f}\" y=\"67\" text-anchor=\"middle\">{}</text>\n",
+                         margin + scaleWidth * darkness(weight), weight);
   return fmt::format(R"svg(<?xml version="1.0" encoding="UTF-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" width="{0:.0f}" height="{1:.0f}" viewBox="0 0 {0:.0f} {1:.0f}">
 <title>{2}</title>
@@ -235,7 +244,7 @@ std::string xf::runtime::drawHeatMaps(const std::string &title, const std::vecto
 {3}svg {{ background: var(--paper); }}
 text {{ font: {4}px system-ui, sans-serif; fill: var(--text); }}
 .query {{ text-anchor: end; }}
-.title {{ font-size: 18px; font-weight: 600; }}
+.title {{ font-size: {10}px; font-weight: 600; }}
 .heading {{ font-size: 15px; font-weight: 600; }}
 .faint {{ fill: var(--faint); font-size: {4}px; font-weight: normal; }}
 .frame {{ fill: none; stroke: var(--line); }}
@@ -245,12 +254,11 @@ image {{ image-rendering: pixelated; }}
 @media (prefers-color-scheme: dark) {{ image, .scale {{ filter: invert(1) hue-rotate(180deg); }} }}
 </style>
 <rect width="100%" height="100%" style="fill: var(--paper)"/>
-<defs><linearGradient id="scale">{5}</linearGradient></defs>
-<text class="title" x="{6}" y="34">{2}</text>
-<text class="faint" x="{6}" y="58">0</text>
-<rect class="scale" x="{7}" y="49" width="120" height="10" fill="url(#scale)"/>
-<text class="faint" x="{8}" y="58">1, of the weights of the token at the left for those above</text>
+{5}<text class="title" x="{6}" y="32">{7}</text>
+<text class="faint" x="{8}" y="55">of the weights of each token at the left for those above</text>
 {9}</svg>
 )svg",
-                     width, y, escape(title), pageColors, fontSize, stops, margin, margin + 12, margin + 138, body);
+                     width, y, escape(title), pageColors, fontSize, scale, margin,
+                     escape(labelOf(title, width - 2 * margin, titleSize).text), margin + scaleWidth + 14, body,
+                     titleSize);
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <limits>
 #include <tuple>
 
 using namespace xf::runtime;
@@ -14,25 +13,6 @@ using namespace xf::runtime;
 static constexpr int64_t maxBeam = 1024;
 
 namespace {
-struct Scan {
-  float largest;
-  bool anyNaN;
-};
-/// Every probability of every step passes through here: written so that it becomes vector instructions, of the widest
-/// that the machine has.
-#if defined(__x86_64__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-Scan scan(const float *begin, const float *end) {
-  float largest = -std::numeric_limits<float>::infinity();
-  int anyNaN = 0;
-  for (; begin != end; ++begin) {
-    largest = *begin > largest ? *begin : largest;
-    anyNaN |= *begin != *begin;
-  }
-  return {largest, anyNaN != 0};
-}
-
 /// A token of a hypothesis; the tokens before it are reached by `parent`.
 struct Node {
   int32_t token;
@@ -84,8 +64,8 @@ public:
   }
 
   /// Extends the alive hypotheses by what the model says of their rows; false where that is not numbers.
-  bool advance(std::span<const float> logProbabilities, int64_t vocabulary) {
-    if (!collectCandidates(logProbabilities, vocabulary))
+  bool advance(const Predictions &predictions) {
+    if (!collectCandidates(predictions))
       return false;
     std::vector<Alive> next;
     for (const Candidate &candidate : candidates) {
@@ -124,43 +104,29 @@ private:
   bool isForced() const { return length < int64_t(prefix.size()); }
   double penalty(int64_t tokens) const { return std::pow((5.0 + double(tokens)) / 6.0, options.lengthPenalty); }
 
-  /// The best 2 * beam continuations: however many of them end, `beam` go on.
-  bool collectCandidates(std::span<const float> logProbabilities, int64_t vocabulary) {
-    size_t wanted = size_t(2 * options.beam);
+  /// The best 2 * beam continuations: however many of them end, `beam` go on. False where something is no number.
+  bool collectCandidates(const Predictions &predictions) {
     candidates.clear();
-    auto offer = [&](const Candidate &candidate) {
-      if (candidates.size() == wanted && !(candidate < candidates.back()))
-        return;
-      if (candidates.size() == wanted)
-        candidates.pop_back();
-      candidates.insert(std::upper_bound(candidates.begin(), candidates.end(), candidate), candidate);
-    };
     for (int32_t i = 0; i < int32_t(alive.size()); ++i) {
-      const float *row = logProbabilities.data() + alive[i].row * vocabulary;
-      // Comparisons with a NaN would give any order.
-      if ((isForced() || length == maxLength) && scan(row, row + vocabulary).anyNaN)
+      int64_t row = alive[i].row;
+      auto offer = [&](int32_t token, float logProbability) {
+        candidates.push_back({alive[i].logProbability + double(logProbability), i, token});
+      };
+      if (!std::isfinite(predictions.logSumExp[row]))
         return false;
-      auto offerToken = [&](int32_t token) { offer({alive[i].logProbability + double(row[token]), i, token}); };
       if (isForced()) {
-        offerToken(prefix[length]);
+        offer(prefix[length], predictions.logProbability(row, prefix[length]));
       } else if (length == maxLength) {
-        offerToken(options.eos);
+        offer(options.eos, predictions.logProbability(row, options.eos));
       } else {
-        // Few tokens are candidates: whole blocks are passed over by their largest value.
-        for (int64_t begin = 0; begin < vocabulary; begin += 256) {
-          int64_t end = std::min(begin + 256, vocabulary);
-          auto [largest, anyNaN] = scan(row + begin, row + end);
-          if (anyNaN)
-            return false;
-          if (candidates.size() == wanted &&
-              alive[i].logProbability + double(largest) <= candidates.back().logProbability)
-            continue;
-          for (int64_t token = begin; token < end; ++token)
-            if (token != options.eos || length >= options.minLength)
-              offerToken(int32_t(token));
-        }
+        for (int64_t rank = row * predictions.count; rank < (row + 1) * predictions.count; ++rank)
+          if (int32_t token = predictions.tokens[rank];
+              token >= 0 && (token != options.eos || length >= options.minLength))
+            offer(token, predictions.values[rank]);
       }
     }
+    std::sort(candidates.begin(), candidates.end());
+    candidates.resize(std::min(candidates.size(), size_t(2 * options.beam)));
     return true;
   }
 
@@ -232,11 +198,12 @@ Expected<std::vector<Search::Done>> Search::step() {
   std::vector<Done> done;
   if (rows.empty())
     return done;
-  Expected<std::span<const float>> logProbabilities = stepper.step(rows);
-  if (!logProbabilities)
-    return logProbabilities.error();
+  // One more than is followed where the end mark is likely and must not be taken yet.
+  Expected<Predictions> predictions = stepper.step(rows, 2 * options.beam + (options.minLength > 0));
+  if (!predictions)
+    return predictions.error();
   for (std::unique_ptr<Beam> &beam : beams) {
-    if (!beam->advance(*logProbabilities, stepper.vocabulary()))
+    if (!beam->advance(*predictions))
       return userError(
           fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
                       &beam - beams.data() + 1));

@@ -418,6 +418,33 @@ func.func @f(%x: tensor<?x8xf32>) {
 
 // -----
 
+// xf.block_statistics C1
+func.func @f(%x: tensor<?x100xf32>) {
+  // expected-error@+1 {{expected 'sums' to have shape ? x 2 (tokens x ceil(vocabulary / 64)), but got ? x 1}}
+  %m, %s = xf.block_statistics %x : (tensor<?x100xf32>) -> (tensor<?x2xf32>, tensor<?x1xf32>)
+  return
+}
+
+// -----
+
+// xf.top_k C1
+func.func @f(%x: tensor<?x100xf32>, %m: tensor<?x3xf32>, %s: tensor<?x2xf32>, %ranks: tensor<?xi32>) {
+  // expected-error@+1 {{expected 'maxima' to have shape ? x 2 (tokens x ceil(vocabulary / 64)), but got ? x 3}}
+  %v, %t, %l = xf.top_k %x, %m, %s ranks(%ranks) : (tensor<?x100xf32>, tensor<?x3xf32>, tensor<?x2xf32>, tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)
+  return
+}
+
+// -----
+
+// xf.top_k C2
+func.func @f(%x: tensor<?x100xf32>, %m: tensor<?x2xf32>, %s: tensor<?x2xf32>, %ranks: tensor<8xi32>) {
+  // expected-error@+1 {{expected 'tokens' to have shape ? x 8 (tokens x ranks), but got ? x ?}}
+  %v, %t, %l = xf.top_k %x, %m, %s ranks(%ranks) : (tensor<?x100xf32>, tensor<?x2xf32>, tensor<?x2xf32>, tensor<8xi32>) -> (tensor<?x8xf32>, tensor<?x?xi32>, tensor<?xf32>)
+  return
+}
+
+// -----
+
 // xf.dropout C1
 func.func @f(%x: tensor<?x8xf32>, %r: tensor<2xi64>, %s: i64) {
   // expected-error@+1 {{'xf.dropout' op expected rate to be at least 0 and less than 1, but got 1.00}}

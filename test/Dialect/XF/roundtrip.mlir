@@ -423,6 +423,21 @@ func.func @log_softmax(%logits: tensor<?x37000xf32>) -> tensor<?x37000xf32> {
   return %p : tensor<?x37000xf32>
 }
 
+// CHECK-LABEL: @block_statistics(
+// CHECK: xf.block_statistics
+func.func @block_statistics(%logits: tensor<?x32000xf32>) -> (tensor<?x500xf32>, tensor<?x500xf32>) {
+  %m, %s = xf.block_statistics %logits : (tensor<?x32000xf32>) -> (tensor<?x500xf32>, tensor<?x500xf32>)
+  return %m, %s : tensor<?x500xf32>, tensor<?x500xf32>
+}
+
+// CHECK-LABEL: @top_k(
+// CHECK: xf.top_k {{.*}} ranks(
+func.func @top_k(%logits: tensor<?x32000xf32>, %m: tensor<?x500xf32>, %s: tensor<?x500xf32>, %ranks: tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>) {
+  %values, %tokens, %lse = xf.top_k %logits, %m, %s ranks(%ranks)
+    : (tensor<?x32000xf32>, tensor<?x500xf32>, tensor<?x500xf32>, tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)
+  return %values, %tokens, %lse : tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>
+}
+
 // CHECK-LABEL: @global_norm(
 // CHECK: xf.global_norm
 func.func @global_norm(%g0: tensor<512x512xf32>, %g1: tensor<512xf32>) -> tensor<f32> {

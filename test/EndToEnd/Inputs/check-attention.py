@@ -57,6 +57,6 @@ for name in names:
         assert (len(shown), len(shown[0])) == (queries, keys)
         for i, row in enumerate(shown):
             for j, level in enumerate(row):
-                assert abs(level - 255 * values[name][(head * queries + i) * keys + j]) <= 0.501, (name, head, i, j)
+                assert abs(level - 255 * math.sqrt(values[name][(head * queries + i) * keys + j])) <= 0.501, (name, head, i, j)
 assert not images and not any("href" in key and not value.startswith("data:") for part in page.iter() for key, value in part.attrib.items())
 print(f"{sum(header[name]['shape'][0] for name in names)} maps show their numbers")

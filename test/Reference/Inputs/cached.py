@@ -13,7 +13,7 @@ def inputs(ids, begin, end, caches):
     offsets = [0]
     for r in range(begin, end):
         offsets.append(offsets[-1] + r + 1)
-    lists = {"ids": ids[begin:end], "positions": range(begin, end), "cache_slots": range(begin, end), "cache_rows": rows, "cache_offsets": offsets}
+    lists = {"ranks": [0], "ids": ids[begin:end], "positions": range(begin, end), "cache_slots": range(begin, end), "cache_rows": rows, "cache_offsets": offsets}
     return {name: ("I32", [len(values)], list(values)) for name, values in lists.items()} | {
         name: ("F32", [len(ids), len(values) // len(ids)], values) for name, values in caches.items()
     }
@@ -32,9 +32,10 @@ def main():
         write(rest[1], inputs(tokens["ids"], int(rest[2]), length, caches))
     else:
         expected = read(rest[0])["token_nll"]
-        every = [value for path in rest[1:] for value in read(path)["log_probabilities"]]
+        outputs = [read(path) for path in rest[1:]]
+        every, sums = ([value for output in outputs for value in output[name]] for name in ("logits", "log_sum_exp"))
         vocabulary = len(every) // length
-        found = [-every[r * vocabulary + label] for r, label in enumerate(tokens["labels"])]
+        found = [sums[r] - every[r * vocabulary + label] for r, label in enumerate(tokens["labels"])]
         print(expected, found)
         return max(abs(a - b) for a, b in zip(expected, found, strict=True)) > 1e-5
     return 0

@@ -207,6 +207,38 @@ TEST(Ops, LogSoftmax) {
                {-std::log(2), -std::log(2), 0, -1000});
 }
 
+TEST(Ops, TopK) {
+  // Two blocks, of 64 and of 1; equal logits, and more ranks than tokens.
+  Tensor logits = Tensor::reals({1, 65});
+  logits[3] = 1, logits[7] = 1, logits[64] = 2;
+  std::string types = "(tensor<?x65xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>)";
+  std::string statistics = "%m, %s = xf.block_statistics %x : " + types + "\n";
+  Tensors inputs = {{"x", logits}, {"ranks", Tensor::integers({70})}};
+  const char *x = "tensor<?x65xf32>";
+  double sum = 62 + 2 * std::exp(1), all = sum + std::exp(2);
+  expectValues(evaluate("%y, %s = xf.block_statistics %x : " + types, "tensor<?x2xf32>", {{"x", x}}, inputs), {1, 2});
+  expectValues(evaluate("%m, %y = xf.block_statistics %x : " + types, "tensor<?x2xf32>", {{"x", x}}, inputs),
+               {62 * std::exp(-1) + 2, 1});
+  std::string top = " = xf.top_k %x, %m, %s ranks(%ranks) : (tensor<?x65xf32>, tensor<?x2xf32>, tensor<?x2xf32>, "
+                    "tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)";
+  auto run = [&](const char *results, const char *type) {
+    return evaluate(statistics + results + top, type, {{"x", x}, {"ranks", ids}}, inputs);
+  };
+  Tensor tokens = run("%v, %y, %l", "tensor<?x?xi32>"), values = run("%y, %t, %l", "tensor<?x?xf32>");
+  expectValues(run("%v, %t, %y", "tensor<?xf32>"), {std::log(all)});
+  ASSERT_EQ(tokens.elements(), 70);
+  std::vector<int64_t> first, last;
+  for (int64_t i : {0, 1, 2, 3, 4})
+    first.push_back(tokens.integer(i));
+  for (int64_t i : {64, 65, 69})
+    last.push_back(tokens.integer(i));
+  EXPECT_EQ(first, (std::vector<int64_t>{64, 3, 7, 0, 1}));
+  EXPECT_EQ(last, (std::vector<int64_t>{63, -1, -1}));
+  EXPECT_NEAR(values[0], 2 - std::log(all), 1e-12);
+  EXPECT_NEAR(values[64], -std::log(all), 1e-12);
+  EXPECT_EQ(values[65], -std::numeric_limits<double>::infinity());
+}
+
 TEST(Ops, MeanOfNothing) {
   expectValues(evaluate("%y = xf.mean %x : (tensor<?xf32>) -> tensor<f32>", "tensor<f32>", {{"x", "tensor<?xf32>"}},
                         {{"x", Tensor::reals({0})}}),

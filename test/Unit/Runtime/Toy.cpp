@@ -9,7 +9,9 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <limits>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -221,22 +223,29 @@ void decodeHidden(void *const *buffers, const int64_t *dims, const int64_t *, in
                                                 mean(4, row, c) + prefixWeight * mean(7, row, c);
 }
 
-/// hidden projection | log_probabilities; dims rows
-void logProbabilities(void *const *buffers, const int64_t *dims, const int64_t *, int64_t tile, void *) {
+/// hidden projection | logits log_sum_exp top_log_probabilities top_tokens; dims rows ranks
+void topTokens(void *const *buffers, const int64_t *dims, const int64_t *, int64_t tile, void *) {
   auto *states = at<float>(buffers, 0), *weight = at<float>(buffers, 1), *result = at<float>(buffers, 2);
   for (Rows rows(tile, dims[0]); rows.begin < rows.end; ++rows.begin) {
     float *logits = result + rows.begin * vocabulary;
     float most = -std::numeric_limits<float>::infinity(), sum = 0;
+    std::multimap<float, int32_t, std::greater<>> order; // equal ones as they come
     for (int64_t v = 0; v < vocabulary; ++v) {
       logits[v] = 0;
       for (int64_t c = 0; c < width; ++c)
         logits[v] += states[rows.begin * width + c] * weight[v * width + c];
       most = std::max(most, logits[v]);
+      order.emplace(logits[v], v);
     }
     for (int64_t v = 0; v < vocabulary; ++v)
       sum += std::exp(logits[v] - most);
-    for (int64_t v = 0; v < vocabulary; ++v)
-      logits[v] -= most + std::log(sum);
+    float logSumExp = at<float>(buffers, 3)[rows.begin] = most + std::log(sum);
+    auto next = order.begin();
+    for (int64_t rank = rows.begin * dims[1]; rank < (rows.begin + 1) * dims[1]; ++rank) {
+      bool any = next != order.end();
+      at<float>(buffers, 4)[rank] = any ? next->first - logSumExp : -std::numeric_limits<float>::infinity();
+      at<int32_t>(buffers, 5)[rank] = any ? (next++)->second : -1;
+    }
   }
 }
 
@@ -258,7 +267,7 @@ enum {
   Encode,
   WriteCache,
   DecodeHidden,
-  LogProbabilities,
+  TopTokens,
   UniformAttention
 };
 /// The kernels above take one tile, those of a program a range of them.
@@ -271,7 +280,7 @@ void ranged(void *const *buffers, const int64_t *dims, const int64_t *scalars, i
 const KernelFunction table[] = {
     ranged<hidden>,          ranged<crossEntropy>,       ranged<meanLoss>,     ranged<projectionGradient>,
     ranged<hiddenGradient>,  ranged<embeddingGradients>, ranged<normAndRate>,  ranged<adam>,
-    ranged<encode>,          ranged<writeCache>,         ranged<decodeHidden>, ranged<logProbabilities>,
+    ranged<encode>,          ranged<writeCache>,         ranged<decodeHidden>, ranged<topTokens>,
     ranged<uniformAttention>};
 
 using nlohmann::json;
@@ -414,25 +423,26 @@ json encodeFunction() {
 }
 
 json decodeFunction() {
-  Size count = {0, 1, 0, 0, 0, 0, 0};
+  Size count = {0, 1, 0, 0, 0, 0, 0, 0}, ranks = {0, 0, 0, 0, 0, 0, 0, 1};
   std::vector<Axis> rows = {{count, rowTile}};
-  return function("decode",
-                  {"rows", "source_tokens", "memory_entries", "rows_plus_1", "cache_capacity", "cache_entries"},
-                  {tensor("ids", "i32", {"rows"}), tensor("positions", "i32", {"rows"}),
-                   tensor("memory.0", "f32", {"source_tokens", width}),
-                   tensor("memory_rows", "i32", {"memory_entries"}), tensor("memory_offsets", "i32", {"rows_plus_1"}),
-                   tensor("cache.0", "f32", {"cache_capacity", width}), tensor("cache_slots", "i32", {"rows"}),
-                   tensor("cache_rows", "i32", {"cache_entries"}), tensor("cache_offsets", "i32", {"rows_plus_1"})},
-                  {tensor("log_probabilities", "f32", {"rows", vocabulary})},
-                  {temporary("hidden", {0, width * 4, 0, 0, 0, 0, 0}, 1, 2)},
-                  {dispatch(WriteCache, "decoder.0.cache", {input(0), parameter(targetEmbedding), input(6), input(5)},
-                            {3}, {count}, rows),
-                   dispatch(DecodeHidden, "decoder.hidden",
-                            {input(0), input(1), parameter(targetEmbedding), parameter(positionEmbedding), input(2),
-                             input(3), input(4), input(5), input(7), input(8), slot(0)},
-                            {10}, {count}, rows),
-                   dispatch(LogProbabilities, "log_probabilities", {slot(0), parameter(projection), output(0)}, {2},
-                            {count}, rows)});
+  return function(
+      "decode", {"rows", "source_tokens", "memory_entries", "rows_plus_1", "cache_capacity", "cache_entries", "ranks"},
+      {tensor("ids", "i32", {"rows"}), tensor("positions", "i32", {"rows"}),
+       tensor("memory.0", "f32", {"source_tokens", width}), tensor("memory_rows", "i32", {"memory_entries"}),
+       tensor("memory_offsets", "i32", {"rows_plus_1"}), tensor("cache.0", "f32", {"cache_capacity", width}),
+       tensor("cache_slots", "i32", {"rows"}), tensor("cache_rows", "i32", {"cache_entries"}),
+       tensor("cache_offsets", "i32", {"rows_plus_1"}), tensor("ranks", "i32", {"ranks"})},
+      {tensor("logits", "f32", {"rows", vocabulary}), tensor("log_sum_exp", "f32", {"rows"}),
+       tensor("top_log_probabilities", "f32", {"rows", "ranks"}), tensor("top_tokens", "i32", {"rows", "ranks"})},
+      {temporary("hidden", {0, width * 4, 0, 0, 0, 0, 0, 0}, 1, 2)},
+      {dispatch(WriteCache, "decoder.0.cache", {input(0), parameter(targetEmbedding), input(6), input(5)}, {3}, {count},
+                rows),
+       dispatch(DecodeHidden, "decoder.hidden",
+                {input(0), input(1), parameter(targetEmbedding), parameter(positionEmbedding), input(2), input(3),
+                 input(4), input(5), input(7), input(8), slot(0)},
+                {10}, {count}, rows),
+       dispatch(TopTokens, "top_tokens", {slot(0), parameter(projection), output(0), output(1), output(2), output(3)},
+                {2, 3, 4, 5}, {count, ranks}, rows)});
 }
 
 json attentionFunction() {
@@ -456,7 +466,7 @@ std::string xf::toy::programJson() {
   std::vector<json> names;
   for (const char *name :
        {"hidden", "cross_entropy", "mean_loss", "projection_gradient", "hidden_gradient", "embedding_gradients",
-        "norm_and_rate", "adam", "encode", "write_cache", "decode_hidden", "log_probabilities", "uniform_attention"})
+        "norm_and_rate", "adam", "encode", "write_cache", "decode_hidden", "top_tokens", "uniform_attention"})
     names.push_back({{"name", name}, {"scratch", vocabulary * 4}});
   std::vector<json> functions = {trainingFunction("loss"),
                                  trainingFunction("gradients"),

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <limits>
+#include <numeric>
 
 using namespace xf::runtime;
 using testing::ElementsAre;
@@ -39,21 +40,21 @@ public:
   ToyModel(int64_t vocabulary, std::vector<uint32_t> seeds) : size(vocabulary), seeds(std::move(seeds)) {}
 
   int64_t vocabulary() const override { return size; }
-  Expected<std::span<const float>> step(std::span<const Hypothesis> rows) override {
+  Expected<Predictions> step(std::span<const Hypothesis> rows, int64_t count) override {
     std::vector<Ids> next;
-    output.clear();
+    logits.clear(), sums.clear(), values.clear(), tokens.clear();
     for (Hypothesis row : rows) {
       Ids history = row.parent < 0 ? Ids() : histories.at(row.parent);
       if (row.parent < 0)
         EXPECT_EQ(row.token, bos);
       history.push_back(row.token);
       std::vector<float> probabilities = distribution(seeds.at(row.sentence), history);
-      output.insert(output.end(), probabilities.begin(), probabilities.end());
+      list(probabilities, count);
       next.push_back(std::move(history));
     }
     histories = std::move(next);
     rowsOfSteps.push_back(rows.size());
-    return std::span<const float>(output);
+    return Predictions{size, count, logits, sums, values, tokens};
   }
   virtual std::vector<float> distribution(uint32_t seed, const Ids &history) const {
     return hashModel(seed, history, size);
@@ -63,11 +64,30 @@ public:
 
 protected:
   int64_t size;
+  float added = 0; // to log probabilities, in logits
 
 private:
   std::vector<uint32_t> seeds;
+  /// Log probabilities as logits that a number was added to.
+  void list(const std::vector<float> &probabilities, int64_t count) {
+    sums.push_back(added);
+    for (float probability : probabilities) {
+      logits.push_back(probability + added);
+      if (std::isnan(probability))
+        sums.back() = probability;
+    }
+    Ids order(size);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::sort(order, {}, [&](int32_t token) { return std::pair(-probabilities[token], token); });
+    for (int64_t rank = 0; rank < count; ++rank) {
+      tokens.push_back(rank < size ? order[rank] : -1);
+      values.push_back(rank < size ? probabilities[order[rank]] : -std::numeric_limits<float>::infinity());
+    }
+  }
+
   std::vector<Ids> histories;
-  std::vector<float> output;
+  std::vector<float> logits, sums, values;
+  Ids tokens;
 };
 
 double penalized(double logProbability, size_t length, double alpha) {
@@ -210,7 +230,7 @@ TEST(Search, ABeamIsBetterThanGreedyAndSorted) {
 namespace {
 /// Never ends by itself.
 struct Endless : ToyModel {
-  Endless() : ToyModel(5, {0}) {}
+  Endless() : ToyModel(5, {0}) { added = 2; }
   std::vector<float> distribution(uint32_t, const Ids &) const override { return {-3, -3, -9, -1, -3}; }
 };
 /// Ends of one and two tokens look good; a long one is better once its length counts.
@@ -235,7 +255,7 @@ struct Broken : ToyModel {
 };
 struct Failing : ToyModel {
   Failing() : ToyModel(5, {0}) {}
-  Expected<std::span<const float>> step(std::span<const Hypothesis>) override { return internalError("no step"); }
+  Expected<Predictions> step(std::span<const Hypothesis>, int64_t) override { return internalError("no step"); }
 };
 } // namespace
 

@@ -1,5 +1,5 @@
 //===- Sampling.h - Drawing the next token ---------------------------------------------===//
-// Temperature, top-k (Fan et al. 2018) and top-p (Holtzman et al. 2020) over a model's log probabilities. The draw is
+// Temperature, top-k (Fan et al. 2018) and top-p (Holtzman et al. 2020) over a model's logits. The draw is
 // Philox of seed and step: no state, and the same token at any number of threads.
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_TEXT_SAMPLING_H
@@ -17,8 +17,9 @@ struct SamplingOptions {
   uint64_t seed = 1;
 };
 
-/// The token drawn at `step`. Equal probabilities are ordered by token.
-int32_t sampleToken(std::span<const float> logProbabilities, const SamplingOptions &options, uint64_t step);
+/// The token drawn at `step`. `logits` are log probabilities but for one number added to all; equal ones are ordered by
+/// token.
+int32_t sampleToken(std::span<const float> logits, const SamplingOptions &options, uint64_t step);
 
 } // namespace xf::runtime
 

@@ -24,12 +24,22 @@ struct Hypothesis {
   int32_t token;
 };
 
+/// What a model says of the token after each hypothesis, a row.
+struct Predictions {
+  int64_t vocabulary = 0, count = 0; // of tokens; of the likeliest ones that are listed
+  std::span<const float> logits;     // vocabulary a row
+  std::span<const float> logSumExp;  // one a row
+  std::span<const float> values;     // log probabilities of the likeliest tokens, count a row, best first, of equal
+  std::span<const int32_t> tokens;   // ones the lower token; past the vocabulary -1
+  float logProbability(int64_t row, int32_t token) const { return logits[row * vocabulary + token] - logSumExp[row]; }
+};
+
 /// What search asks of a model.
 class Stepper {
 public:
   virtual ~Stepper() = default;
-  /// Log probabilities of the next token, vocabulary() of them a row; valid until the next call.
-  virtual Expected<std::span<const float>> step(std::span<const Hypothesis> hypotheses) = 0;
+  /// `count`: how many of the likeliest tokens to list. Valid until the next call.
+  virtual Expected<Predictions> step(std::span<const Hypothesis> hypotheses, int64_t count) = 0;
   virtual int64_t vocabulary() const = 0;
 };
 

@@ -506,6 +506,26 @@ LogicalResult CrossEntropyBackwardOp::verify() { // C1
   return expectShape(*this, "result", getResult(), getLogits().getType().getShape(), "that of 'logits'");
 }
 
+LogicalResult BlockStatisticsOp::verify() { // C1
+  RankedTensorType type = statisticsType(cast<RankedTensorType>(getLogits().getType()));
+  for (auto [what, value] : {std::pair<StringRef, Value>{"maxima", getMaxima()}, {"sums", getSums()}})
+    if (failed(expectShape(*this, what, value, type.getShape(), "tokens x ceil(vocabulary / 64)")))
+      return failure();
+  return success();
+}
+
+LogicalResult TopKOp::verify() {
+  RankedTensorType statistics = BlockStatisticsOp::statisticsType(cast<RankedTensorType>(getLogits().getType()));
+  for (auto [what, value] : {std::pair<StringRef, Value>{"maxima", getMaxima()}, {"sums", getSums()}}) // C1
+    if (failed(expectShape(*this, what, value, statistics.getShape(), "tokens x ceil(vocabulary / 64)")))
+      return failure();
+  int64_t rows = dimSize(getLogits(), 0), ranks = dimSize(getRanks(), 0);
+  for (auto [what, value] : {std::pair<StringRef, Value>{"values", getValues()}, {"tokens", getTokens()}}) // C2
+    if (failed(expectShape(*this, what, value, {rows, ranks}, "tokens x ranks")))
+      return failure();
+  return expectShape(*this, "log_sum_exp", getLogSumExp(), {rows}, "the rows of 'logits'");
+}
+
 static LogicalResult verifyState(Operation *op, Value random, Value hyper) {
   if (failed(expectExtent(op, "random", random, 0, 2, "seed and step")))
     return failure();

@@ -82,6 +82,11 @@ RankedTensorType PackOp::packedType(RankedTensorType weight) {
                                weight.getElementType());
 }
 
+RankedTensorType BlockStatisticsOp::statisticsType(RankedTensorType logits) {
+  return RankedTensorType::get({logits.getDimSize(0), (logits.getDimSize(1) + columns - 1) / columns},
+                               logits.getElementType());
+}
+
 void DispatchOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
   // On tensors a dispatch is a value, unless it is there for its effect on the arenas alone.
   if (getWrites() || getNumResults() == 0) {

@@ -294,6 +294,7 @@ private:
     arguments.push_back({"cache_slots", "rows", targetIds});
     arguments.push_back({"cache_rows", "cache_rows", targetIds});
     arguments.push_back({"cache_offsets", "rows_plus_1", targetIds});
+    arguments.push_back({"ranks", "ranks", targetIds});
     func::FuncOp decode = createEntry(after, "decode", arguments);
     auto argument = [&](size_t i) -> Value { return decode.getArgument(i); };
     IRMapping mapping;
@@ -330,8 +331,20 @@ private:
         b.clone(op, mapping);
       }
     }
-    Value probabilities = LogSoftmaxOp::create(b, logits.getLoc(), logits.getType(), mapping.lookup(logits));
-    finishEntry(decode, {{"log_probabilities", probabilities}});
+    // The likeliest tokens, as many as the search asks for, and the logits themselves for whoever wants another one's.
+    Value predicted = mapping.lookup(logits), ranks = argument(slots + 3);
+    Location loc = logits.getLoc();
+    auto type = cast<RankedTensorType>(logits.getType());
+    RankedTensorType statistics = BlockStatisticsOp::statisticsType(type),
+                     each = RankedTensorType::get({type.getDimSize(0), ShapedType::kDynamic}, type.getElementType());
+    auto blocks = BlockStatisticsOp::create(b, loc, statistics, statistics, predicted);
+    auto top = TopKOp::create(b, loc, each, each.clone(b.getI32Type()),
+                              RankedTensorType::get({type.getDimSize(0)}, type.getElementType()), predicted,
+                              blocks.getMaxima(), blocks.getSums(), ranks);
+    finishEntry(decode, {{"logits", predicted},
+                         {"log_sum_exp", top.getLogSumExp()},
+                         {"top_log_probabilities", top.getValues()},
+                         {"top_tokens", top.getTokens()}});
   }
 
   ModuleOp module;

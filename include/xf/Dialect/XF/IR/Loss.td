@@ -110,4 +110,56 @@ def XF_LogSoftmaxOp : XF_Primitive<"log_softmax", "Row", [SameOperandsAndResultT
   let flops = [{ 5 * extent.elements(getLogits()) }];
   let assemblyFormat = "$logits attr-dict `:` type($result)";
 }
+
+def XF_BlockStatisticsOp : XF_Primitive<"block_statistics", "TopK"> {
+  let summary = "of every 64 logits of a row the largest, and the sum of their exponentials";
+  let description = [{
+    `maxima[t, b] = max of logits[t, v]`, `sums[t, b] = sum of exp(logits[t, v] - maxima[t, b])` over v = 64 b .. 64 b + 63, as far as there are logits. A projection computes them while its result is in
+    cache: what xf.top_k needs to read few of the logits again.
+
+    - C1: maxima and sums are tokens x ceil(vocabulary / 64).
+
+    ```mlir
+    %m, %s = xf.block_statistics %logits : (tensor<?x32000xf32>) -> (tensor<?x500xf32>, tensor<?x500xf32>)
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$logits);
+  let results = (outs XF_Matrix:$maxima, XF_Matrix:$sums);
+  let flops = [{ 4 * extent.elements(getLogits()) }];
+  let assemblyFormat = "$logits attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDeclaration = [{
+    static constexpr int64_t columns = 64; // of a block
+    static ::mlir::RankedTensorType statisticsType(::mlir::RankedTensorType logits);
+  }];
+}
+
+def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads]> {
+  let summary = "the likeliest tokens of every row, for decoding";
+  let description = [{
+    `log_sum_exp[t] = log sum_v exp logits[t, v]`; `tokens[t, i]` is the token of the i-th largest of row t's logits, the lower one of equal ones first, and
+    `values[t, i] = logits[t, tokens[t, i]] - log_sum_exp[t]`. There are as many as `ranks` has entries, whatever they are; those past the vocabulary are token -1 of value -inf. A logit that is no number is not among
+    them, but makes log_sum_exp none.
+
+    - C1: maxima and sums are as xf.block_statistics gives them of logits. C2: values and tokens are tokens x ranks, log_sum_exp a number a token.
+
+    ```mlir
+    %values, %tokens, %lse = xf.top_k %logits, %m, %s ranks(%ranks)
+      : (tensor<?x32000xf32>, tensor<?x500xf32>, tensor<?x500xf32>, tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$logits, XF_Matrix:$maxima, XF_Matrix:$sums, XF_Ids:$ranks);
+  let results = (outs XF_Matrix:$values, 2DTensorOf<[I32]>:$tokens, XF_Rows:$log_sum_exp);
+  let flops = [{ 4 * extent.elements(getMaxima()) }];
+  let assemblyFormat = "$logits `,` $maxima `,` $sums `ranks` `(` $ranks `)` attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+  let extraDefinition = [{
+    ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {dim == 0 ? 0 : 3, 0}; }
+    ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
+      if (operand == 0) // a block for each
+        return extent(getLogits(), 0) * extent(getRanks(), 0) * BlockStatisticsOp::columns;
+      return extent.elements((*this)->getOperand(operand));
+    }
+  }];
+}
 #endif

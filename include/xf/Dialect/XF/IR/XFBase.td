@@ -66,7 +66,8 @@ def XF_KernelKind : XF_Enum<"KernelKind", [
   I32EnumAttrCase<"Scatter", 6, "scatter">,         // rows written where another tensor says
   I32EnumAttrCase<"Scalar", 7, "scalar">,           // one tile
   I32EnumAttrCase<"Optimizer", 8, "optimizer">,     // over the flat arenas
-  I32EnumAttrCase<"Pack", 9, "pack">]>;             // a weight into the order in which products read it
+  I32EnumAttrCase<"Pack", 9, "pack">,               // a weight into the order in which products read it
+  I32EnumAttrCase<"TopK", 10, "top_k">]>;           // the largest of each row
 def XF_KernelKindAttr : XF_EnumAttr<XF_KernelKind, "kernel">;
 def XF_BufferKind : XF_Enum<"BufferKind", [
   I32EnumAttrCase<"Slot", 0, "slot">, I32EnumAttrCase<"Input", 1, "input">, I32EnumAttrCase<"Output", 2, "output">,
