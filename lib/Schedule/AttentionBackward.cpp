@@ -42,9 +42,19 @@ public:
         addTo(addition.element, e.reduce(vector::CombiningKind::ADD, values));
         continue;
       }
+      auto elementOf = [&](int64_t lane) -> Value {
+        return vector::ExtractOp::create(e.b, e.loc, addition.element, lane);
+      };
+      // Distances past the last one share an element: one sum, where each would wait for the one before.
+      Value isFirst = e.compare(arith::CmpIPredicate::eq, addition.element, e.splat(elementOf(0)));
+      Value isOne = vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::AND, isFirst);
+      auto branch = scf::IfOp::create(e.b, e.loc, isOne, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPointToStart(branch.thenBlock());
+      addTo(e.toIndex(elementOf(0)), e.reduce(vector::CombiningKind::ADD, values));
+      e.b.setInsertionPointToStart(branch.elseBlock());
       for (int64_t lane = 0; lane < e.registers.width; ++lane)
-        addTo(e.toIndex(vector::ExtractOp::create(e.b, e.loc, addition.element, lane)),
-              vector::ExtractOp::create(e.b, e.loc, values, lane));
+        addTo(e.toIndex(elementOf(lane)), vector::ExtractOp::create(e.b, e.loc, values, lane));
     }
   }
 

@@ -318,28 +318,75 @@ def matmul(work, options, folder):
     yield from time_entries(module, {"forward": inputs}, options, folder, {"forward": 2 * m * k * n}, memory)
 
 
+SCORES = {  # by name: captured tensors, and a region's body up to %s and the derivative %d
+    "soft_cap": ({}, """%cap = arith.constant 50.0 : f32
+    %inverse = arith.constant 0.02 : f32
+    %ratio = arith.mulf %score, %inverse : f32
+    %tanh = math.tanh %ratio : f32
+    %s = arith.mulf %tanh, %cap : f32""", """%one = arith.constant 1.0 : f32
+    %square = arith.mulf %tanh, %tanh : f32
+    %d = arith.subf %one, %square : f32"""),
+    "alibi": ({}, """%distance = arith.subi %key, %query : index
+    %h = arith.index_cast %head : index to i32
+    %number = arith.sitofp %h : i32 to f32
+    %negative = arith.negf %number : f32
+    %slope = math.exp2 %negative : f32
+    %i = arith.index_cast %distance : index to i32
+    %real = arith.sitofp %i : i32 to f32
+    %far = math.absf %real : f32
+    %bias = arith.mulf %far, %slope : f32
+    %s = arith.subf %score, %bias : f32""", "%d = arith.constant 1.0 : f32"),
+    "relative": ({"table": 257}, """%distance = arith.subi %key, %query : index
+    %farthest = arith.constant 128 : index
+    %place = arith.addi %distance, %farthest : index
+    %bias = tensor.extract %table[%head, %place] : TABLE
+    %s = arith.addf %score, %bias : f32""", """%d = arith.constant 1.0 : f32
+    xf.add_gradient %d at %table[%head, %place] : TABLE"""),
+}
+
+
 def attention(work, options, folder):
     heads, d = work["heads"], work["head_dim"]
     lengths = work.get("lengths") or [work["query_length"]] * work["batch"]
     rows, lse = tensor(None, heads * d), tensor(None, heads)
     given = f"offsets(%offsets, %offsets) heads({heads}) scale({d ** -0.5!r})" + (" causal" if work.get("causal") else "")
     given += f" window({work['window']})" if "window" in work else ""
+    captured, body, derivative = SCORES.get(work.get("score"), ({}, "", ""))
+    tables = {name: tensor(heads, columns) for name, columns in captured.items()}
+
+    def score(*yielded):
+        if not body:
+            return ""
+        code = body + (f"\n    {derivative}" if len(yielded) > 1 else "")
+        for name, table in tables.items():
+            code = code.replace(name.upper(), table)
+        values = "".join(f", %{name}: {table}" for name, table in tables.items())
+        return f""" score{"(" + ", ".join("%" + name for name in tables) + ")" if tables else ""} {{
+  ^bb0(%score: f32, %head: index, %query: index, %key: index{values}):
+    {code}
+    xf.yield {", ".join(yielded)} : {", ".join("f32" for _ in yielded)}
+  }}"""
+
     arguments = {k: (rows, ["tokens"]) for k in ("query", "key", "value")} | {"offsets": (IDS, ["sequences_plus_1"])}
-    forward = f"%o, %lse = xf.attention %query, %key, %value {given} : ({rows}, {rows}, {rows}, {IDS}, {IDS}) -> ({rows}, {lse})"
+    arguments |= {name: (table, []) for name, table in tables.items()}
+    types = "".join(f", {table}" for table in tables.values())
+    sums = {name: tensor(None, heads * columns) for name, columns in captured.items()}
+    forward = f"%o, %lse = xf.attention %query, %key, %value {given}{score('%s')} : ({rows}, {rows}, {rows}, {IDS}, {IDS}{types}) -> ({rows}, {lse})"
     backward = (
-        f"%dq, %dk, %dv = xf.attention_backward %cotangent, %query, %key, %value, %o, %lse {given}"
-        f" : ({', '.join([rows] * 5)}, {lse}, {IDS}, {IDS}) -> ({rows}, {rows}, {rows})"
+        f"%dq, %dk, %dv{''.join(f', %d{name}' for name in sums)} = xf.attention_backward %cotangent, %query, %key, %value, %o, %lse {given}{score('%s', '%d')}"
+        f" : ({', '.join([rows] * 5)}, {lse}, {IDS}, {IDS}{types}) -> ({', '.join([rows] * 3 + list(sums.values()))})"
     )
     module = entry("forward", arguments, forward, {"result": ("%o", rows)})
     module += entry(
         "forward_backward",
         arguments | {"cotangent": (rows, ["tokens"])},
         forward + "\n  " + backward,
-        {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", rows), "value_gradient": ("%dv", rows)},
+        {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", rows), "value_gradient": ("%dv", rows)} | {f"{name}_gradient": (f"%d{name}", t) for name, t in sums.items()},
     )
     rng, tokens = random.Random(0), sum(lengths)
     values = {k: ("F32", [tokens, heads * d], random_floats(tokens * heads * d, rng)) for k in ("query", "key", "value", "cotangent")}
     inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
+    inputs |= {name: ("F32", [heads, columns], random_floats(heads * columns, rng)) for name, columns in captured.items()}
     flop = 4 * heads * d * sum(n * min(n, 2 * work.get("window", n) + 1) for n in lengths) / (2 if work.get("causal") else 1)
     calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
     yield from time_entries(module, calls, options, folder, {"forward": flop, "forward_backward": 3.5 * flop})
