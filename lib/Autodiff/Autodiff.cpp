@@ -206,7 +206,7 @@ void AutodiffPass::makeUpdate(Differentiator &differentiator, func::FuncOp model
 
 void AutodiffPass::runOnOperation() {
   params = llvm::to_vector(getOperation().getOps<ParamOp>());
-  Differentiator differentiator(getOperation(), recompute);
+  Differentiator differentiator(getOperation(), {price, layers, tokens, sequences});
   auto lookup = [&](StringRef name) { return differentiator.symbols.lookup<func::FuncOp>(name); };
   if (func::FuncOp loss = lookup("loss"); loss && failed(makeGradients(differentiator, loss)))
     return signalPassFailure();
@@ -227,8 +227,8 @@ void AutodiffPass::runOnOperation() {
   }
 }
 
-void mlir::xf::buildAutodiffPipeline(OpPassManager &manager, Recompute recompute) {
-  manager.addPass(createAutodiffPass({recompute}));
+void mlir::xf::buildAutodiffPipeline(OpPassManager &manager, const Recompute &recompute) {
+  manager.addPass(createAutodiffPass({recompute.price, recompute.layers, recompute.tokens, recompute.sequences}));
   manager.addPass(createAccumulateGradientsPass());
   manager.addPass(createSymbolDCEPass());
   manager.addPass(createCheckAutodiffPass());

@@ -6,6 +6,7 @@
 #include "Differentiate.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -54,10 +55,6 @@ LogicalResult checkStatistics(Operation *op, ArrayRef<Value> cotangents) {
   return success();
 }
 
-/// Cheaper to compute again than to save, or, as a scalar, not to be saved at all.
-bool isAlwaysRepeated(Operation *op) {
-  return isa<arith::ConstantOp>(op) || llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>);
-}
 } // namespace
 
 void mlir::xf::eraseUnused(Block &body) {
@@ -138,9 +135,11 @@ FailureOr<const Derivative *> Differentiator::differentiate(func::CallOp call, A
   if (!layer || !layer.getBody().hasOneBlock())
     return call.emitError() << "'" << call.getCallee()
                             << "' is not a function of one block; stage 'autodiff' supports straight-line layers";
-  auto [entry, isNew] = derivatives.try_emplace(
-      Key(layer, std::vector<bool>(active.begin(), active.end()), std::vector<bool>(seeded.begin(), seeded.end())));
+  double callPrice = priceOf(call);
+  auto [entry, isNew] = derivatives.try_emplace(Key(layer, std::vector<bool>(active.begin(), active.end()),
+                                                    std::vector<bool>(seeded.begin(), seeded.end()), callPrice));
   if (isNew) {
+    llvm::SaveAndRestore inLayer(price, std::optional(callPrice));
     FailureOr<Derivative> derivative = makeDerivative(layer, active, seeded);
     if (failed(derivative))
       return failure();
@@ -150,6 +149,16 @@ FailureOr<const Derivative *> Differentiator::differentiate(func::CallOp call, A
     return call.emitError() << "'" << call.getCallee()
                             << "' calls itself; stage 'autodiff' supports layers without recursion";
   return &*entry->second;
+}
+
+/// A layer within another saves what that one saves; in an entry point the first ones keep their values for longest.
+double Differentiator::priceOf(func::CallOp call) const {
+  if (price)
+    return *price;
+  int64_t before = 0;
+  for (Operation &op : llvm::make_range(call->getBlock()->begin(), Block::iterator(call)))
+    before += isa<func::CallOp>(op);
+  return recompute.layers < 0 || before < recompute.layers ? recompute.price : recompute.price / 4;
 }
 
 FailureOr<Derivative> Differentiator::makeDerivative(func::FuncOp layer, ArrayRef<bool> active, ArrayRef<bool> seeded) {
@@ -190,19 +199,17 @@ void Differentiator::split(func::FuncOp layer, func::ReturnOp ret, Derivative &d
   unsigned arguments = layer.getNumArguments();
   // Forward values that the backward uses: computed again, or saved.
   llvm::SetVector<Value> used, saved;
-  llvm::SmallPtrSet<Operation *, 16> repeated;
+  llvm::DenseSet<Operation *> repeated = chooseRepeated(ret, *price, recompute, symbols);
   for (Operation &op : llvm::make_range(std::next(Block::iterator(ret)), body.end()))
     used.insert(op.operand_begin(), op.operand_end());
   for (unsigned i = 0; i < used.size(); ++i) {
     Operation *op = used[i].getDefiningOp();
     if (!op || ret->isBeforeInBlock(op))
       continue;
-    if (recompute == Recompute::Full || isAlwaysRepeated(op)) {
-      if (repeated.insert(op).second)
-        used.insert(op->operand_begin(), op->operand_end());
-    } else {
+    if (repeated.contains(op))
+      used.insert(op->operand_begin(), op->operand_end());
+    else
       saved.insert(used[i]);
-    }
   }
 
   auto bwd = derivative.bwd = func::FuncOp::create(layer.getLoc(), (layer.getName() + ".bwd").str(),

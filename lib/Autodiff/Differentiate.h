@@ -5,6 +5,7 @@
 #ifndef XF_LIB_AUTODIFF_DIFFERENTIATE_H
 #define XF_LIB_AUTODIFF_DIFFERENTIATE_H
 
+#include "Cut.h"
 #include "mlir/IR/SymbolTable.h"
 #include "xf/Autodiff/Passes.h"
 #include <map>
@@ -21,7 +22,7 @@ struct Derivative {
 
 class Differentiator {
 public:
-  Differentiator(ModuleOp module, Recompute recompute) : symbols(module), recompute(recompute) {}
+  Differentiator(ModuleOp module, const Recompute &recompute) : symbols(module), recompute(recompute) {}
 
   /// Appends the backward of `body` behind its return, `ret`. `seeds` has the cotangent of each returned value or null;
   /// `sources` are the values whose cotangents are wanted. Returns those; null where the source does not reach a seed.
@@ -31,16 +32,18 @@ public:
   SymbolTable symbols;
 
 private:
-  using Key = std::tuple<Operation *, std::vector<bool>,
-                         std::vector<bool>>; // layer, active arguments, results with a cotangent
+  /// Layer, active arguments, results with a cotangent, price of what is saved.
+  using Key = std::tuple<Operation *, std::vector<bool>, std::vector<bool>, double>;
 
   FailureOr<SmallVector<Value>> buildBackward(OpBuilder &builder, Operation *op, ArrayRef<Value> incoming,
                                               ArrayRef<bool> wanted);
   FailureOr<const Derivative *> differentiate(func::CallOp call, ArrayRef<bool> active, ArrayRef<bool> seeded);
   FailureOr<Derivative> makeDerivative(func::FuncOp layer, ArrayRef<bool> active, ArrayRef<bool> seeded);
   void split(func::FuncOp layer, func::ReturnOp ret, Derivative &derivative);
+  double priceOf(func::CallOp call) const;
 
   Recompute recompute;
+  std::optional<double> price;                          // of the layer that is being differentiated
   std::map<Key, std::optional<Derivative>> derivatives; // nothing while it is being made
 };
 

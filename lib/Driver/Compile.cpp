@@ -11,7 +11,9 @@
 #include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
+#include "xf/Kernels/Planned.h"
 #include "xf/Pipelines/Stages.h"
+#include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Report.h"
 #include "xf/Runtime/Text/Vocabulary.h"
@@ -25,6 +27,7 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include <chrono>
+#include <limits>
 
 namespace mlir::xf {
 namespace {
@@ -61,6 +64,9 @@ public:
       if (stage == std::max(from, Stage::autodiff))
         if (int code = loadWeights(*module))
           return code;
+      if (stage == Stage::autodiff)
+        if (int code = setRecompute(*module))
+          return code;
       if (stage == Stage::schedule) {
         if (int code = setSchedules(*module))
           return code;
@@ -80,9 +86,13 @@ public:
         if (int code = dump(*module, i))
           return code;
     }
-    if (to != Stage::link)
+    if (!options.fit.empty()) {
+      if (int code = fit(*module))
+        return code;
+    } else if (to != Stage::link) {
       if (int code = write(*module))
         return code;
+    }
     if (options.timing)
       for (const Time &time : times)
         llvm::errs() << llvm::format("%-10s %8.3f s%s\n", time.name.c_str(), time.seconds, time.note.c_str());
@@ -110,6 +120,16 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
+    if (!options.fit.empty()) {
+      auto parsed = ::xf::runtime::parseBytes(options.fit);
+      if (!parsed)
+        return fail(userMistake, "--fit: " + parsed.error().message);
+      fitBytes = *parsed;
+      if (from > Stage::schedule || !options.compileTo.empty() || !options.output.empty())
+        return fail(userMistake, "--fit compiles nothing: expected no -o, no --compile-to, and a model before stage "
+                                 "'target'");
+      to = Stage::schedule;
+    }
     std::optional<OutputKind> parsed = llvm::StringSwitch<std::optional<OutputKind>>(options.emit)
                                            .Case("exe", OutputKind::Executable)
                                            .Case("shared", OutputKind::Shared)
@@ -122,8 +142,16 @@ private:
     kind = *parsed;
     if (options.target != "cpu")
       return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
-    if (options.recompute != "none" && options.recompute != "full")
-      return fail(userMistake, "unsupported recompute policy '" + options.recompute + "'; supported: none, full");
+    if (options.recompute != "none" && options.recompute != "full") {
+      auto bytes = ::xf::runtime::parseBytes(options.recompute);
+      if (!bytes)
+        return fail(userMistake,
+                    "--recompute: expected none, full, or bytes of memory, such as 2GiB or 512M, but got '" +
+                        options.recompute + "'");
+      if (from > Stage::autodiff || to < Stage::autodiff)
+        return fail(userMistake, "--recompute=" + options.recompute + " needs stage 'autodiff'");
+      recomputeBytes = *bytes;
+    }
     if (!options.report.empty() && to != Stage::link)
       return fail(userMistake, "--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
                                    " stops before they are complete");
@@ -153,7 +181,11 @@ private:
                                    "', for which no runtime is built; supported: executables and libraries for x86-64, "
                                    "and for '" +
                                    options.cpu + "' --emit=object");
-    stageOptions = {options.recompute, options.cpu};
+    stageOptions.cpu = options.cpu;
+    if (options.recompute == "full")
+      stageOptions.recompute = Recompute::Full;
+    stageOptions.recompute.tokens = options.reportTokens;
+    stageOptions.recompute.sequences = batchSequences();
     return 0;
   }
 
@@ -282,6 +314,76 @@ private:
     // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
     return fail(stage <= Stage::autodiff || stage == from ? userMistake : ourMistake,
                 "stage '" + stageName(stage) + "' failed");
+  }
+
+  /// The cheapest of the policies with which the workspace of a training step stays within the bytes given.
+  int setRecompute(ModuleOp module) {
+    std::string text = options.recompute;
+    if (recomputeBytes) {
+      if (!module.lookupSymbol("model"))
+        return fail(userMistake,
+                    "--recompute=" + options.recompute + " is about training, but the model does not train");
+      int64_t least = std::numeric_limits<int64_t>::max();
+      int failure = 0;
+      auto fits = [&](double price, int64_t layers) {
+        Recompute &recompute = stageOptions.recompute;
+        recompute.price = price;
+        recompute.layers = layers;
+        FailureOr<int64_t> workspace = trainingWorkspace(module);
+        if (failed(workspace)) {
+          failure = failStage(Stage::autodiff);
+          return true;
+        }
+        least = std::min(least, *workspace);
+        return *workspace <= recomputeBytes;
+      };
+      constexpr double dearest = 1 << 16; // operations a byte: a product with sums of 128K terms
+      double price = 0;
+      while (!fits(price, -1)) {
+        if (price > dearest)
+          return fail(userMistake, "--recompute=" + options.recompute + ": a training step on " +
+                                       std::to_string(options.reportTokens) + " tokens a side in " +
+                                       std::to_string(batchSequences()) + " sequences needs a workspace of " +
+                                       ::xf::runtime::mebibytes(least) + " (" + std::to_string(least) +
+                                       " bytes) at least; --report-tokens makes the batch smaller");
+        price = price ? 4 * price : 1;
+      }
+      if (failure)
+        return failure;
+      // Of the layers, only as many as have to pay that price.
+      if (price > 1) {
+        int64_t layers = llvm::range_size(cast<func::FuncOp>(module.lookupSymbol("model")).getOps<func::CallOp>());
+        int64_t tooFew = 0;
+        while (layers - tooFew > 1) {
+          int64_t middle = (layers + tooFew) / 2;
+          (fits(price, middle) ? layers : tooFew) = middle;
+        }
+        fits(price, layers);
+      }
+      text = llvm::formatv("{0} at {1} tokens", options.recompute, options.reportTokens);
+      if (options.verbose)
+        llvm::errs() << llvm::formatv("recompute: {0} operations a byte that is not kept, for the first {1} layers\n",
+                                      price, stageOptions.recompute.layers);
+    }
+    Builder builder(module.getContext());
+    module->setAttr("xf.options",
+                    builder.getDictionaryAttr(builder.getNamedAttr("recompute", builder.getStringAttr(text))));
+    return 0;
+  }
+
+  /// What a training step takes with the policy at hand.
+  FailureOr<int64_t> trainingWorkspace(ModuleOp module) {
+    OwningOpRef<ModuleOp> copy = module.clone();
+    for (auto entry : llvm::make_early_inc_range(copy->getOps<func::FuncOp>()))
+      if (entry->hasAttr("xf.entry") && entry.getName() != "model")
+        entry.erase();
+    PassManager pm(module.getContext());
+    for (Stage stage : {Stage::autodiff, Stage::fuse, Stage::outline, Stage::plan})
+      buildStage(pm, stage, stageOptions);
+    if (failed(pm.run(*copy)))
+      return failure();
+    auto step = copy->lookupSymbol<func::FuncOp>("train_step");
+    return workspaceAt(step, dimsOfBatch(step, options.reportTokens, batchSequences()));
   }
 
   /// Entry points that were not asked for become private, and go where nothing else uses them.
@@ -461,19 +563,38 @@ private:
     });
   }
 
+  /// The program as its runtime will see it, of a module whose kernels have grids.
+  int describe(ModuleOp module, std::optional<::xf::runtime::Program> &program) {
+    SmallVector<std::string> kernels;
+    FailureOr<std::string> json = describeProgram(module, cpu, kernels);
+    if (failed(json))
+      return failStage(Stage::target);
+    auto parsed = ::xf::runtime::parseProgram(*json, kernels.size());
+    if (!parsed)
+      return fail(ourMistake, parsed.error().message);
+    program = std::move(*parsed);
+    return 0;
+  }
+
+  /// The largest batches that so much memory is enough for.
+  int fit(ModuleOp module) {
+    std::optional<::xf::runtime::Program> program;
+    if (int code = describe(module, program))
+      return code;
+    int threads = ::xf::runtime::Team(options.threads).size();
+    llvm::outs() << ::xf::runtime::describeFit(*program, fitBytes, options.reportSequences, threads);
+    return 0;
+  }
+
   /// What the program's kernels compute and move in one call of each function.
   int report(ModuleOp module, Stage next) {
     if (next == Stage::link)
       return fail(userMistake,
                   "--report needs the module before stage 'target', which turns the list of dispatches into data");
     namespace runtime = ::xf::runtime;
-    SmallVector<std::string> kernels;
-    FailureOr<std::string> json = describeProgram(module, cpu, kernels);
-    if (failed(json))
-      return failStage(Stage::target);
-    runtime::Expected<runtime::Program> program = runtime::parseProgram(*json, kernels.size());
-    if (!program)
-      return fail(ourMistake, program.error().message);
+    std::optional<runtime::Program> program;
+    if (int code = describe(module, program))
+      return code;
     int64_t tokens = options.reportTokens, sequences = batchSequences();
     runtime::Report report(*program);
     report.heading =
@@ -497,7 +618,8 @@ private:
   const ::xf::CompileOptions &options;
   Stage from = Stage::input, to = Stage::link;
   StageOptions stageOptions;
-  std::string input; // with the sizes of the vocabularies
+  int64_t fitBytes = 0, recomputeBytes = 0; // 0: not asked for
+  std::string input;                        // with the sizes of the vocabularies
   CPU cpu;
   OutputKind kind = OutputKind::Executable;
   std::vector<Blob> blobs;

@@ -6,15 +6,15 @@
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Driver/Load.h"
 #include "xf/Driver/WriteFile.h"
+#include "xf/Kernels/Planned.h"
 #include "xf/Runtime/Memory.h"
-#include "xf/Runtime/Report.h"
 #include "xf/Runtime/SharedTiles.h"
+#include "xf/Runtime/Team.h"
 #include "xf/Schedule/Choices.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringSet.h"
-#include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
-#include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
@@ -46,26 +46,6 @@ std::string textOf(Attribute attribute) {
   std::string text;
   llvm::raw_string_ostream(text) << attribute;
   return text;
-}
-
-/// An extent of a dispatch's operand in a call with these dims.
-int64_t extentAt(Value operand, unsigned dim, ArrayRef<int64_t> dims) {
-  auto type = cast<MemRefType>(operand.getType());
-  if (!type.isDynamicDim(dim))
-    return type.getDimSize(dim);
-  auto affine =
-      cast<DenseI64ArrayAttr>((*operand.getDefiningOp<BufferOp>().getExtents())[type.getDynamicDimIndex(dim)]);
-  int64_t value = affine[0];
-  for (auto [coefficient, size] : llvm::zip(affine.asArrayRef().drop_front(), dims))
-    value += coefficient * size;
-  return value;
-}
-
-int64_t elementsAt(Value operand, ArrayRef<int64_t> dims) {
-  int64_t elements = 1;
-  for (int64_t dim = 0; dim < cast<MemRefType>(operand.getType()).getRank(); ++dim)
-    elements *= extentAt(operand, dim, dims);
-  return elements;
 }
 
 /// A call of a kernel with memory of its own.
@@ -156,10 +136,7 @@ std::vector<Subject> findSubjects(ModuleOp module, const ScheduleTarget &target,
   for (auto entry : module.getOps<func::FuncOp>()) {
     if (!entry->hasAttr("xf.entry"))
       continue;
-    runtime::Function function;
-    for (auto name : entry->getAttrOfType<ArrayAttr>("xf.dims").getAsValueRange<StringAttr>())
-      function.dims.push_back(name.str());
-    std::vector<int64_t> dims = runtime::dimsOfBatch(function, tokens, sequences);
+    SmallVector<int64_t> dims = dimsOfBatch(entry, tokens, sequences);
     entry.walk([&](DispatchOp dispatch) {
       auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
       if (kernel->hasAttr("xf.grid") || !chooseSchedule(kernel, target))
@@ -208,24 +185,19 @@ llvm::Error compileTrials(ModuleOp module, std::vector<Subject> &subjects, size_
   KernelTimes times;
   if (compileKernels(*copy, Stage::schedule, options, archive, times))
     return llvm::createStringError("a schedule can't be compiled");
-  llvm::Expected<llvm::orc::JITDylib &> dylib = jit.createJITDylib(std::to_string(number));
-  if (!dylib)
-    return dylib.takeError();
-  auto library = llvm::orc::StaticLibraryDefinitionGenerator::Load(jit.getObjLinkingLayer(), archive.c_str());
+  llvm::Expected<llvm::orc::JITDylib &> library = loadArchive(jit, std::to_string(number), archive);
   if (!library)
     return library.takeError();
-  dylib->addGenerator(std::move(*library));
   SymbolTable compiled(*copy);
   for (Subject &subject : subjects) {
     if (number >= subject.trials.size())
       continue;
-    auto symbol = jit.getExecutionSession().lookup({{&*dylib, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}},
-                                                   jit.mangleAndIntern((subject.kernel.getName() + ".entry").str()));
-    if (!symbol)
-      return symbol.takeError();
+    auto function = findKernel(jit, *library, subject.kernel.getName());
+    if (!function)
+      return function.takeError();
     Trial &trial = subject.trials[number];
     auto kernel = compiled.lookup<func::FuncOp>(subject.kernel.getName());
-    trial.function = symbol->getAddress().toPtr<runtime::KernelFunction>();
+    trial.function = *function;
     trial.grid = kernel->getAttrOfType<ArrayAttr>("xf.grid");
     trial.scratch = kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt();
   }

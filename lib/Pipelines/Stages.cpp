@@ -30,6 +30,17 @@ std::optional<Stage> mlir::xf::parseStage(StringRef name) {
   return std::nullopt;
 }
 
+std::optional<Recompute> mlir::xf::parseRecompute(StringRef text) {
+  Recompute result;
+  if (text == "none")
+    return Recompute::None;
+  if (text == "full")
+    return Recompute::Full;
+  if (text.getAsDouble(result.price) || result.price < 0)
+    return std::nullopt;
+  return result;
+}
+
 /// The options of a pass that depends on the processor's registers and caches.
 template <typename PassOptions> static PassOptions processorOf(const StageOptions &options) {
   PassOptions result;
@@ -53,7 +64,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
   case Stage::input:
     return buildInputStage(pm);
   case Stage::autodiff:
-    return buildAutodiffPipeline(pm, options.recompute == "full" ? Recompute::Full : Recompute::None);
+    return buildAutodiffPipeline(pm, options.recompute);
   case Stage::fuse:
     pm.addPass(createChunkLogitsPass());
     pm.addPass(createFusePass());
@@ -84,11 +95,22 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
 
 namespace {
 struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
-  Option<std::string> recompute{*this, "recompute", llvm::cl::desc("activation memory policy: none or full"),
-                                llvm::cl::init("none")};
+  Option<std::string> recompute{
+      *this, "recompute",
+      llvm::cl::desc("what a backward computes again: none, full, or what costs fewer operations a byte than this"),
+      llvm::cl::init("none")};
   Option<std::string> cpu{*this, "cpu", llvm::cl::desc("processor to generate code for"), llvm::cl::init("native")};
 };
 } // namespace
+
+static StageOptions optionsOf(const StagePipelineOptions &options) {
+  std::optional<Recompute> recompute = parseRecompute(options.recompute);
+  if (!recompute)
+    llvm::report_fatal_error(llvm::Twine("expected recompute to be none, full or a number, but got '") +
+                                 options.recompute + "'",
+                             /*gen_crash_diag=*/false);
+  return {*recompute, options.cpu};
+}
 
 namespace {
 struct WholePipelineOptions : StagePipelineOptions {
@@ -98,16 +120,16 @@ struct WholePipelineOptions : StagePipelineOptions {
 
 void mlir::xf::registerStagePipelines() {
   for (int i = 0; i < static_cast<int>(Stage::link); ++i)
-    PassPipelineRegistration<StagePipelineOptions>(
-        ("xf-stage-" + names[i]).str(), descriptions[i], [i](OpPassManager &pm, const StagePipelineOptions &options) {
-          buildStage(pm, static_cast<Stage>(i), {options.recompute, options.cpu});
-        });
+    PassPipelineRegistration<StagePipelineOptions>(("xf-stage-" + names[i]).str(), descriptions[i],
+                                                   [i](OpPassManager &pm, const StagePipelineOptions &options) {
+                                                     buildStage(pm, static_cast<Stage>(i), optionsOf(options));
+                                                   });
   PassPipelineRegistration<WholePipelineOptions>(
       "xf-pipeline", "every stage, in order", [](OpPassManager &pm, const WholePipelineOptions &options) {
         std::optional<Stage> last = parseStage(options.to);
         if (!last)
           llvm::report_fatal_error(llvm::Twine("unknown stage '") + options.to + "'", /*gen_crash_diag=*/false);
         for (int i = 0; i <= static_cast<int>(*last); ++i)
-          buildStage(pm, static_cast<Stage>(i), {options.recompute, options.cpu});
+          buildStage(pm, static_cast<Stage>(i), optionsOf(options));
       });
 }

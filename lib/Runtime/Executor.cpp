@@ -2,6 +2,7 @@
 // Binding, preparing (every pointer and extent a dispatch needs, computed once a call), and the walk.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Executor.h"
+#include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Phase.h"
 
 #include <algorithm>
@@ -14,11 +15,7 @@
 using namespace xf::runtime;
 
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
-    : program(program), kernels(kernels), team(team) {
-  for (const Kernel &kernel : program.kernels)
-    scratchBytes = std::max(scratchBytes, kernel.scratch);
-  scratchBytes = (scratchBytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
-}
+    : program(program), kernels(kernels), team(team), scratchBytes(runtime::scratchBytes(program)) {}
 
 static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
   for (const TensorView &tensor : tensors)
@@ -80,8 +77,8 @@ const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_
   auto found = plans.find(key);
   if (found != plans.end())
     return found->second;
-  // Batches repeat from epoch to epoch; the steps of a search never do, and must not pile up.
-  if (plans.size() >= 256)
+  // Windows of a text are all alike; the steps of a search never are, and must not pile up.
+  if (plans.size() >= 16)
     plans.clear();
   return plans.emplace(std::move(key), planFunction(function, at)).first->second;
 }

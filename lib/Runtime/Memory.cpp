@@ -4,6 +4,9 @@
 #include "xf/Runtime/Memory.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
 #include <fmt/format.h>
 #include <fstream>
 #include <limits>
@@ -17,8 +20,8 @@ using namespace xf::runtime;
 static constexpr int64_t hugePage = int64_t(2) << 20;
 
 void Pages::release() {
-  if (mapping.base)
-    munmap(mapping.base, mapping.mapped);
+  if (mapping.data)
+    munmap(mapping.data, mapping.mapped);
   mapping = {};
 }
 
@@ -32,13 +35,22 @@ Expected<Pages> Pages::allocate(int64_t bytes) {
   if (base == MAP_FAILED)
     return userError(fmt::format("not enough memory: needs {}, and {} is available", mebibytes(bytes),
                                  mebibytes(availableMemory())));
-  auto address = reinterpret_cast<uintptr_t>(base);
+  auto *data = static_cast<char *>(base);
   if (huge) {
-    address = (address + hugePage - 1) / hugePage * hugePage;
+    // What lies before and behind the aligned part goes back: it would count against a limit of the address space.
+    auto address = reinterpret_cast<uintptr_t>(base);
+    int64_t before = int64_t((address + hugePage - 1) / hugePage * hugePage - address);
+    int64_t page = sysconf(_SC_PAGESIZE), end = (before + bytes + page - 1) / page * page;
+    data += before;
+    if (before > 0)
+      munmap(base, before);
+    if (end < mapped)
+      munmap(static_cast<char *>(base) + end, mapped - end);
+    mapped = end - before;
     // Only whole huge pages: the tail would round resident memory up to the next 2 MiB.
-    madvise(reinterpret_cast<void *>(address), bytes / hugePage * hugePage, MADV_HUGEPAGE);
+    madvise(data, bytes / hugePage * hugePage, MADV_HUGEPAGE);
   }
-  pages.mapping = {reinterpret_cast<char *>(address), bytes, base, mapped};
+  pages.mapping = {data, bytes, mapped};
   return pages;
 }
 
@@ -95,6 +107,23 @@ int64_t xf::runtime::availableMemory() {
 int64_t xf::runtime::peakResidentBytes() {
   rusage usage;
   return getrusage(RUSAGE_SELF, &usage) == 0 ? int64_t(usage.ru_maxrss) * 1024 : 0;
+}
+
+Expected<int64_t> xf::runtime::parseBytes(std::string_view text) {
+  double number = 0;
+  const char *end = text.data() + text.size();
+  auto [unit, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+  std::string_view suffix(unit, end - unit), rest;
+  size_t power = 0;
+  if (!suffix.empty()) {
+    power = std::string_view("KMGTPE").find(char(std::toupper(suffix[0]))) + 1; // 0: none of them
+    rest = suffix.substr(power ? 1 : 0);
+  }
+  bool decimal = power && rest == "B", binary = rest.empty() || rest == "iB" || (!power && rest == "B");
+  double bytes = number * std::pow(decimal ? 1000.0 : 1024.0, double(power));
+  if (error != std::errc() || !(decimal || binary) || (rest == "iB" && !power) || !(bytes >= 1 && bytes <= 0x1p62))
+    return userError(fmt::format("expected a number of bytes, such as 2GiB, 512M or 1073741824, but got '{}'", text));
+  return int64_t(bytes);
 }
 
 std::string xf::runtime::mebibytes(int64_t bytes) { return fmt::format("{:.1f} MiB", double(bytes) / (1 << 20)); }

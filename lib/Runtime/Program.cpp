@@ -381,7 +381,9 @@ static Program parse(std::string_view text, int64_t kernelCount) {
 
 Expected<Program> xf::runtime::parseProgram(std::string_view text, int64_t kernelCount) {
   try {
-    return parse(text, kernelCount);
+    Program program = parse(text, kernelCount);
+    program.descriptionBytes = int64_t(text.size());
+    return program;
   } catch (const Malformed &malformed) {
     return internalError(fmt::format("the program's description is malformed: {}", malformed.what()));
   } catch (const json::exception &malformed) {

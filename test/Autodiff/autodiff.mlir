@@ -1,6 +1,6 @@
 // The pass on a model of two applications of one layer, with a tied embedding and dropout. The layer is differentiated once.
 // RUN: xf-opt %s --xf-autodiff | FileCheck %s
-// RUN: xf-opt %s --xf-autodiff="recompute=full" | FileCheck %s --check-prefix=FULL
+// RUN: xf-opt %s --xf-autodiff="price=1e15" | FileCheck %s --check-prefix=FULL
 // RUN: xf-opt %s -p "builtin.module(xf-autodiff,xf-accumulate-gradients,symbol-dce)" | FileCheck %s --check-prefix=STAGE
 
 module @language_model attributes {xf.kind = "language_model", xf.config = {d_model = 4 : i64}} {
@@ -24,7 +24,7 @@ module @language_model attributes {xf.kind = "language_model", xf.config = {d_mo
   // CHECK-DAG:     %[[DW:.*]] = xf.matmul %[[R]], %[[X]] transpose_a
   // CHECK:         return %[[DX]], %[[DW]]
 
-  // With recompute=full it saves nothing, and the backward begins with the layer.
+  // At a high price it saves nothing, and the backward begins with the layer.
   // FULL-LABEL:  func.func private @layer.fwd
   // FULL-SAME:     -> tensor<?x4xf32> {
   // FULL-LABEL:  func.func private @layer.bwd(

@@ -29,8 +29,13 @@ int main(int argc, char **argv) {
       ->option_text("FILE.json");
   app.add_option("--target", options.target, "cpu")->option_text("cpu");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");
-  app.add_option("--recompute", options.recompute, "what the backward computes again instead of keeping")
-      ->option_text("none|full");
+  app.add_option("--recompute", options.recompute,
+                 "what the backward computes again instead of keeping: nothing, all, or as little as lets a training "
+                 "step work in so much memory (for --report-tokens; such as 512M)")
+      ->option_text("none|full|BYTES");
+  app.add_option("--fit", options.fit,
+                 "compile nothing: print the largest batches that train and infer in so much memory (such as 2GiB)")
+      ->option_text("BYTES");
   app.add_option("--compile-to", options.compileTo, "stop after this stage and write the module")->option_text("STAGE");
   app.add_option("--compile-from", options.compileFrom, "INPUT is the module before this stage")->option_text("STAGE");
   app.add_option("--dump-stages", options.dumpStages, "write the module after every stage into this folder")
@@ -43,7 +48,7 @@ int main(int argc, char **argv) {
       ->transform([](const std::string &file) { return file == "true" ? "-" : file; }) // "true": no file is named
       ->option_text("[=F.html]");
   app.add_option("--report-tokens", options.reportTokens,
-                 "tokens a side of the batch that --report counts and --tune runs (4096)")
+                 "tokens a side of the batch that --report counts, --tune runs and --recompute=BYTES is for (4096)")
       ->check(CLI::Range(1, 1 << 30))
       ->option_text("N");
   app.add_option("--report-sequences", options.reportSequences, "sequences of that batch (one in 25 tokens)")

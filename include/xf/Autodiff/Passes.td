@@ -15,12 +15,14 @@ def AutodiffPass : Pass<"xf-autodiff", "::mlir::ModuleOp"> {
 
     The backward runs in reverse program order, each op's rule as soon as the cotangents of its results are complete. What no rule
     asks for is not computed, zeros are never made, and of the forward only the values that a backward uses are saved.
-    With `recompute=full` a layer saves nothing but its operands: its backward runs it again first.
+    Of these it computes again instead what costs less than `price` operations a byte, by a minimum cut of the layer's forward:
+    with 0 nothing, with a very high price all, so that a layer saves nothing but its operands. All give the same bits.
   }];
   let options = [
-    Option<"recompute", "recompute", "::mlir::xf::Recompute", "::mlir::xf::Recompute::None", "What a layer's backward computes again instead of keeping", [{
-      ::llvm::cl::values(clEnumValN(::mlir::xf::Recompute::None, "none", "nothing"), clEnumValN(::mlir::xf::Recompute::Full, "full", "the whole layer"))
-    }]>];
+    Option<"price", "price", "double", "0", "Operations that computing again may cost for each byte that is not kept">,
+    Option<"layers", "layers", "int64_t", "-1", "How many layers, from the first on, pay the price; the others pay a quarter of it (-1: all pay it)">,
+    Option<"tokens", "tokens", "int64_t", "4096", "Tokens of the batch for which operations and bytes are counted">,
+    Option<"sequences", "sequences", "int64_t", "163", "Sequences of that batch">];
   let dependentDialects = ["::mlir::xf::XFDialect", "::mlir::func::FuncDialect"];
 }
 

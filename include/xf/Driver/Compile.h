@@ -18,9 +18,11 @@ struct CompileOptions {
   std::string compileTo, compileFrom, dumpStages;
   std::string tune, schedules; // a file of schedules to be measured and written, or read
   bool printInput = false, timing = false, verbose = false;
+  std::string fit;    // bytes of memory, for which the largest batches are printed
   std::string report; // "-": as text to stdout; a page's file; empty: none
   int64_t reportTokens = 4096,
-          reportSequences = 0; // of the batch that it counts and --tune runs; 0: sequences of 25 tokens
+          reportSequences =
+              0; // of the batch that it counts, --tune runs and --recompute is for; 0: sequences of 25 tokens
   bool cache = true;
   unsigned cacheSize = 256; // MiB
   unsigned threads = 0;     // 0: one a core

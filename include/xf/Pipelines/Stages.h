@@ -5,6 +5,7 @@
 #define XF_PIPELINES_STAGES_H
 
 #include "mlir/Pass/PassManager.h"
+#include "xf/Autodiff/Passes.h"
 #include <optional>
 
 namespace mlir::xf {
@@ -19,9 +20,12 @@ std::optional<Stage> parseStage(StringRef name);
 
 /// What the pipelines of the stages depend on.
 struct StageOptions {
-  std::string recompute = "none"; // none | full
+  Recompute recompute;
   std::string cpu = "native";
 };
+
+/// "none", "full", or a price in operations a byte.
+std::optional<Recompute> parseRecompute(StringRef text);
 
 /// Adds the passes of `stage`; `link` has none: it leaves MLIR.
 void buildStage(OpPassManager &pm, Stage stage, const StageOptions &options);

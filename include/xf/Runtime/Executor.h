@@ -79,9 +79,9 @@ private:
   const Program &program;
   std::span<const KernelFunction> kernels;
   Team &team;
+  int64_t scratchBytes; // a worker
   std::map<std::pair<const Function *, std::vector<int64_t>>, ArenaPlan> plans;
   Pages arena, scratch, unwanted; // unwanted: outputs nobody asked for
-  int64_t scratchBytes = 0;       // a worker
   std::vector<int64_t> dims;      // of the call that is prepared
   std::vector<Step> steps;
   std::vector<void *> pointers;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace xf::runtime {
@@ -37,10 +38,8 @@ private:
   void release();
 
   struct Mapping {
-    char *data = nullptr; // aligned, inside [base, base + mapped)
-    int64_t bytes = 0;
-    void *base = nullptr;
-    int64_t mapped = 0;
+    char *data = nullptr;
+    int64_t bytes = 0, mapped = 0; // mapped: in whole pages
   } mapping;
 };
 
@@ -53,6 +52,10 @@ int64_t peakResidentBytes();
 
 /// "1234.5 MiB".
 std::string mebibytes(int64_t bytes);
+
+/// "2GiB", "512M", "1.5G" or plain bytes: K, M, G and T are powers of 1024, and of 1000 where a B follows them (KB, as
+/// in GNU's tools).
+Expected<int64_t> parseBytes(std::string_view text);
 
 } // namespace xf::runtime
 

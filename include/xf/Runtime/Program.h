@@ -154,6 +154,7 @@ struct Program {
   int64_t parameterElements = 0, preparedElements = 0;
   std::vector<Kernel> kernels;
   std::vector<Function> functions;
+  int64_t descriptionBytes = 0; // of the text that all of this was read from
 
   const Function *function(std::string_view name) const;
 };

@@ -21,6 +21,7 @@ public:
 
   /// Options that all commands share; they take effect when the executor starts.
   int threads = 0;     // 0: one a core
+  int64_t memory = 0;  // bytes that may be taken; 0: what there is
   std::string profile; // "-": as text to stderr; a page's file; empty: none
 
   Executor &executor();

@@ -44,10 +44,43 @@ CLI::Validator xf::runtime::share() {
   return number("a number above 0 and at most 1", [](double value) { return value > 0 && value <= 1; });
 }
 
+CLI::Option *xf::runtime::addBytesOption(CLI::App &command, const std::string &name, int64_t &bytes,
+                                         const std::string &help) {
+  return command
+      .add_option_function<std::string>(
+          name,
+          [&bytes](const std::string &text) {
+            Expected<int64_t> parsed = parseBytes(text);
+            if (!parsed)
+              throw CLI::ValidationError(parsed.error().message);
+            bytes = *parsed;
+          },
+          help)
+      ->type_name("BYTES");
+}
+
+Expected<void> xf::runtime::checkMemory(const Session &session, const std::string &what, int64_t count,
+                                        const std::function<Needs(int64_t)> &needs,
+                                        const std::function<std::string(int64_t)> &remedy) {
+  Needs needed = needs(count);
+  // The process has its own part already.
+  int64_t there = session.memory ? session.memory : availableMemory() + needed.process;
+  if (needed.total() <= there)
+    return {};
+  std::string message = fmt::format("not enough memory for the batch: {} needs {}, and {} is {}", what, needed.text(),
+                                    mebibytes(there), session.memory ? "allowed (--memory)" : "available");
+  if (int64_t most = largestThatFits([&](int64_t fewer) { return needs(fewer).total() <= there; }, count); most > 0)
+    message += fmt::format("; {} would fit", remedy(most));
+  return userError(message);
+}
+
 void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
   command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
       ->default_str("one a core")
       ->check(CLI::Range(1, 1024));
+  addBytesOption(command, "--memory", session.memory,
+                 "Refuse a batch for which the process would take more, besides the text it reads (such as 2GiB)")
+      ->default_str("what is available");
   command
       .add_flag("--profile", session.profile,
                 "Print each kernel's work, time and share of this machine's limits to stderr, or write them as a page")

@@ -46,6 +46,30 @@ public:
             tokens,
             predicted};
   }
+  Batch largest(BatchRecipe recipe) const override {
+    size_t source = 0, target = 0, sentences = 0, allSource = 0, allTarget = 0;
+    for (const std::vector<int64_t> &indices : inOrder(recipe)) {
+      size_t sourceTokens = 0, targetTokens = indices.size(); // of these a mark each
+      for (int64_t pair : indices) {
+        sourceTokens += pairs.source[pair].size();
+        targetTokens += pairs.target[pair].size();
+      }
+      source = std::max(source, sourceTokens);
+      target = std::max(target, targetTokens);
+      sentences = std::max(sentences, indices.size());
+      allSource += sourceTokens;
+      allTarget += targetTokens;
+    }
+    // Drawn at random, sentences meet that fill a batch better.
+    source = std::max(source, std::min(allSource, size_t(recipe.tokens)));
+    target = std::max(target, std::min(allTarget, size_t(recipe.tokens)));
+    auto list = [](size_t count) { return std::vector<int32_t>(count); };
+    return {{{"source_ids", list(source)},
+             {"source_offsets", list(sentences + 1)},
+             {"target_ids", list(target)},
+             {"target_offsets", list(sentences + 1)},
+             {"labels", list(target)}}};
+  }
   nlohmann::json description() const override { return {{"pairs", pairs.size()}, {"max_length", maxLength}}; }
 
 private:
@@ -71,6 +95,7 @@ public:
         tokens,
         tokens};
   }
+  Batch largest(BatchRecipe recipe) const override { return pack(inOrder(recipe).front()); } // the last may be smaller
   nlohmann::json description() const override { return {{"tokens", size()}, {"length", length}}; }
 
 private:

@@ -30,6 +30,8 @@ public:
   /// All of it once, in an order that seed and epoch draw.
   virtual BatchPlan shuffled(BatchRecipe recipe, uint64_t seed, int64_t epoch) const = 0;
   virtual Batch pack(std::span<const int64_t> indices) const = 0;
+  /// A batch of zeros: no other, in whatever order, has a longer list.
+  virtual Batch largest(BatchRecipe recipe) const = 0;
   /// What a run that goes on has to find again.
   virtual nlohmann::json description() const = 0;
 };

@@ -17,7 +17,29 @@ static std::string keys(const nlohmann::json &object) {
   return fmt::format("{}", fmt::join(texts, " "));
 }
 
-static Expected<int> info(Session &session) {
+namespace {
+struct InfoOptions {
+  int64_t fit = 0, tokens = 0, sequences = 0;
+};
+} // namespace
+
+/// What each function takes for one batch.
+static void printWorkspaces(Session &session, const InfoOptions &options) {
+  int64_t sequences = options.sequences ? options.sequences : usualSequences(options.tokens);
+  for (const Function &function : session.program.functions)
+    if (function.name != "prepare")
+      line("  " + function.name,
+           fmt::format("workspace {} bytes",
+                       withCommas(workspaceBytes(function, dimsOfBatch(function, options.tokens, sequences)))));
+  for (const Use &use : usesOf(session.program))
+    line("  " + use.name, "in " + needsOf(session.program, use, options.tokens, sequences, session.teamSize()).text());
+}
+
+static Expected<int> info(Session &session, const InfoOptions &options) {
+  if (options.fit) {
+    fmt::print("{}", describeFit(session.program, options.fit, options.sequences, session.teamSize()));
+    return 0;
+  }
   const Program &program = session.program;
   int64_t elements = 0;
   for (const Parameter &parameter : program.parameters)
@@ -49,18 +71,34 @@ static Expected<int> info(Session &session) {
   if (program.preparedElements)
     memory += fmt::format("; predicting adds packed weights, {}", mebibytes(4 * program.preparedElements));
   line("memory", memory);
+  if (options.tokens) {
+    printWorkspaces(session, options);
+    return 0;
+  }
   for (const char *name : {"train_step", "loss", "encode"})
     if (const Function *function = program.function(name)) {
       std::vector<std::string> sizes;
       for (int64_t tokens : {1024, 4096, 16384})
-        sizes.push_back(fmt::format("{} tokens {}", withCommas(tokens),
-                                    mebibytes(workspaceBytes(*function, dimsOfBatch(*function, tokens, tokens / 25)))));
+        sizes.push_back(
+            fmt::format("{} tokens {}", withCommas(tokens),
+                        mebibytes(workspaceBytes(*function, dimsOfBatch(*function, tokens, usualSequences(tokens))))));
       line(fmt::format("  {}", name), fmt::format("workspace for {}", fmt::join(sizes, ", ")));
     }
   return 0;
 }
 
 void xf::runtime::addInfo(CLI::App &app, Session &session, Action &action) {
-  CLI::App *command = app.add_subcommand("info", "Print what this executable is");
-  command->callback([&] { action = [&session] { return info(session); }; });
+  auto options = std::make_shared<InfoOptions>();
+  CLI::App *command = app.add_subcommand("info", "Print what this executable is, and what memory it takes");
+  command->add_option("--tokens", options->tokens, "Print the exact memory for a batch of so many tokens a side")
+      ->default_str("for some")
+      ->check(positiveNumber());
+  command->add_option("--sequences", options->sequences, "In so many sequences")
+      ->default_str("one in 25 tokens")
+      ->check(positiveNumber());
+  addBytesOption(*command, "--fit", options->fit, "Print the largest batch that takes no more memory (such as 2GiB)");
+  command->add_option("--threads", session.threads, "Threads that compute, each with memory of its own")
+      ->default_str("one a core")
+      ->check(CLI::Range(1, 1024));
+  command->callback([&session, &action, options] { action = [&session, options] { return info(session, *options); }; });
 }

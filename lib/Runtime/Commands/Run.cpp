@@ -63,6 +63,20 @@ static Expected<Progress> loadState(const Session &session, const RunOptions &op
   return progress;
 }
 
+/// Whether --memory has room for a call; a smaller one would have fewer tokens, and of its sequences as many as then.
+static Expected<void> checkRoom(Session &session, const Function &function, const std::vector<int64_t> &dims) {
+  int64_t tokens = dims.empty() ? 1 : *std::max_element(dims.begin(), dims.end());
+  auto needs = [&](int64_t count) {
+    std::vector<int64_t> scaled = dims;
+    for (int64_t &dim : scaled)
+      dim = (dim * count + tokens - 1) / tokens;
+    function.setChunks(scaled);
+    return needsOf(session.program, std::vector<Call>{{&function, scaled}}, session.teamSize());
+  };
+  return checkMemory(session, fmt::format("'{}' with {} tokens a side", function.name, tokens), tokens, needs,
+                     [](int64_t count) { return fmt::format("a batch of {}", count); });
+}
+
 static Expected<int> run(Session &session, const RunOptions &options) {
   const Program &program = session.program;
   const Function *function = program.function(options.function);
@@ -125,6 +139,9 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     return dims.error();
   if (Expected<void> valid = validateIndices(session, *function, views); !valid)
     return valid.error();
+  if (session.memory)
+    if (Expected<void> fits = checkRoom(session, *function, *dims); !fits)
+      return fits.error();
   std::vector<OwnedTensor> outputs;
   for (const TensorType &type : function->outputs)
     outputs.emplace_back(type.name, type.type, type.shapeAt(*dims));

@@ -36,6 +36,12 @@ struct TrainOptions {
   BatchRecipe recipe() const { return {batchSize ? 0 : batchTokens, batchSize}; }
 };
 
+/// Validation takes no more memory than training.
+BatchRecipe validationRecipe(BatchRecipe training) {
+  constexpr int64_t tokens = 4096;
+  return {training.tokens ? std::min(training.tokens, tokens) : tokens, 0};
+}
+
 /// Sums over some steps.
 struct Tally {
   double loss = 0;
@@ -112,42 +118,28 @@ Expected<void> Training::readData() {
 
 /// The batch that takes the most memory has to fit, before anything is computed.
 Expected<void> Training::checkMemory() {
-  std::vector<int64_t> needs(function->dims.size(), 0); // dim by dim the largest
-  int64_t tokens = 0;
-  for (const std::vector<int64_t> &indices : data->inOrder(options.recipe())) {
-    Batch batch = data->pack(indices);
-    std::vector<int64_t> dims = batch.dims(*function);
-    for (size_t i = 0; i < dims.size(); ++i)
-      needs[i] = std::max(needs[i], dims[i]);
-    tokens = std::max(tokens, batch.tokens);
-  }
-  auto scaled = [&](double scale) {
-    std::vector<int64_t> dims;
-    for (int64_t dim : needs)
-      dims.push_back(int64_t(std::ceil(double(dim) * scale)));
-    return dims;
+  auto needs = [&](int64_t count) {
+    BatchRecipe recipe = options.batchSize ? BatchRecipe{0, count} : BatchRecipe{count, 0};
+    std::vector<Call> calls;
+    auto add = [&](const Dataset &dataset, const Function &called, BatchRecipe recipe) {
+      std::vector<int64_t> dims = dataset.largest(recipe).dims(called);
+      called.setChunks(dims);
+      calls.push_back({&called, std::move(dims)});
+    };
+    add(*data, *function, recipe);
+    if (update)
+      calls.push_back({update, std::vector<int64_t>(update->dims.size(), 0)});
+    if (validation)
+      add(*validation, *program.function("loss"), validationRecipe(recipe));
+    Needs needed = needsOf(program, calls, session.teamSize());
+    needed.arrays += frozen.bytes();
+    return needed;
   };
-  int64_t arrays = 4 * program.parameterElements * int64_t(sizeof(float)), available = availableMemory();
-  // Besides the arena: the batch itself, scratch of the workers, rounding to pages.
-  int64_t besides = session.executor().scratchSize() + frozen.bytes() + (int64_t(24) << 20);
-  auto needed = [&](double scale) {
-    return arrays + besides + workspaceBytes(*function, scaled(scale)) + int64_t(scale * 16 * double(tokens));
+  auto option = [&](int64_t count) {
+    return fmt::format("--batch-{}={}", options.batchSize ? "size" : "tokens", count);
   };
-  if (needed(1) <= available)
-    return {};
-  std::string message =
-      fmt::format("not enough memory for the batch: training with {} needs {} (parameters, gradients "
-                  "and moments {}, workspace and the rest {}), and {} is available",
-                  options.batchSize ? fmt::format("--batch-size={}", options.batchSize)
-                                    : fmt::format("--batch-tokens={}", options.batchTokens),
-                  mebibytes(needed(1)), mebibytes(arrays), mebibytes(needed(1) - arrays), mebibytes(available));
-  double fits = 0, fails = 1;
-  for (int i = 0; i < 20; ++i)
-    (needed((fits + fails) / 2) <= available ? fits : fails) = (fits + fails) / 2;
-  auto largest = int64_t(fits * double(options.batchSize ? options.batchSize : options.batchTokens));
-  if (largest > 0)
-    message += fmt::format("; --batch-{}={} would fit", options.batchSize ? "size" : "tokens", largest);
-  return userError(message);
+  int64_t count = options.batchSize ? options.batchSize : options.batchTokens;
+  return xf::runtime::checkMemory(session, "training with " + option(count), count, needs, option);
 }
 
 Expected<void> Training::startOrResume() {
@@ -337,7 +329,7 @@ Expected<void> Training::checkpoint() {
 Expected<void> Training::validate(json &record) {
   bool best = true;
   if (validation) {
-    Expected<CorpusLoss> measured = measureLoss(session, state, *validation, 4096);
+    Expected<CorpusLoss> measured = measureLoss(session, state, *validation, validationRecipe(options.recipe()).tokens);
     if (!measured)
       return measured.error();
     best = measured->perToken() < progress.bestLoss;

@@ -102,6 +102,17 @@ PackedPairs xf::runtime::packPairs(const SentencePairs &pairs, std::span<const i
   auto append = [](std::vector<int32_t> &ids, const std::vector<int32_t> &sentence) {
     ids.insert(ids.end(), sentence.begin(), sentence.end());
   };
+  // Exactly as much memory as was planned for them.
+  size_t sourceTokens = 0, targetTokens = indices.size(); // of these a mark each
+  for (int64_t pair : indices) {
+    sourceTokens += pairs.source[pair].size();
+    targetTokens += pairs.target[pair].size();
+  }
+  packed.sourceIds.reserve(sourceTokens);
+  packed.targetIds.reserve(targetTokens);
+  packed.labels.reserve(targetTokens);
+  for (std::vector<int32_t> *offsets : {&packed.sourceOffsets, &packed.targetOffsets})
+    offsets->reserve(indices.size() + 1);
   for (int64_t pair : indices) {
     append(packed.sourceIds, pairs.source[pair]);
     packed.sourceOffsets.push_back(int32_t(packed.sourceIds.size()));
@@ -134,6 +145,9 @@ std::vector<int64_t> xf::runtime::allWindows(int64_t streamSize, int64_t context
 PackedWindows xf::runtime::packWindows(std::span<const int32_t> stream, std::span<const int64_t> starts,
                                        int64_t context) {
   PackedWindows packed;
+  packed.ids.reserve(int64_t(starts.size()) * context);
+  packed.labels.reserve(int64_t(starts.size()) * context);
+  packed.offsets.reserve(starts.size() + 1);
   for (int64_t start : starts) {
     int64_t length = std::min<int64_t>(context, int64_t(stream.size()) - 1 - start);
     std::span<const int32_t> ids = stream.subspan(start, length), labels = stream.subspan(start + 1, length);

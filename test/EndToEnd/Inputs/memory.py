@@ -1,40 +1,39 @@
-"""memory.py TRANSLATOR FOLDER: the peak resident memory of one step of training is what `info` says, within 3% and 20 MiB."""
+"""memory.py FOLDER: for 12 combinations of preset, policy of recomputation and batch, the peak resident memory of a step of training is what `info`
+says before, within 2%."""
 import os
 import pathlib
-import random
 import re
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "Reference/Inputs"))
-import tensors
+import batches
 
-
-def batch(tokens, vocabulary):
-    """A batch of the shape that `info` counts with: so many tokens on either side, in sentences of 25 and one that takes the rest."""
-    draw = random.Random(tokens)
-    sequences = tokens // 25
-    offsets = ("I32", [sequences + 1], [25 * i for i in range(sequences)] + [tokens])
-    ids = {name: ("I32", [tokens], [draw.randrange(3, vocabulary) for _ in range(tokens)]) for name in ("source_ids", "target_ids", "labels")}
-    return ids | {"source_offsets": offsets, "target_offsets": offsets}
+PRESETS = {
+    "sequence_to_sequence": "preset:transformer-tiny,layers=2,vocabulary=100,d_model=64,d_ff=128,dropout=0.1",
+    "language_model": "preset:transformer-char-lm,layers=3,d_model=64,d_k=16,d_v=16,heads=4,d_ff=128,vocabulary=100",
+}
+POLICIES = ["none", "full", "80M"]
+BATCHES = [(4000, 160), (9000, 300)]
 
 
 def main():
-    translator, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    info = subprocess.run([translator, "info"], check=True, capture_output=True, text=True).stdout
-    arrays = sum(float(size) for size in re.search(r"parameters ([\d.]+) MiB; training adds gradients and moments, ([\d.]+) MiB", info).groups())
-    sizes = re.search(r"train_step +workspace for (.*)", info).group(1)
-    vocabulary = min(int(size) for size in re.search(r"source (\d+), target (\d+)", info).groups())
-    for tokens, workspace in re.findall(r"([\d,]+) tokens ([\d.]+) MiB", sizes):
-        tokens, planned = int(tokens.replace(",", "")), arrays + float(workspace)
-        tensors.write(folder / "batch.safetensors", batch(tokens, vocabulary))
-        command = [translator, "run", "train_step", "--seed=1", f"--input={folder}/batch.safetensors", f"--output={folder}/state.safetensors"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0, "run train_step failed"
-        peak = usage.ru_maxrss / 1024
-        within = abs(peak - planned) <= 0.03 * planned + 20
-        print(f"{tokens} tokens: planned {planned:.1f} MiB, peak {peak:.1f} MiB{'' if within else ': too far apart'}")
+    folder = pathlib.Path(sys.argv[1])
+    for kind, preset in PRESETS.items():
+        for policy in POLICIES:
+            model = folder / "model"
+            command = ["xf-compile", preset, f"--recompute={policy}", "--report-tokens=9000", "--functions=train_step", "-o", model]
+            subprocess.run(command, check=True)
+            for tokens, sequences in BATCHES:
+                info = subprocess.run([model, "info", f"--tokens={tokens}", f"--sequences={sequences}"], check=True, capture_output=True, text=True)
+                planned = float(re.search(r"trains +in ([\d.]+) MiB", info.stdout)[1])
+                batches.write(folder / "batch.safetensors", kind, tokens, sequences, 100)
+                command = [model, "run", "train_step", "--seed=1", f"--input={folder}/batch.safetensors", "--repeat=1"]
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+                _, status, usage = os.wait4(process.pid, 0)
+                assert status == 0, "run train_step failed"
+                peak = usage.ru_maxrss / 1024
+                within = abs(peak - planned) <= 0.02 * planned
+                print(f"{kind} {policy} {tokens} tokens: planned {planned:.1f} MiB, peak {peak:.1f} MiB: {'within 2%' if within else 'too far apart'}")
 
 
 main()

@@ -93,7 +93,7 @@ double difference(Module &module, const Tensors &inputs, Tensor &parameter, int6
 }
 
 void checkModule(const std::string &text, const Tensors &inputs, uint64_t seed) {
-  for (Recompute recompute : {Recompute::None, Recompute::Full}) {
+  for (const Recompute &recompute : {Recompute::None, Recompute{15}, Recompute{40}, Recompute::Full}) {
     Module module(text);
     module.randomize(seed);
     module.differentiate(recompute);

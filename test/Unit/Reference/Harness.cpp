@@ -31,7 +31,7 @@ Module::Module(const std::string &text) : context(dialects()) {
     state = *ModelState::initialize(*module, 0);
 }
 
-void Module::differentiate(mlir::xf::Recompute recompute) {
+void Module::differentiate(const mlir::xf::Recompute &recompute) {
   PassManager manager(&context);
   mlir::xf::buildAutodiffPipeline(manager, recompute);
   EXPECT_TRUE(succeeded(manager.run(*module)));

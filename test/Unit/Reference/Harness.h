@@ -23,7 +23,7 @@ public:
   explicit Module(const std::string &text);
 
   /// Runs the stage autodiff.
-  void differentiate(mlir::xf::Recompute recompute = mlir::xf::Recompute::None);
+  void differentiate(const mlir::xf::Recompute &recompute = mlir::xf::Recompute::None);
   /// Runs passes by name.
   void transform(const std::string &pipeline);
   /// Fills the parameters with normal values, in place of their initialisers.

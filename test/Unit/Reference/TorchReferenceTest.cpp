@@ -172,7 +172,7 @@ TEST_F(TorchReference, MultiHeadAttention) {
     return;
   LayerText layer({.d = 60, .heads = 3, .hidden = 0});
   layer.result = layer.attentionLayer("attention", "%x", "%memory", "%offsets", "%memory_offsets", false);
-  for (auto recompute : {mlir::xf::Recompute::None, mlir::xf::Recompute::Full}) {
+  for (const mlir::xf::Recompute &recompute : {mlir::xf::Recompute::None, mlir::xf::Recompute::Full}) {
     Module module(layerModule(layer, 15, 60));
     setParameters(module);
     module.state.parameters["x"] = gather(file["input.x"], validRows({5, 5, 5}, 5));
@@ -212,7 +212,7 @@ TEST_F(TorchReference, SequenceToSequenceTied) {
   open("sequence_to_sequence_tied");
   if (IsSkipped())
     return;
-  for (auto recompute : {mlir::xf::Recompute::None, mlir::xf::Recompute::Full}) {
+  for (const mlir::xf::Recompute &recompute : {mlir::xf::Recompute::None, mlir::xf::Recompute::Full}) {
     Module module(transformerText({.d = 40, .heads = 5, .hidden = 72, .layers = 2, .vocabulary = 50}));
     setParameters(module);
     module.differentiate(recompute);

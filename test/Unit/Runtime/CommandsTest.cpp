@@ -327,7 +327,8 @@ TEST_F(Commands, BatchThatDoesNotFitSaysWhichWould) {
   size_t place = outcome.err.find("; --batch-tokens=");
   ASSERT_NE(place, std::string::npos) << outcome.err;
   std::string fits = outcome.err.substr(place + 2, outcome.err.find(' ', place + 2) - place - 2);
-  EXPECT_EQ(run(command + " " + fits, {.addressSpace = int64_t(160) << 20}).code, 0) << fits;
+  Outcome fitting = run(command + " " + fits, {.addressSpace = int64_t(160) << 20});
+  EXPECT_EQ(fitting.code, 0) << fits << ": " << fitting.err;
 }
 
 TEST_F(Commands, RunOnTensors) {

@@ -1,0 +1,99 @@
+//===- Needs.cpp - Memory, told before anything runs --------------------------------===//
+// Sums over what is allocated, all of it known from the program's description; of the process itself, what was measured
+// once.
+//===--------------------------------------------------------------------------------===//
+#include "xf/Runtime/Needs.h"
+#include "xf/Runtime/Executor.h"
+#include "xf/Runtime/Report.h"
+
+#include <fmt/format.h>
+#include <set>
+
+using namespace xf::runtime;
+
+int64_t xf::runtime::scratchBytes(const Program &program) {
+  int64_t bytes = 0;
+  for (const Kernel &kernel : program.kernels)
+    bytes = std::max(bytes, kernel.scratch);
+  return (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
+}
+
+Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, int threads) {
+  // The code, the C library's own, and the description as it is read (in bytes of its text).
+  constexpr int64_t code = int64_t(9) << 19, described = 6, thread = int64_t(64) << 10;
+  Needs needs;
+  needs.process = code + described * program.descriptionBytes + threads * (thread + scratchBytes(program));
+  bool gradients = false, moments = false, prepared = false;
+  std::map<std::string, int64_t> tensors; // by name: what one function gives another takes
+  for (const auto &[function, dims] : calls) {
+    gradients |= function->usesGradients;
+    moments |= function->usesMoments;
+    prepared |= function->usesPrepared;
+    needs.workspace = std::max(needs.workspace, workspaceBytes(*function, dims));
+    for (const std::vector<TensorType> *types : {&function->inputs, &function->outputs})
+      for (const TensorType &type : *types) {
+        int64_t &bytes = tensors[type.name];
+        bytes = std::max(bytes, TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
+      }
+  }
+  for (const auto &[name, bytes] : tensors)
+    needs.batch += bytes;
+  needs.arrays = int64_t(sizeof(float)) * (program.parameterElements * (1 + gradients + 2 * moments) +
+                                           (prepared ? program.preparedElements : 0));
+  return needs;
+}
+
+std::string Needs::text() const {
+  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}, the process {})",
+                     mebibytes(total()), mebibytes(arrays), mebibytes(workspace), mebibytes(batch), mebibytes(process));
+}
+
+std::vector<Use> xf::runtime::usesOf(const Program &program) {
+  std::vector<Use> uses;
+  auto add = [&](const char *name, std::initializer_list<const char *> functions) {
+    Use use{name, {}};
+    for (const char *function : functions)
+      if (const Function *found = program.function(function))
+        use.functions.push_back(found);
+    if (!use.functions.empty())
+      uses.push_back(std::move(use));
+    return !use.functions.empty();
+  };
+  add("trains", {"train_step"});
+  if (program.function("encode") || program.function("decode"))
+    add("infers", {"encode", "decode"});
+  else
+    add("infers", {"loss"});
+  return uses;
+}
+
+Needs xf::runtime::needsOf(const Program &program, const Use &use, int64_t tokens, int64_t sequences, int threads) {
+  std::vector<Call> calls;
+  for (const Function *function : use.functions)
+    calls.push_back({function, dimsOfBatch(*function, tokens, sequences)});
+  return needsOf(program, calls, threads);
+}
+
+int64_t xf::runtime::largestThatFits(const std::function<bool(int64_t)> &fits, int64_t tooMany) {
+  int64_t most = 0;
+  while (tooMany - most > 1) {
+    int64_t middle = (most + tooMany) / 2;
+    (fits(middle) ? most : tooMany) = middle;
+  }
+  return most;
+}
+
+std::string xf::runtime::describeFit(const Program &program, int64_t bytes, int64_t sequences, int threads) {
+  auto sequencesOf = [&](int64_t tokens) { return sequences ? sequences : usualSequences(tokens); };
+  std::string text = fmt::format("{} in {} with {} thread{}: tokens a side of the largest batch, in {}\n", program.name,
+                                 mebibytes(bytes), threads, threads == 1 ? "" : "s",
+                                 sequences ? fmt::format("{} sequences", sequences) : "sequences of 25");
+  for (const Use &use : usesOf(program)) {
+    auto needs = [&](int64_t tokens) { return needsOf(program, use, tokens, sequencesOf(tokens), threads); };
+    int64_t most = largestThatFits([&](int64_t tokens) { return needs(tokens).total() <= bytes; },
+                                   std::min(bytes, int64_t(1) << 40));
+    text += fmt::format("{:<8} {:>10}  {} {}\n", use.name, most, most ? "needs" : "one token would need",
+                        needs(std::max<int64_t>(most, 1)).text());
+  }
+  return text;
+}
