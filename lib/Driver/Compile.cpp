@@ -5,8 +5,10 @@
 #include "xf/Driver/Compile.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "xf/Dialect/XF/IR/XF.h"
+#include "xf/Driver/Check.h"
 #include "xf/Driver/Diagnostics.h"
 #include "xf/Driver/Header.h"
+#include "xf/Driver/Reproducer.h"
 #include "xf/Driver/Tune.h"
 #include "xf/Driver/WriteFile.h"
 #include "xf/Frontend/Frontend.h"
@@ -48,7 +50,8 @@ public:
     DialectRegistry registry;
     registerAllDialects(registry);
     MLIRContext context(registry);
-    DiagnosticPrinter diagnostics(context, llvm::errs());
+    DiagnosticPrinter printer(context, llvm::errs());
+    diagnostics = &printer;
     auto start = std::chrono::steady_clock::now();
     OwningOpRef<ModuleOp> module;
     if (int code = load(context, module))
@@ -56,6 +59,8 @@ public:
     record("load", start);
     if (options.printInput)
       return print(*module);
+    if (!options.check.empty())
+      return check(module);
 
     for (int i = static_cast<int>(from); i <= static_cast<int>(to); ++i) {
       auto stage = static_cast<Stage>(i);
@@ -120,6 +125,12 @@ private:
     if (from > to)
       return fail(userMistake,
                   "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
+    if (!options.check.empty()) {
+      if (from > Stage::plan || !options.compileTo.empty() || !options.output.empty())
+        return fail(userMistake, "--check compiles nothing: expected no -o, no --compile-to, and a model before stage "
+                                 "'schedule'");
+      to = Stage::plan;
+    }
     if (!options.fit.empty()) {
       auto parsed = ::xf::runtime::parseBytes(options.fit);
       if (!parsed)
@@ -213,6 +224,9 @@ private:
 
   int load(MLIRContext &context, OwningOpRef<ModuleOp> &module) {
     input = options.input;
+    if (!options.check.empty() && from == Stage::input)
+      if (std::optional<std::string> path = dumped(Stage::input))
+        input = *path;
     // The sizes of the model's vocabularies are those of the files.
     for (auto [name, path, key] :
          {std::tuple<const char *, const std::string &, const char *>{"vocabulary", options.vocab, "vocabulary"},
@@ -307,13 +321,61 @@ private:
     if (stage == Stage::fuse)
       if (int code = selectFunctions(module))
         return code;
-    return failed(pm.run(module)) ? failStage(stage) : 0;
+    Reproducer reproducer(pm);
+    unsigned errors = diagnostics->errors();
+    if (succeeded(pm.run(module)))
+      return 0;
+    return failStage(stage, diagnostics->errors() == errors, reproducer.takePath());
   }
 
-  int failStage(Stage stage) {
-    // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
-    return fail(stage <= Stage::autodiff || stage == from ? userMistake : ourMistake,
-                "stage '" + stageName(stage) + "' failed");
+  int failStage(Stage stage, bool crashed = false, StringRef reproducer = "") {
+    // What a person wrote is checked until gradients exist; a failure after that, or a crash, is the compiler's.
+    bool isTheirs = !crashed && (stage <= Stage::autodiff || stage == from);
+    fail(isTheirs ? userMistake : ourMistake, "stage '" + stageName(stage) + "' " + (crashed ? "crashed" : "failed"));
+    if (isTheirs && !reproducer.empty())
+      llvm::sys::fs::remove(reproducer);
+    else if (!reproducer.empty())
+      llvm::errs() << "xf-compile: note: " << describeReproducer(reproducer) << "\n";
+    return isTheirs ? userMistake : ourMistake;
+  }
+
+  /// The module after a stage, in a folder that --dump-stages wrote; nothing where the input is none, or has not this
+  /// stage.
+  std::optional<std::string> dumped(Stage stage) const {
+    std::string path = dumpPath(options.input, stage);
+    return llvm::sys::fs::exists(path) ? std::optional(path) : std::nullopt;
+  }
+
+  /// Runs the module after every stage on the same inputs.
+  int check(OwningOpRef<ModuleOp> &module) {
+    StageChecker checker(options.check, options.weights, kernelOptions());
+    auto exitCode = [](const StageChecker::Result &result) {
+      return result ? fail(result->exitCode, result->message) : 0;
+    };
+    OwningOpRef<ModuleOp> scheduled;
+    Stage first = static_cast<Stage>(std::max(static_cast<int>(from) - 1, 0));
+    for (int i = static_cast<int>(first); i <= static_cast<int>(Stage::schedule); ++i) {
+      auto stage = static_cast<Stage>(i);
+      if (std::optional<std::string> path = dumped(stage)) {
+        OwningOpRef<ModuleOp> &target = stage == Stage::schedule ? scheduled : module;
+        target = loadModel(*path, *(*module)->getContext());
+        if (!target)
+          return userMistake;
+      } else if (stage >= from && stage <= Stage::plan) {
+        if (int code = runStage(*module, stage))
+          return code;
+      }
+      if (stage == first) {
+        if (int code = loadWeights(*module))
+          return code;
+        if (int code = exitCode(checker.prepare(*module)))
+          return code;
+      }
+      if (stage <= Stage::outline)
+        if (int code = exitCode(checker.interpret(*module, stage)))
+          return code;
+    }
+    return exitCode(checker.runCompiled(*module, scheduled ? *scheduled : ModuleOp()));
   }
 
   /// The cheapest of the policies with which the workspace of a training step stays within the bytes given.
@@ -433,12 +495,14 @@ private:
                        [&](raw_ostream &os) { os << cantFail(presetText(preset)); });
   }
 
+  static std::string dumpPath(const std::string &folder, Stage stage) {
+    return folder + "/" + std::to_string(static_cast<int>(stage) + 1) + "-" + stageName(stage).str() + ".mlir";
+  }
+
   int dump(ModuleOp module, int index) {
     if (std::error_code code = llvm::sys::fs::create_directories(options.dumpStages))
       return fail(userMistake, "can't write into '" + options.dumpStages + "': " + code.message());
-    std::string path = options.dumpStages + "/" + std::to_string(index + 1) + "-" +
-                       stageName(static_cast<Stage>(index)).str() + ".mlir";
-    return writeFile(module, path);
+    return writeFile(module, dumpPath(options.dumpStages, static_cast<Stage>(index)));
   }
 
   int write(ModuleOp module) { return writeFile(module, options.output.empty() ? "-" : options.output); }
@@ -616,6 +680,7 @@ private:
   }
 
   const ::xf::CompileOptions &options;
+  const DiagnosticPrinter *diagnostics = nullptr;
   Stage from = Stage::input, to = Stage::link;
   StageOptions stageOptions;
   int64_t fitBytes = 0, recomputeBytes = 0; // 0: not asked for

@@ -4,6 +4,7 @@
 #include "mlir/Parser/Parser.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Diagnostics.h"
+#include "xf/Driver/Reproducer.h"
 #include "xf/InitAll.h"
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Support/ThreadPool.h"
@@ -93,8 +94,12 @@ public:
     }
     auto run = [&](Stage stage, double &seconds, function_ref<LogicalResult()> compile) {
       auto start = std::chrono::steady_clock::now();
-      if (!work.failed && next <= stage && failed(compile()))
+      if (!work.failed && next <= stage && failed(compile())) {
         work.failed = stage;
+        for (Reproducer *each : {&scheduleReproducer, &targetReproducer})
+          if (std::string path = each->takePath(); !path.empty())
+            stream << "xf-compile: note: " << describeReproducer(path) << "\n";
+      }
       seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
     run(Stage::schedule, times.schedule, [&] { return schedule.run(*module); });
@@ -127,6 +132,7 @@ private:
   const KernelOptions &options;
   MLIRContext context;
   PassManager schedule, target;
+  Reproducer scheduleReproducer{schedule}, targetReproducer{target};
 };
 
 /// Products and attention become most code; a thread that met one last would leave the others waiting.

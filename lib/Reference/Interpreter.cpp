@@ -3,6 +3,7 @@
 // the op.
 //===----------------------------------------------------------------------===//
 #include "Frame.h"
+#include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -137,6 +138,8 @@ FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, Valu
   auto function = interpreter.lookup(callee);
   if (!function || function.isExternal())
     return op->emitError() << "expected '" << callee << "' to be a function of the module, with a body";
+  interpreter.callers.push_back(op);
+  llvm::scope_exit leave([&] { interpreter.callers.pop_back(); });
   return interpreter.run(function, llvm::map_to_vector(operands, [&](Value operand) { return (*this)[operand]; }));
 }
 

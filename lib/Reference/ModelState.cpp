@@ -91,3 +91,30 @@ Expected<ModelState> ModelState::load(ModuleOp module, const ::xf::runtime::Safe
     }
   return state;
 }
+
+std::string reference::mismatch(const std::string &name, Type type, const Tensor &tensor) {
+  auto shaped = dyn_cast<RankedTensorType>(type);
+  bool wantsReal = isa<FloatType>(getElementTypeOrSelf(type));
+  if (wantsReal != tensor.isReal())
+    return fmt::format("expected '{}' to hold {}, but got {}", name, wantsReal ? "real numbers" : "integers",
+                       wantsReal ? "integers" : "real numbers");
+  ArrayRef<int64_t> expected = shaped ? shaped.getShape() : ArrayRef<int64_t>();
+  bool agrees =
+      expected.size() == tensor.shape().size() && llvm::all_of(llvm::zip(expected, tensor.shape()), [](auto pair) {
+        return ShapedType::isDynamic(std::get<0>(pair)) || std::get<0>(pair) == std::get<1>(pair);
+      });
+  if (agrees)
+    return "";
+  std::string typeText;
+  llvm::raw_string_ostream(typeText) << type;
+  return fmt::format("expected '{}' to be {}, but got {}", name, typeText, ::xf::runtime::formatShape(tensor.shape()));
+}
+
+Expected<void> reference::writeTensors(const std::string &path, ArrayRef<std::pair<std::string, Tensor>> tensors) {
+  std::vector<::xf::runtime::TensorView> views;
+  for (const auto &[name, tensor] : tensors) {
+    void *data = !tensor.elements() ? nullptr : tensor.isReal() ? static_cast<void *>(&tensor[0]) : &tensor.integer(0);
+    views.push_back({name, tensor.isReal() ? ElementType::F64 : ElementType::I64, tensor.shape(), data});
+  }
+  return ::xf::runtime::writeSafetensors(path, views);
+}

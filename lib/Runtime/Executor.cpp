@@ -274,6 +274,27 @@ Expected<void> Executor::run(const Function &function, std::span<const TensorVie
   return {};
 }
 
+Expected<void> Executor::observe(const Function &function, std::span<const TensorView> inputs,
+                                 std::span<const TensorView> outputs, const ModelArenas &model,
+                                 const std::function<void(const Operands &, bool done)> &observer) {
+  if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
+    return prepared;
+  auto show = [&](size_t index, bool done) {
+    if (index < steps.size()) {
+      const Step &step = steps[index];
+      observer({*step.dispatch, std::span(pointers).subspan(step.buffers, step.dispatch->operands.size()),
+                std::span(extents).subspan(step.dims, step.dispatch->dims.size())},
+               done);
+    }
+  };
+  show(0, false);
+  execute([&](size_t index) {
+    show(index, true);
+    show(index + 1, false);
+  });
+  return {};
+}
+
 /// The parameter that owns element `offset` of the flat arrays.
 static const Parameter *parameterAt(const Program &program, int64_t offset) {
   for (const Parameter &parameter : program.parameters)

@@ -32,8 +32,10 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
     needs.workspace = std::max(needs.workspace, workspaceBytes(*function, dims));
     for (const std::vector<TensorType> *types : {&function->inputs, &function->outputs})
       for (const TensorType &type : *types) {
+        // Lists of a batch are made of others: for a moment there are two.
+        int64_t copies = types == &function->inputs && type.type == ElementType::I32 ? 2 : 1;
         int64_t &bytes = tensors[type.name];
-        bytes = std::max(bytes, TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
+        bytes = std::max(bytes, copies * TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
       }
   }
   for (const auto &[name, bytes] : tensors)

@@ -38,4 +38,7 @@ struct SeedGradientErrorPass : PassWrapper<SeedGradientErrorPass, OperationPass<
 };
 } // namespace
 
-void mlir::xf::test::registerTestPasses() { PassRegistration<SeedGradientErrorPass>(); }
+void mlir::xf::test::registerTestPasses() {
+  PassRegistration<SeedGradientErrorPass>();
+  registerFailOnPass();
+}

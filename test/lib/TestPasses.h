@@ -4,6 +4,7 @@
 
 namespace mlir::xf::test {
 void registerTestPasses();
+void registerFailOnPass();
 } // namespace mlir::xf::test
 
 #endif // XF_TEST_LIB_TESTPASSES_H

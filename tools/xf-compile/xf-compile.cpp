@@ -40,6 +40,10 @@ int main(int argc, char **argv) {
   app.add_option("--compile-from", options.compileFrom, "INPUT is the module before this stage")->option_text("STAGE");
   app.add_option("--dump-stages", options.dumpStages, "write the module after every stage into this folder")
       ->option_text("DIR");
+  app.add_option("--check", options.check,
+                 "run the module after every stage on the same inputs (this folder's, or made up) and name the first "
+                 "value that differs; INPUT may be a folder of --dump-stages")
+      ->option_text("DIR");
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
   app.add_flag("-v,--verbose", options.verbose, "say more of what is done");

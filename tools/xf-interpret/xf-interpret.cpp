@@ -56,25 +56,6 @@ static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigne
   return name ? name.str() : (fallback + Twine(index)).str();
 }
 
-/// Checks a file's tensor against the type of an argument: "" or what is wrong.
-static std::string mismatch(const std::string &name, Type type, const Tensor &tensor) {
-  auto shaped = dyn_cast<RankedTensorType>(type);
-  bool wantsReal = isa<FloatType>(getElementTypeOrSelf(type));
-  if (wantsReal != tensor.isReal())
-    return fmt::format("expected '{}' to hold {}, but got {}", name, wantsReal ? "real numbers" : "integers",
-                       wantsReal ? "integers" : "real numbers");
-  ArrayRef<int64_t> expected = shaped ? shaped.getShape() : ArrayRef<int64_t>();
-  bool agrees =
-      expected.size() == tensor.shape().size() && llvm::all_of(llvm::zip(expected, tensor.shape()), [](auto pair) {
-        return ShapedType::isDynamic(std::get<0>(pair)) || std::get<0>(pair) == std::get<1>(pair);
-      });
-  if (agrees)
-    return "";
-  std::string typeText;
-  llvm::raw_string_ostream(typeText) << type;
-  return fmt::format("expected '{}' to be {}, but got {}", name, typeText, ::xf::runtime::formatShape(tensor.shape()));
-}
-
 static void print(StringRef name, const Tensor &tensor) {
   llvm::outs() << name << " " << ::xf::runtime::formatShape(tensor.shape());
   int64_t width = tensor.shape().empty() ? 1 : tensor.shape().back();
@@ -82,18 +63,6 @@ static void print(StringRef name, const Tensor &tensor) {
     llvm::outs() << (i % width ? " " : "\n  ")
                  << (tensor.isReal() ? fmt::format("{:.9g}", tensor[i]) : fmt::format("{}", tensor.integer(i)));
   llvm::outs() << "\n";
-}
-
-static int writeTensors(const std::vector<std::pair<std::string, Tensor>> &tensors) {
-  std::vector<TensorView> views;
-  for (const auto &[name, tensor] : tensors) {
-    void *data = !tensor.elements() ? nullptr : tensor.isReal() ? static_cast<void *>(&tensor[0]) : &tensor.integer(0);
-    views.push_back({name, tensor.isReal() ? ::xf::runtime::ElementType::F64 : ::xf::runtime::ElementType::I64,
-                     tensor.shape(), data});
-  }
-  if (auto written = ::xf::runtime::writeSafetensors(outputPath, views); !written)
-    return fail(written.error());
-  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -152,7 +121,7 @@ int main(int argc, char **argv) {
           tensors ? fmt::format("expected '{}' to hold the argument '{}'", std::string(tensorsPath), name)
                   : fmt::format("'{}' takes '{}': give it with --input=FILE.safetensors", std::string(entry), name));
     arguments.push_back(reference::fromView(*view));
-    if (std::string wrong = mismatch(name, argument.getType(), arguments.back()); !wrong.empty())
+    if (std::string wrong = reference::mismatch(name, argument.getType(), arguments.back()); !wrong.empty())
       return fail(wrong);
   }
 
@@ -179,5 +148,6 @@ int main(int argc, char **argv) {
     if (trains)
       for (const auto &[name, tensor] : *values)
         named.emplace_back(prefix + name, tensor);
-  return writeTensors(named);
+  auto written = reference::writeTensors(outputPath, named);
+  return written ? 0 : fail(written.error());
 }

@@ -16,6 +16,7 @@ struct CompileOptions {
   std::string vocab, sourceVocab, targetVocab, weights, weightsMap;
   std::string target = "cpu", cpu = "native", recompute = "none";
   std::string compileTo, compileFrom, dumpStages;
+  std::string check;           // a folder for what the stages are checked with
   std::string tune, schedules; // a file of schedules to be measured and written, or read
   bool printInput = false, timing = false, verbose = false;
   std::string fit;    // bytes of memory, for which the largest batches are printed

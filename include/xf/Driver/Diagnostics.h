@@ -12,14 +12,22 @@ namespace mlir::xf {
 class DiagnosticPrinter {
 public:
   DiagnosticPrinter(MLIRContext &context, raw_ostream &stream)
-      : located(sources, &context, stream), placeless(&context, [&stream](Diagnostic &diagnostic) {
-          if (!isa<UnknownLoc>(diagnostic.getLocation()) || diagnostic.getSeverity() != DiagnosticSeverity::Error)
+      : located(sources, &context, stream), placeless(&context, [this, &stream](Diagnostic &diagnostic) {
+          // Of a reproducer the driver tells itself.
+          if (StringRef(diagnostic.str()).starts_with("Failures have been detected while processing"))
+            return success();
+          bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+          numErrors += isError;
+          if (!isa<UnknownLoc>(diagnostic.getLocation()) || !isError)
             return failure();
           stream << "xf-compile: error: " << diagnostic.str() << "\n";
           return success();
         }) {}
 
+  unsigned errors() const { return numErrors; }
+
 private:
+  unsigned numErrors = 0;
   llvm::SourceMgr sources;
   SourceMgrDiagnosticHandler located;
   ScopedDiagnosticHandler placeless;

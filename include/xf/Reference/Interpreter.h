@@ -28,6 +28,12 @@ struct ModelState {
 /// A file's tensor as doubles or integers.
 Tensor fromView(const ::xf::runtime::TensorView &view);
 
+/// What is wrong with a tensor for an argument of this type; "" where nothing is.
+std::string mismatch(const std::string &name, Type type, const Tensor &tensor);
+
+/// Writes tensors as F64 and I64.
+::xf::runtime::Expected<void> writeTensors(const std::string &path, ArrayRef<std::pair<std::string, Tensor>> tensors);
+
 class Interpreter {
 public:
   /// Sees every op with its results as they are computed.
@@ -38,6 +44,8 @@ public:
 
   /// Calls a function. What fails has been reported at the op.
   FailureOr<SmallVector<Tensor>> run(func::FuncOp function, ArrayRef<Tensor> arguments);
+  /// While a function runs: the ops that called, the outermost first.
+  ArrayRef<Operation *> callStack() const { return callers; }
   func::FuncOp lookup(StringRef name) { return symbols.lookup<func::FuncOp>(name); }
 
 private:
@@ -45,6 +53,7 @@ private:
   SymbolTable symbols;
   ModelState &state;
   Probe probe;
+  SmallVector<Operation *> callers;
 };
 
 } // namespace mlir::xf::reference

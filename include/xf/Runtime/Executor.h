@@ -58,6 +58,17 @@ public:
   Expected<std::optional<NonFinite>> findNonFinite(const Function &function, std::span<const TensorView> inputs,
                                                    const ModelArenas &model);
 
+  /// What a dispatch works on: the memory of its operands, and the values of their dynamic extents, in order.
+  struct Operands {
+    const Dispatch &dispatch;
+    std::span<void *const> buffers;
+    std::span<const int64_t> dims;
+  };
+  /// As `run`, and shows the operands of every dispatch before it runs, and again when it is done.
+  Expected<void> observe(const Function &function, std::span<const TensorView> inputs,
+                         std::span<const TensorView> outputs, const ModelArenas &model,
+                         const std::function<void(const Operands &, bool done)> &observer);
+
   /// From now on, `run` adds the time of every dispatch to `report`.
   void profile(Report &report) { profileReport = &report; }
 
