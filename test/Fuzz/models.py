@@ -52,6 +52,7 @@ KEYS = {
     "max_positions": lambda rng: rng.choice([9, 12, 100]),
     "first_position": lambda rng: rng.choice([0, 0, 1, 5]),
     "source_end": None,
+    "init": None,
     "norm": lambda rng: rng.choice(["post", "pre"]),
     "norm_epsilon": lambda rng: rng.choice(["1e-5", "1e-3", "1e-12"]),
     "activation": lambda rng: rng.choice(["relu", "gelu"]),
