@@ -112,6 +112,8 @@ std::optional<Tensor> makeInput(ModuleOp module, func::FuncOp entry, unsigned ar
     return list({3, 0, 4, 1, 2, 5});
   if (name == "cache_offsets")
     return offsets({1, 2, 3});
+  if (name == "ranks")
+    return list({0, 1, 2, 3});
 
   auto type = dyn_cast<RankedTensorType>(entry.getArgumentTypes()[argument]);
   if (!type || !isa<FloatType>(type.getElementType()))

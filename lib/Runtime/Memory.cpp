@@ -31,7 +31,14 @@ Expected<Pages> Pages::allocate(int64_t bytes) {
     return pages;
   bool huge = bytes >= hugePage;
   int64_t mapped = bytes + (huge ? hugePage : 0);
-  void *base = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  auto map = [](int64_t size) {
+    return mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  void *base = map(mapped);
+  if (base == MAP_FAILED && huge) { // where the address space is limited there may be no room to align in
+    huge = false;
+    base = map(mapped = bytes);
+  }
   if (base == MAP_FAILED)
     return userError(fmt::format("not enough memory: needs {}, and {} is available", mebibytes(bytes),
                                  mebibytes(availableMemory())));
@@ -65,7 +72,7 @@ Expected<void> Pages::reserve(int64_t bytes) {
   return {};
 }
 
-static constexpr int64_t unlimited = std::numeric_limits<int64_t>::max();
+static constexpr int64_t unlimited = std::numeric_limits<int64_t>::max() / 2; // that something may be added to
 
 /// The value after `key` in a file of lines "key value [kB]", in bytes.
 static int64_t field(const char *path, const std::string &key) {

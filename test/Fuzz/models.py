@@ -172,9 +172,9 @@ class Case:
             if not distance <= allowed:
                 raise AssertionError(f"'{name}' of '{function}' is {distance:.3g} from what it should be, of a norm of {norms[name]:.3g}")
 
-    def check(self, function, inputs, expected_too=(), clear=False):
-        """A call against the interpreter, and on three threads; `expected_too` are arrays by the prefix of their names, `clear`: zero
-        before."""
+    def check(self, function, inputs, expected_too=(), clear=False, but=()):
+        """A call against the interpreter, results `but` some, and on three threads; `expected_too` are arrays by the prefix of their
+        names, `clear`: zero before."""
         def call():
             for _, arrays in expected_too if clear else ():
                 for values in arrays.values():
@@ -187,7 +187,7 @@ class Case:
             return results
 
         results = call()
-        self.compare(function, results, self.interpret(function, inputs))
+        self.compare(function, results, {name: values for name, values in self.interpret(function, inputs).items() if name not in but})
         self.model.load(self.weights)
         self.model.settings["threads"] = 3
         for name, values in call().items():
@@ -206,7 +206,8 @@ class Case:
         """Rows that see any rows of the caches, their own among them, and any of the memory."""
         rows, cached = self.rng.choice([0, 1, 2, 5]), self.rng.choice([5, 8, 20])
         slots = self.numbers.permutation(cached)[:rows].astype(numpy.int32)
-        inputs = {"ids": self.ids(rows, self.model.configuration.get("target_vocabulary", self.model.configuration["vocabulary"]))}
+        vocabulary = self.model.configuration.get("target_vocabulary", self.model.configuration["vocabulary"])
+        inputs = {"ids": self.ids(rows, vocabulary), "ranks": numpy.zeros(min(self.rng.choice([0, 1, 3]), vocabulary), numpy.int32)}
         inputs |= {"positions": self.numbers.integers(0, LONGEST, rows, dtype=numpy.int32), "cache_slots": slots}
         for value in self.model.decode.inputs:
             if value.written:
@@ -217,7 +218,11 @@ class Case:
         for kind, each in lists.items():
             inputs[f"{kind}_rows"] = numpy.array([row for some in each for row in some], numpy.int32)
             inputs[f"{kind}_offsets"] = numpy.cumsum([0, *map(len, each)], dtype=numpy.int32)
-        self.check("decode", self.inputs("decode", inputs | encoded))
+        # Of nearly equal logits rounding says which is first: tokens are those of the probabilities beside them.
+        results = self.check("decode", self.inputs("decode", inputs | encoded), but=["top_tokens"])
+        among = numpy.take_along_axis(results["logits"], results["top_tokens"].astype(int), 1) - results["log_sum_exp"][:, None]
+        if among.tobytes() != results["top_log_probabilities"].tobytes():
+            raise AssertionError("'top_tokens' of 'decode' are not those of 'top_log_probabilities'")
 
     def check_alone(self, name, batch, lengths):
         """A sentence gives the same bits alone as among others."""
