@@ -263,11 +263,12 @@ StageChecker::Result StageChecker::compare(const std::string &entry, const Trace
     if (auto found = byName.find({recorded.label, recorded.op}); found != byName.end())
       if (auto &[known, now] = found->second; stage != Stage::autodiff || now.size() < known.size())
         now.push_back(&recorded.value);
-  for (const RecordedValue &recorded : after) { // in the order in which they are computed
-    auto found = byName.find({recorded.label, recorded.op});
-    if (found == byName.end())
-      continue;
-    auto &[known, now] = found->second;
+  std::map<const Tensor *, size_t> order; // in which they are computed
+  for (const auto &[index, recorded] : llvm::enumerate(after))
+    order[&recorded.value] = index;
+  const Tensor *firstExpected = nullptr, *firstActual = nullptr;
+  for (const auto &[name, values] : byName) {
+    const auto &[known, now] = values;
     bool more = now.size() > known.size();
     for (const Tensor *value : more ? known : now) {
       const Tensor *closest = nullptr;
@@ -281,17 +282,22 @@ StageChecker::Result StageChecker::compare(const std::string &entry, const Trace
       if (!closest)
         continue; // the rows of a chunk
       ++compared;
-      const Tensor &expected = more ? *value : *closest, &actual = more ? *closest : *value;
-      if (least > tolerance * std::max(1.0, largest(expected)))
-        return report("stage '" + stageName(stage).str() + "': '" + recorded.label + "' (" +
-                          (recorded.op.empty() ? "a kernel" : recorded.op) + ") of '" + entry +
-                          "' is no longer what it was after stage '" + stageName(stageBefore).str() +
-                          "': " + describe(expected, actual),
-                      {{"expected", expected}, {"actual", actual}});
+      const Tensor *expected = more ? value : closest, *actual = more ? closest : value;
+      if (least > tolerance * std::max(1.0, largest(*expected)) &&
+          (!firstActual || order[actual] < order[firstActual])) {
+        firstExpected = expected;
+        firstActual = actual;
+      }
     }
-    byName.erase(found);
   }
-  return std::nullopt;
+  if (!firstActual)
+    return std::nullopt;
+  const RecordedValue &first = after[order[firstActual]];
+  return report("stage '" + stageName(stage).str() + "': '" + first.label + "' (" +
+                    (first.op.empty() ? "a kernel" : first.op) + ") of '" + entry +
+                    "' is no longer what it was after stage '" + stageName(stageBefore).str() +
+                    "': " + describe(*firstExpected, *firstActual),
+                {{"expected", *firstExpected}, {"actual", *firstActual}});
 }
 
 StageChecker::Result StageChecker::interpret(ModuleOp module, Stage stage) {
