@@ -431,7 +431,7 @@ StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp schedu
   if (std::optional<Stage> failed = compileKernels(*module, next, kernelOptions, archive, times))
     return Failure{ourMistake, "stage '" + stageName(*failed).str() + "' failed"};
   SmallVector<std::string> names;
-  FailureOr<std::string> json = describeProgram(*module, kernelOptions.cpu, names);
+  FailureOr<std::string> json = describeProgram(*module, kernelOptions.cpu, /*gpu=*/"", names);
   if (failed(json))
     return Failure{ourMistake, "stage 'target' failed"};
   runtime::Expected<runtime::Program> program = runtime::parseProgram(*json, names.size());

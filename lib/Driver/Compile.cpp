@@ -151,8 +151,8 @@ private:
       return fail(userMistake,
                   "unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
     kind = *parsed;
-    if (options.target != "cpu")
-      return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu");
+    if (int code = checkTarget())
+      return code;
     if (options.recompute != "none" && options.recompute != "full") {
       auto bytes = ::xf::runtime::parseBytes(options.recompute);
       if (!bytes)
@@ -197,6 +197,33 @@ private:
       stageOptions.recompute = Recompute::Full;
     stageOptions.recompute.tokens = options.reportTokens;
     stageOptions.recompute.sequences = batchSequences();
+    stageOptions.gpu = gpu;
+    return 0;
+  }
+
+  int checkTarget() {
+    bool cuda = options.target == "cuda";
+    if (!cuda && options.target != "cpu")
+      return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu, cuda");
+    if (!cuda && !options.gpu.empty())
+      return fail(userMistake, "expected --gpu, which names a GPU, with --target=cuda, but got --target=cpu");
+    if (!cuda)
+      return 0;
+    if (kind != OutputKind::Executable && kind != OutputKind::Object)
+      return fail(userMistake,
+                  "unsupported output kind '" + options.emit + "' for --target=cuda; supported: exe, object");
+    gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
+    if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
+      return fail(userMistake, "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
+                                   " (newer ones run what is compiled for these)");
+    if (!(options.tune + options.schedules).empty())
+      return fail(userMistake, "--tune and --schedules are for processors, but got --target=cuda");
+    // A GPU's kernels and the program for the host are modules of different targets.
+    if (from > Stage::schedule || to == Stage::target || !options.dumpStages.empty())
+      return fail(userMistake,
+                  "--target=cuda can't be started from stage '" + stageName(from) +
+                      "', stopped at 'target' or dumped: kernels are compiled one by one after 'schedule'; "
+                      "supported: --compile-from and --compile-to up to schedule");
     return 0;
   }
 
@@ -561,7 +588,7 @@ private:
     std::string kernels = (folder + "/kernels.a").str(), program = (folder + "/program.o").str();
 
     auto start = std::chrono::steady_clock::now();
-    if (next == Stage::schedule) {
+    if (next == Stage::schedule && gpu.empty()) {
       // Here, and not with each kernel: the program tells what was chosen.
       PassManager choose(module.getContext());
       buildChooseSchedules(choose, stageOptions);
@@ -630,7 +657,7 @@ private:
   /// The program as its runtime will see it, of a module whose kernels have grids.
   int describe(ModuleOp module, std::optional<::xf::runtime::Program> &program) {
     SmallVector<std::string> kernels;
-    FailureOr<std::string> json = describeProgram(module, cpu, kernels);
+    FailureOr<std::string> json = describeProgram(module, cpu, gpu, kernels);
     if (failed(json))
       return failStage(Stage::target);
     auto parsed = ::xf::runtime::parseProgram(*json, kernels.size());
@@ -687,6 +714,7 @@ private:
   std::string input;                        // with the sizes of the vocabularies
   CPU cpu;
   OutputKind kind = OutputKind::Executable;
+  std::string gpu; // none: kernels are for `cpu`
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;

@@ -97,13 +97,14 @@ std::optional<CompiledKernel> KernelCache::find(StringRef key) const {
   if (!file)
     return std::nullopt;
   StringRef data = (*file)->getBuffer();
-  if (!data.consume_front(magic) || data.size() < 3 * sizeof(uint64_t))
+  if (!data.consume_front(magic) || data.size() < 4 * sizeof(uint64_t))
     return std::nullopt;
   auto checksum = read<uint64_t>(data);
   if (checksum != llvm::xxh3_64bits(data))
     return std::nullopt;
   CompiledKernel kernel;
   kernel.scratch = read<int64_t>(data);
+  kernel.threads = read<int64_t>(data);
   auto gridSize = read<uint64_t>(data);
   kernel.grid = data.take_front(gridSize).str();
   kernel.object = data.drop_front(gridSize).str();
@@ -122,6 +123,7 @@ void KernelCache::insert(StringRef key, const CompiledKernel &kernel) const {
   llvm::raw_string_ostream stream(data);
   llvm::support::endian::Writer writer(stream, llvm::endianness::little);
   writer.write<int64_t>(kernel.scratch);
+  writer.write<int64_t>(kernel.threads);
   writer.write<uint64_t>(kernel.grid.size());
   stream << kernel.grid << kernel.object;
   if (llvm::sys::fs::create_directories(folder))

@@ -55,8 +55,8 @@ std::string print(ArrayRef<Operation *> parts, bool withLocations) {
   return text;
 }
 
-void buildTarget(OpPassManager &pm) {
-  pm.addPass(createEmitEntriesPass());
+void buildTarget(OpPassManager &pm, const StageOptions &options) {
+  pm.addPass(options.gpu.empty() ? createEmitEntriesPass() : createEmitGPUEntriesPass());
   buildLowerToLLVM(pm);
 }
 
@@ -68,10 +68,13 @@ SmallVector<std::string> environment(Stage next, const KernelOptions &options) {
   if (next <= Stage::schedule)
     buildStage(pm, Stage::schedule, options.stages);
   if (next <= Stage::target)
-    buildTarget(pm);
+    buildTarget(pm, options.stages);
   pm.printAsTextualPipeline(stream);
   const CPU &cpu = options.cpu;
-  return {pipelines, cpu.triple, cpu.name, cpu.features, std::to_string(cpu.vectorWidth)};
+  SmallVector<std::string> result{pipelines, cpu.triple, cpu.name, cpu.features, std::to_string(cpu.vectorWidth)};
+  if (const std::string &gpu = options.stages.gpu; !gpu.empty())
+    result.append({gpu, findAssembler().path, findAssembler().version});
+  return result;
 }
 
 /// What a thread compiles its kernels with.
@@ -81,7 +84,7 @@ public:
       : next(next), options(options), context(makeRegistry(), MLIRContext::Threading::DISABLED), schedule(&context),
         target(&context) {
     buildStage(schedule, Stage::schedule, options.stages);
-    buildTarget(target);
+    buildTarget(target, options.stages);
   }
 
   void compile(Work &work) {
@@ -107,13 +110,18 @@ public:
       for (auto function : module->getOps<func::FuncOp>()) {
         llvm::raw_string_ostream(work.kernel.grid) << function->getAttr("xf.grid");
         work.kernel.scratch = function->getAttrOfType<IntegerAttr>("xf.scratch").getInt();
+        if (auto threads = function->getAttrOfType<IntegerAttr>("xf.threads"))
+          work.kernel.threads = threads.getInt();
       }
       return target.run(*module);
     });
     run(Stage::link, times.codegen, [&] {
       llvm::SmallVector<char, 0> object;
       llvm::raw_svector_ostream objectStream(object);
-      LogicalResult result = emitObject(*module, options.cpu, std::nullopt, objectStream);
+      const std::string &gpu = options.stages.gpu;
+      LogicalResult result =
+          gpu.empty() ? emitObject(*module, options.cpu, std::nullopt, objectStream)
+                      : emitImage(*module, options.cpu, gpu, SymbolTable::getSymbolName(work.root), objectStream);
       work.kernel.object.assign(object.begin(), object.end());
       return result;
     });
@@ -178,6 +186,8 @@ void reduceToProgram(ModuleOp module, MutableArrayRef<Work> works, Stage next) {
       Builder builder(module.getContext());
       function->setAttr("xf.grid", parseAttribute(work.kernel.grid, module.getContext()));
       function->setAttr("xf.scratch", builder.getI64IntegerAttr(work.kernel.scratch));
+      if (work.kernel.threads)
+        function->setAttr("xf.threads", builder.getI64IntegerAttr(work.kernel.threads));
     }
     for (Operation *part : work.parts)
       if (part != work.root)

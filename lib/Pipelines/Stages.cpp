@@ -78,12 +78,17 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     pm.addPass(createPlanPass());
     return;
   case Stage::schedule:
+    if (!options.gpu.empty()) {
+      pm.addPass(createScheduleGPUPass());
+      return;
+    }
     buildChooseSchedules(pm, options);
     pm.addPass(createScheduleCPUPass(processorOf<ScheduleCPUPassOptions>(options)));
     return;
   case Stage::target: {
     EmitProgramPassOptions emit;
     emit.cpu = options.cpu;
+    emit.gpu = options.gpu;
     pm.addPass(createEmitProgramPass(emit));
     buildLowerToLLVM(pm);
     return;
@@ -100,6 +105,9 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
       llvm::cl::desc("what a backward computes again: none, full, or what costs fewer operations a byte than this"),
       llvm::cl::init("none")};
   Option<std::string> cpu{*this, "cpu", llvm::cl::desc("processor to generate code for"), llvm::cl::init("native")};
+  Option<std::string> gpu{*this, "gpu",
+                          llvm::cl::desc("GPU to generate kernels for, such as sm_80; none: the processor"),
+                          llvm::cl::init("")};
 };
 } // namespace
 
@@ -109,7 +117,7 @@ static StageOptions optionsOf(const StagePipelineOptions &options) {
     llvm::report_fatal_error(llvm::Twine("expected recompute to be none, full or a number, but got '") +
                                  options.recompute + "'",
                              /*gen_crash_diag=*/false);
-  return {*recompute, options.cpu};
+  return {*recompute, options.cpu, options.gpu};
 }
 
 namespace {

@@ -11,11 +11,13 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <numeric>
+#include <set>
 
 using namespace xf::runtime;
 
-Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team)
-    : program(program), kernels(kernels), team(team), scratchBytes(runtime::scratchBytes(program)) {}
+Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team,
+                   std::span<const XfImage *const> images)
+    : program(program), kernels(kernels), images(images), team(team), scratchBytes(runtime::scratchBytes(program)) {}
 
 static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
   for (const TensorView &tensor : tensors)
@@ -102,18 +104,26 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     return internalError(fmt::format("'{}' was called without the arrays it works on", function.name));
 
   const ArenaPlan &layout = plan(function, dims);
-  if (layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + availableMemory())
+  if (!isForDevice() && layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + availableMemory())
     return userError(fmt::format("not enough memory: '{}' needs {} for these inputs, and {} is available",
                                  function.name, mebibytes(layout.totalBytes),
                                  mebibytes(arena.size() + availableMemory())));
-  if (Expected<void> room = arena.reserve(layout.totalBytes); !room)
+  if (Expected<void> room = arena.reserve(isForDevice() ? 0 : layout.totalBytes); !room)
     return room.error();
   if (Expected<void> room = scratch.reserve(scratchSize()); !room)
     return room.error();
 
-  std::vector<void *> inputData, outputData;
+  places = {arena.data(),
+            {},
+            {},
+            {{Space::Parameter, reinterpret_cast<char *>(model.parameters)},
+             {Space::Gradient, reinterpret_cast<char *>(model.gradients)},
+             {Space::FirstMoment, reinterpret_cast<char *>(model.firstMoments)},
+             {Space::SecondMoment, reinterpret_cast<char *>(model.secondMoments)},
+             {Space::Prepared, reinterpret_cast<char *>(model.prepared)}}};
+  std::vector<char *> &inputData = places.inputs, &outputData = places.outputs;
   for (const TensorType &type : function.inputs)
-    inputData.push_back(find(inputs, type.name)->data);
+    inputData.push_back(static_cast<char *>(find(inputs, type.name)->data));
   std::vector<std::pair<size_t, int64_t>> unwantedOffsets; // by output
   int64_t unwantedBytes = 0;
   for (const TensorType &type : function.outputs) {
@@ -123,7 +133,7 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
       return internalError(fmt::format("output '{}' of '{}' is {} {}, but got room for {} {}", type.name, function.name,
                                        name(type.type), formatShape(shape), name(tensor->type),
                                        formatShape(tensor->shape)));
-    outputData.push_back(tensor ? tensor->data : nullptr);
+    outputData.push_back(tensor ? static_cast<char *>(tensor->data) : nullptr);
     if (!tensor) {
       int64_t bytes = TensorView{type.name, type.type, shape}.bytes();
       unwantedOffsets.push_back({outputData.size() - 1, unwantedBytes});
@@ -135,34 +145,25 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
     return room.error();
   for (auto [output, offset] : unwantedOffsets)
     outputData[output] = unwanted.data() + offset;
+  if (isForDevice())
+    if (Expected<void> ready = prepareDevice(function, layout, model); !ready)
+      return ready;
 
   /// The memory of an operand.
   auto place = [&](const Operand &operand) -> std::span<char> {
-    auto tensor = [&](void *data, const TensorType &type) {
-      return std::span(static_cast<char *>(data), TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
-    };
-    auto flat = [&](float *array) {
-      return std::span(reinterpret_cast<char *>(array + operand.index), operand.elements * sizeof(float));
+    auto tensor = [&](char *data, const TensorType &type) {
+      return std::span(data, TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
     };
     switch (operand.space) {
     case Space::Slot:
-      return {arena.data() + layout.offsets[operand.index], size_t(function.slots[operand.index].bytes.at(dims))};
+      return {places.slots + layout.offsets[operand.index], size_t(function.slots[operand.index].bytes.at(dims))};
     case Space::Input:
-      return tensor(inputData[operand.index], function.inputs[operand.index]);
+      return tensor(places.inputs[operand.index], function.inputs[operand.index]);
     case Space::Output:
-      return tensor(outputData[operand.index], function.outputs[operand.index]);
-    case Space::Parameter:
-      return flat(model.parameters);
-    case Space::Gradient:
-      return flat(model.gradients);
-    case Space::FirstMoment:
-      return flat(model.firstMoments);
-    case Space::SecondMoment:
-      return flat(model.secondMoments);
-    case Space::Prepared:
-      return flat(model.prepared);
+      return tensor(places.outputs[operand.index], function.outputs[operand.index]);
+    default:
+      return {places.arenas[operand.space] + operand.index * sizeof(float), operand.elements * sizeof(float)};
     }
-    return {};
   };
   steps.clear();
   pointers.clear();
@@ -213,7 +214,92 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
   return {};
 }
 
-void Executor::execute(const std::function<void(size_t)> &observe) {
+Expected<void> Executor::prepareDevice(const Function &function, const ArenaPlan &layout, const ModelArenas &model) {
+  if (!device) {
+    Expected<std::unique_ptr<Device>> opened = Device::open(program, images);
+    if (!opened)
+      return opened.error();
+    device = std::move(*opened);
+  }
+  std::set<std::pair<Space, int64_t>> written; // arenas are one each
+  for (const Dispatch &dispatch : function.dispatches)
+    for (int64_t write : dispatch.writes) {
+      const Operand &operand = dispatch.operands[write];
+      bool isTensor = operand.space == Space::Input || operand.space == Space::Output;
+      written.insert({operand.space, isTensor ? operand.index : 0});
+    }
+  mirrors.clear();
+  constexpr int64_t alignment = 256; // what the driver aligns allocations to
+  int64_t end = (layout.totalBytes + alignment - 1) / alignment * alignment;
+  auto add = [&](char *&place, int64_t bytes, bool in, bool out) {
+    mirrors.push_back({place, reinterpret_cast<char *>(end), bytes, in, out});
+    place = reinterpret_cast<char *>(end); // from where the allocation will begin
+    end += (bytes + alignment - 1) / alignment * alignment;
+  };
+  auto bytesOf = [&](const TensorType &type) { return TensorView{type.name, type.type, type.shapeAt(dims)}.bytes(); };
+  for (size_t i = 0; i < function.inputs.size(); ++i)
+    add(places.inputs[i], bytesOf(function.inputs[i]), true, written.count({Space::Input, i}));
+  for (size_t i = 0; i < function.outputs.size(); ++i)
+    add(places.outputs[i], bytesOf(function.outputs[i]), false, true);
+  for (auto [space, isUsed] : {std::pair(Space::Parameter, function.usesParameters),
+                               {Space::Gradient, function.usesGradients},
+                               {Space::FirstMoment, function.usesMoments},
+                               {Space::SecondMoment, function.usesMoments},
+                               {Space::Prepared, function.usesPrepared}})
+    if (isUsed)
+      add(places.arenas[space], 4 * (space == Space::Prepared ? program.preparedElements : program.parameterElements),
+          true, written.count({space, 0}));
+  if (Expected<void> room = device->reserve(end, "'" + function.name + "'"); !room)
+    return room;
+  char *base = device->data();
+  auto move = [&](char *&place) { place = base + reinterpret_cast<uintptr_t>(place); };
+  for (std::vector<char *> *list : {&places.inputs, &places.outputs})
+    for (char *&place : *list)
+      move(place);
+  for (auto &[space, place] : places.arenas)
+    move(place);
+  for (Mirror &mirror : mirrors)
+    move(mirror.device);
+  places.slots = base;
+  return {};
+}
+
+Expected<void> Executor::execute(const std::function<void(size_t)> &observe) {
+  if (isForDevice())
+    return executeOnDevice(observe);
+  executeByTeam(observe);
+  return {};
+}
+
+Expected<void> Executor::executeOnDevice(const std::function<void(size_t)> &observe) {
+  for (const Mirror &mirror : mirrors)
+    if (mirror.in)
+      if (Expected<void> copied = device->copyIn(mirror.device, mirror.host, mirror.bytes); !copied)
+        return copied;
+  std::vector<void *> parameters;
+  for (size_t index = 0; index < steps.size(); ++index) {
+    const Step &step = steps[index];
+    const Dispatch &dispatch = *step.dispatch;
+    parameters.clear();
+    for (size_t i = 0; i < dispatch.operands.size(); ++i)
+      parameters.push_back(&pointers[step.buffers + i]);
+    for (size_t i = 0; i < dispatch.dims.size(); ++i)
+      parameters.push_back(&extents[step.dims + i]);
+    for (const int64_t &scalar : dispatch.scalars)
+      parameters.push_back(const_cast<int64_t *>(&scalar));
+    if (Expected<void> launched = device->launch(dispatch.kernel, step.tiles, parameters.data()); !launched)
+      return launched;
+    if (observe)
+      observe(index);
+  }
+  for (const Mirror &mirror : mirrors)
+    if (mirror.out)
+      if (Expected<void> copied = device->copyOut(mirror.host, mirror.device, mirror.bytes); !copied)
+        return copied;
+  return device->wait();
+}
+
+void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
   auto reset = [&] {
     for (SharedTiles &shared : tiles)
       shared.reset();
@@ -253,18 +339,18 @@ Expected<void> Executor::run(const Function &function, std::span<const TensorVie
                              std::span<const TensorView> outputs, const ModelArenas &model) {
   if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
     return prepared;
-  if (!profileReport) {
-    execute(nullptr);
-    return {};
-  }
+  if (!profileReport)
+    return execute(nullptr);
   using Clock = std::chrono::steady_clock;
   std::vector<double> seconds(steps.size());
   Clock::time_point last = Clock::now();
-  execute([&](size_t index) {
+  Expected<void> executed = execute([&](size_t index) {
     Clock::time_point now = Clock::now();
     seconds[index] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
+  if (!executed)
+    return executed;
   // The steps of a loop's chunks are one of the report.
   std::map<const Dispatch *, double> byDispatch;
   for (size_t index = 0; index < steps.size(); ++index)
@@ -321,6 +407,21 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
 
   const ArenaPlan &layout = plan(function, dims);
   auto slotBytes = [&](int64_t slot) { return function.slots[slot].bytes.at(dims); };
+  // Both work on a GPU's memory too; what goes wrong there is found by the next launch.
+  std::vector<char> fetched;
+  auto valuesAt = [&](const void *data, int64_t elements) {
+    if (!isForDevice())
+      return static_cast<const float *>(data);
+    fetched.resize(elements * sizeof(float));
+    (void)bool(device->copyOut(fetched.data(), static_cast<const char *>(data), fetched.size()));
+    return reinterpret_cast<const float *>(fetched.data());
+  };
+  auto clear = [&](char *data, int64_t bytes) {
+    if (isForDevice())
+      (void)bool(device->clear(data, bytes));
+    else
+      std::memset(data, 0, bytes);
+  };
   // What a dispatch writes only a part of must not show the bytes of a dead slot: a slot is cleared when its life
   // begins.
   size_t cleared = 0;
@@ -330,7 +431,7 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
             [&](size_t a, size_t b) { return function.slots[a].first < function.slots[b].first; });
   auto clearUntil = [&](int64_t dispatch) {
     for (; cleared < byFirst.size() && function.slots[byFirst[cleared]].first <= dispatch; ++cleared)
-      std::memset(arena.data() + layout.offsets[byFirst[cleared]], 0, slotBytes(byFirst[cleared]));
+      clear(places.slots + layout.offsets[byFirst[cleared]], slotBytes(byFirst[cleared]));
   };
   auto dispatchOf = [&](size_t step) { return steps[step].dispatch - function.dispatches.data(); };
   if (!steps.empty())
@@ -338,14 +439,14 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
 
   std::optional<NonFinite> first;
   auto look = [&](const Dispatch &dispatch, const std::string &tensor, const void *data, int64_t elements) {
-    const float *values = static_cast<const float *>(data);
+    const float *values = valuesAt(data, elements);
     for (int64_t i = 0; i < elements; ++i)
       if (!std::isfinite(values[i])) {
         first = NonFinite{dispatch.label, tensor};
         return;
       }
   };
-  execute([&](size_t index) {
+  Expected<void> executed = execute([&](size_t index) {
     const Dispatch &dispatch = *steps[index].dispatch;
     for (int64_t write : dispatch.writes) {
       if (first)
@@ -369,5 +470,7 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
     if (index + 1 < steps.size())
       clearUntil(dispatchOf(index + 1));
   });
+  if (!executed)
+    return executed.error();
   return first;
 }

@@ -24,7 +24,8 @@ static Expected<int> start(int argc, char **argv) {
     return program.error();
   if (Expected<void> able = checkProcessor(*program); !able)
     return able.error();
-  Session session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)});
+  Session session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)},
+                  {xf_images, xf_images ? size_t(xf_kernel_count) : 0});
 
   CLI::App app(fmt::format("{}: a model compiled by xf", session.program.name));
   app.require_subcommand(1);

@@ -364,6 +364,7 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   const json &target = root.at("target");
   program.triple = target.at("triple").get<std::string>();
   program.cpu = target.at("cpu").get<std::string>();
+  program.gpu = target.value("gpu", std::string());
   program.features = target.at("features").get<std::vector<std::string>>();
   program.model = root.value("model", json::object());
   program.options = root.value("options", json::object());
@@ -371,7 +372,8 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
     program.kernels.push_back({value.at("name").get<std::string>(), value.value("shape", std::string()),
-                               value.value("schedule", std::string()), value.value("scratch", int64_t(0))});
+                               value.value("schedule", std::string()), value.value("scratch", int64_t(0)),
+                               value.value("threads", int64_t(0))});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

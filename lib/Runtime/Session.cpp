@@ -16,8 +16,8 @@ using namespace xf::runtime;
 
 Executor &Session::executor() {
   if (!runner) {
-    team = std::make_unique<Team>(threads);
-    runner = std::make_unique<Executor>(program, kernels, *team);
+    team = std::make_unique<Team>(program.gpu.empty() ? threads : 1);
+    runner = std::make_unique<Executor>(program, kernels, *team, images);
   }
   return *runner;
 }
@@ -31,6 +31,8 @@ void Session::setThreads(int count) {
 Expected<void> Session::startProfile() {
   if (profile.empty())
     return {};
+  if (!program.gpu.empty())
+    return userError("--profile times processors, but this executable runs on a GPU");
   if (std::string folder = std::filesystem::path(profile).parent_path(); profile != "-")
     if (Expected<void> writable = makeWritableFolder(folder.empty() ? "." : folder); !writable)
       return writable;

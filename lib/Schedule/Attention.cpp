@@ -88,7 +88,7 @@ void emitForward(Emitter &e, AttentionOp op) {
             })[0];
             if (task.masks)
               task.clearRest(visible, step, keys, scores, r);
-            Value factor = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+            Value factor = e.firstLane(correction);
             e.store(now, maxima, slot);
             e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
             e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, firstBlock), [&] {
@@ -190,7 +190,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
     Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
     Value p = e.select(valid, emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
     Value correction = emitExp(e, e.splat(e.sub(carried[0], now)));
-    Value firstLane = vector::ExtractOp::create(e.b, e.loc, correction, 0);
+    Value firstLane = e.firstLane(correction);
     e.storeVector(p, scores, e.index(0), width);
     SmallVector<Value> scaled{now, e.add(e.mul(carried[1], firstLane), e.reduce(vector::CombiningKind::ADD, p))},
         outputs;

@@ -70,6 +70,8 @@ Attribute chooseRows(Block &body, const ScheduleTarget &target) {
   int64_t columns = columnsOfRows(body);
   if (type.getRank() > 2 || (columns == 0 && type.hasStaticShape()))
     return {}; // refused, or one row
+  if (target.registers.isGPU())
+    return RowScheduleAttr::get(body.getParentOp()->getContext(), target.registers.warps);
   int64_t rows = std::clamp<int64_t>(target.l1 / (element * std::max<int64_t>(columns, 1)), 1, 256);
   return RowScheduleAttr::get(body.getParentOp()->getContext(), rows);
 }
@@ -81,9 +83,13 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   Operation *root = &body.front();
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
+    if (target.registers.isGPU())
+      return {};
     return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
   case KernelKind::Attention:
   case KernelKind::AttentionBackward:
+    if (target.registers.isGPU())
+      return {};
     return isa<AttentionOp, AttentionBackwardOp>(root) ? chooseAttention(root, target) : Attribute();
   case KernelKind::Elementwise:
   case KernelKind::Row:

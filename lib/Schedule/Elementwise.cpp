@@ -162,10 +162,7 @@ LogicalResult Evaluator::compute(Operation *op) {
             double smoothing = backward.getSmoothing().convertToDouble();
             double uniform = smoothing / cast<RankedTensorType>(backward.getLogits().getType()).getDimSize(1);
             Value label = e.splat(e.load(memory.lookup(backward.getLabels()).memref, row));
-            SmallVector<int32_t> laneNumbers;
-            for (int32_t lane = 0; lane < e.registers.width; ++lane)
-              laneNumbers.push_back(lane);
-            Value lane = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(laneNumbers));
+            Value lane = e.laneNumbers();
             return map(
                 backward.getLogits(),
                 [&](Arguments x, int64_t vector) {
@@ -212,7 +209,7 @@ LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product,
       elementwise.push_back(op);
   LogicalResult result = success();
   auto block = [&](int64_t count) {
-    e.loop(rowBegin, rowEnd, 1, [&](Value row) {
+    e.rows(rowBegin, rowEnd, [&](Value row) {
       if (!elementwise.empty())
         e.columns(count, unrollFor(elementwise, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
           evaluator.moveTo(row, e.add(columnBegin, column), lanes);
@@ -223,6 +220,8 @@ LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product,
             if (succeeded(result) && llvm::is_contained(elementwise, value.getDefiningOp()))
               evaluator.storeTo(value, e.function.getArgument(e.kernel.getNumArguments() + i));
         });
+      if (!elementwise.empty() && !statistics.empty())
+        e.syncWarp();
       for (BlockStatisticsOp op : statistics)
         emitBlockStatistics(e, op, op.getLogits() == product ? c : e.placeOf(op.getLogits()), row, columnBegin, count);
     });

@@ -1,5 +1,6 @@
 //===- Emitter.cpp - building a kernel's loops ----------------------------===//
 #include "xf/Schedule/Emitter.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 namespace mlir::xf {
@@ -15,7 +16,8 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
     types.push_back(memrefOf(type));
   for (Type type : kernel.getResultTypes())
     types.push_back(memrefOf(type));
-  types.append({b.getIndexType(), b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
+  if (!registers.isGPU())
+    types.append({b.getIndexType(), b.getIndexType(), MemRefType::get({ShapedType::kDynamic}, b.getI8Type())});
   b.setInsertionPoint(kernel);
   function = func::FuncOp::create(b, loc, kernel.getName(), b.getFunctionType(types, {}));
   function.setPrivate();
@@ -28,6 +30,14 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
   for (auto [i, value] : llvm::enumerate(kernel.getBody().front().getTerminator()->getOperands()))
     if (!isa<BlockArgument>(value))
       places.try_emplace(value, body->getArgument(kernel.getNumArguments() + i));
+  if (registers.isGPU()) {
+    auto number = [&](Value special) { return toIndex(special); };
+    currentTile = number(NVVM::BlockIdXOp::create(b, loc, b.getI32Type()));
+    currentThread = number(NVVM::ThreadIdXOp::create(b, loc, b.getI32Type()));
+    currentWarp = make<arith::DivUIOp>(currentThread, index(registers.width));
+    currentLane = make<arith::RemUIOp>(currentThread, index(registers.width));
+    return;
+  }
   if (wholeRange)
     return;
   auto loop = scf::ForOp::create(b, loc, tileBegin(), tileEnd(), index(1));
@@ -44,6 +54,8 @@ void Emitter::finish(ArrayRef<GridEntry> grid) {
     function->setAttr("xf.schedule", schedule);
   function->setAttr("xf.grid", b.getArrayAttr(entries));
   function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
+  if (registers.isGPU())
+    function->setAttr("xf.threads", b.getI64IntegerAttr(registers.warps * registers.width));
   kernel.erase();
 }
 
@@ -59,10 +71,38 @@ SmallVector<Value> Emitter::splitTile(Value rest, ArrayRef<Value> counts) {
 
 Value Emitter::allocate(ArrayRef<int64_t> shape) {
   auto type = MemRefType::get(shape, b.getF32Type());
+  if (registers.isGPU()) { // each warp its own
+    SmallVector<int64_t> shapes{registers.warps};
+    shapes.append(shape.begin(), shape.end());
+    Value shared = allocateShared(shapes);
+    SmallVector<OpFoldResult> offsets(shapes.size(), b.getIndexAttr(0)), sizes,
+        strides(shapes.size(), b.getIndexAttr(1));
+    for (int64_t size : shapes)
+      sizes.push_back(b.getIndexAttr(size));
+    offsets[0] = currentWarp;
+    sizes[0] = b.getIndexAttr(1);
+    auto piece = memref::SubViewOp::inferRankReducedResultType(shape, cast<MemRefType>(shared.getType()), offsets,
+                                                               sizes, strides);
+    return memref::SubViewOp::create(b, loc, piece, shared, offsets, sizes, strides);
+  }
   Value memory =
       memref::ViewOp::create(b, loc, type, function.getArguments().back(), index(scratchBytes), ValueRange());
   scratchBytes += llvm::alignTo(type.getNumElements() * 4, 64);
   return memory;
+}
+
+Value Emitter::allocateShared(ArrayRef<int64_t> shape) {
+  auto module = function->getParentOfType<ModuleOp>();
+  auto type = MemRefType::get(shape, b.getF32Type(), AffineMap(),
+                              b.getI64IntegerAttr(static_cast<int64_t>(NVVM::NVVMMemorySpace::Shared)));
+  std::string name = (kernel.getName() + "_shared_" + llvm::Twine(sharedBuffers++)).str();
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    memref::GlobalOp::create(b, loc, name, b.getStringAttr("private"), type, b.getUnitAttr(), /*constant=*/false,
+                             b.getI64IntegerAttr(16));
+  }
+  return memref::GetGlobalOp::create(b, loc, type, name);
 }
 
 Value Emitter::fma(Value x, Value y, Value z) {
@@ -70,7 +110,52 @@ Value Emitter::fma(Value x, Value y, Value z) {
                                       : math::FmaOp::create(b, loc, x, y, z).getResult();
 }
 
+Value Emitter::bitcast(Type element, Value vector) {
+  return registers.isGPU()
+             ? arith::BitcastOp::create(b, loc, element, vector).getResult()
+             : vector::BitCastOp::create(b, loc, cast<VectorType>(vectorType(element)), vector).getResult();
+}
+
+Value Emitter::laneNumbers() {
+  if (registers.isGPU())
+    return toI32(currentLane);
+  SmallVector<int32_t> numbers;
+  for (int32_t lane = 0; lane < registers.width; ++lane)
+    numbers.push_back(lane);
+  return arith::ConstantOp::create(b, loc, b.getI32VectorAttr(numbers));
+}
+
+Value Emitter::firstLane(Value vector) {
+  return registers.isGPU() ? fromLane(vector, i32(0)) : vector::ExtractOp::create(b, loc, vector, 0).getResult();
+}
+
+static Value shuffle(Emitter &e, NVVM::ShflKind kind, Value vector, Value lane) {
+  return NVVM::ShflOp::create(e.b, e.loc, vector.getType(), e.i32(-1), vector, lane, e.i32(31), kind, UnitAttr());
+}
+
+Value Emitter::fromLane(Value vector, Value lane) { return shuffle(*this, NVVM::ShflKind::idx, vector, lane); }
+
+void Emitter::onFirstWarp(function_ref<void()> body) {
+  registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentWarp, index(0)), body) : body();
+}
+
+void Emitter::onFirstLane(function_ref<void()> body) {
+  registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentLane, index(0)), body) : body();
+}
+
+void Emitter::syncWarp() {
+  if (registers.isGPU())
+    NVVM::SyncWarpOp::create(b, loc, i32(-1));
+}
+
+void Emitter::syncBlock() {
+  if (registers.isGPU())
+    NVVM::Barrier0Op::create(b, loc);
+}
+
 Value Emitter::partialMask(int64_t count) {
+  if (registers.isGPU())
+    return compare(arith::CmpIPredicate::slt, currentLane, index(count));
   SmallVector<bool> lanes(registers.width);
   for (int64_t i = 0; i < registers.width; ++i)
     lanes[i] = i < count;
@@ -78,20 +163,39 @@ Value Emitter::partialMask(int64_t count) {
                                    DenseElementsAttr::get(VectorType::get({registers.width}, b.getI1Type()), lanes));
 }
 
-Value Emitter::laneNumbers() {
-  SmallVector<int32_t> numbers;
-  for (int32_t lane = 0; lane < registers.width; ++lane)
-    numbers.push_back(lane);
-  return arith::ConstantOp::create(b, loc, b.getI32VectorAttr(numbers));
+Value Emitter::loadWhere(Value condition, Value memref, ValueRange at) {
+  auto branch = scf::IfOp::create(b, loc, TypeRange(b.getF32Type()), condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  scf::YieldOp::create(b, loc, load(memref, at));
+  b.setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(b, loc, f32(0));
+  return branch.getResult(0);
+}
+
+/// `at` with the last index moved on to this thread's lane.
+static SmallVector<Value> atLane(Emitter &e, ValueRange at, Value lane) {
+  SmallVector<Value> result(at);
+  result.back() = e.add(result.back(), lane);
+  return result;
 }
 
 Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
+  if (registers.isGPU()) {
+    if (count >= registers.width)
+      return load(memref, atLane(*this, at, currentLane));
+    return loadWhere(partialMask(count), memref, atLane(*this, at, currentLane));
+  }
   if (count >= registers.width)
     return vector::LoadOp::create(b, loc, vectorType(), memref, at);
   return vector::MaskedLoadOp::create(b, loc, vectorType(), memref, at, partialMask(count), splat(0));
 }
 
 void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t count) {
+  if (registers.isGPU()) {
+    auto whole = [&] { store(vector, memref, atLane(*this, at, currentLane)); };
+    return count >= registers.width ? whole() : when(partialMask(count), whole);
+  }
   if (count >= registers.width)
     vector::StoreOp::create(b, loc, vector, memref, at);
   else
@@ -119,6 +223,13 @@ SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
 }
 
 Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
+  if (registers.isGPU()) { // x + y and y + x are equal bits, so all threads have the same
+    for (int64_t distance = registers.width / 2; distance > 0; distance /= 2) {
+      Value other = shuffle(*this, NVVM::ShflKind::bfly, vector, i32(distance));
+      vector = kind == vector::CombiningKind::ADD ? add(vector, other) : maximum(vector, other);
+    }
+    return vector;
+  }
   if (kind == vector::CombiningKind::ADD)
     return vector::ReductionOp::create(b, loc, kind, vector, arith::FastMathFlags::reassoc);
   // A tree of our own: LLVM takes a maximum of floats lane by lane.
@@ -150,6 +261,10 @@ void Emitter::loop(Value begin, Value end, int64_t step, function_ref<void(Value
     body(i);
     return SmallVector<Value>();
   });
+}
+
+void Emitter::rows(Value begin, Value end, function_ref<void(Value)> body) {
+  registers.isGPU() ? loop(add(begin, currentWarp), end, registers.warps, body) : loop(begin, end, 1, body);
 }
 
 void Emitter::when(Value condition, function_ref<void()> body) {

@@ -12,7 +12,9 @@ Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
     result = e.fma(result, x, e.splat(c));
   return result;
 }
-VectorType intType(Emitter &e) { return VectorType::get({e.registers.width}, e.b.getI32Type()); }
+Type intType(Emitter &e) { return e.vectorType(e.b.getI32Type()); }
+Value bitsOf(Emitter &e, Value x) { return e.bitcast(e.b.getI32Type(), x); }
+Value ofBits(Emitter &e, Value bits) { return e.bitcast(e.b.getF32Type(), bits); }
 } // namespace
 
 Value emitExp(Emitter &e, Value x) {
@@ -25,9 +27,9 @@ Value emitExp(Emitter &e, Value x) {
       e, r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
   p = e.add(e.fma(p, e.mul(r, r), r), e.splat(1));
   Value exponent = arith::FPToSIOp::create(e.b, e.loc, intType(e), n);
-  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), p);
+  Value bits = bitsOf(e, p);
   bits = e.add(bits, e.make<arith::ShLIOp>(exponent, e.splatI32(23)));
-  return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
+  return ofBits(e, bits);
 }
 
 Value emitExp2(Emitter &e, Value x) {
@@ -37,20 +39,19 @@ Value emitExp2(Emitter &e, Value x) {
   Value p = polynomial(e, e.sub(x, n),
                        {1.53458116e-4, 1.33999312e-3, 9.61848896e-3, 5.55032878e-2, 2.40226469e-1, 6.93147206e-1, 1});
   Value exponent = arith::FPToSIOp::create(e.b, e.loc, intType(e), n);
-  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), p);
+  Value bits = bitsOf(e, p);
   bits = e.add(bits, e.make<arith::ShLIOp>(exponent, e.splatI32(23)));
-  return vector::BitCastOp::create(e.b, e.loc, e.vectorType(), bits);
+  return ofBits(e, bits);
 }
 
 Value emitLog(Emitter &e, Value x) {
   // x = 2^n (1 + r), 1 + r from sqrt(1/2) to sqrt(2).
   constexpr int32_t rootOfHalf = 0x3f3504f3;
-  Value bits = vector::BitCastOp::create(e.b, e.loc, intType(e), x), mantissaBits = e.splatI32(23);
+  Value bits = bitsOf(e, x), mantissaBits = e.splatI32(23);
   Value exponent = e.make<arith::ShRSIOp>(e.sub(bits, e.splatI32(rootOfHalf)), mantissaBits);
-  Value fraction =
-      vector::BitCastOp::create(e.b, e.loc, e.vectorType(), e.sub(bits, e.make<arith::ShLIOp>(exponent, mantissaBits)));
-  Value n = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(), exponent), r = e.sub(fraction, e.splat(1)),
-        square = e.mul(r, r);
+  Value fraction = ofBits(e, e.sub(bits, e.make<arith::ShLIOp>(exponent, mantissaBits)));
+  Value n = arith::SIToFPOp::create(e.b, e.loc, e.vectorType(e.b.getF32Type()), exponent),
+        r = e.sub(fraction, e.splat(1)), square = e.mul(r, r);
   Value p = polynomial(e, r,
                        {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
                         -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1});
@@ -97,7 +98,8 @@ Value emitTanh(Emitter &e, Value x) {
 }
 
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x) {
-  return vector::ExtractOp::create(e.b, e.loc, function(e, e.splat(x)), 0);
+  Value result = function(e, e.splat(x));
+  return e.registers.isGPU() ? result : vector::ExtractOp::create(e.b, e.loc, result, 0).getResult();
 }
 
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest) {
@@ -133,32 +135,53 @@ Philox::Philox(Emitter &e, Value random, Value siteNumber) : e(e) {
   site = low(siteNumber);
 }
 
-SmallVector<Value> Philox::words(Value row, Value column) {
+std::array<Value, 4> Philox::evaluate(Value row, Value column) {
   constexpr int64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57, weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
-  int64_t width = e.registers.width, parts = 16 / width;
   auto constant = [&](int64_t value) { return e.i32(static_cast<int32_t>(value)); };
-  SmallVector<Value> result(4 * parts);
+  std::array<Value, 4> c = {e.splat(step), e.splat(site), row, column};
+  Value k0 = keyLow, k1 = keyHigh;
+  for (int round = 0; round < 10; ++round) {
+    if (round > 0) {
+      k0 = e.add(k0, constant(weyl0));
+      k1 = e.add(k1, constant(weyl1));
+    }
+    auto product0 = arith::MulUIExtendedOp::create(e.b, e.loc, c[0], e.splat(constant(multiplier0)));
+    auto product1 = arith::MulUIExtendedOp::create(e.b, e.loc, c[2], e.splat(constant(multiplier1)));
+    auto exclusiveOr = [&](Value x, Value y, Value z) { return e.make<arith::XOrIOp>(e.make<arith::XOrIOp>(x, y), z); };
+    c = {exclusiveOr(product1.getHigh(), c[1], e.splat(k0)), product1.getLow(),
+         exclusiveOr(product0.getHigh(), c[3], e.splat(k1)), product0.getLow()};
+  }
+  return c;
+}
+
+Value Philox::word(Value row, Value column) {
+  auto part = [&](Value number, int64_t divisor) { return e.make<arith::DivUIOp>(number, e.i32(divisor)); };
+  auto rest = [&](Value number, int64_t divisor) { return e.make<arith::RemUIOp>(number, e.i32(divisor)); };
+  column = e.toI32(column);
+  Value group = e.mul(part(column, 64), e.i32(16));
+  std::array<Value, 4> words = evaluate(e.toI32(row), e.add(group, rest(column, 16)));
+  Value number = part(rest(column, 64), 16), result = words[0];
+  for (int64_t i = 1; i < 4; ++i)
+    result = e.select(e.compare(arith::CmpIPredicate::eq, number, e.i32(i)), words[i], result);
+  return result;
+}
+
+SmallVector<Value> Philox::words(Value row, Value column) {
+  int64_t width = e.registers.width, parts = std::max<int64_t>(16 / width, 1);
   Value base = e.toI32(e.make<arith::DivSIOp>(column, e.index(4)));
+  if (e.registers.isGPU()) {
+    // 32 threads have two words of each counter: a half the one, a half the other.
+    Value lane = e.laneNumbers(), low = e.compare(arith::CmpIPredicate::slt, lane, e.i32(16));
+    std::array<Value, 4> c = evaluate(e.toI32(row), e.add(base, e.make<arith::AndIOp>(lane, e.i32(15))));
+    return {e.select(low, c[0], c[1]), e.select(low, c[2], c[3])};
+  }
+  SmallVector<Value> result(4 * parts);
   for (int64_t part = 0; part < parts; ++part) {
     SmallVector<int32_t> lanes;
     for (int64_t lane = 0; lane < width; ++lane)
       lanes.push_back(part * width + lane);
     Value laneNumbers = arith::ConstantOp::create(e.b, e.loc, e.b.getI32VectorAttr(lanes));
-    std::array<Value, 4> c = {e.splat(step), e.splat(site), e.splat(e.toI32(row)), e.add(e.splat(base), laneNumbers)};
-    Value k0 = keyLow, k1 = keyHigh;
-    for (int round = 0; round < 10; ++round) {
-      if (round > 0) {
-        k0 = e.add(k0, constant(weyl0));
-        k1 = e.add(k1, constant(weyl1));
-      }
-      auto product0 = arith::MulUIExtendedOp::create(e.b, e.loc, c[0], e.splat(constant(multiplier0)));
-      auto product1 = arith::MulUIExtendedOp::create(e.b, e.loc, c[2], e.splat(constant(multiplier1)));
-      auto exclusiveOr = [&](Value x, Value y, Value z) {
-        return e.make<arith::XOrIOp>(e.make<arith::XOrIOp>(x, y), z);
-      };
-      c = {exclusiveOr(product1.getHigh(), c[1], e.splat(k0)), product1.getLow(),
-           exclusiveOr(product0.getHigh(), c[3], e.splat(k1)), product0.getLow()};
-    }
+    std::array<Value, 4> c = evaluate(e.splat(e.toI32(row)), e.add(e.splat(base), laneNumbers));
     for (int64_t word = 0; word < 4; ++word)
       result[word * parts + part] = c[word];
   }

@@ -52,7 +52,9 @@ public:
     assignMemory(body, isVector);
     Value place = e.function.getArgument(e.kernel.getNumArguments());
     if (isVector) {
-      if (failed(emitRow(e.index(0))))
+      LogicalResult result = success();
+      e.onFirstWarp([&] { result = emitRow(e.index(0)); });
+      if (failed(result))
         return failure();
       e.finish({});
       return success();
@@ -61,7 +63,7 @@ public:
     Value begin = e.mul(e.tile(), e.index(rowsPerTile)),
           end = e.min(e.add(begin, e.index(rowsPerTile)), e.dim(place, 0));
     LogicalResult result = success();
-    e.loop(begin, end, 1, [&](Value row) { result = emitRow(row); });
+    e.rows(begin, end, [&](Value row) { result = emitRow(row); });
     if (failed(result))
       return failure();
     e.finish({{static_cast<int64_t>(e.kernel.getNumArguments()), 0, 0, rowsPerTile}});
@@ -210,7 +212,7 @@ private:
   void storeNumber(Value tensor, Value number, Value row) {
     evaluator.setNumber(tensor, number);
     if (Value place = e.placeOf(tensor))
-      e.store(number, place, row);
+      e.onFirstLane([&] { e.store(number, place, row); });
   }
 
   LogicalResult reduce(Operation *op, Value row) {
@@ -261,7 +263,9 @@ private:
       if (!loss)
         return success();
       Value label = e.toIndex(e.load(e.placeOf(loss.getLabels()), row));
+      e.syncWarp(); // another thread may have computed it, and may write its gradient there
       Value labelLogit = evaluator.element(logits, label);
+      e.syncWarp();
       Value nll = e.sub(logSum, e.sub(labelLogit, most));
       double smoothing = loss.getSmoothing().convertToDouble();
       // Mean over v of -log p[v] = log sum exp - mean of logits, both measured from the maximum.
@@ -275,7 +279,7 @@ private:
       if (failed(evaluator.compute(op)))
         return failure();
       Value lanes = evaluator.get(op->getResult(0))->front();
-      storeNumber(op->getResult(0), vector::ExtractOp::create(e.b, e.loc, lanes, 0), row);
+      storeNumber(op->getResult(0), e.firstLane(lanes), row);
     }
     return success();
   }

@@ -7,8 +7,12 @@
 namespace mlir::xf {
 #define GEN_PASS_DEF_CHOOSESCHEDULESPASS
 #define GEN_PASS_DEF_SCHEDULECPUPASS
+#define GEN_PASS_DEF_SCHEDULEGPUPASS
 #include "xf/Schedule/Passes.h.inc"
 namespace {
+
+/// Threads have at most 255 registers, of which these schedules use few; a block's shared memory is its cache.
+constexpr ScheduleTarget gpuTarget = {{/*width=*/32, /*count=*/32, /*warps=*/8}, /*l1=*/48 << 10, /*l2=*/48 << 10};
 
 LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
   if (failed(setSchedule(kernel, target)))
@@ -40,6 +44,40 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
   return failure();
 }
 
+/// A GPU's: rows, columns and small kernels have the forms of every other target, where a vector is a warp.
+LogicalResult scheduleGPU(func::FuncOp kernel, const ScheduleTarget &target) {
+  RegisterFile block = target.registers, warp = target.registers;
+  warp.warps = 1;
+  if (kernel->hasAttr("xf.grid"))
+    return schedulePlannedGPU(kernel, warp);
+  if (failed(setSchedule(kernel, target)))
+    return failure();
+  switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
+  case KernelKind::Matmul:
+    return scheduleMatmulGPU(kernel, block);
+  case KernelKind::Elementwise:
+  case KernelKind::Row:
+    return scheduleRows(kernel, block);
+  case KernelKind::Column:
+    return scheduleColumns(kernel, warp);
+  case KernelKind::Scatter:
+    return scheduleScatter(kernel, warp);
+  case KernelKind::Scalar:
+    return scheduleScalar(kernel, warp);
+  case KernelKind::Attention:
+    return scheduleAttentionGPU(kernel, block);
+  case KernelKind::AttentionBackward:
+    return scheduleAttentionBackwardGPU(kernel, block);
+  case KernelKind::Pack:
+    return schedulePackGPU(kernel, block);
+  case KernelKind::TopK:
+    return scheduleTopK(kernel, warp);
+  case KernelKind::Optimizer:
+    return kernel.emitOpError() << "expected kernels over the arenas to be scheduled by stage 'plan'";
+  }
+  return failure();
+}
+
 /// Calls `work` on the kernels that have no grid yet.
 LogicalResult forKernels(ModuleOp module, const ScheduleTarget &target,
                          function_ref<LogicalResult(func::FuncOp, const ScheduleTarget &)> work) {
@@ -60,6 +98,14 @@ struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> 
   void runOnOperation() override {
     if (failed(forKernels(getOperation(), {{vectorWidth, registers}, l1, l2}, setSchedule)))
       signalPassFailure();
+  }
+};
+
+struct ScheduleGPUPass : impl::ScheduleGPUPassBase<ScheduleGPUPass> {
+  void runOnOperation() override {
+    for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
+      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, gpuTarget)))
+        return signalPassFailure();
   }
 };
 

@@ -35,9 +35,11 @@ void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value r
     Value sum =
         reduce(e.splat(0), vector::CombiningKind::ADD, [&](Value x) { return emitExp(e, e.sub(x, mostOfAll)); });
     Value index = e.make<arith::DivSIOp>(begin, e.index(BlockStatisticsOp::columns));
-    for (auto [number, place] : {std::pair(most, maxima), {sum, sums}})
-      if (place)
-        e.store(number, place, {row, index});
+    e.onFirstLane([&] {
+      for (auto [number, place] : {std::pair(most, maxima), {sum, sums}})
+        if (place)
+          e.store(number, place, {row, index});
+    });
   };
   int64_t full = columns / BlockStatisticsOp::columns * BlockStatisticsOp::columns;
   e.loop(e.index(0), e.index(full), BlockStatisticsOp::columns,
@@ -68,7 +70,7 @@ static void emitTopK(Emitter &e, TopKOp op, Value row) {
                          }));
   Value logSumExp = e.add(most, emitOnNumber(e, emitLog, total));
   if (Value place = e.placeOf(op.getLogSumExp()))
-    e.store(logSumExp, place, row);
+    e.onFirstLane([&] { e.store(logSumExp, place, row); });
 
   Value count = e.dim(e.placeOf(op.getRanks()), 0), last = e.sub(count, e.index(1));
   auto clear = [&] {
@@ -90,34 +92,38 @@ static void emitTopK(Emitter &e, TopKOp op, Value row) {
       return SmallVector<Value>{e.select(isBetter, logitHere, carried[0]), e.select(isBetter, tokenHere, carried[1])};
     });
   };
-  clear();
-  e.when(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), [&] {
-    // Of the blocks' largest logits so many are among the likeliest tokens that no block below them holds another one.
-    e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
-      Value largest = e.load(maxima, {row, block});
-      e.when(isAmongThem(largest), [&] { insert(largest, e.toI32(block)); });
-    });
-    Value least = e.load(values, {row, last});
-    e.loop(e.index(0), count, 1, [&](Value rank) {
-      Value begin = e.mul(e.toIndex(e.load(tokens, {row, rank})), e.index(BlockStatisticsOp::columns));
-      for (int64_t column = 0; column < BlockStatisticsOp::columns; column += 16)
-        e.prefetch(logits, {row, e.add(begin, e.index(column))});
-    });
+  // One comparison after another: a GPU's warp has no more to do than its first thread.
+  e.onFirstLane([&] {
     clear();
-    e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
-      Value isVisited = e.compare(arith::CmpFPredicate::OGE, e.load(maxima, {row, block}), least);
-      e.when(isVisited, [&] {
-        Value begin = e.mul(block, e.index(BlockStatisticsOp::columns)),
-              end = e.min(e.add(begin, e.index(BlockStatisticsOp::columns)), e.index(vocabulary));
-        e.loop(begin, end, 1, [&](Value token) {
-          Value logit = e.load(logits, {row, token});
-          e.when(isAmongThem(logit), [&] { insert(logit, e.toI32(token)); });
+    e.when(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), [&] {
+      // Of the blocks' largest logits so many are among the likeliest tokens that no block below them holds another
+      // one.
+      e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
+        Value largest = e.load(maxima, {row, block});
+        e.when(isAmongThem(largest), [&] { insert(largest, e.toI32(block)); });
+      });
+      Value least = e.load(values, {row, last});
+      e.loop(e.index(0), count, 1, [&](Value rank) {
+        Value begin = e.mul(e.toIndex(e.load(tokens, {row, rank})), e.index(BlockStatisticsOp::columns));
+        for (int64_t column = 0; column < BlockStatisticsOp::columns; column += 16)
+          e.prefetch(logits, {row, e.add(begin, e.index(column))});
+      });
+      clear();
+      e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
+        Value isVisited = e.compare(arith::CmpFPredicate::OGE, e.load(maxima, {row, block}), least);
+        e.when(isVisited, [&] {
+          Value begin = e.mul(block, e.index(BlockStatisticsOp::columns)),
+                end = e.min(e.add(begin, e.index(BlockStatisticsOp::columns)), e.index(vocabulary));
+          e.loop(begin, end, 1, [&](Value token) {
+            Value logit = e.load(logits, {row, token});
+            e.when(isAmongThem(logit), [&] { insert(logit, e.toI32(token)); });
+          });
         });
       });
     });
+    e.loop(e.index(0), count, 1,
+           [&](Value rank) { e.store(e.sub(e.load(values, {row, rank}), logSumExp), values, {row, rank}); });
   });
-  e.loop(e.index(0), count, 1,
-         [&](Value rank) { e.store(e.sub(e.load(values, {row, rank}), logSumExp), values, {row, rank}); });
 }
 
 LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers) {

@@ -8,9 +8,40 @@
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_EMITENTRIESPASS
+#define GEN_PASS_DEF_EMITGPUENTRIESPASS
 #define GEN_PASS_DEF_EMITPROGRAMPASS
 #include "xf/Target/Passes.h.inc"
 namespace {
+
+/// The descriptor of row-major memory; `nextDim` gives its dynamic extents in order.
+Value makeMemref(OpBuilder &builder, Location loc, MemRefType memref, Value pointer, function_ref<Value()> nextDim) {
+  MLIRContext *context = builder.getContext();
+  auto ptr = LLVM::LLVMPointerType::get(context);
+  auto i64 = builder.getI64Type();
+  auto constant = [&](int64_t value) -> Value { return LLVM::ConstantOp::create(builder, loc, i64, value); };
+  int64_t rank = memref.getRank();
+  SmallVector<Type> fields{ptr, ptr, i64};
+  if (rank > 0)
+    fields.append(2, LLVM::LLVMArrayType::get(i64, rank));
+  Value descriptor = LLVM::PoisonOp::create(builder, loc, LLVM::LLVMStructType::getLiteral(context, fields));
+  auto insert = [&](Value value, ArrayRef<int64_t> position) {
+    descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
+  };
+  insert(pointer, {0});
+  insert(pointer, {1});
+  insert(constant(0), {2});
+  SmallVector<Value> sizes;
+  for (int64_t dim = 0; dim < rank; ++dim)
+    sizes.push_back(memref.isDynamicDim(dim) ? nextDim() : constant(memref.getDimSize(dim)));
+  Value stride = constant(1);
+  for (int64_t dim = rank - 1; dim >= 0; --dim) {
+    insert(sizes[dim], {3, dim});
+    insert(stride, {4, dim});
+    if (dim > 0)
+      stride = LLVM::MulOp::create(builder, loc, stride, sizes[dim]);
+  }
+  return UnrealizedConversionCastOp::create(builder, loc, memref, descriptor).getResult(0);
+}
 
 /// Creates `NAME.entry(buffers, dims, scalars, first tile, end of tiles, scratch)`, which makes memrefs of pointers and
 /// calls the kernel; of a kernel that is only declared, the entry function is only declared too.
@@ -33,37 +64,12 @@ LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
         LLVM::GEPOp::create(builder, loc, ptr, elementType, base, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
     return LLVM::LoadOp::create(builder, loc, elementType, address);
   };
-  auto makeMemref = [&](MemRefType memref, Value pointer, function_ref<Value()> nextDim) -> Value {
-    int64_t rank = memref.getRank();
-    SmallVector<Type> fields{ptr, ptr, i64};
-    if (rank > 0)
-      fields.append(2, LLVM::LLVMArrayType::get(i64, rank));
-    Value descriptor = LLVM::PoisonOp::create(builder, loc, LLVM::LLVMStructType::getLiteral(context, fields));
-    auto insert = [&](Value value, ArrayRef<int64_t> position) {
-      descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
-    };
-    insert(pointer, {0});
-    insert(pointer, {1});
-    insert(constant(0), {2});
-    SmallVector<Value> sizes;
-    for (int64_t dim = 0; dim < rank; ++dim)
-      sizes.push_back(memref.isDynamicDim(dim) ? nextDim() : constant(memref.getDimSize(dim)));
-    Value stride = constant(1);
-    for (int64_t dim = rank - 1; dim >= 0; --dim) {
-      insert(sizes[dim], {3, dim});
-      insert(stride, {4, dim});
-      if (dim > 0)
-        stride = LLVM::MulOp::create(builder, loc, stride, sizes[dim]);
-    }
-    return UnrealizedConversionCastOp::create(builder, loc, memref, descriptor).getResult(0);
-  };
-
   SmallVector<Value> operands;
   int64_t buffers = 0, dims = 0, scalars = 0;
   unsigned count = kernel.getNumArguments();
   for (Type argument : kernel.getArgumentTypes().drop_back(3)) {
     if (auto memref = dyn_cast<MemRefType>(argument))
-      operands.push_back(makeMemref(memref, element(body->getArgument(0), ptr, buffers++),
+      operands.push_back(makeMemref(builder, loc, memref, element(body->getArgument(0), ptr, buffers++),
                                     [&] { return element(body->getArgument(1), i64, dims++); }));
     else
       operands.push_back(element(body->getArgument(2), i64, scalars++));
@@ -72,11 +78,47 @@ LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
     operands.push_back(
         UnrealizedConversionCastOp::create(builder, loc, builder.getIndexType(), body->getArgument(tile)).getResult(0));
   auto scratch = cast<MemRefType>(kernel.getArgumentTypes()[count - 1]);
-  operands.push_back(makeMemref(scratch, body->getArgument(5),
+  operands.push_back(makeMemref(builder, loc, scratch, body->getArgument(5),
                                 [&] { return constant(kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()); }));
   func::CallOp::create(builder, loc, kernel, operands);
   LLVM::ReturnOp::create(builder, loc, ValueRange());
   return entry;
+}
+
+/// Creates the function that a GPU is asked to run: its parameters are the pointers, then the dynamic extents, then the
+/// scalars. It is the only one of its module, so its name need only be one that PTX allows.
+void createGPUEntry(OpBuilder &builder, func::FuncOp kernel) {
+  MLIRContext *context = builder.getContext();
+  Location loc = kernel.getLoc();
+  Type ptr = LLVM::LLVMPointerType::get(context), i64 = builder.getI64Type();
+  SmallVector<Type> buffers, dims, scalars;
+  for (Type argument : kernel.getArgumentTypes()) {
+    auto memref = dyn_cast<MemRefType>(argument);
+    (memref ? buffers : scalars).push_back(memref ? ptr : i64);
+    if (memref)
+      dims.append(memref.getNumDynamicDims(), i64);
+  }
+  SmallVector<Type> types = buffers;
+  llvm::append_range(types, dims);
+  llvm::append_range(types, scalars);
+  auto entry = LLVM::LLVMFuncOp::create(builder, loc, gpuEntryName,
+                                        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), types));
+  entry->setAttr("nvvm.kernel", builder.getUnitAttr());
+  auto threads = static_cast<int32_t>(kernel->getAttrOfType<IntegerAttr>("xf.threads").getInt());
+  entry->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({threads, 1, 1}));
+  OpBuilder::InsertionGuard guard(builder);
+  Block *body = entry.addEntryBlock(builder);
+  builder.setInsertionPointToEnd(body);
+  unsigned buffer = 0, dim = buffers.size(), scalar = buffers.size() + dims.size();
+  SmallVector<Value> operands;
+  for (Type argument : kernel.getArgumentTypes())
+    if (auto memref = dyn_cast<MemRefType>(argument))
+      operands.push_back(
+          makeMemref(builder, loc, memref, body->getArgument(buffer++), [&] { return body->getArgument(dim++); }));
+    else
+      operands.push_back(body->getArgument(scalar++));
+  func::CallOp::create(builder, loc, kernel, operands);
+  LLVM::ReturnOp::create(builder, loc, ValueRange());
 }
 
 LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Type type, Attribute value) {
@@ -85,7 +127,7 @@ LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Ty
 
 /// What the description has said and LLVM has no use for. A kernel may be named as the C library's functions are.
 void finishKernel(func::FuncOp kernel) {
-  for (StringRef name : {"xf.kernel", "xf.schedule", "xf.grid", "xf.scratch"})
+  for (StringRef name : {"xf.kernel", "xf.schedule", "xf.grid", "xf.scratch", "xf.threads"})
     kernel->removeAttr(name);
   kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));
 }
@@ -101,6 +143,17 @@ struct EmitEntriesPass : impl::EmitEntriesPassBase<EmitEntriesPass> {
   }
 };
 
+struct EmitGPUEntriesPass : impl::EmitGPUEntriesPassBase<EmitGPUEntriesPass> {
+  void runOnOperation() override {
+    OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
+    for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
+      if (kernel->hasAttr("xf.kernel")) {
+        createGPUEntry(builder, kernel);
+        finishKernel(kernel);
+      }
+  }
+};
+
 struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
   using EmitProgramPassBase::EmitProgramPassBase;
   void runOnOperation() override {
@@ -111,7 +164,7 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
       return signalPassFailure();
     }
     SmallVector<std::string> kernels;
-    FailureOr<std::string> json = describeProgram(module, *processor, kernels);
+    FailureOr<std::string> json = describeProgram(module, *processor, gpu, kernels);
     if (failed(json))
       return signalPassFailure();
 
@@ -123,18 +176,35 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
                  builder.getStringAttr(*json));
     createGlobal(builder, loc, "xf_program_json_size", builder.getI64Type(), builder.getI64IntegerAttr(json->size()));
     createGlobal(builder, loc, "xf_kernel_count", builder.getI64Type(), builder.getI64IntegerAttr(kernels.size()));
-    SmallVector<LLVM::LLVMFuncOp> entries;
-    for (const std::string &name : kernels)
-      entries.push_back(createEntry(builder, symbols.lookup<func::FuncOp>(name)));
     auto ptr = LLVM::LLVMPointerType::get(builder.getContext());
-    auto tableType = LLVM::LLVMArrayType::get(ptr, entries.size());
-    LLVM::GlobalOp table = createGlobal(builder, loc, "xf_kernels", tableType, Attribute());
-    builder.createBlock(&table.getInitializerRegion());
-    Value value = LLVM::UndefOp::create(builder, loc, tableType);
-    for (auto [index, entry] : llvm::enumerate(entries))
-      value = LLVM::InsertValueOp::create(builder, loc, value, LLVM::AddressOfOp::create(builder, loc, entry),
-                                          ArrayRef<int64_t>{static_cast<int64_t>(index)});
-    LLVM::ReturnOp::create(builder, loc, value);
+    auto addTable = [&](StringRef name, function_ref<Value(StringRef kernel)> entryOf) {
+      auto tableType = LLVM::LLVMArrayType::get(ptr, kernels.size());
+      LLVM::GlobalOp table = createGlobal(builder, loc, name, tableType, Attribute());
+      OpBuilder::InsertionGuard guard(builder);
+      builder.createBlock(&table.getInitializerRegion());
+      Value value = LLVM::UndefOp::create(builder, loc, tableType);
+      for (auto [index, kernel] : llvm::enumerate(kernels))
+        value = LLVM::InsertValueOp::create(builder, loc, value, entryOf(kernel),
+                                            ArrayRef<int64_t>{static_cast<int64_t>(index)});
+      LLVM::ReturnOp::create(builder, loc, value);
+    };
+    if (gpu.empty()) {
+      llvm::StringMap<LLVM::LLVMFuncOp> entries;
+      for (const std::string &name : kernels)
+        entries[name] = createEntry(builder, symbols.lookup<func::FuncOp>(name));
+      addTable("xf_kernels",
+               [&](StringRef name) { return LLVM::AddressOfOp::create(builder, loc, entries.lookup(name)); });
+    } else { // the host runs none
+      llvm::StringMap<LLVM::GlobalOp> images;
+      for (const std::string &name : kernels) {
+        LLVM::GlobalOp image = createGlobal(builder, loc, imageName(name), i8, Attribute());
+        image.setVisibility_(LLVM::Visibility::Hidden);
+        images[name] = image;
+      }
+      addTable("xf_kernels", [&](StringRef) { return LLVM::ZeroOp::create(builder, loc, ptr); });
+      addTable("xf_images",
+               [&](StringRef name) { return LLVM::AddressOfOp::create(builder, loc, images.lookup(name)); });
+    }
 
     for (Operation &op : llvm::make_early_inc_range(*module.getBody())) {
       bool isKernel = op.hasAttr("xf.kernel");

@@ -15,8 +15,8 @@ using Affine = SmallVector<int64_t>;
 
 class Describer {
 public:
-  Describer(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels)
-      : module(module), symbols(module), layout(module), cpu(cpu), kernels(kernels) {}
+  Describer(ModuleOp module, const CPU &cpu, StringRef gpu, SmallVectorImpl<std::string> &kernels)
+      : module(module), symbols(module), layout(module), cpu(cpu), gpu(gpu), kernels(kernels) {}
 
   FailureOr<std::string> run() {
     json::Array functions;
@@ -29,26 +29,31 @@ public:
       functions.push_back(std::move(*function));
     }
     json::Array kernelArray;
-    for (const std::string &name : kernels)
-      kernelArray.push_back(json::Object{
-          {"name", name},
-          {"shape", shapes.lookup(name)},
-          {"schedule", scheduleOf(symbols.lookup<func::FuncOp>(name))},
-          {"scratch", symbols.lookup<func::FuncOp>(name)->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}});
+    for (const std::string &name : kernels) {
+      auto kernel = symbols.lookup<func::FuncOp>(name);
+      json::Object object{{"name", name},
+                          {"shape", shapes.lookup(name)},
+                          {"schedule", scheduleOf(kernel)},
+                          {"scratch", kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}};
+      if (auto threads = kernel->getAttrOfType<IntegerAttr>("xf.threads"))
+        object["threads"] = threads.getInt();
+      kernelArray.push_back(std::move(object));
+    }
+    json::Object target{{"triple", cpu.triple}, {"cpu", cpu.name}, {"features", json::Array(cpu.requirements)}};
+    if (!gpu.empty())
+      target["gpu"] = gpu;
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
-    json::Object program{
-        {"abi", 1},
-        {"name", module.getName().value_or("model")},
-        {"kind", kind ? kind.getValue() : "functions"},
-        {"target",
-         json::Object{{"triple", cpu.triple}, {"cpu", cpu.name}, {"features", json::Array(cpu.requirements)}}},
-        {"model", dictionary(module->getAttrOfType<DictionaryAttr>("xf.config"))},
-        {"options", dictionary(module->getAttrOfType<DictionaryAttr>("xf.options"))},
-        {"parameters", parameters()},
-        {"parameter_elements", layout.elements},
-        {"prepared_elements", preparedElements()},
-        {"kernels", std::move(kernelArray)},
-        {"functions", std::move(functions)}};
+    json::Object program{{"abi", 1},
+                         {"name", module.getName().value_or("model")},
+                         {"kind", kind ? kind.getValue() : "functions"},
+                         {"target", std::move(target)},
+                         {"model", dictionary(module->getAttrOfType<DictionaryAttr>("xf.config"))},
+                         {"options", dictionary(module->getAttrOfType<DictionaryAttr>("xf.options"))},
+                         {"parameters", parameters()},
+                         {"parameter_elements", layout.elements},
+                         {"prepared_elements", preparedElements()},
+                         {"kernels", std::move(kernelArray)},
+                         {"functions", std::move(functions)}};
     std::string text;
     llvm::raw_string_ostream(text) << json::Value(std::move(program));
     return text;
@@ -339,12 +344,14 @@ private:
   SymbolTable symbols;
   ParameterLayout layout;
   const CPU &cpu;
+  StringRef gpu;
   SmallVectorImpl<std::string> &kernels;
   llvm::StringMap<std::string> shapes; // of each kernel's first dispatch
 };
 } // namespace
 
-FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels) {
-  return Describer(module, cpu, kernels).run();
+FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, StringRef gpu,
+                                       SmallVectorImpl<std::string> &kernels) {
+  return Describer(module, cpu, gpu, kernels).run();
 }
 } // namespace mlir::xf

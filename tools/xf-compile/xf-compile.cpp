@@ -27,7 +27,9 @@ int main(int argc, char **argv) {
   app.add_option("--weights", options.weights, "weights, embedded")->option_text("FILE.safetensors");
   app.add_option("--weights-map", options.weightsMap, "how the names of --weights become the model's (docs/Weights.md)")
       ->option_text("FILE.json");
-  app.add_option("--target", options.target, "cpu")->option_text("cpu");
+  app.add_option("--target", options.target, "cpu, or cuda: an NVIDIA GPU, for training and evaluation")
+      ->option_text("cpu|cuda");
+  app.add_option("--gpu", options.gpu, "the oldest GPU that cuda is for (sm_80)")->option_text("NAME");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");
   app.add_option("--recompute", options.recompute,
                  "what the backward computes again instead of keeping: nothing, all, or as little as lets a training "

@@ -14,7 +14,8 @@ struct CompileOptions {
   std::string emit = "exe"; // or shared, static, object
   std::vector<std::string> functions;
   std::string vocab, sourceVocab, targetVocab, weights, weightsMap;
-  std::string target = "cpu", cpu = "native", recompute = "none";
+  std::string target = "cpu", cpu = "native", recompute = "none"; // target: or cuda
+  std::string gpu;                                                // of target cuda; empty: sm_80
   std::string compileTo, compileFrom, dumpStages;
   std::string check;           // a folder for what the stages are checked with
   std::string tune, schedules; // a file of schedules to be measured and written, or read

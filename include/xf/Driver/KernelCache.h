@@ -16,7 +16,8 @@ namespace mlir::xf {
 struct CompiledKernel {
   std::string grid; // xf.grid, as MLIR prints it
   int64_t scratch = 0;
-  std::string object; // an ELF file
+  int64_t threads = 0; // of a block on a GPU
+  std::string object;  // an ELF file
 };
 
 class KernelCache {

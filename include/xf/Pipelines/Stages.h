@@ -22,6 +22,7 @@ std::optional<Stage> parseStage(StringRef name);
 struct StageOptions {
   Recompute recompute;
   std::string cpu = "native";
+  std::string gpu; // as "sm_80": kernels are for it
 };
 
 /// "none", "full", or a price in operations a byte.

@@ -1,10 +1,12 @@
 //===- Executor.h - Runs the functions of a program ---------------------------------===//
 // Binds inputs to a function's dims, plans its arena, and walks its dispatches with the whole team.
-// Results depend on the inputs alone: tiles are cut by shape, whoever computes them.
+// Results depend on the inputs alone: tiles are cut by shape, whoever computes them. For a GPU the same list is
+// launched, on one allocation that inputs and arenas are copied into and results out of, call by call.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_EXECUTOR_H
 #define XF_RUNTIME_EXECUTOR_H
 
+#include "xf/Runtime/Device.h"
 #include "xf/Runtime/Memory.h"
 #include "xf/Runtime/Plan.h"
 #include "xf/Runtime/Program.h"
@@ -42,7 +44,9 @@ inline int64_t workspaceBytes(const Function &function, std::span<const int64_t>
 
 class Executor {
 public:
-  Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team);
+  /// `images`: the kernels of a program for a GPU.
+  Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team,
+           std::span<const XfImage *const> images = {});
 
   /// The dims that these inputs give the function, or which of them disagree and where.
   Expected<std::vector<int64_t>> bind(const Function &function, std::span<const TensorView> inputs) const;
@@ -85,10 +89,32 @@ private:
   const ArenaPlan &plan(const Function &function, std::span<const int64_t> dims);
   Expected<void> prepare(const Function &function, std::span<const TensorView> inputs,
                          std::span<const TensorView> outputs, const ModelArenas &model);
-  void execute(const std::function<void(size_t)> &observe);
+  Expected<void> prepareDevice(const Function &function, const ArenaPlan &layout, const ModelArenas &model);
+  Expected<void> execute(const std::function<void(size_t)> &observe);
+  void executeByTeam(const std::function<void(size_t)> &observe);
+  Expected<void> executeOnDevice(const std::function<void(size_t)> &observe);
+  bool isForDevice() const { return !program.gpu.empty(); }
 
   const Program &program;
+  /// Where the tensors of the call that is prepared lie; a GPU's memory where it computes.
+  struct Places {
+    char *slots = nullptr;
+    std::vector<char *> inputs, outputs;
+    std::map<Space, char *> arenas;
+  };
+  /// What lies both here and on the GPU, and which way it goes, before the call and after.
+  struct Mirror {
+    void *host;
+    char *device;
+    int64_t bytes;
+    bool in, out;
+  };
+
   std::span<const KernelFunction> kernels;
+  std::span<const XfImage *const> images;
+  std::unique_ptr<Device> device; // once a function has run
+  std::vector<Mirror> mirrors;
+  Places places;
   Team &team;
   int64_t scratchBytes; // a worker
   std::map<std::pair<const Function *, std::vector<int64_t>>, ArenaPlan> plans;

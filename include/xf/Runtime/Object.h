@@ -4,7 +4,7 @@
 #ifndef XF_RUNTIME_OBJECT_H
 #define XF_RUNTIME_OBJECT_H
 
-#include "xf/Runtime/Program.h"
+#include "xf/Runtime/Device.h"
 
 extern "C" {
 struct XfBlob {
@@ -16,6 +16,8 @@ extern const char xf_program_json[];
 extern const int64_t xf_program_json_size;
 extern const xf::runtime::KernelFunction xf_kernels[];
 extern const int64_t xf_kernel_count;
+/// The kernels of a program for GPUs; missing where they are the processor's.
+extern const XfImage *const xf_images[] __attribute__((weak));
 extern const XfBlob xf_blobs[];
 extern const int64_t xf_blob_count;
 }

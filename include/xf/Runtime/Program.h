@@ -72,6 +72,7 @@ struct Kernel {
   std::string shape;    // of its operands, dynamic extents as '?'
   std::string schedule; // what was chosen for it
   int64_t scratch = 0;
+  int64_t threads = 0; // of a block, on a GPU
 };
 
 struct TensorType {
@@ -148,6 +149,7 @@ struct Function {
 struct Program {
   std::string name, kind;
   std::string triple, cpu;
+  std::string gpu; // that kernels are for, as "sm_80"; empty: they are for `cpu`
   std::vector<std::string> features;
   nlohmann::json model, options; // the preset's keys and how it was compiled: printed, and read by name where needed
   std::vector<Parameter> parameters;

@@ -14,8 +14,9 @@ namespace xf::runtime {
 
 class Session {
 public:
-  Session(Program program, std::span<const KernelFunction> kernels, std::span<const XfBlob> blobs)
-      : program(std::move(program)), kernels(kernels), blobs(blobs) {}
+  Session(Program program, std::span<const KernelFunction> kernels, std::span<const XfBlob> blobs,
+          std::span<const XfImage *const> images = {})
+      : program(std::move(program)), kernels(kernels), blobs(blobs), images(images) {}
 
   const Program program;
 
@@ -56,6 +57,7 @@ private:
 
   std::span<const KernelFunction> kernels;
   std::span<const XfBlob> blobs;
+  std::span<const XfImage *const> images;
   std::unique_ptr<Team> team;
   std::unique_ptr<Executor> runner;
   Report report{program};

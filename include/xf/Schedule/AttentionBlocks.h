@@ -110,6 +110,8 @@ struct ProbabilityDropout {
   explicit operator bool() const { return philox.has_value(); }
   /// For each vector of the 64 columns from `column` (of the sequence): where probabilities are kept.
   SmallVector<Value> keeps(Value row, Value column);
+  /// On a GPU: whether each thread's own element is kept.
+  Value keep(Value row, Value column) { return philox->keeps(philox->word(row, column), rate); }
   /// kept ? value / (1 - rate) : 0
   Value apply(Value keep, Value value);
 

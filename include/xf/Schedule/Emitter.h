@@ -15,10 +15,13 @@
 
 namespace mlir::xf {
 
-/// The registers that a schedule is made for.
+/// The registers that a schedule is made for. On a GPU a vector is one number in each of the 32 threads of a warp, and
+/// a tile is the work of a block of `warps` of them; elsewhere `warps` is 0, and a tile the work of one thread.
 struct RegisterFile {
   int64_t width; // f32 in a vector
   int64_t count;
+  int64_t warps = 0;
+  bool isGPU() const { return warps > 0; }
 };
 
 /// One entry of a grid: an extent (a dimension of operand `operand`, or the constant `dimension` where operand is -1),
@@ -58,7 +61,7 @@ public:
   Value f32(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
   Value splat(double value) { return splat(f32(value)); }
   Value splat(Value scalar) {
-    return vector::BroadcastOp::create(b, loc, VectorType::get({registers.width}, scalar.getType()), scalar);
+    return registers.isGPU() ? scalar : vector::BroadcastOp::create(b, loc, vectorType(scalar.getType()), scalar);
   }
   Value splatI32(int64_t value) { return splat(i32(value)); }
   Value add(Value x, Value y) { return isFloat(x) ? make<arith::AddFOp>(x, y) : make<arith::AddIOp>(x, y); }
@@ -80,16 +83,26 @@ public:
   }
   Value dim(Value memref, int64_t dimension) { return memref::DimOp::create(b, loc, memref, dimension); }
   Value load(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
+  /// condition ? memref[at] : 0, reading nothing there.
+  Value loadWhere(Value condition, Value memref, ValueRange at);
   void store(Value value, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, value, memref, at); }
   Value toIndex(Value integer) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), integer); }
   Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
+  /// The type of a vector; on a GPU that of a thread's share, a number.
+  Type vectorType(Type element) { return registers.isGPU() ? element : VectorType::get({registers.width}, element); }
   VectorType vectorType() { return VectorType::get({registers.width}, b.getF32Type()); }
+  /// The same bits as vector of another element type.
+  Value bitcast(Type element, Value vector);
+  /// The first lane of a vector.
+  Value firstLane(Value vector);
 
   /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read.
   Value loadVector(Value memref, ValueRange at, int64_t count);
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
   /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
   void prefetch(Value memref, ValueRange at, bool write = false) {
+    if (registers.isGPU())
+      return; // which has other warps to run meanwhile
     memref::PrefetchOp::create(b, loc, memref, at, write, /*localityHint=*/2, /*isDataCache=*/true);
   }
   Value partialMask(int64_t count);
@@ -104,6 +117,8 @@ public:
   using LoopBody = function_ref<SmallVector<Value>(Value i, ValueRange carried)>;
   SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body);
   void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
+  /// for (row = begin; row < end; ++row), where no row needs another: the warps of a GPU's block take turns.
+  void rows(Value begin, Value end, function_ref<void(Value)> body);
   /// if (condition) body
   void when(Value condition, function_ref<void()> body);
   /// switch (value) over 1..cases-1; 0 does nothing.
@@ -115,6 +130,22 @@ public:
   columnsReduce(int64_t columns, ValueRange initial,
                 function_ref<SmallVector<Value>(Value column, int64_t lanes, ValueRange carried)> body);
 
+  //===-- The threads of a GPU's block; elsewhere there is one ------------===//
+  /// Runs `body` on the first warp alone, or on its first thread.
+  void onFirstWarp(function_ref<void()> body);
+  void onFirstLane(function_ref<void()> body);
+  /// Makes what the threads of a warp, or of the block, have written visible to the others of it.
+  void syncWarp();
+  void syncBlock();
+  /// The thread's number in the block, and its warp's; GPUs only, as are those below.
+  Value thread() { return currentThread; }
+  Value warp() { return currentWarp; }
+  Value lane() { return currentLane; } // its number in the warp
+  /// What the thread `lane` (i32) of the warp has.
+  Value fromLane(Value vector, Value lane);
+  /// Memory of the block, f32 of this shape.
+  Value allocateShared(ArrayRef<int64_t> shape);
+
   template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
 
   OpBuilder b;
@@ -125,8 +156,8 @@ public:
 private:
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   DenseMap<Value, Value> places;
-  Value currentTile;
-  int64_t scratchBytes = 0;
+  Value currentTile, currentThread, currentWarp, currentLane;
+  int64_t scratchBytes = 0, sharedBuffers = 0;
 };
 
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.
@@ -148,10 +179,14 @@ std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);
 
 /// Philox 4x32-10 as docs/Program.md defines dropout's numbers.
 struct Philox {
+  /// The four words of a counter (step, site, row, column).
+  std::array<Value, 4> evaluate(Value row, Value column);
   /// `random` is the memref of (seed, step), `site` an i64.
   Philox(Emitter &e, Value random, Value site);
   /// The words of 64 columns from `column` (a multiple of 64) of `row` (an index), a vector for each `width` columns.
   SmallVector<Value> words(Value row, Value column);
+  /// On a GPU: the word of each thread's own element.
+  Value word(Value row, Value column);
   /// Where a word keeps an element at `rate`: i1 lanes.
   Value keeps(Value word, const APFloat &rate);
 
@@ -169,6 +204,13 @@ LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers)
 LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionBackward(func::FuncOp kernel, const RegisterFile &registers);
+/// The forms for a GPU of those whose work is cut otherwise there.
+LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult schedulePackGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers);
+/// One that stage `plan` has written.
+LogicalResult schedulePlannedGPU(func::FuncOp kernel, const RegisterFile &registers);
 
 } // namespace mlir::xf
 

@@ -2,6 +2,7 @@
 #ifndef XF_SCHEDULE_PASSES_H
 #define XF_SCHEDULE_PASSES_H
 
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::xf {

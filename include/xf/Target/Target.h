@@ -35,7 +35,8 @@ std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
 
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.
-FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, SmallVectorImpl<std::string> &kernels);
+FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, StringRef gpu,
+                                       SmallVectorImpl<std::string> &kernels);
 
 /// Adds the passes that take scheduled kernels and their entry functions to the LLVM dialect.
 void buildLowerToLLVM(OpPassManager &pm);
@@ -52,6 +53,25 @@ struct Blob {
 /// program's object; kernels compiled by themselves go without.
 LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,
                          llvm::raw_pwrite_stream &stream);
+
+/// GPUs that kernels are compiled for, as LLVM and ptxas name them.
+ArrayRef<StringRef> supportedGPUs();
+
+/// The CUDA toolkit's assembler, and what tells it from another version of it; "" where there is none, and the driver
+/// will translate.
+struct Assembler {
+  std::string path, version;
+};
+const Assembler &findAssembler();
+
+/// The function of a kernel's image that is launched, and the symbol of the image in its object for the host.
+constexpr llvm::StringLiteral gpuEntryName = "xf_kernel";
+inline std::string imageName(StringRef kernel) { return (kernel + ".image").str(); }
+
+/// Writes the object for the host that holds the image of one kernel: the PTX of a module after xf-emit-gpu-entries and
+/// buildLowerToLLVM, and what ptxas makes of it where it is found (`struct XfImage` of lib/Runtime).
+LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
+                        llvm::raw_pwrite_stream &stream);
 
 enum class OutputKind { Executable, Shared, Static, Object };
 

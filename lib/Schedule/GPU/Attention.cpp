@@ -1,0 +1,229 @@
+//===- Attention.cpp - schedule of attention's forward for GPUs -----------===//
+// The plain form of FlashAttention (Dao et al. 2022): a block takes one head of one sequence, its warps a query each,
+// with running maximum and sum over 64 keys at a time. While scores are computed a thread has a key, then features.
+//===----------------------------------------------------------------------===//
+#include "Attention.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+
+namespace mlir::xf {
+
+AttentionBlock::AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads) : e(e), heads(heads) {
+  SmallVector<Value> tile = e.splitTile({e.index(heads)});
+  head = tile[1];
+  auto range = [&](Value offsets, Value &start, Value &count) {
+    start = e.toIndex(e.load(offsets, tile[0]));
+    count = e.sub(e.toIndex(e.load(offsets, e.add(tile[0], e.index(1)))), start);
+  };
+  range(queryOffsets, queryStart, queryCount);
+  range(keyOffsets, keyStart, keyCount);
+}
+
+Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t features) {
+  return e.loop(e.index(0), e.index(features), 1, e.f32(0), [&](Value c, ValueRange sum) {
+    Value at = column(c, features);
+    return SmallVector<Value>{e.fma(e.load(x, {xRow, at}), e.load(y, {yRow, at}), sum[0])};
+  })[0];
+}
+
+SmallVector<Value> AttentionBlock::accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix,
+                                              function_ref<Value(Value)> rowOf, int64_t features) {
+  return e.loop(begin, end, 1, sums, [&](Value i, ValueRange carried) {
+    Value weight = e.fromLane(weights, e.toI32(i)), row = rowOf(i);
+    SmallVector<Value> next;
+    forVectors(features, [&](int64_t v, int64_t lanes) {
+      Value at = column(e.index(v * e.registers.width), features);
+      next.push_back(e.fma(weight, e.loadVector(matrix, {row, at}, lanes), carried[v]));
+    });
+    return next;
+  });
+}
+
+void AttentionBlock::forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body) {
+  for (int64_t v = 0; v * e.registers.width < features; ++v)
+    body(v, std::min(e.registers.width, features - v * e.registers.width));
+}
+
+namespace {
+/// One query over keys: what the ops that attend have in common.
+struct Query {
+  Value query, key, value, result, logSumExp; // memory; the last two may be null
+  int64_t dK, dV;
+  Value row;
+  KeyRange keys;
+  function_ref<Value(Value)> keyRow; // of a key's number
+  Value scale;
+};
+
+void emitQuery(Emitter &e, AttentionBlock &block, const Query &q, ProbabilityDropout *dropout) {
+  int64_t width = e.registers.width;
+  Value none = e.f32(-1e30), begin = e.index(0);
+  if (q.keys.begin) // dropout draws for 64 keys at once
+    begin = e.sub(q.keys.begin, e.make<arith::RemSIOp>(q.keys.begin, e.index(AttentionBlock::step)));
+  SmallVector<Value> initial{none, e.f32(0)};
+  block.forVectors(q.dV, [&](int64_t, int64_t) { initial.push_back(e.f32(0)); });
+  SmallVector<Value> sums = e.loop(begin, q.keys.end, AttentionBlock::step, initial, [&](Value j, ValueRange carried) {
+    SmallVector<Value> scores, seen;
+    for (int64_t v = 0; v < AttentionBlock::step / width; ++v) {
+      Value own = e.add(e.add(j, e.index(v * width)), e.lane());
+      seen.push_back(block.isIn(own, q.keys));
+      scores.push_back(block.where(
+          seen.back(), none, [&] { return e.mul(block.dot(q.query, q.row, q.key, q.keyRow(own), q.dK), q.scale); }));
+    }
+    Value most = e.maximum(scores[0], scores[1]);
+    Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, most));
+    Value correction = emitExp2(e, e.sub(carried[0], now)), sum;
+    SmallVector<Value> keeps, weights;
+    if (dropout)
+      keeps = dropout->keeps(e.add(e.mul(q.row, e.index(block.heads)), block.head), j);
+    for (auto [v, score] : llvm::enumerate(scores)) {
+      Value p = e.select(seen[v], emitExp2(e, e.sub(score, now)), e.f32(0));
+      sum = sum ? e.add(sum, p) : p;
+      weights.push_back(dropout ? dropout->apply(keeps[v], p) : p);
+    }
+    SmallVector<Value> next{now, e.fma(carried[1], correction, e.reduce(vector::CombiningKind::ADD, sum))}, outputs;
+    for (Value output : carried.drop_front(2))
+      outputs.push_back(e.mul(output, correction));
+    // The turn may begin before the first key that is seen, and end after the last.
+    Value turnBegin = q.keys.begin ? e.make<arith::MaxSIOp>(j, q.keys.begin) : j;
+    for (auto [v, weight] : llvm::enumerate(weights)) {
+      Value first = e.add(j, e.index(v * width));
+      Value skipped = e.make<arith::MaxSIOp>(e.sub(turnBegin, first), e.index(0));
+      outputs = block.accumulate(
+          outputs, weight, skipped, e.min(e.sub(q.keys.end, first), e.index(width)), q.value,
+          [&](Value k) { return q.keyRow(e.add(first, k)); }, q.dV);
+    }
+    llvm::append_range(next, outputs);
+    return next;
+  });
+  // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
+  Value total = sums[1], sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+  if (q.result) {
+    Value inverse = e.div(e.f32(1), total);
+    block.forVectors(q.dV, [&](int64_t v, int64_t lanes) {
+      e.storeVector(e.select(sees, e.mul(sums[2 + v], inverse), e.f32(0)), q.result,
+                    {q.row, block.column(e.index(v * width), q.dV)}, lanes);
+    });
+  }
+  if (q.logSumExp) {
+    Value sum = e.fma(sums[0], e.f32(M_LN2), emitLog(e, total));
+    e.onFirstLane([&] {
+      e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), q.logSumExp, {q.row, block.head});
+    });
+  }
+}
+
+template <typename OpT> Query queryOf(Emitter &e, OpT op) {
+  int64_t heads = op.getHeads();
+  Query q{};
+  q.query = e.placeOf(op.getQuery());
+  q.key = e.placeOf(op.getKey());
+  q.value = e.placeOf(op.getValue());
+  q.result = e.placeOf(op.getResult());
+  q.dK = op.getQuery().getType().getDimSize(1) / heads;
+  q.dV = op.getValue().getType().getDimSize(1) / heads;
+  q.scale = e.f32(op.getScale().convertToDouble() * M_LOG2E);
+  return q;
+}
+
+void emitForward(Emitter &e, AttentionOp op) {
+  int64_t heads = op.getHeads();
+  AttentionBlock block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), heads);
+  AttentionMasks masks(e, op);
+  ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
+  Query q = queryOf(e, op);
+  q.logSumExp = e.placeOf(op.getLogSumExp());
+  auto keyRow = [&](Value key) { return e.add(block.keyStart, key); };
+  q.keyRow = keyRow;
+  e.rows(e.index(0), block.queryCount, [&](Value i) {
+    q.row = e.add(block.queryStart, i);
+    q.keys = masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount);
+    emitQuery(e, block, q, dropout ? &dropout : nullptr);
+  });
+  e.finish(
+      {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
+}
+
+/// A query over listed rows: a warp each.
+void emitCached(Emitter &e, CachedAttentionOp op) {
+  int64_t heads = op.getHeads();
+  SmallVector<Value> tile = e.splitTile({e.index(heads)});
+  AttentionBlock block(e, heads, tile[1]);
+  Value rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
+  Query q = queryOf(e, op);
+  q.row = tile[0];
+  Value begin = e.toIndex(e.load(offsets, q.row)), end = e.toIndex(e.load(offsets, e.add(q.row, e.index(1))));
+  q.keys = {{}, e.sub(end, begin)};
+  if (std::optional<int64_t> window = op.getWindow())
+    q.keys.begin = e.make<arith::MaxSIOp>(e.sub(q.keys.end, e.index(*window + 1)), e.index(0));
+  auto keyRow = [&](Value key) { return e.toIndex(e.load(rows, e.add(begin, key))); };
+  q.keyRow = keyRow;
+  emitQuery(e, block, q, nullptr);
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}});
+}
+
+/// To look at: a block a head.
+void emitWeights(Emitter &e, AttentionWeightsOp op) {
+  int64_t width = e.registers.width, dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
+  Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult());
+  AttentionBlock block(e, op.getHeads(), e.tile());
+  Value queries = e.dim(query, 0), keyCount = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
+  AttentionMasks masks(e, op);
+  e.rows(e.index(0), queries, [&](Value i) {
+    KeyRange keys = masks.visible(e, i, e.index(0), queries, keyCount);
+    /// Over all keys, a thread's own at a time: the score, or what is given where it isn't seen.
+    auto overKeys = [&](ValueRange initial, double otherwise, auto body) {
+      return e.loop(e.index(0), keyCount, width, initial, [&](Value first, ValueRange carried) {
+        Value j = e.add(first, e.lane());
+        Value score = block.where(block.isIn(j, keys), e.f32(otherwise),
+                                  [&] { return e.mul(block.dot(query, i, key, j, dK), scale); });
+        return body(j, score, carried);
+      });
+    };
+    using Values = SmallVector<Value>;
+    Value most = overKeys(e.f32(-1e30), -1e30, [&](Value, Value score, ValueRange carried) {
+      return Values{e.maximum(carried[0], score)};
+    })[0];
+    most = e.reduce(vector::CombiningKind::MAXNUMF, most);
+    auto probability = [&](Value j, Value score) {
+      return e.select(block.isIn(j, keys), emitExp(e, e.sub(score, most)), e.f32(0));
+    };
+    Value total = overKeys(e.f32(0), 0, [&](Value j, Value score, ValueRange carried) {
+      return Values{e.add(carried[0], probability(j, score))};
+    })[0];
+    total = e.reduce(vector::CombiningKind::ADD, total);
+    overKeys(ValueRange(), 0, [&](Value j, Value score, ValueRange) {
+      Value p = probability(j, score), sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+      e.when(e.compare(arith::CmpIPredicate::slt, j, keyCount),
+             [&] { e.store(e.select(sees, e.div(p, total), e.f32(0)), result, {block.head, i, j}); });
+      return Values();
+    });
+  });
+  e.finish({{-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
+}
+} // namespace
+
+LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers) {
+  Operation *root = &kernel.getBody().front().front();
+  LogicalResult plain = llvm::TypeSwitch<Operation *, LogicalResult>(root)
+                            .Case<AttentionOp, CachedAttentionOp, AttentionWeightsOp>(
+                                [](auto op) { return refuseScoreRegion(op, op.getScore()); })
+                            .Default(success());
+  if (failed(plain))
+    return failure();
+  RegisterFile warp = registers;
+  warp.warps = 1;
+  Emitter e(kernel, isa<CachedAttentionOp>(root) ? warp : registers);
+  if (root->getNextNode() == kernel.getBody().front().getTerminator()) {
+    if (auto op = dyn_cast<AttentionOp>(root))
+      return emitForward(e, op), success();
+    if (auto op = dyn_cast<CachedAttentionOp>(root))
+      return emitCached(e, op), success();
+    if (auto op = dyn_cast<AttentionWeightsOp>(root))
+      return emitWeights(e, op), success();
+  }
+  LogicalResult result = root->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
+  e.function.erase();
+  return result;
+}
+} // namespace mlir::xf

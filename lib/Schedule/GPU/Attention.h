@@ -1,0 +1,60 @@
+//===- Attention.h - what attention's two passes share on GPUs --*- C++ -*-===//
+// A block is one head of one sequence: its rows of the packed batch. Scores are in units of log 2, so that
+// probabilities are powers of two.
+//===----------------------------------------------------------------------===//
+#ifndef XF_LIB_SCHEDULE_GPU_ATTENTION_H
+#define XF_LIB_SCHEDULE_GPU_ATTENTION_H
+
+#include "xf/Schedule/AttentionBlocks.h"
+
+namespace mlir::xf {
+
+/// An error where an op has one.
+inline LogicalResult refuseScoreRegion(Operation *op, Region &region) {
+  if (region.empty())
+    return success();
+  return op->emitOpError()
+         << "has a score region, which stage 'schedule' can't compute for a GPU; supported there: scaled "
+            "dot products";
+}
+
+struct AttentionBlock {
+  static constexpr int64_t step = 64; // keys for which dropout draws at once
+
+  AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads);
+  /// Without a sequence: of a head alone.
+  AttentionBlock(Emitter &e, int64_t heads, Value head) : e(e), heads(heads), head(head) {}
+
+  /// Columns of the head of width `features`.
+  Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
+  /// Whether `key` is one of `keys`.
+  Value isIn(Value key, KeyRange keys) {
+    Value below = e.compare(arith::CmpIPredicate::slt, key, keys.end);
+    return keys.begin ? e.make<arith::AndIOp>(below, e.compare(arith::CmpIPredicate::sge, key, keys.begin)) : below;
+  }
+  /// condition ? value() : otherwise, computing it only there.
+  Value where(Value condition, Value otherwise, function_ref<Value()> value) {
+    auto branch = scf::IfOp::create(e.b, e.loc, TypeRange(otherwise.getType()), condition, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(e.b, e.loc, otherwise);
+    e.b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(e.b, e.loc, value());
+    return branch.getResult(0);
+  }
+  /// The head's product of a row of x and a row of y: each thread's own.
+  Value dot(Value x, Value xRow, Value y, Value yRow, int64_t features);
+  /// sums + lanes `begin` .. `end` of `weights` times the rows `rowOf(lane)` of `matrix`; the sums are vectors over the
+  /// head's features.
+  SmallVector<Value> accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix,
+                                function_ref<Value(Value)> rowOf, int64_t features);
+  /// The vectors of `features`: body(number, lanes).
+  void forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body);
+
+  Emitter &e;
+  int64_t heads;
+  Value head, queryStart, queryCount, keyStart, keyCount;
+};
+} // namespace mlir::xf
+
+#endif

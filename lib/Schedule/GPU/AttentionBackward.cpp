@@ -1,0 +1,129 @@
+//===- AttentionBackward.cpp - schedule of attention's backward for GPUs --===//
+// The plain form of FlashAttention-2 (Dao 2023): a block takes one head of one sequence. First each of its warps sums a
+// query's gradient over the keys, then a key's and its value's over the queries; probabilities are computed again from
+// log_sum_exp both times. Nothing is shared, so nothing needs an order but each sum's own.
+//===----------------------------------------------------------------------===//
+#include "Attention.h"
+#include <cmath>
+
+namespace mlir::xf {
+namespace {
+class BackwardBlock {
+public:
+  BackwardBlock(Emitter &e, AttentionBackwardOp op)
+      : e(e), block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads()), masks(e, op),
+        dropout(e, op.getRandom(), op.getSite(), op.getRate()), scale(op.getScale().convertToDouble()),
+        cotangent(e.placeOf(op.getCotangent())), query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())),
+        value(e.placeOf(op.getValue())), forward(e.placeOf(op.getForwardResult())),
+        logSumExp(e.placeOf(op.getLogSumExp())), dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
+        dV(op.getValue().getType().getDimSize(1) / op.getHeads()) {}
+
+  void emit(Value dQuery, Value dKey, Value dValue) {
+    int64_t width = e.registers.width;
+    e.rows(e.index(0), block.queryCount, [&](Value i) {
+      Value row = e.add(block.queryStart, i), correction = correctionOf(row);
+      KeyRange keys = visible(i);
+      Value begin = keys.begin ? keys.begin : e.index(0);
+      SmallVector<Value> sums = e.loop(begin, keys.end, width, zeros(dK), [&](Value first, ValueRange carried) {
+        Value j = e.add(first, e.lane()), seen = block.isIn(j, keys);
+        Value difference = block.where(seen, e.f32(0), [&] { return terms(row, j, correction).difference; });
+        return block.accumulate(
+            carried, difference, e.index(0), e.min(e.sub(keys.end, first), e.index(width)), key,
+            [&](Value k) { return e.add(block.keyStart, e.add(first, k)); }, dK);
+      });
+      write(dQuery, row, sums, dK);
+    });
+    e.rows(e.index(0), block.keyCount, [&](Value j) {
+      SmallVector<Value> initial = zeros(dK);
+      llvm::append_range(initial, zeros(dV));
+      size_t split = zeros(dK).size();
+      SmallVector<Value> sums =
+          e.loop(e.index(0), block.queryCount, width, initial, [&](Value first, ValueRange carried) {
+            // Past the last query the last one again, which no sum takes.
+            Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
+            Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
+            auto branch = scf::IfOp::create(e.b, e.loc, TypeRange{e.b.getF32Type(), e.b.getF32Type()}, seen,
+                                            /*withElseRegion=*/true);
+            {
+              OpBuilder::InsertionGuard guard(e.b);
+              e.b.setInsertionPointToStart(branch.elseBlock());
+              scf::YieldOp::create(e.b, e.loc, ValueRange{e.f32(0), e.f32(0)});
+              e.b.setInsertionPointToStart(branch.thenBlock());
+              Terms t = terms(row, j, correctionOf(row));
+              scf::YieldOp::create(e.b, e.loc, ValueRange{t.probability, t.difference});
+            }
+            Value count = e.min(e.sub(block.queryCount, first), e.index(width));
+            auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
+            SmallVector<Value> next =
+                block.accumulate(carried.take_front(split), branch.getResult(1), e.index(0), count, query, rowOf, dK);
+            llvm::append_range(next, block.accumulate(carried.drop_front(split), branch.getResult(0), e.index(0), count,
+                                                      cotangent, rowOf, dV));
+            return next;
+          });
+      Value row = e.add(block.keyStart, j);
+      write(dKey, row, ArrayRef(sums).take_front(split), dK);
+      write(dValue, row, ArrayRef(sums).drop_front(split), dV);
+    });
+  }
+
+private:
+  /// P, with dropout, and dS of one query (a row of the batch) and one key (of the sequence).
+  struct Terms {
+    Value probability, difference;
+  };
+  Terms terms(Value row, Value j, Value correction) {
+    Value keyRow = e.add(block.keyStart, j);
+    Value score = e.mul(block.dot(query, row, key, keyRow, dK), e.f32(scale * M_LOG2E));
+    Value sum = e.mul(e.load(logSumExp, {row, block.head}), e.f32(M_LOG2E));
+    Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV), kept = p;
+    if (dropout) {
+      Value keep = dropout.keep(e.add(e.mul(row, e.index(block.heads)), block.head), j);
+      dp = dropout.apply(keep, dp);
+      kept = dropout.apply(keep, p);
+    }
+    return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction))};
+  }
+  /// What dS subtracts from scale dP: D = sum of dP P = sum of the result times its cotangent.
+  Value correctionOf(Value row) { return e.mul(block.dot(cotangent, row, forward, row, dV), e.f32(-scale)); }
+  KeyRange visible(Value i) { return masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount); }
+
+  SmallVector<Value> zeros(int64_t features) {
+    SmallVector<Value> result;
+    block.forVectors(features, [&](int64_t, int64_t) { result.push_back(e.f32(0)); });
+    return result;
+  }
+  void write(Value matrix, Value row, ArrayRef<Value> sums, int64_t features) {
+    block.forVectors(features, [&](int64_t v, int64_t lanes) {
+      e.storeVector(sums[v], matrix, {row, block.column(e.index(v * e.registers.width), features)}, lanes);
+    });
+  }
+
+  Emitter &e;
+  AttentionBlock block;
+  AttentionMasks masks;
+  ProbabilityDropout dropout;
+  double scale;
+  Value cotangent, query, key, value, forward, logSumExp;
+  int64_t dK, dV;
+};
+} // namespace
+
+LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers) {
+  Operation *root = &kernel.getBody().front().front();
+  Block &body = kernel.getBody().front();
+  auto op = dyn_cast<AttentionBackwardOp>(root);
+  if (!op || root->getNextNode() != body.getTerminator() ||
+      !llvm::equal(body.getTerminator()->getOperands(), root->getResults()))
+    return root->emitOpError()
+           << "has no schedule: stage 'schedule' takes xf.attention_backward alone, with all of its results used";
+  if (failed(refuseScoreRegion(op, op.getScore())))
+    return failure();
+  Emitter e(kernel, registers);
+  unsigned first = kernel.getNumArguments();
+  BackwardBlock(e, op).emit(e.function.getArgument(first), e.function.getArgument(first + 1),
+                            e.function.getArgument(first + 2));
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1},
+            {-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
+  return success();
+}
+} // namespace mlir::xf

@@ -1,0 +1,164 @@
+//===- CUDA.cpp - the images of kernels for GPUs --------------------------===//
+// Turns an LLVM-dialect module of one kernel into PTX, that into machine code where the CUDA toolkit's ptxas is found,
+// and both into data of an object for the host.
+//===----------------------------------------------------------------------===//
+#include "mlir/Target/LLVMIR/Export.h"
+#include "xf/Target/Target.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
+
+namespace mlir::xf {
+namespace {
+constexpr const char *gpuTriple = "nvptx64-nvidia-cuda";
+
+std::unique_ptr<llvm::TargetMachine> createGPUMachine(StringRef gpu) {
+  std::string error;
+  llvm::Triple triple(gpuTriple);
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
+  // ptx78 is what CUDA 11.8 and every later driver read.
+  return target ? std::unique_ptr<llvm::TargetMachine>(
+                      target->createTargetMachine(triple, gpu, "+ptx78", llvm::TargetOptions(), std::nullopt))
+                : nullptr;
+}
+
+void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(graph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, graph, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+}
+
+/// What a program prints, or an error with it.
+llvm::Expected<std::string> runProgram(StringRef path, ArrayRef<StringRef> arguments) {
+  llvm::SmallString<128> output;
+  if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "txt", output))
+    return llvm::createStringError(code, "can't write a temporary file: " + code.message());
+  llvm::scope_exit remover([&] { llvm::sys::fs::remove(output); });
+  SmallVector<StringRef> command{path};
+  command.append(arguments.begin(), arguments.end());
+  std::string message;
+  int result =
+      llvm::sys::ExecuteAndWait(path, command, std::nullopt, {StringRef(), output.str(), output.str()}, 0, 0, &message);
+  auto text = llvm::MemoryBuffer::getFile(output);
+  std::string said = text ? (*text)->getBuffer().trim().str() : "";
+  if (result != 0)
+    return llvm::createStringError("'" + path + "' failed: " + message + said);
+  return said;
+}
+
+/// The machine code that ptxas makes of `ptx`; "" where there is no ptxas.
+llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu) {
+  const Assembler &assembler = findAssembler();
+  if (assembler.path.empty())
+    return std::string();
+  llvm::SmallString<128> source, binary;
+  int file;
+  if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "ptx", file, source))
+    return llvm::createStringError(code, "can't write a temporary file: " + code.message());
+  llvm::scope_exit removeSource([&] { llvm::sys::fs::remove(source); });
+  llvm::raw_fd_ostream(file, /*shouldClose=*/true) << ptx;
+  if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "cubin", binary))
+    return llvm::createStringError(code, "can't write a temporary file: " + code.message());
+  llvm::scope_exit removeBinary([&] { llvm::sys::fs::remove(binary); });
+  std::string architecture = ("-arch=" + gpu).str();
+  llvm::Expected<std::string> said = runProgram(assembler.path, {architecture, source, "-o", binary});
+  if (!said)
+    return said.takeError();
+  auto code = llvm::MemoryBuffer::getFile(binary, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!code)
+    return llvm::createStringError(code.getError(), "can't read what '" + assembler.path + "' wrote");
+  return (*code)->getBuffer().str();
+}
+
+/// struct XfImage { const char *ptx; int64_t ptxSize; const void *code; int64_t codeSize; }
+void addImage(llvm::Module &module, StringRef symbol, StringRef ptx, StringRef code) {
+  llvm::LLVMContext &context = module.getContext();
+  auto *i64 = llvm::Type::getInt64Ty(context);
+  auto addData = [&](StringRef data, bool terminated) {
+    auto *value = llvm::ConstantDataArray::getString(context, data, terminated);
+    auto *global = new llvm::GlobalVariable(module, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
+    global->setAlignment(llvm::Align(16));
+    return global;
+  };
+  auto *image = llvm::ConstantStruct::getAnon({addData(ptx, true), llvm::ConstantInt::get(i64, ptx.size()),
+                                               addData(code, false), llvm::ConstantInt::get(i64, code.size())});
+  auto *global =
+      new llvm::GlobalVariable(module, image->getType(), true, llvm::GlobalValue::ExternalLinkage, image, symbol);
+  global->setVisibility(llvm::GlobalValue::HiddenVisibility);
+}
+} // namespace
+
+ArrayRef<StringRef> supportedGPUs() {
+  static const StringRef names[] = {"sm_80", "sm_86", "sm_89", "sm_90"};
+  return names;
+}
+
+const Assembler &findAssembler() {
+  static const Assembler found = [] {
+    Assembler assembler;
+    llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName("ptxas");
+    if (!path)
+      path = llvm::sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"});
+    if (!path)
+      return assembler;
+    llvm::Expected<std::string> version = runProgram(*path, {"--version"});
+    if (version)
+      assembler = {*path, *version};
+    else
+      llvm::consumeError(version.takeError()); // one that can't run is none
+    return assembler;
+  }();
+  return found;
+}
+
+LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
+                        llvm::raw_pwrite_stream &stream) {
+  std::unique_ptr<llvm::TargetMachine> hostMachine = createTargetMachine(host), machine = createGPUMachine(gpu);
+  if (!machine)
+    return module.emitError() << "this build of LLVM has no target '" << gpuTriple << "'";
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(module, context, "xf");
+  if (!llvmModule)
+    return failure();
+  llvmModule->setTargetTriple(llvm::Triple(gpuTriple));
+  llvmModule->setDataLayout(machine->createDataLayout());
+  optimise(*llvmModule, *machine);
+  llvm::SmallString<0> ptx;
+  llvm::raw_svector_ostream ptxStream(ptx);
+  llvm::legacy::PassManager codegen;
+  if (machine->addPassesToEmitFile(codegen, ptxStream, nullptr, llvm::CodeGenFileType::AssemblyFile))
+    return module.emitError() << "the target '" << gpuTriple << "' can't write assembly";
+  codegen.run(*llvmModule);
+  // libdevice's functions are in no driver: a call that is left would fail where the program runs.
+  if (size_t call = StringRef(ptx).find("__nv_"); call != StringRef::npos)
+    return module.emitError() << "kernel '" << kernel << "' calls '" << StringRef(ptx).substr(call, 32).split(',').first
+                              << "' of libdevice at stage 'link'";
+  llvm::Expected<std::string> code = assemble(ptx, gpu);
+  if (!code)
+    return module.emitError() << "kernel '" << kernel << "' at stage 'link': " << llvm::toString(code.takeError());
+
+  llvm::Module object("xf", context);
+  object.setTargetTriple(llvm::Triple(host.triple));
+  object.setDataLayout(hostMachine->createDataLayout());
+  addImage(object, imageName(kernel), ptx, *code);
+  llvm::legacy::PassManager write;
+  if (hostMachine->addPassesToEmitFile(write, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
+    return module.emitError() << "the target '" << host.triple << "' can't write object files";
+  write.run(object);
+  return success();
+}
+} // namespace mlir::xf

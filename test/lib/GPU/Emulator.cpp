@@ -1,0 +1,787 @@
+//===- Emulator.cpp - PTX, run on the CPU -------------------------------------------===//
+// A block's warps run in turns, each up to its next barrier. Threads of a warp that went different ways go one after
+// another, and on together from the branch's immediate post-dominator.
+//===--------------------------------------------------------------------------------===//
+#include "Emulator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+namespace xf::gpu {
+namespace {
+constexpr uint32_t all = ~0u;
+constexpr int width = 32;
+constexpr size_t lineBytes = width * 8;
+} // namespace
+
+//===-- Memory ------------------------------------------------------------------------===//
+void Region::setWritten(uint64_t place, uint64_t size) {
+  for (uint64_t word = (place - address) / 4; word < (place + size - address + 3) / 4; ++word) {
+    words[word] = {};
+    words[word].written = true;
+  }
+}
+
+uint64_t Memory::allocate(uint64_t bytes) {
+  uint64_t address = next;
+  next += (bytes + 255) / 256 * 256 + 4096;
+  live.emplace(address, std::make_unique<Region>(address, bytes));
+  return address;
+}
+
+void Memory::release(uint64_t address) {
+  auto it = live.find(address);
+  if (it == live.end())
+    throw Fault("free of " + std::to_string(address) + ", where no allocation begins");
+  freed[address] = it->second->bytes.size();
+  live.erase(it);
+}
+
+Region &Memory::find(uint64_t address, uint64_t size, const std::string &what) {
+  if (auto it = live.upper_bound(address); it != live.begin())
+    if (Region &region = *std::prev(it)->second; region.holds(address, size))
+      return region;
+  auto old = freed.upper_bound(address);
+  bool wasFreed = old != freed.begin() && address < std::prev(old)->first + std::prev(old)->second;
+  throw Fault(what + ": " + std::to_string(size) + " bytes at " + std::to_string(address) +
+              (wasFreed ? " are freed memory" : " are out of bounds"));
+}
+
+uint64_t Memory::inUse() const {
+  uint64_t bytes = 0;
+  for (auto &[address, region] : live)
+    bytes += region->bytes.size();
+  return bytes;
+}
+
+//===-- A warp ------------------------------------------------------------------------===//
+struct Block {
+  const Kernel &kernel;
+  Memory &memory;
+  Region shared;
+  uint32_t launch, number, threads, interval = 1;
+  const std::vector<uint64_t> &parameters;
+};
+
+/// Threads of a warp that go one way, up to where they meet the others.
+struct Group {
+  size_t next; // operation
+  uint32_t mask;
+  size_t until;
+};
+
+struct Warp {
+  Block &block;
+  uint32_t number;
+  std::vector<uint8_t> registers;
+  std::vector<Group> groups; // a stack
+  uint32_t syncs = 0;        // of the warp alone, since the block's barrier
+  bool atBarrier = false;
+
+  Warp(Block &block, uint32_t number)
+      : block(block), number(number), registers(block.kernel.constants), groups{{0, all, block.kernel.code.size()}} {
+    registers.resize(block.kernel.lines * lineBytes);
+  }
+  template <typename T> T *line(int number) { return reinterpret_cast<T *>(registers.data() + number * lineBytes); }
+
+  [[noreturn]] void fault(const Operation &op, const std::string &what, int lane = -1) {
+    throw Fault(block.kernel.name + ", line " + std::to_string(op.line) + ", block " + std::to_string(block.number) +
+                ", warp " + std::to_string(number) + (lane < 0 ? "" : ", lane " + std::to_string(lane)) + ": " + what);
+  }
+
+  /// The bytes of one thread's access, after all that can be wrong with it.
+  uint8_t *access(const Operation &op, int lane, uint64_t address, bool write) {
+    uint64_t size = uint64_t(op.bytes) * op.count;
+    if (address % size != 0)
+      fault(op, "misaligned access of " + std::to_string(size) + " bytes at " + std::to_string(address), lane);
+    Region *region = &block.shared;
+    if (!op.shared) {
+      try {
+        region = &block.memory.find(address, size, write ? "store" : "load");
+      } catch (const Fault &wrong) {
+        fault(op, wrong.what(), lane);
+      }
+    } else if (!region->holds(address, size)) {
+      fault(op, std::string(write ? "store" : "load") + " out of bounds of shared memory", lane);
+    }
+    Access now{block.launch, block.number, block.interval << 12 | syncs, number * width + lane};
+    auto conflicts = [&](const Access &before) {
+      if (before.launch != now.launch || (before.block == now.block && before.thread == now.thread))
+        return false;
+      if (before.block != now.block)
+        return true;
+      bool sameWarp = before.thread / width == now.thread / width;
+      return before.interval >> 12 == now.interval >> 12 && (!sameWarp || before.interval == now.interval);
+    };
+    for (uint64_t i = 0; i < size; i += 4) {
+      Region::Word &word = region->words[(address + i - region->address) / 4];
+      if (!write && !word.written)
+        fault(op, "load of memory that was never written, at " + std::to_string(address + i), lane);
+      if (conflicts(word.writer) || (write && (conflicts(word.reader) || conflicts(word.otherReader))))
+        fault(op,
+              std::string(write ? "store" : "load") + " races with thread " + std::to_string(word.writer.thread) +
+                  "'s access to the same word",
+              lane);
+      if (write) {
+        word.writer = now;
+        word.written = true;
+      } else if (word.reader.thread != now.thread || word.reader.block != now.block ||
+                 word.reader.launch != now.launch) {
+        word.otherReader = word.reader;
+        word.reader = now;
+      } else {
+        word.reader = now;
+      }
+    }
+    return region->at(address);
+  }
+};
+
+namespace {
+template <typename F> void forLanes(uint32_t mask, F f) {
+  if (mask == all) {
+    for (int lane = 0; lane < width; ++lane)
+      f(lane);
+    return;
+  }
+  for (int lane = 0; lane < width; ++lane)
+    if (mask >> lane & 1)
+      f(lane);
+}
+
+//===-- Instructions ------------------------------------------------------------------===//
+template <typename To, typename From, auto function> void unary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i]); });
+}
+template <typename To, typename From, auto function> void binary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]), *y = w.line<From>(op.from[1]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i], y[i]); });
+}
+template <typename To, typename From, auto function> void ternary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]), *y = w.line<From>(op.from[1]);
+  const To *z = w.line<To>(op.from[2]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i], y[i], z[i]); });
+}
+template <typename T> void shift(Warp &w, const Operation &op, uint32_t mask) { // isSigned: to the left
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]);
+  const uint32_t *by = w.line<uint32_t>(op.from[1]);
+  constexpr uint32_t bits = sizeof(T) * 8;
+  forLanes(mask, [&](int i) {
+    T past = op.isSigned || std::is_unsigned_v<T> ? T(0) : x[i] >> (bits - 1);
+    to[i] = by[i] >= bits ? past : op.isSigned ? T(std::make_unsigned_t<T>(x[i]) << by[i]) : T(x[i] >> by[i]);
+  });
+}
+/// The bits of x from `first` on.
+template <typename T> void extract(Warp &w, const Operation &op, uint32_t mask) {
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]);
+  const uint32_t *first = w.line<uint32_t>(op.from[1]), *count = w.line<uint32_t>(op.from[2]);
+  constexpr uint32_t bits = sizeof(T) * 8;
+  forLanes(mask, [&](int i) {
+    T rest = first[i] >= bits ? T(0) : x[i] >> first[i];
+    to[i] = count[i] >= bits ? rest : rest & ((T(1) << count[i]) - 1);
+  });
+}
+template <typename T> void select(Warp &w, const Operation &op, uint32_t mask) {
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]), *y = w.line<T>(op.from[1]);
+  const uint32_t *condition = w.line<uint32_t>(op.from[2]);
+  forLanes(mask, [&](int i) { to[i] = condition[i] ? x[i] : y[i]; });
+}
+
+void loadParameter(Warp &w, const Operation &op, uint32_t mask) {
+  uint64_t value = w.block.parameters[op.offset];
+  forLanes(mask, [&](int i) { w.line<uint64_t>(op.to[0])[i] = value; });
+}
+void load(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = (op.from[0] < 0 ? 0 : w.line<uint64_t>(op.from[0])[i]) + op.offset;
+    const uint8_t *bytes = w.access(op, i, address, false);
+    for (int v = 0; v < op.count; ++v) {
+      uint64_t value = 0;
+      std::memcpy(&value, bytes + v * op.bytes, op.bytes);
+      if (op.isSigned && op.bytes == 4)
+        value = int64_t(int32_t(value));
+      if (op.isWide)
+        w.line<uint64_t>(op.to[v])[i] = value;
+      else
+        w.line<uint32_t>(op.to[v])[i] = uint32_t(value);
+    }
+  });
+}
+void store(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = (op.from[0] < 0 ? 0 : w.line<uint64_t>(op.from[0])[i]) + op.offset;
+    uint8_t *bytes = w.access(op, i, address, true);
+    for (int v = 0; v < op.count; ++v) {
+      uint64_t value = op.isWide ? w.line<uint64_t>(op.to[v])[i] : w.line<uint32_t>(op.to[v])[i];
+      std::memcpy(bytes + v * op.bytes, &value, op.bytes);
+    }
+  });
+}
+void shuffle(Warp &w, const Operation &op, uint32_t mask) { // isSigned: idx, else bfly
+  if (mask != all)
+    w.fault(op, "a shuffle that only some threads of the warp reach");
+  uint32_t values[width];
+  std::memcpy(values, w.line<uint32_t>(op.from[0]), sizeof(values));
+  const uint32_t *lane = w.line<uint32_t>(op.from[1]);
+  for (int i = 0; i < width; ++i) {
+    uint32_t source = op.isSigned ? lane[i] : i ^ lane[i];
+    if (source >= width)
+      w.fault(op, "a shuffle from lane " + std::to_string(source), i);
+    w.line<uint32_t>(op.to[0])[i] = values[source];
+  }
+}
+void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a barrier of the warp that only some of its threads reach");
+  ++w.syncs;
+}
+/// mov.b64 {low, high}, x: either may be `_`, for what is not wanted.
+void split(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t value = w.line<uint64_t>(op.from[0])[i];
+    for (int half : {0, 1})
+      if (op.to[half] >= 0)
+        w.line<uint32_t>(op.to[half])[i] = uint32_t(value >> 32 * half);
+  });
+}
+void barrier(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a barrier that only some threads of the warp reach");
+  w.atBarrier = true;
+}
+void branch(Warp &, const Operation &, uint32_t) {} // known by their handlers
+void finish(Warp &, const Operation &, uint32_t) {}
+
+void run(Warp &w) {
+  const std::vector<Operation> &code = w.block.kernel.code;
+  w.atBarrier = false;
+  while (!w.groups.empty() && !w.atBarrier) {
+    Group &group = w.groups.back();
+    if (group.mask == 0 || group.next == group.until) {
+      if (group.mask != 0 && w.groups.size() == 1)
+        throw Fault(w.block.kernel.name + ": a thread runs past the last instruction");
+      w.groups.pop_back();
+      continue;
+    }
+    const Operation &op = code[group.next++];
+    uint32_t mask = group.mask;
+    if (op.guard >= 0) {
+      const uint32_t *guard = w.line<uint32_t>(op.guard);
+      for (int i = 0; i < width; ++i)
+        if ((guard[i] != 0) == op.guardIsNot)
+          mask &= ~(1u << i);
+    }
+    if (op.handler == branch) {
+      if (mask == group.mask) {
+        group.next = op.offset;
+      } else if (mask) {
+        Group others{group.next, group.mask & ~mask, op.meets}, these{size_t(op.offset), mask, op.meets};
+        group.next = op.meets; // where all go on
+        if (group.next == group.until)
+          w.groups.pop_back();
+        w.groups.insert(w.groups.end(), {others, these});
+      }
+    } else if (op.handler == finish) {
+      for (Group &each : w.groups)
+        each.mask &= ~mask;
+    } else if (mask) {
+      op.handler(w, op, mask);
+    }
+  }
+}
+
+/// Sets where the ways of each branch meet: its immediate post-dominator, the end of the code where there is none.
+/// Cooper, Harvey and Kennedy's algorithm on the operations, backwards.
+void findMeetings(std::vector<Operation> &code) {
+  size_t end = code.size();
+  auto successors = [&](size_t i) -> std::vector<size_t> {
+    const Operation &op = code[i];
+    if (op.handler == finish && op.guard < 0)
+      return {end};
+    if (op.handler == finish)
+      return {i + 1, end};
+    if (op.handler != branch)
+      return {i + 1};
+    return op.guard < 0 ? std::vector<size_t>{size_t(op.offset)} : std::vector<size_t>{i + 1, size_t(op.offset)};
+  };
+  std::vector<std::vector<size_t>> predecessors(end + 1);
+  for (size_t i = 0; i < end; ++i)
+    for (size_t next : successors(i))
+      predecessors[next].push_back(i);
+  // An order in which what comes later is known first.
+  constexpr size_t unknown = ~size_t(0);
+  std::vector<size_t> number(end + 1, unknown), order;
+  std::vector<std::pair<size_t, size_t>> stack{{end, 0}};
+  std::vector<bool> seen(end + 1);
+  seen[end] = true;
+  while (!stack.empty()) {
+    auto &[at, turn] = stack.back();
+    if (turn < predecessors[at].size()) {
+      size_t next = predecessors[at][turn++];
+      if (!seen[next]) {
+        seen[next] = true;
+        stack.push_back({next, 0});
+      }
+    } else {
+      number[at] = order.size();
+      order.push_back(at);
+      stack.pop_back();
+    }
+  }
+  std::vector<size_t> meets(end + 1, unknown);
+  meets[end] = end;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = order.size() - 1; i-- > 0;) { // but for the end
+      size_t at = order[i], common = unknown;
+      for (size_t next : successors(at)) {
+        if (meets[next] == unknown)
+          continue;
+        if (common == unknown)
+          common = next;
+        for (size_t other = next; common != other;)
+          if (number[common] < number[other])
+            common = meets[common];
+          else
+            other = meets[other];
+      }
+      changed |= meets[at] != common;
+      meets[at] = common;
+    }
+  }
+  for (size_t i = 0; i < end; ++i)
+    code[i].meets = meets[i] == unknown ? end : meets[i];
+}
+} // namespace
+
+void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
+            Memory &memory) {
+  static uint32_t launches = 0;
+  ++launches;
+  if (parameters.size() != kernel.parameters.size())
+    throw Fault(kernel.name + ": expected " + std::to_string(kernel.parameters.size()) + " parameters, but got " +
+                std::to_string(parameters.size()));
+  if (threads != kernel.threads || threads % width != 0)
+    throw Fault(kernel.name + ": expected blocks of " + std::to_string(kernel.threads) + " threads, but got " +
+                std::to_string(threads));
+  for (uint32_t number = 0; number < blocks; ++number) {
+    Block block{kernel, memory, Region(0, kernel.sharedBytes), launches, number, threads, 1, parameters};
+    std::vector<Warp> warps;
+    for (uint32_t w = 0; w < threads / width; ++w)
+      warps.emplace_back(block, w);
+    for (;;) {
+      size_t waiting = 0;
+      for (Warp &warp : warps) {
+        if (warp.groups.empty())
+          continue;
+        run(warp);
+        waiting += warp.atBarrier;
+      }
+      if (waiting == 0)
+        break;
+      if (waiting < warps.size())
+        throw Fault(kernel.name + ", block " + std::to_string(number) + ": a barrier that only some warps reach");
+      ++block.interval;
+      for (Warp &warp : warps)
+        warp.syncs = 0;
+    }
+  }
+}
+
+//===-- Reading -----------------------------------------------------------------------===//
+// Special registers are lines that a warp's start can't know; they are set by these.
+namespace {
+template <int special> void readSpecial(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    w.line<uint32_t>(op.to[0])[i] = special == 0   ? w.number * width + i
+                                    : special == 1 ? w.block.number
+                                                   : w.block.threads;
+  });
+}
+
+#define XF_FUNCTION(...) [](auto x) { return __VA_ARGS__; }
+#define XF_FUNCTION2(...) [](auto x, auto y) { return __VA_ARGS__; }
+
+template <typename To> To saturate(double x) {
+  if (std::isnan(x))
+    return 0;
+  double low = double(std::numeric_limits<To>::min()), high = double(std::numeric_limits<To>::max());
+  return x <= low ? std::numeric_limits<To>::min() : x >= high ? std::numeric_limits<To>::max() : To(x);
+}
+
+template <typename T, bool isFloat>
+void addComparisons(std::map<std::string, Handler> &table, const std::string &type) {
+  table["setp.eq." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x == y))>;
+  table["setp.lt." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x < y))>;
+  table["setp.le." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x <= y))>;
+  table["setp.gt." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x > y))>;
+  table["setp.ge." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x >= y))>;
+  table["setp.ne." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x < y || x > y))>; // ordered
+  if constexpr (isFloat) {
+    table["setp.neu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x == y)))>;
+    table["setp.equ." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x < y || x > y)))>;
+    table["setp.ltu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x >= y)))>;
+    table["setp.leu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x > y)))>;
+    table["setp.gtu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x <= y)))>;
+    table["setp.geu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x < y)))>;
+  }
+}
+template <typename T> void addFloats(std::map<std::string, Handler> &table, const std::string &type) {
+  for (std::string rounding : {".rn.", "."}) {
+    table["add" + rounding + type] = binary<T, T, XF_FUNCTION2(x + y)>;
+    table["sub" + rounding + type] = binary<T, T, XF_FUNCTION2(x - y)>;
+    table["mul" + rounding + type] = binary<T, T, XF_FUNCTION2(x * y)>;
+  }
+  table["div.rn." + type] = binary<T, T, XF_FUNCTION2(x / y)>;
+  table["min." + type] = binary<T, T, XF_FUNCTION2(std::fmin(x, y))>;
+  table["max." + type] = binary<T, T, XF_FUNCTION2(std::fmax(x, y))>;
+  table["fma.rn." + type] = ternary<T, T, [](auto x, auto y, auto z) { return std::fma(x, y, z); }>;
+  table["neg." + type] = unary<T, T, XF_FUNCTION(-x)>;
+  table["abs." + type] = unary<T, T, XF_FUNCTION(std::fabs(x))>;
+  table["rcp.rn." + type] = unary<T, T, XF_FUNCTION(1 / x)>;
+  table["sqrt.rn." + type] = unary<T, T, XF_FUNCTION(std::sqrt(x))>;
+  table["cvt.rni." + type + "." + type] = unary<T, T, XF_FUNCTION(std::nearbyint(x))>;
+  addComparisons<T, true>(table, type);
+}
+template <typename T> void addIntegers(std::map<std::string, Handler> &table, const std::string &type) {
+  using U = std::make_unsigned_t<T>;
+  table["add." + type] = binary<U, U, XF_FUNCTION2(x + y)>;
+  table["sub." + type] = binary<U, U, XF_FUNCTION2(x - y)>;
+  table["mul.lo." + type] = binary<U, U, XF_FUNCTION2(x * y)>;
+  table["mad.lo." + type] = ternary<U, U, [](auto x, auto y, auto z) { return x * y + z; }>;
+  table["min." + type] = binary<T, T, XF_FUNCTION2(std::min(x, y))>;
+  table["max." + type] = binary<T, T, XF_FUNCTION2(std::max(x, y))>;
+  table["neg." + type] = unary<U, U, XF_FUNCTION(U(0) - x)>;
+  table["shr." + type] = shift<T>;
+  addComparisons<T, false>(table, type);
+  // By zero, where hardware gives any number.
+  table["div." + type] = binary<T, T, XF_FUNCTION2(y == 0 ? T(-1) : T(x / y))>;
+  table["rem." + type] = binary<T, T, XF_FUNCTION2(y == 0 ? x : T(x % y))>;
+}
+template <typename T> void addBits(std::map<std::string, Handler> &table, const std::string &type) {
+  table["and." + type] = binary<T, T, XF_FUNCTION2(x & y)>;
+  table["or." + type] = binary<T, T, XF_FUNCTION2(x | y)>;
+  table["xor." + type] = binary<T, T, XF_FUNCTION2(x ^ y)>;
+  table["not." + type] = unary<T, T, XF_FUNCTION(T(~x))>;
+  table["mov." + type] = unary<T, T, XF_FUNCTION(x)>;
+  addComparisons<T, false>(table, type);
+}
+
+const std::map<std::string, Handler> &handlers() {
+  static const auto table = [] {
+    std::map<std::string, Handler> t;
+    addFloats<float>(t, "f32");
+    addFloats<double>(t, "f64");
+    addIntegers<int32_t>(t, "s32");
+    addIntegers<uint32_t>(t, "u32");
+    addIntegers<int64_t>(t, "s64");
+    addIntegers<uint64_t>(t, "u64");
+    addBits<uint32_t>(t, "b32");
+    addBits<uint64_t>(t, "b64");
+    for (std::string type : {"f32", "u32", "s32"})
+      t["mov." + type] = t["mov.b32"];
+    for (std::string type : {"f64", "u64", "s64"})
+      t["mov." + type] = t["mov.b64"];
+    t["cvta.to.global.u64"] = t["cvta.global.u64"] = t["mov.b64"]; // one address space
+    t["shl.b32"] = shift<uint32_t>;
+    t["shl.b64"] = shift<uint64_t>;
+    t["and.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x & y)>;
+    t["or.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x | y)>;
+    t["xor.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x ^ y)>;
+    t["not.pred"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(!x))>;
+    t["mov.pred"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(x != 0))>;
+    t["mul.wide.u32"] = binary<uint64_t, uint32_t, XF_FUNCTION2(uint64_t(x) * y)>;
+    t["mul.wide.s32"] = binary<int64_t, int32_t, XF_FUNCTION2(int64_t(x) * y)>;
+    t["mad.wide.u32"] = ternary<uint64_t, uint32_t, [](auto x, auto y, auto z) { return uint64_t(x) * y + z; }>;
+    t["mad.wide.s32"] = ternary<int64_t, int32_t, [](auto x, auto y, auto z) { return int64_t(x) * y + z; }>;
+    t["bfe.u32"] = extract<uint32_t>;
+    t["bfe.u64"] = extract<uint64_t>;
+    t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
+    for (std::string type : {"f32", "b32", "u32", "s32"})
+      t["selp." + type] = select<uint32_t>;
+    for (std::string type : {"f64", "b64", "u64", "s64"})
+      t["selp." + type] = select<uint64_t>;
+    t["cvt.u64.u32"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x))>;
+    t["cvt.s64.s32"] = unary<int64_t, int32_t, XF_FUNCTION(int64_t(x))>;
+    t["cvt.u32.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x))>;
+    t["cvt.rn.f32.s32"] = unary<float, int32_t, XF_FUNCTION(float(x))>;
+    t["cvt.rn.f32.u32"] = unary<float, uint32_t, XF_FUNCTION(float(x))>;
+    t["cvt.rn.f32.s64"] = unary<float, int64_t, XF_FUNCTION(float(x))>;
+    t["cvt.rn.f32.u64"] = unary<float, uint64_t, XF_FUNCTION(float(x))>;
+    t["cvt.rn.f64.s64"] = unary<double, int64_t, XF_FUNCTION(double(x))>;
+    t["cvt.rn.f64.u64"] = unary<double, uint64_t, XF_FUNCTION(double(x))>;
+    t["cvt.f64.f32"] = unary<double, float, XF_FUNCTION(double(x))>;
+    t["cvt.rn.f32.f64"] = unary<float, double, XF_FUNCTION(float(x))>;
+    t["cvt.rzi.s32.f32"] = unary<int32_t, float, XF_FUNCTION(saturate<int32_t>(std::trunc(x)))>;
+    return t;
+  }();
+  return table;
+}
+
+class Reader {
+public:
+  Reader(std::string_view text, Memory &memory) : text(text), memory(memory) {}
+
+  Kernel read() {
+    bool inBody = false, inParameters = false;
+    for (int number = 1; !text.empty(); ++number) {
+      size_t end = text.find('\n');
+      std::string line(text.substr(0, end));
+      text = end == text.npos ? "" : text.substr(end + 1);
+      if (size_t comment = line.find("//"); comment != line.npos)
+        line.resize(comment);
+      line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
+      while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())))
+        line.pop_back();
+      current = number;
+      if (line.empty())
+        continue;
+      if (line.starts_with(".visible .entry")) {
+        if (!kernel.name.empty())
+          fail("expected one entry in a module");
+        kernel.name = line.substr(16, line.find('(') - 16);
+        inParameters = line.back() != ')';
+      } else if (inParameters) {
+        if (line == ")")
+          inParameters = false;
+        else if (line.starts_with(".param .u64"))
+          kernel.parameters.push_back(line.substr(line.rfind(' ') + 1, line.find(',') - line.rfind(' ') - 1));
+        else
+          fail("unknown parameter '" + line + "'");
+      } else if (line.starts_with(".reqntid")) {
+        kernel.threads = std::stoul(line.substr(9));
+      } else if (line == "{" || line == "}") {
+        inBody = line == "{";
+      } else if (line.starts_with(".shared") || line.starts_with(".global")) {
+        addData(line);
+      } else if (line.starts_with(".reg") || line.starts_with(".version") || line.starts_with(".target") ||
+                 line.starts_with(".address_size") || line.starts_with(".pragma")) {
+      } else if (line.back() == ':') {
+        labels[line.substr(0, line.size() - 1)] = kernel.code.size();
+      } else if (inBody && line.back() == ';') {
+        addInstruction(line.substr(0, line.size() - 1));
+      } else {
+        fail("unknown line '" + line + "'");
+      }
+    }
+    if (kernel.name.empty())
+      fail("expected an entry");
+    for (auto &[operation, label] : branches) {
+      if (!labels.count(label))
+        fail("unknown label '" + label + "'");
+      kernel.code[operation].offset = labels[label];
+    }
+    findMeetings(kernel.code);
+    // Lines of constants come first; the others follow them.
+    kernel.constants.resize(constants.size() * lineBytes);
+    for (size_t i = 0; i < constants.size(); ++i)
+      for (int lane = 0; lane < width; ++lane)
+        if (constants[i].second)
+          reinterpret_cast<uint64_t *>(kernel.constants.data() + i * lineBytes)[lane] = constants[i].first;
+        else
+          reinterpret_cast<uint32_t *>(kernel.constants.data() + i * lineBytes)[lane] = uint32_t(constants[i].first);
+    kernel.lines = constants.size() + registers.size();
+    for (Operation &op : kernel.code)
+      for (int *list :
+           {&op.guard, op.to, op.to + 1, op.to + 2, op.to + 3, op.from, op.from + 1, op.from + 2, op.from + 3})
+        if (*list >= 0)
+          *list = *list % 2 ? int(constants.size()) + *list / 2 : *list / 2;
+    return std::move(kernel);
+  }
+
+private:
+  [[noreturn]] void fail(const std::string &what) { throw Fault("PTX, line " + std::to_string(current) + ": " + what); }
+
+  // ".shared .align 16 .b8 NAME[BYTES];" and ".global .align 64 .b8 NAME[BYTES] = {...};"
+  void addData(const std::string &line) {
+    size_t type = line.find(".b8 "), open = line.find('['), close = line.find(']');
+    if (type == line.npos || open == line.npos)
+      fail("unknown data '" + line.substr(0, 80) + "'");
+    std::string name = line.substr(type + 4, open - type - 4);
+    uint64_t bytes = std::stoull(line.substr(open + 1));
+    if (line.starts_with(".shared")) {
+      kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
+      symbols[name] = kernel.sharedBytes;
+      kernel.sharedBytes += bytes;
+      return;
+    }
+    uint64_t address = symbols[name] = memory.allocate(bytes);
+    Region &region = memory.find(address, bytes, "data");
+    region.setWritten(address, bytes);
+    const char *next = line.c_str() + close + 1;
+    uint64_t i = 0;
+    for (; *next && *next != '{'; ++next)
+      ;
+    while (*next && i < bytes && *next != '}') {
+      char *after;
+      region.bytes[i++] = uint8_t(std::strtoul(next + 1, &after, 0));
+      next = after;
+    }
+  }
+
+  /// Lines are numbered twice: even for constants, odd for registers, until all are known.
+  int constant(uint64_t value, bool wide) {
+    auto [it, isNew] = constantNumbers.try_emplace({value, wide}, constants.size());
+    if (isNew)
+      constants.push_back({value, wide});
+    return it->second * 2;
+  }
+  int line(const std::string &operand, bool wide) {
+    if (operand.starts_with("%"))
+      return registers.try_emplace(operand, registers.size()).first->second * 2 + 1;
+    if (operand.starts_with("0f"))
+      return constant(std::stoul(operand.substr(2), nullptr, 16), false);
+    if (operand.starts_with("0d"))
+      return constant(std::stoull(operand.substr(2), nullptr, 16), true);
+    if (auto symbol = symbols.find(operand); symbol != symbols.end())
+      return constant(symbol->second, wide);
+    if (operand.empty() || (!std::isdigit(static_cast<unsigned char>(operand[0])) && operand[0] != '-'))
+      fail("unknown operand '" + operand + "'");
+    return constant(operand[0] == '-' ? uint64_t(std::stoll(operand, nullptr, 0)) : std::stoull(operand, nullptr, 0),
+                    wide);
+  }
+  static bool isWide(const std::string &name) { return name.starts_with("%rd") || name.starts_with("%fd"); }
+
+  void addInstruction(std::string line) {
+    Operation op;
+    op.line = current;
+    if (line[0] == '@') {
+      op.guardIsNot = line[1] == '!';
+      size_t space = line.find(' ');
+      op.guard = this->line(line.substr(op.guardIsNot ? 2 : 1, space - (op.guardIsNot ? 2 : 1)), false);
+      line.erase(0, line.find_first_not_of(" \t", space));
+    }
+    size_t space = line.find_first_of(" \t");
+    std::string name = line.substr(0, space);
+    std::vector<std::string> operands;
+    std::string word;
+    for (char c : space == line.npos ? "" : line.substr(space)) {
+      if (c == ',') {
+        operands.push_back(std::move(word));
+        word.clear();
+      } else if (!std::strchr(" \t{}|", c)) {
+        word += c;
+      }
+    }
+    if (!word.empty())
+      operands.push_back(word);
+
+    if (name == "bra" || name == "bra.uni") {
+      op.handler = branch;
+      branches.push_back({kernel.code.size(), operands.at(0)});
+    } else if (name == "ret") {
+      op.handler = finish;
+    } else if (name == "bar.sync" || name == "barrier.sync") {
+      op.handler = barrier;
+      if (operands != std::vector<std::string>{"0"})
+        fail("unknown barrier '" + line + "'");
+    } else if (name == "bar.warp.sync") {
+      op.handler = syncWarp;
+      if (operands != std::vector<std::string>{"-1"})
+        fail("unknown barrier '" + line + "'");
+    } else if (name == "shfl.sync.idx.b32" || name == "shfl.sync.bfly.b32") {
+      op.handler = shuffle;
+      op.isSigned = name == "shfl.sync.idx.b32";
+      if (operands.size() != 5 || operands[3] != "31" || operands[4] != "-1")
+        fail("unknown shuffle '" + line + "'");
+      op.to[0] = this->line(operands[0], false);
+      op.from[0] = this->line(operands[1], false);
+      op.from[1] = this->line(operands[2], false);
+    } else if (name == "mov.b64" && operands.size() == 3) {
+      op.handler = split;
+      for (int half : {0, 1})
+        op.to[half] = operands[half] == "_" ? -1 : this->line(operands[half], false);
+      op.from[0] = this->line(operands[2], true);
+    } else if (name.starts_with("ld.") || name.starts_with("st.")) {
+      addAccess(op, name, operands);
+    } else if (name == "mov.u32" && operands.size() == 2 && !operands[1].empty() &&
+               operands[1].find('.') != line.npos) {
+      op.handler = operands[1] == "%tid.x"     ? readSpecial<0>
+                   : operands[1] == "%ctaid.x" ? readSpecial<1>
+                   : operands[1] == "%ntid.x"  ? readSpecial<2>
+                                               : nullptr;
+      op.to[0] = this->line(operands[0], false);
+      if (!op.handler)
+        fail("unknown register '" + operands[1] + "'");
+    } else {
+      auto it = handlers().find(name);
+      if (it == handlers().end())
+        fail("unknown instruction '" + name + "'");
+      op.handler = it->second;
+      op.isSigned = name.starts_with("shl"); // the way of a shift
+      std::string type = name.substr(name.rfind('.') + 1);
+      bool wide = type.ends_with("64");
+      op.to[0] = this->line(operands.at(0), wide);
+      for (size_t i = 1; i < operands.size(); ++i) {
+        bool isAmount =
+            (i == 2 && (name.starts_with("shl") || name.starts_with("shr"))) || (i > 1 && name.starts_with("bfe"));
+        bool isSum = i == 3 && name.starts_with("mad.wide");
+        op.from[i - 1] = this->line(operands[i], isAmount ? false : isSum || wide);
+      }
+    }
+    kernel.code.push_back(op);
+  }
+
+  void addAccess(Operation &op, const std::string &name, std::vector<std::string> operands) {
+    bool isLoad = name[0] == 'l';
+    std::string type = name.substr(name.rfind('.') + 1);
+    std::string rest = name.substr(3, name.rfind('.') - 3); // space, and what else
+    op.bytes = type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : 0;
+    op.isSigned = type[0] == 's';
+    for (auto [text, count] : {std::pair(".v2", 2), {".v4", 4}})
+      if (rest.ends_with(text)) {
+        op.count = count;
+        rest.resize(rest.size() - 3);
+      }
+    if (rest.ends_with(".nc") && isLoad)
+      rest.resize(rest.size() - 3);
+    op.shared = rest == "shared";
+    if (op.bytes == 0 || operands.size() != size_t(op.count) + 1 ||
+        (rest != "global" && rest != "shared" && !(rest == "param" && isLoad)))
+      fail("unknown instruction '" + name + "'");
+    if (!isLoad)
+      std::rotate(operands.begin(), operands.begin() + 1, operands.end());
+    std::string address = operands.back();
+    address = address.substr(1, address.size() - 2);
+    for (int i = 0; i < op.count; ++i)
+      op.to[i] = line(operands[i], op.bytes == 8);
+    op.isWide = operands[0][0] == '%' ? isWide(operands[0]) : op.bytes == 8;
+    op.handler = isLoad ? load : store;
+    if (rest == "param") {
+      auto it = std::find(kernel.parameters.begin(), kernel.parameters.end(), address);
+      if (it == kernel.parameters.end() || op.bytes != 8)
+        fail("unknown parameter '" + address + "'");
+      op.handler = loadParameter;
+      op.offset = it - kernel.parameters.begin();
+      return;
+    }
+    size_t plus = address.find('+');
+    if (plus != address.npos)
+      op.offset = std::stoll(address.substr(plus + 1));
+    op.from[0] = line(address.substr(0, plus), true);
+  }
+
+  std::string_view text;
+  Memory &memory;
+  Kernel kernel;
+  int current = 0;
+  std::map<std::string, uint64_t> symbols;
+  std::map<std::string, size_t> labels;
+  std::map<std::string, int> registers;
+  std::map<std::pair<uint64_t, bool>, int> constantNumbers;
+  std::vector<std::pair<uint64_t, bool>> constants;
+  std::vector<std::pair<size_t, std::string>> branches;
+};
+} // namespace
+
+Kernel parse(std::string_view ptx, Memory &memory) { return Reader(ptx, memory).read(); }
+} // namespace xf::gpu

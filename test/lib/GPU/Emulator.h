@@ -1,0 +1,94 @@
+//===- Emulator.h - PTX, run on the CPU ---------------------------------------------===//
+// Runs the kernels that xf compiles, by the PTX manual's words, where there is no GPU. It knows the instructions that
+// they use and refuses all others, and it looks for what hardware would not say: accesses out of bounds, misaligned or
+// of memory never written, barriers that not all threads meet, and races between threads.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_TEST_GPU_EMULATOR_H
+#define XF_TEST_GPU_EMULATOR_H
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xf::gpu {
+
+/// What is wrong with a kernel, and where.
+struct Fault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Who touched a word last: a launch, a block of it, a time between barriers, and a thread of the block.
+struct Access {
+  uint32_t launch = 0, block = 0, interval = 0, thread = 0;
+};
+
+/// Memory with a note of every word.
+class Region {
+public:
+  Region(uint64_t address, uint64_t bytes) : address(address), bytes(bytes), words((bytes + 3) / 4) {}
+  bool holds(uint64_t at, uint64_t size) const { return at >= address && at + size <= address + bytes.size(); }
+  uint8_t *at(uint64_t place) { return bytes.data() + (place - address); }
+  void setWritten(uint64_t place, uint64_t size);
+
+  struct Word {
+    bool written = false;
+    Access writer, reader, otherReader;
+  };
+  uint64_t address;
+  std::vector<uint8_t> bytes;
+  std::vector<Word> words;
+};
+
+/// Allocations, at addresses that the host can't use by accident. Those that are freed are remembered.
+class Memory {
+public:
+  uint64_t allocate(uint64_t bytes);
+  void release(uint64_t address);
+  /// The allocation that holds these bytes, or a Fault that says what is there.
+  Region &find(uint64_t address, uint64_t size, const std::string &what);
+  uint64_t inUse() const;
+
+private:
+  std::map<uint64_t, std::unique_ptr<Region>> live;
+  std::map<uint64_t, uint64_t> freed; // begin, bytes
+  uint64_t next = uint64_t(0x7) << 44;
+};
+
+struct Operation;
+/// One `.entry` of a PTX module.
+struct Kernel {
+  std::string name;
+  std::vector<std::string> parameters;
+  uint32_t threads = 0; // .reqntid
+  std::vector<Operation> code;
+  std::vector<uint8_t> constants; // register lines
+  size_t lines = 0;               // registers in all, those of constants first
+  uint64_t sharedBytes = 0;
+};
+
+/// Reads a module with one entry; its global data goes into `memory`.
+Kernel parse(std::string_view ptx, Memory &memory);
+
+/// Runs blocks of `threads` threads.
+void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
+            Memory &memory);
+
+using Handler = void (*)(struct Warp &, const Operation &, uint32_t mask);
+struct Operation {
+  Handler handler = nullptr;
+  int guard = -1; // line of the predicate
+  bool guardIsNot = false;
+  int to[4] = {-1, -1, -1, -1}, from[4] = {-1, -1, -1, -1}; // lines
+  int64_t offset = 0;                                       // of an address; a branch's target
+  size_t meets = 0;                                         // where the ways of a branch do, at the latest
+  uint8_t bytes = 0, count = 1;                             // of an access
+  bool shared = false, isSigned = false, isWide = false;    // isWide: into registers of 64 bits
+  int line = 0;                                             // of the text
+};
+} // namespace xf::gpu
+
+#endif // XF_TEST_GPU_EMULATOR_H
