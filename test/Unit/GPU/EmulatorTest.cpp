@@ -79,7 +79,77 @@ TEST(Emulator, FindsWhatIsWrong) {
   EXPECT_THAT(run("setp.lt.s32 %p1, %r1, 32;\n@%p1 bra PAST;\nbar.sync 0;\nPAST:\n"), HasSubstr("only some warps"));
   EXPECT_THAT(run("setp.lt.s32 %p1, %r1, 7;\n@%p1 shfl.sync.bfly.b32 %r3, %r1, 1, 31, -1;\n"),
               HasSubstr("only some threads"));
-  EXPECT_THAT(run("ex2.approx.f32 %r3, %r1;\n"), HasSubstr("unknown instruction 'ex2.approx.f32'"));
+  EXPECT_THAT(run("sin.approx.f32 %r3, %r1;\n"), HasSubstr("unknown instruction 'sin.approx.f32'"));
+}
+
+// Words 0 .. 63 of memory come to shared memory later, 16 bytes a thread, and no more than the four that are wanted.
+TEST(Emulator, CopiesArriveWhenTheyAreWaitedFor) {
+  using testing::HasSubstr;
+  const std::string copy = "shl.b32 %r6, %r1, 4;\nand.b32 %r6, %r6, 255;\ncvt.u64.u32 %rd7, %r6;\n"
+                           "add.s64 %rd8, %rd1, %rd7;\nadd.s64 %rd9, %rd4, %rd7;\nsetp.ge.s32 %p1, %r1, 16;\n"
+                           "@%p1 bra PAST;\ncp.async.cg.shared.global [%rd9], [%rd8], 16, 4;\nPAST:\n",
+                    commit = "cp.async.commit_group;\n", wait = "cp.async.wait_group \t0;\n", barrier = "bar.sync 0;\n",
+                    load = "ld.shared.b32 %r3, [%rd6];\n", store = barrier + "st.global.b32 [%rd3], %r3;\n";
+  std::vector<uint32_t> words(64);
+  for (uint32_t i = 0; i < 64; ++i)
+    words[i] = i + 1;
+  EXPECT_EQ(run(copy + commit + wait + barrier + load + store, words), "");
+  for (uint32_t i = 0; i < 64; ++i)
+    EXPECT_EQ(words[i], i % 4 ? 0 : (i ^ 32) + 1);
+  const char *early = "an asynchronous copy is not known to have written yet";
+  EXPECT_THAT(run(copy + commit + barrier + load), HasSubstr(early));
+  EXPECT_THAT(run(copy + wait + barrier + load), HasSubstr(early)); // in no group
+  EXPECT_THAT(run(copy + commit + "cp.async.wait_group 1;\n" + barrier + load), HasSubstr(early));
+  EXPECT_THAT(run(copy + commit + wait + load), HasSubstr("races"));
+  EXPECT_THAT(run("st.shared.b32 [%rd5], %r1;\n" + copy), HasSubstr("races"));
+}
+
+// A is the numbers 1, 2, 3, ... by rows of 16, B has ones where k = column + 3.
+TEST(Emulator, MultipliesMatrices) {
+  auto bfloat = [](float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return bits >> 16;
+  };
+  std::vector<uint32_t> words(256);
+  for (uint32_t i = 0; i < 128; ++i) // A, then B's columns
+    words[i] = bfloat(2 * i + 1) | bfloat(2 * i + 2) << 16;
+  for (uint32_t column = 0; column < 8; ++column)
+    words[128 + column * 8 + (column + 3) / 2] = bfloat(1) << (column + 3) % 2 * 16;
+  // Rows of A lie 32 bytes apart, those of 16 threads, then their second halves; and columns of B.
+  for (bool transposed : {false, true}) {
+    std::string load = transposed ? ".trans" : "";
+    std::vector<uint32_t> result = words;
+    ASSERT_EQ(run(".shared .align 16 .b8 all[1024];\nmov.b64 %rd10, all;\nsetp.ge.s32 %p1, %r1, 32;\n@%p1 bra END;\n"
+                  "mul.wide.u32 %rd11, %r1, 16;\nadd.s64 %rd12, %rd1, %rd11;\nadd.s64 %rd13, %rd10, %rd11;\n"
+                  "cp.async.cg.shared.global [%rd13], [%rd12], 16;\n"
+                  "cp.async.cg.shared.global [%rd13+512], [%rd12+512], 16, 16;\ncp.async.commit_group;\n"
+                  "cp.async.wait_group 0;\nbar.warp.sync -1;\n"
+                  "and.b32 %r7, %r1, 15;\nshr.u32 %r8, %r1, 4;\nmul.wide.u32 %rd14, %r7, 32;\n"
+                  "mad.wide.u32 %rd14, %r8, 16, %rd14;\nadd.s64 %rd14, %rd10, %rd14;\n"
+                  "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r10, %r11, %r12, %r13}, [%rd14];\n"
+                  "and.b32 %r7, %r1, 7;\nshr.u32 %r8, %r1, 3;\nand.b32 %r8, %r8, 1;\nmul.wide.u32 %rd15, %r7, 32;\n"
+                  "mad.wide.u32 %rd15, %r8, 16, %rd15;\nadd.s64 %rd15, %rd10, %rd15;\n"
+                  "ldmatrix.sync.aligned.m8n8.x2" +
+                      load +
+                      ".shared.b16 {%r14, %r15}, [%rd15+512];\n"
+                      "mov.b32 %r16, 0f3F800000;\n"
+                      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32\n {%r20, %r21, %r22, %r23},\n"
+                      "{%r10, %r11, %r12, %r13},\n{%r14, %r15},\n{%r16, %r16, %r16, %r16};\n"
+                      "st.global.v4.b32 [%rd12], {%r20, %r21, %r22, %r23};\nEND:\n",
+                  result),
+              "");
+    for (uint32_t t = 0; t < 32; ++t)
+      for (uint32_t part = 0; part < 4; ++part) {
+        uint32_t row = t / 4 + part / 2 * 8, column = t % 4 * 2 + part % 2, k = column + 3;
+        float value, expected = 1;
+        std::memcpy(&value, &result[t * 4 + part], 4);
+        // Transposed, a block of eight has its ones where column = k + 3, in the other block column + 3 = k + 8.
+        for (uint32_t i = 0; i < 16; ++i)
+          expected += (transposed ? i % 8 + 3 == column + i / 8 * 8 : i == k) ? row * 16 + i + 1 : 0;
+        EXPECT_EQ(value, expected) << "row " << row << ", column " << column << (transposed ? ", transposed" : "");
+      }
+  }
 }
 
 TEST(Emulator, RemembersWhatWasFreed) {

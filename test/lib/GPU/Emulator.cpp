@@ -2,20 +2,15 @@
 // A block's warps run in turns, each up to its next barrier. Threads of a warp that went different ways go one after
 // another, and on together from the branch's immediate post-dominator.
 //===--------------------------------------------------------------------------------===//
-#include "Emulator.h"
+#include "Warp.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 namespace xf::gpu {
-namespace {
-constexpr uint32_t all = ~0u;
-constexpr int width = 32;
-constexpr size_t lineBytes = width * 8;
-} // namespace
-
 //===-- Memory ------------------------------------------------------------------------===//
 void Region::setWritten(uint64_t place, uint64_t size) {
   for (uint64_t word = (place - address) / 4; word < (place + size - address + 3) / 4; ++word) {
@@ -56,101 +51,7 @@ uint64_t Memory::inUse() const {
   return bytes;
 }
 
-//===-- A warp ------------------------------------------------------------------------===//
-struct Block {
-  const Kernel &kernel;
-  Memory &memory;
-  Region shared;
-  uint32_t launch, number, threads, interval = 1;
-  const std::vector<uint64_t> &parameters;
-};
-
-/// Threads of a warp that go one way, up to where they meet the others.
-struct Group {
-  size_t next; // operation
-  uint32_t mask;
-  size_t until;
-};
-
-struct Warp {
-  Block &block;
-  uint32_t number;
-  std::vector<uint8_t> registers;
-  std::vector<Group> groups; // a stack
-  uint32_t syncs = 0;        // of the warp alone, since the block's barrier
-  bool atBarrier = false;
-
-  Warp(Block &block, uint32_t number)
-      : block(block), number(number), registers(block.kernel.constants), groups{{0, all, block.kernel.code.size()}} {
-    registers.resize(block.kernel.lines * lineBytes);
-  }
-  template <typename T> T *line(int number) { return reinterpret_cast<T *>(registers.data() + number * lineBytes); }
-
-  [[noreturn]] void fault(const Operation &op, const std::string &what, int lane = -1) {
-    throw Fault(block.kernel.name + ", line " + std::to_string(op.line) + ", block " + std::to_string(block.number) +
-                ", warp " + std::to_string(number) + (lane < 0 ? "" : ", lane " + std::to_string(lane)) + ": " + what);
-  }
-
-  /// The bytes of one thread's access, after all that can be wrong with it.
-  uint8_t *access(const Operation &op, int lane, uint64_t address, bool write) {
-    uint64_t size = uint64_t(op.bytes) * op.count;
-    if (address % size != 0)
-      fault(op, "misaligned access of " + std::to_string(size) + " bytes at " + std::to_string(address), lane);
-    Region *region = &block.shared;
-    if (!op.shared) {
-      try {
-        region = &block.memory.find(address, size, write ? "store" : "load");
-      } catch (const Fault &wrong) {
-        fault(op, wrong.what(), lane);
-      }
-    } else if (!region->holds(address, size)) {
-      fault(op, std::string(write ? "store" : "load") + " out of bounds of shared memory", lane);
-    }
-    Access now{block.launch, block.number, block.interval << 12 | syncs, number * width + lane};
-    auto conflicts = [&](const Access &before) {
-      if (before.launch != now.launch || (before.block == now.block && before.thread == now.thread))
-        return false;
-      if (before.block != now.block)
-        return true;
-      bool sameWarp = before.thread / width == now.thread / width;
-      return before.interval >> 12 == now.interval >> 12 && (!sameWarp || before.interval == now.interval);
-    };
-    for (uint64_t i = 0; i < size; i += 4) {
-      Region::Word &word = region->words[(address + i - region->address) / 4];
-      if (!write && !word.written)
-        fault(op, "load of memory that was never written, at " + std::to_string(address + i), lane);
-      if (conflicts(word.writer) || (write && (conflicts(word.reader) || conflicts(word.otherReader))))
-        fault(op,
-              std::string(write ? "store" : "load") + " races with thread " + std::to_string(word.writer.thread) +
-                  "'s access to the same word",
-              lane);
-      if (write) {
-        word.writer = now;
-        word.written = true;
-      } else if (word.reader.thread != now.thread || word.reader.block != now.block ||
-                 word.reader.launch != now.launch) {
-        word.otherReader = word.reader;
-        word.reader = now;
-      } else {
-        word.reader = now;
-      }
-    }
-    return region->at(address);
-  }
-};
-
 namespace {
-template <typename F> void forLanes(uint32_t mask, F f) {
-  if (mask == all) {
-    for (int lane = 0; lane < width; ++lane)
-      f(lane);
-    return;
-  }
-  for (int lane = 0; lane < width; ++lane)
-    if (mask >> lane & 1)
-      f(lane);
-}
-
 //===-- Instructions ------------------------------------------------------------------===//
 template <typename To, typename From, auto function> void unary(Warp &w, const Operation &op, uint32_t mask) {
   To *to = w.line<To>(op.to[0]);
@@ -418,6 +319,9 @@ template <typename To> To saturate(double x) {
   return x <= low ? std::numeric_limits<To>::min() : x >= high ? std::numeric_limits<To>::max() : To(x);
 }
 
+/// Without numbers below the normal ones.
+float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
+
 template <typename T, bool isFloat>
 void addComparisons(std::map<std::string, Handler> &table, const std::string &type) {
   table["setp.eq." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x == y))>;
@@ -503,6 +407,9 @@ const std::map<std::string, Handler> &handlers() {
     t["mul.wide.s32"] = binary<int64_t, int32_t, XF_FUNCTION2(int64_t(x) * y)>;
     t["mad.wide.u32"] = ternary<uint64_t, uint32_t, [](auto x, auto y, auto z) { return uint64_t(x) * y + z; }>;
     t["mad.wide.s32"] = ternary<int64_t, int32_t, [](auto x, auto y, auto z) { return int64_t(x) * y + z; }>;
+    t["ex2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(std::exp2(flushed(x))))>;
+    t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
+    t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
     t["bfe.u32"] = extract<uint32_t>;
     t["bfe.u64"] = extract<uint64_t>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
@@ -533,6 +440,7 @@ public:
 
   Kernel read() {
     bool inBody = false, inParameters = false;
+    std::string instruction;
     for (int number = 1; !text.empty(); ++number) {
       size_t end = text.find('\n');
       std::string line(text.substr(0, end));
@@ -567,8 +475,12 @@ public:
                  line.starts_with(".address_size") || line.starts_with(".pragma")) {
       } else if (line.back() == ':') {
         labels[line.substr(0, line.size() - 1)] = kernel.code.size();
-      } else if (inBody && line.back() == ';') {
-        addInstruction(line.substr(0, line.size() - 1));
+      } else if (inBody) { // of one or more lines
+        instruction += (instruction.empty() ? "" : " ") + line;
+        if (instruction.back() != ';')
+          continue;
+        instruction.pop_back();
+        addInstruction(std::exchange(instruction, ""));
       } else {
         fail("unknown line '" + line + "'");
       }
@@ -590,11 +502,15 @@ public:
         else
           reinterpret_cast<uint32_t *>(kernel.constants.data() + i * lineBytes)[lane] = uint32_t(constants[i].first);
     kernel.lines = constants.size() + registers.size();
-    for (Operation &op : kernel.code)
-      for (int *list :
-           {&op.guard, op.to, op.to + 1, op.to + 2, op.to + 3, op.from, op.from + 1, op.from + 2, op.from + 3})
-        if (*list >= 0)
-          *list = *list % 2 ? int(constants.size()) + *list / 2 : *list / 2;
+    auto place = [&](int &line) {
+      if (line >= 0)
+        line = line % 2 ? int(constants.size()) + line / 2 : line / 2;
+    };
+    for (Operation &op : kernel.code) {
+      place(op.guard);
+      std::ranges::for_each(op.to, place);
+      std::ranges::for_each(op.from, place);
+    }
     return std::move(kernel);
   }
 
@@ -712,6 +628,9 @@ private:
       op.to[0] = this->line(operands[0], false);
       if (!op.handler)
         fail("unknown register '" + operands[1] + "'");
+    } else if (Handler handler = findMatrixHandler(name, op)) {
+      op.handler = handler;
+      addMatrixOperands(op, operands);
     } else {
       auto it = handlers().find(name);
       if (it == handlers().end())
@@ -729,6 +648,24 @@ private:
       }
     }
     kernel.code.push_back(op);
+  }
+
+  /// Registers of 32 bits and addresses in their order: results first, of which `op.count` says how many.
+  void addMatrixOperands(Operation &op, const std::vector<std::string> &operands) {
+    if (operands.size() < op.count || operands.size() > op.count + std::size(op.from))
+      fail("unknown operands of an instruction for matrices");
+    for (size_t i = 0; i < operands.size(); ++i) {
+      int &place = i < op.count ? op.to[i] : op.from[i - op.count];
+      if (operands[i][0] != '[') {
+        place = line(operands[i], false);
+        continue;
+      }
+      std::string address = operands[i].substr(1, operands[i].size() - 2);
+      size_t plus = address.find('+');
+      int64_t offset = plus == address.npos ? 0 : std::stoll(address.substr(plus + 1));
+      (i == op.count ? op.offset : op.sourceOffset) = offset;
+      place = line(address.substr(0, plus), true);
+    }
   }
 
   void addAccess(Operation &op, const std::string &name, std::vector<std::string> operands) {

@@ -35,7 +35,7 @@ public:
   void setWritten(uint64_t place, uint64_t size);
 
   struct Word {
-    bool written = false;
+    bool written = false, isArriving = false; // by an asynchronous copy
     Access writer, reader, otherReader;
   };
   uint64_t address;
@@ -82,12 +82,12 @@ struct Operation {
   Handler handler = nullptr;
   int guard = -1; // line of the predicate
   bool guardIsNot = false;
-  int to[4] = {-1, -1, -1, -1}, from[4] = {-1, -1, -1, -1}; // lines
-  int64_t offset = 0;                                       // of an address; a branch's target
-  size_t meets = 0;                                         // where the ways of a branch do, at the latest
-  uint8_t bytes = 0, count = 1;                             // of an access
-  bool shared = false, isSigned = false, isWide = false;    // isWide: into registers of 64 bits
-  int line = 0;                                             // of the text
+  int to[4] = {-1, -1, -1, -1}, from[10] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}; // lines
+  int64_t offset = 0, sourceOffset = 0;                                              // of addresses; a branch's target
+  size_t meets = 0;                                      // where the ways of a branch do, at the latest
+  uint8_t bytes = 0, count = 1;                          // of an access
+  bool shared = false, isSigned = false, isWide = false; // isWide: into registers of 64 bits
+  int line = 0;                                          // of the text
 };
 } // namespace xf::gpu
 

@@ -1,0 +1,149 @@
+//===- Mma.cpp - matrices in registers, and copies that arrive later ----------------===//
+// mma.sync, ldmatrix and cp.async by the PTX manual's words. What a cp.async writes is there once its thread has waited
+// for it, and for the others at the barrier after; who reads or writes there earlier is at fault.
+//===--------------------------------------------------------------------------------===//
+#include "Warp.h"
+
+#include <cstring>
+
+namespace xf::gpu {
+namespace {
+void needWholeWarp(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "an instruction of the warp that only some of its threads reach");
+}
+
+float ofBfloat(uint32_t bits) {
+  bits <<= 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+uint32_t toBfloat(float value) { // to the nearest, to even ones where two are
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if (value != value)
+    return 0x7fff;
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+/// cvt.rn.bf16x2.f32 to, high, low
+void pack(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    w.line<uint32_t>(op.to[0])[i] =
+        toBfloat(w.line<float>(op.from[0])[i]) << 16 | toBfloat(w.line<float>(op.from[1])[i]);
+  });
+}
+
+/// Thread t has of each 8 x 8 matrix, whose rows eight threads give, row t / 4 from column t % 4 * 2: two elements.
+template <bool transposed> void loadMatrices(Warp &w, const Operation &op, uint32_t mask) {
+  needWholeWarp(w, op, mask);
+  Operation row = op;
+  row.bytes = 16, row.count = 1;
+  for (int m = 0; m < op.count; ++m) {
+    uint16_t elements[8][8];
+    for (int i = 0; i < 8; ++i) {
+      int lane = m * 8 + i;
+      std::memcpy(elements[i], w.access(row, lane, w.line<uint64_t>(op.from[0])[lane] + op.offset, false), 16);
+    }
+    for (int t = 0; t < width; ++t) {
+      int i = t / 4, j = t % 4 * 2;
+      w.line<uint32_t>(op.to[m])[t] = transposed ? elements[j][i] | uint32_t(elements[j + 1][i]) << 16
+                                                 : elements[i][j] | uint32_t(elements[i][j + 1]) << 16;
+    }
+  }
+}
+
+/// 16 x 8 += (16 x 16) (16 x 8) of bf16.
+void multiply(Warp &w, const Operation &op, uint32_t mask) {
+  needWholeWarp(w, op, mask);
+  float a[16][16], b[16][8], c[16][8];
+  for (int t = 0; t < width; ++t) {
+    int group = t / 4, pair = t % 4 * 2;
+    for (int half : {0, 1}) {
+      for (int part = 0; part < 4; ++part)
+        a[group + part % 2 * 8][pair + part / 2 * 8 + half] =
+            ofBfloat(w.line<uint32_t>(op.from[part])[t] >> 16 * half & 0xffff);
+      for (int part = 0; part < 2; ++part) {
+        b[pair + part * 8 + half][group] = ofBfloat(w.line<uint32_t>(op.from[4 + part])[t] >> 16 * half & 0xffff);
+        c[group + part * 8][pair + half] = w.line<float>(op.from[6 + part * 2 + half])[t];
+      }
+    }
+  }
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 8; ++j)
+      for (int k = 0; k < 16; ++k)
+        c[i][j] += a[i][k] * b[k][j];
+  for (int t = 0; t < width; ++t)
+    for (int part = 0; part < 4; ++part)
+      w.line<float>(op.to[part])[t] = c[t / 4 + part / 2 * 8][t % 4 * 2 + part % 2];
+}
+
+//===-- Asynchronous copies ---------------------------------------------------------===//
+Region::Word *wordsOf(Warp &w, uint64_t address) {
+  return &w.block.shared.words[(address - w.block.shared.address) / 4];
+}
+
+/// cp.async to, from, bytes, how many of them there are: the rest is zeros.
+void copy(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int lane) {
+    Operation access = op;
+    access.bytes = w.line<uint32_t>(op.from[2])[lane], access.count = 1, access.shared = true;
+    uint32_t size = op.from[3] < 0 ? access.bytes : w.line<uint32_t>(op.from[3])[lane];
+    Copy copy{lane, w.line<uint64_t>(op.from[0])[lane] + op.offset, access.bytes, {}, &op};
+    if (size > access.bytes || (access.bytes != 4 && access.bytes != 8 && access.bytes != 16))
+      w.fault(op, "a copy of " + std::to_string(size) + " of " + std::to_string(access.bytes) + " bytes", lane);
+    w.access(access, lane, copy.to, true);
+    for (uint32_t i = 0; i < access.bytes; i += 4)
+      wordsOf(w, copy.to)[i / 4].isArriving = true;
+    if (size > 0) {
+      uint64_t from = w.line<uint64_t>(op.from[1])[lane] + op.sourceOffset;
+      if (from % access.bytes)
+        w.fault(op, "misaligned copy of " + std::to_string(access.bytes) + " bytes at " + std::to_string(from), lane);
+      Operation source = access;
+      source.shared = false, source.bytes = 1;
+      for (uint32_t i = 0; i < size; ++i)
+        copy.bytes[i] = *w.access(source, lane, from + i, false);
+    }
+    w.copies.back().push_back(copy);
+  });
+}
+void commit(Warp &w, const Operation &op, uint32_t mask) {
+  needWholeWarp(w, op, mask);
+  w.copies.emplace_back();
+}
+void wait(Warp &w, const Operation &op, uint32_t mask) {
+  needWholeWarp(w, op, mask);
+  for (uint32_t most = *w.line<uint32_t>(op.from[0]); w.copies.size() - 1 > most; w.copies.erase(w.copies.begin()))
+    for (const Copy &copy : w.copies.front()) {
+      for (uint32_t i = 0; i < copy.size; i += 4)
+        wordsOf(w, copy.to)[i / 4].isArriving = false;
+      Operation access = *copy.op;
+      access.bytes = copy.size, access.count = 1, access.shared = true;
+      std::memcpy(w.access(access, copy.lane, copy.to, true), copy.bytes.data(), copy.size);
+    }
+}
+} // namespace
+
+Handler findMatrixHandler(const std::string &name, Operation &op) {
+  auto found = [&](Handler handler, int results) {
+    op.count = results;
+    return handler;
+  };
+  if (name.starts_with("ldmatrix.sync.aligned.m8n8.x") && name.ends_with(".shared.b16")) {
+    op.shared = true;
+    return found(name.find(".trans.") == name.npos ? loadMatrices<false> : loadMatrices<true>, name[28] - '0');
+  }
+  if (name == "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
+    return found(multiply, 4);
+  if (name == "cvt.rn.bf16x2.f32")
+    return found(pack, 1);
+  if (name == "cp.async.cg.shared.global" || name == "cp.async.ca.shared.global")
+    return found(copy, 0);
+  if (name == "cp.async.commit_group")
+    return found(commit, 0);
+  if (name == "cp.async.wait_group")
+    return found(wait, 0);
+  return nullptr;
+}
+} // namespace xf::gpu
