@@ -472,7 +472,7 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
     return failureOf(state ? file.error() : state.error());
   if (auto loaded = state->loadParameters(program, *file); !loaded)
     return failureOf(loaded.error());
-  std::copy_n(state->arenas().parameters, program.parameterElements, state->arenas().gradients);
+  std::copy_n(state->arenas().parameters.here(), program.parameterElements, state->arenas().gradients.here());
   if (const runtime::Function *prepare = program.function("prepare"))
     if (auto prepared = compiled.executor.run(*prepare, {}, {}, state->arenas()); !prepared)
       return failureOf(prepared.error());
@@ -580,8 +580,9 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
   for (const runtime::TensorView &view : runtime::viewsOf(results))
     outcomes[std::string(view.name)] = reference::fromView(view);
   if (function.usesMoments)
-    for (const runtime::TensorView &view : state->parameterViews(program))
-      outcomes[std::string(view.name)] = reference::fromView(view);
+    for (const runtime::Parameter &parameter : program.parameters)
+      outcomes[parameter.name] =
+          reference::fromView(runtime::parameterView(parameter, state->arenas().parameters.here(), parameter.name));
   for (const RecordedValue &recorded : before.at(function.name))
     if (auto outcome = outcomes.find(recorded.label); recorded.op == "result" && outcome != outcomes.end())
       if (compare(recorded.label, recorded.value, outcome->second, 1e-3))

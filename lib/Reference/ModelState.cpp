@@ -65,10 +65,12 @@ Expected<ModelState> ModelState::initialize(ModuleOp module, uint64_t seed) {
   Expected<::xf::runtime::ModelState> values = ::xf::runtime::ModelState::allocate(program, {});
   if (!values)
     return values.error();
-  values->initialize(program, seed);
+  if (Expected<void> drawn = values->initialize(program, seed); !drawn)
+    return drawn.error();
   ModelState state = zeros(module);
-  for (const ::xf::runtime::TensorView &view : values->parameterViews(program))
-    state.parameters[std::string(view.name)] = fromView(view);
+  for (const ::xf::runtime::Parameter &parameter : program.parameters)
+    state.parameters[parameter.name] =
+        fromView(::xf::runtime::parameterView(parameter, values->arenas().parameters.here(), parameter.name));
   return state;
 }
 

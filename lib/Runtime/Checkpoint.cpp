@@ -118,8 +118,10 @@ std::vector<int64_t> xf::runtime::checkpointSteps(const std::string &folder) {
 Expected<void> xf::runtime::saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
                                            const Progress &progress, int64_t keep) {
   std::vector<std::string> names;
-  Expected<void> written =
-      writeSafetensors(checkpointPath(folder, progress.step), state.trainingViews(program, names), progress.metadata());
+  Expected<std::vector<TensorView>> views = state.trainingViews(program, names);
+  if (!views)
+    return views.error();
+  Expected<void> written = writeSafetensors(checkpointPath(folder, progress.step), *views, progress.metadata());
   if (!written)
     return written;
   std::vector<int64_t> steps = checkpointSteps(folder);

@@ -20,26 +20,32 @@ Decoder::Decoder(Session &session, const ModelState &model)
       vocabularySize = output.shape.back().size;
 }
 
-void Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {
-  std::vector<OwnedTensor> grown;
+Expected<void> Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {
+  std::vector<Tensor> grown;
   for (const TensorType &input : decode.inputs) {
     if (!input.name.starts_with(prefix) || input.type != ElementType::F32)
       continue;
     std::vector<int64_t> shape = {rows};
     for (size_t axis = 1; axis < input.shape.size(); ++axis)
       shape.push_back(input.shape[axis].size);
-    grown.emplace_back(input.name, input.type, shape);
+    Tensor &tensor = grown.emplace_back(Tensor{input.name, shape, {}});
+    if (Expected<void> room = tensor.arena.reserve(tensor.view().bytes()); !room)
+      return room;
     if (kept > 0) {
-      TensorView before = tensors[grown.size() - 1].view();
-      std::memcpy(grown.back().as<char>(), before.data, before.bytes() / capacity * kept);
+      const Tensor &before = tensors[grown.size() - 1];
+      Expected<const float *> values = before.arena.read();
+      if (!values)
+        return values.error();
+      std::memcpy(tensor.arena.here(), *values, before.view().bytes() / capacity * kept);
     }
   }
   tensors = std::move(grown);
   capacity = rows;
+  return {};
 }
 
 /// The first of so many rows of the memory that no sentence has, next to each other.
-int32_t Decoder::placeInMemory(int64_t rows) {
+Expected<int32_t> Decoder::placeInMemory(int64_t rows) {
   std::vector<Range> taken;
   std::copy_if(sentences.begin(), sentences.end(), std::back_inserter(taken),
                [](Range range) { return range.begin < range.end; });
@@ -51,7 +57,8 @@ int32_t Decoder::placeInMemory(int64_t rows) {
     place = range.end;
   }
   if (place + rows > memory.capacity)
-    memory.grow(decodeFunction, std::max(2 * memory.capacity, place + rows), place);
+    if (Expected<void> grown = memory.grow(decodeFunction, std::max(2 * memory.capacity, place + rows), place); !grown)
+      return grown.error();
   return int32_t(place);
 }
 
@@ -67,13 +74,16 @@ Expected<std::vector<int32_t>> Decoder::encode(std::span<const std::vector<int32
   if (!dims)
     return dims.error();
   // What is encoded is written where it will be read.
-  int32_t first = placeInMemory(int64_t(ids.size()));
+  Expected<int32_t> place = placeInMemory(int64_t(ids.size()));
+  if (!place)
+    return place.error();
+  int32_t first = *place;
   std::vector<TensorView> outputs;
   for (const TensorType &output : function.outputs)
-    for (const OwnedTensor &tensor : memory.tensors)
+    for (const Rows::Tensor &tensor : memory.tensors)
       if (TensorView whole = tensor.view(); whole.name == output.name) {
         char *begin = static_cast<char *>(whole.data) + whole.bytes() / memory.capacity * first;
-        outputs.push_back({output.name, output.type, output.shapeAt(*dims), begin});
+        outputs.push_back({output.name, output.type, output.shapeAt(*dims), begin, whole.arena});
       }
   if (Expected<void> ran = session.executor().run(function, inputs, outputs, model.arenas()); !ran)
     return ran.error();
@@ -113,8 +123,9 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
   constexpr int64_t usualLength = 64;
   if (needed > caches.capacity) {
     int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
-    caches.grow(decodeFunction, std::max({needed, 2 * caches.capacity, usualLength * int64_t(hypotheses.size())}),
-                kept);
+    int64_t rows = std::max({needed, 2 * caches.capacity, usualLength * int64_t(hypotheses.size())});
+    if (Expected<void> grown = caches.grow(decodeFunction, rows, kept); !grown)
+      return grown.error();
     used.resize(caches.capacity, false);
   }
 
@@ -145,7 +156,7 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
                                     listView("cache_rows", cacheRows),
                                     listView("cache_offsets", cacheOffsets)};
   for (const Rows *rows : {&memory, &caches})
-    for (const OwnedTensor &tensor : rows->tensors)
+    for (const Rows::Tensor &tensor : rows->tensors)
       inputs.push_back(tensor.view());
   int64_t size = int64_t(hypotheses.size());
   if (Expected<void> room = logits.reserve(size * vocabularySize * int64_t(sizeof(float))); !room)

@@ -13,47 +13,69 @@ using namespace xf::runtime;
 namespace {
 using Result = int; // CUresult: 0 is success
 constexpr Result outOfMemory = 2;
-constexpr int capabilityMajor = 75, capabilityMinor = 76; // CUdevice_attribute
-using Address = unsigned long long;                       // CUdeviceptr
-using Handle = void *;                                    // contexts, streams, modules, functions
+enum Attribute {  // CUdevice_attribute
+  clockRate = 13, // in kHz, as the other
+  multiprocessors = 16,
+  memoryClockRate = 36,
+  memoryBusWidth = 37,
+  capabilityMajor = 75,
+  capabilityMinor = 76
+};
+using Address = unsigned long long; // CUdeviceptr
+using Handle = void *;              // contexts, streams, modules, functions, graphs, events
 
-/// Each is named as in the driver's library, without "cu".
+/// The driver's functions, each named as in its library, without "cu"; all are in CUDA 11.8's.
+#define XF_DRIVER(F)                                                                                                   \
+  F(Init, unsigned flags)                                                                                              \
+  F(DriverGetVersion, int *version)                                                                                    \
+  F(GetErrorString, Result error, const char **text)                                                                   \
+  F(DeviceGetCount, int *count)                                                                                        \
+  F(DeviceGet, int *device, int ordinal)                                                                               \
+  F(DeviceGetName, char *name, int length, int device)                                                                 \
+  F(DeviceGetAttribute, int *value, int attribute, int device)                                                         \
+  F(DeviceTotalMem_v2, size_t *bytes, int device)                                                                      \
+  F(DevicePrimaryCtxRetain, Handle *context, int device)                                                               \
+  F(DevicePrimaryCtxRelease_v2, int device)                                                                            \
+  F(CtxSetCurrent, Handle context)                                                                                     \
+  F(MemGetInfo_v2, size_t *free, size_t *total)                                                                        \
+  F(MemAlloc_v2, Address *address, size_t bytes)                                                                       \
+  F(MemFree_v2, Address address)                                                                                       \
+  F(MemHostAlloc, void **address, size_t bytes, unsigned flags)                                                        \
+  F(MemFreeHost, void *address)                                                                                        \
+  F(MemcpyHtoDAsync_v2, Address to, const void *from, size_t bytes, Handle stream)                                     \
+  F(MemcpyDtoHAsync_v2, void *to, Address from, size_t bytes, Handle stream)                                           \
+  F(MemsetD8Async, Address to, unsigned char value, size_t bytes, Handle stream)                                       \
+  F(StreamCreate, Handle *stream, unsigned flags)                                                                      \
+  F(StreamDestroy_v2, Handle stream)                                                                                   \
+  F(StreamSynchronize, Handle stream)                                                                                  \
+  F(StreamBeginCapture_v2, Handle stream, int mode)                                                                    \
+  F(StreamEndCapture, Handle stream, Handle *graph)                                                                    \
+  F(GraphInstantiateWithFlags, Handle *executable, Handle graph, unsigned long long flags)                             \
+  F(GraphDestroy, Handle graph)                                                                                        \
+  F(GraphExecDestroy, Handle executable)                                                                               \
+  F(GraphLaunch, Handle executable, Handle stream)                                                                     \
+  F(EventCreate, Handle *event, unsigned flags)                                                                        \
+  F(EventDestroy_v2, Handle event)                                                                                     \
+  F(EventRecord, Handle event, Handle stream)                                                                          \
+  F(EventElapsedTime, float *milliseconds, Handle start, Handle end)                                                   \
+  F(ModuleLoadData, Handle *module, const void *image)                                                                 \
+  F(ModuleUnload, Handle module)                                                                                       \
+  F(ModuleGetFunction, Handle *function, Handle module, const char *name)                                              \
+  F(LaunchKernel, Handle function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,   \
+    unsigned blockZ, unsigned shared, Handle stream, void **parameters, void **extra)
+
 struct Driver {
-  Result (*Init)(unsigned flags);
-  Result (*DriverGetVersion)(int *version);
-  Result (*GetErrorString)(Result error, const char **text);
-  Result (*DeviceGetCount)(int *count);
-  Result (*DeviceGet)(int *device, int ordinal);
-  Result (*DeviceGetName)(char *name, int length, int device);
-  Result (*DeviceGetAttribute)(int *value, int attribute, int device);
-  Result (*DevicePrimaryCtxRetain)(Handle *context, int device);
-  Result (*DevicePrimaryCtxRelease_v2)(int device);
-  Result (*CtxSetCurrent)(Handle context);
-  Result (*MemGetInfo_v2)(size_t *free, size_t *total);
-  Result (*MemAlloc_v2)(Address *address, size_t bytes);
-  Result (*MemFree_v2)(Address address);
-  Result (*MemcpyHtoDAsync_v2)(Address to, const void *from, size_t bytes, Handle stream);
-  Result (*MemcpyDtoHAsync_v2)(void *to, Address from, size_t bytes, Handle stream);
-  Result (*MemsetD8Async)(Address to, unsigned char value, size_t bytes, Handle stream);
-  Result (*StreamCreate)(Handle *stream, unsigned flags);
-  Result (*StreamDestroy_v2)(Handle stream);
-  Result (*StreamSynchronize)(Handle stream);
-  Result (*ModuleLoadData)(Handle *module, const void *image);
-  Result (*ModuleUnload)(Handle module);
-  Result (*ModuleGetFunction)(Handle *function, Handle module, const char *name);
-  Result (*LaunchKernel)(Handle function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                         unsigned blockY, unsigned blockZ, unsigned shared, Handle stream, void **parameters,
-                         void **extra);
+#define XF_MEMBER(name, ...) Result (*name)(__VA_ARGS__) = nullptr;
+  XF_DRIVER(XF_MEMBER)
+#undef XF_MEMBER
 };
 
 constexpr const char *library = "libcuda.so.1";
-constexpr const char *otherwise = "; compile with --target=cpu to run on the processor";
 
 Expected<Driver> loadDriver() {
   void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
   if (!handle)
-    return userError(fmt::format(
-        "this executable runs on an NVIDIA GPU, but the driver's library can't be loaded: {}{}", dlerror(), otherwise));
+    return userError(fmt::format("the driver's library can't be loaded: {}", dlerror()));
   Driver driver;
   const char *missing = nullptr;
   auto find = [&](auto &function, const char *name) {
@@ -61,30 +83,8 @@ Expected<Driver> loadDriver() {
     if (!function && !missing)
       missing = name;
   };
-#define XF_FIND(name) find(driver.name, "cu" #name);
-  XF_FIND(Init)
-  XF_FIND(DriverGetVersion)
-  XF_FIND(GetErrorString)
-  XF_FIND(DeviceGetCount)
-  XF_FIND(DeviceGet)
-  XF_FIND(DeviceGetName)
-  XF_FIND(DeviceGetAttribute)
-  XF_FIND(DevicePrimaryCtxRetain)
-  XF_FIND(DevicePrimaryCtxRelease_v2)
-  XF_FIND(CtxSetCurrent)
-  XF_FIND(MemGetInfo_v2)
-  XF_FIND(MemAlloc_v2)
-  XF_FIND(MemFree_v2)
-  XF_FIND(MemcpyHtoDAsync_v2)
-  XF_FIND(MemcpyDtoHAsync_v2)
-  XF_FIND(MemsetD8Async)
-  XF_FIND(StreamCreate)
-  XF_FIND(StreamDestroy_v2)
-  XF_FIND(StreamSynchronize)
-  XF_FIND(ModuleLoadData)
-  XF_FIND(ModuleUnload)
-  XF_FIND(ModuleGetFunction)
-  XF_FIND(LaunchKernel)
+#define XF_FIND(name, ...) find(driver.name, "cu" #name);
+  XF_DRIVER(XF_FIND)
 #undef XF_FIND
   if (missing)
     return userError(fmt::format(
@@ -96,39 +96,39 @@ Expected<Driver> loadDriver() {
 struct Device::State {
   Driver driver{};
   int device = 0;
-  std::string name;
+  Facts facts;
   Handle stream = nullptr;
   bool hasContext = false;
-  std::vector<Handle> modules, functions;
-  std::vector<unsigned> threads;
-  std::vector<std::string> kernels;
+  std::vector<Handle> modules, functions, events;
+  const Program *program = nullptr;
   Address memory = 0;
   int64_t bytes = 0;
 
-  Expected<void> check(Result result, const std::string &what) const {
+  /// `what` and its arguments say what the GPU was to do.
+  template <typename... Args>
+  Expected<void> check(Result result, fmt::format_string<Args...> what, Args &&...args) const {
     if (result == 0)
       return {};
     const char *text = nullptr;
     if (driver.GetErrorString(result, &text) != 0 || !text)
       text = "unknown error";
-    return userError(
-        fmt::format("GPU {}: can't {}: {} (CUDA error {})", name.empty() ? "0" : "'" + name + "'", what, text, result));
+    return userError(fmt::format("GPU {}: can't {}: {} (CUDA error {})",
+                                 facts.name.empty() ? "0" : "'" + facts.name + "'",
+                                 fmt::format(what, std::forward<Args>(args)...), text, result));
   }
 
-  Expected<void> start(const Program &program, std::span<const XfImage *const> images);
+  Expected<void> find();
+  Expected<void> load(const Program &program, std::span<const XfImage *const> images);
 };
 
-/// "sm_80" as 80.
-static int numberOf(const std::string &architecture) { return std::atoi(architecture.c_str() + 3); }
-
-Expected<void> Device::State::start(const Program &program, std::span<const XfImage *const> images) {
+Expected<void> Device::State::find() {
   Expected<Driver> loaded = loadDriver();
   if (!loaded)
     return loaded.error();
   driver = *loaded;
   if (Expected<void> ok = check(driver.Init(0), "start the driver"); !ok)
     return ok;
-  int version = 0, count = 0, major = 0, minor = 0;
+  int version = 0, count = 0;
   if (Expected<void> ok = check(driver.DriverGetVersion(&version), "ask for the driver's version"); !ok)
     return ok;
   if (version < 11080)
@@ -137,20 +137,43 @@ Expected<void> Device::State::start(const Program &program, std::span<const XfIm
   if (Expected<void> ok = check(driver.DeviceGetCount(&count), "count GPUs"); !ok)
     return ok;
   if (count == 0)
-    return userError(fmt::format("this executable runs on an NVIDIA GPU, but the driver knows none{}", otherwise));
+    return userError("the driver knows none");
   char text[128] = "";
   if (Expected<void> ok = check(driver.DeviceGet(&device, 0), "be opened"); !ok)
     return ok;
   if (Expected<void> ok = check(driver.DeviceGetName(text, sizeof(text), device), "be named"); !ok)
     return ok;
-  name = text;
-  for (auto [attribute, value] : {std::pair(capabilityMajor, &major), {capabilityMinor, &minor}})
-    if (Expected<void> ok = check(driver.DeviceGetAttribute(value, attribute, device), "tell its architecture"); !ok)
+  facts.name = text;
+  size_t total = 0;
+  if (Expected<void> ok = check(driver.DeviceTotalMem_v2(&total, device), "tell its memory"); !ok)
+    return ok;
+  facts.memory = int64_t(total);
+  std::map<Attribute, int> values;
+  for (Attribute attribute :
+       {capabilityMajor, capabilityMinor, multiprocessors, clockRate, memoryClockRate, memoryBusWidth})
+    if (Expected<void> ok = check(driver.DeviceGetAttribute(&values[attribute], attribute, device), "tell attribute {}",
+                                  int(attribute));
+        !ok)
       return ok;
-  int wanted = numberOf(program.gpu), have = major * 10 + minor;
+  int capability = 10 * values[capabilityMajor] + values[capabilityMinor];
+  facts.architecture = fmt::format("sm_{}", capability);
+  // Of a multiprocessor in a clock: multiply-adds in f32, and of matrices in bf16.
+  double cycles = double(values[multiprocessors]) * values[clockRate] * 1e3;
+  facts.flops = cycles * 2 * (capability == 80 ? 64 : 128);
+  facts.tensorFlops = cycles * 2 * (capability >= 90 ? 2048 : capability == 80 ? 1024 : 512);
+  facts.bytes = 2.0 * values[memoryClockRate] * 1e3 * values[memoryBusWidth] / 8; // at both edges of its clock
+  return {};
+}
+
+/// "sm_80" as 80.
+static int numberOf(const std::string &architecture) { return std::atoi(architecture.c_str() + 3); }
+
+Expected<void> Device::State::load(const Program &loaded, std::span<const XfImage *const> images) {
+  program = &loaded;
+  int wanted = numberOf(program->gpu), have = numberOf(facts.architecture);
   if (have < wanted)
-    return userError(
-        fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is sm_{}", program.gpu, name, have));
+    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}", program->gpu,
+                                 facts.name, facts.architecture));
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;
@@ -163,34 +186,51 @@ Expected<void> Device::State::start(const Program &program, std::span<const XfIm
     // Machine code is for GPUs of its own generation, from its own number on.
     const XfImage &image = *images[i];
     bool takesCode = image.codeSize > 0 && have / 10 == wanted / 10;
-    const Kernel &kernel = program.kernels[i];
+    const std::string &name = program->kernels[i].name;
     if (Expected<void> ok = check(driver.ModuleLoadData(&modules.emplace_back(), takesCode ? image.code : image.ptx),
-                                  "load kernel '" + kernel.name + "'");
+                                  "load kernel '{}'", name);
         !ok) {
       modules.pop_back();
       return ok;
     }
     if (Expected<void> ok = check(driver.ModuleGetFunction(&functions.emplace_back(), modules.back(), "xf_kernel"),
-                                  "find kernel '" + kernel.name + "'");
+                                  "find kernel '{}'", name);
         !ok)
       return ok;
-    threads.push_back(kernel.threads);
-    kernels.push_back(kernel.name);
   }
   return {};
 }
 
 Device::Device(std::unique_ptr<State> state) : state(std::move(state)) {}
 
+/// What to do without a GPU.
+static Error elsewhere(const Error &error) {
+  return {
+      fmt::format("this executable runs on an NVIDIA GPU, but {}; compile with --target=cpu to run on the processor",
+                  error.message),
+      error.exitCode};
+}
+
 Expected<std::unique_ptr<Device>> Device::open(const Program &program, std::span<const XfImage *const> images) {
   std::unique_ptr<Device> device(new Device(std::make_unique<State>()));
-  if (Expected<void> started = device->state->start(program, images); !started)
-    return started.error();
+  if (Expected<void> found = device->state->find(); !found)
+    return elsewhere(found.error());
+  if (Expected<void> loaded = device->state->load(program, images); !loaded)
+    return loaded.error();
   return device;
+}
+
+Expected<Device::Facts> Device::find() {
+  State state;
+  if (Expected<void> found = state.find(); !found)
+    return found.error();
+  return state.facts;
 }
 
 Device::~Device() {
   // After a fault of the GPU each of these fails, and nothing is left to be done about it.
+  for (Handle event : state->events)
+    state->driver.EventDestroy_v2(event);
   if (state->memory)
     state->driver.MemFree_v2(state->memory);
   for (Handle module : state->modules)
@@ -201,7 +241,16 @@ Device::~Device() {
     state->driver.DevicePrimaryCtxRelease_v2(state->device);
 }
 
+const Device::Facts &Device::facts() const { return state->facts; }
 char *Device::data() const { return reinterpret_cast<char *>(state->memory); }
+int64_t Device::size() const { return state->bytes; }
+
+Expected<int64_t> Device::availableMemory() const {
+  size_t free = 0, total = 0;
+  if (Expected<void> ok = state->check(state->driver.MemGetInfo_v2(&free, &total), "tell its memory"); !ok)
+    return ok.error();
+  return int64_t(free) + state->bytes;
+}
 
 Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   if (bytes <= state->bytes)
@@ -215,20 +264,42 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   Result result = state->driver.MemAlloc_v2(&state->memory, bytes);
   if (result == outOfMemory) {
     state->memory = 0;
-    size_t free = 0, total = 0;
-    if (Expected<void> ok = state->check(state->driver.MemGetInfo_v2(&free, &total), "tell its memory"); !ok)
-      return ok;
-    return userError(fmt::format("not enough memory: {} needs {} on GPU '{}' for these inputs, and {} of {} is free",
-                                 what, mebibytes(bytes), state->name, mebibytes(int64_t(free)),
-                                 mebibytes(int64_t(total))));
+    Expected<int64_t> available = availableMemory();
+    return available
+               ? userError(fmt::format("not enough memory: {} needs {} on GPU '{}' for these inputs, and {} of {} "
+                                       "is free",
+                                       what, mebibytes(bytes), state->facts.name, mebibytes(*available),
+                                       mebibytes(state->facts.memory)))
+               : available.error();
   }
-  if (Expected<void> ok = state->check(result, "allocate " + mebibytes(bytes)); !ok)
+  if (Expected<void> ok = state->check(result, "allocate {}", mebibytes(bytes)); !ok)
     return ok;
   state->bytes = bytes;
   return {};
 }
 
 static Address addressOf(const char *pointer) { return reinterpret_cast<uintptr_t>(pointer); }
+
+Device::Pinned::~Pinned() {
+  if (begin)
+    device.state->driver.MemFreeHost(begin);
+}
+
+Expected<void> Device::Pinned::reserve(int64_t wanted) {
+  if (wanted <= bytes)
+    return {};
+  const State &state = *device.state;
+  bytes = 0;
+  if (void *old = std::exchange(begin, nullptr))
+    if (Expected<void> ok = state.check(state.driver.MemFreeHost(old), "free pinned memory"); !ok)
+      return ok;
+  void *made = nullptr;
+  if (Expected<void> ok = state.check(state.driver.MemHostAlloc(&made, wanted, 0), "pin {}", mebibytes(wanted)); !ok)
+    return ok;
+  begin = static_cast<char *>(made);
+  bytes = wanted;
+  return {};
+}
 
 Expected<void> Device::copyIn(char *to, const void *from, int64_t bytes) {
   if (bytes == 0)
@@ -239,11 +310,7 @@ Expected<void> Device::copyIn(char *to, const void *from, int64_t bytes) {
 Expected<void> Device::copyOut(void *to, const char *from, int64_t bytes) {
   if (bytes == 0)
     return {};
-  if (Expected<void> ok =
-          state->check(state->driver.MemcpyDtoHAsync_v2(to, addressOf(from), bytes, state->stream), "copy from it");
-      !ok)
-    return ok;
-  return wait();
+  return state->check(state->driver.MemcpyDtoHAsync_v2(to, addressOf(from), bytes, state->stream), "copy from it");
 }
 
 Expected<void> Device::clear(char *to, int64_t bytes) {
@@ -252,10 +319,64 @@ Expected<void> Device::clear(char *to, int64_t bytes) {
   return state->check(state->driver.MemsetD8Async(addressOf(to), 0, bytes, state->stream), "clear its memory");
 }
 
-Expected<void> Device::launch(int64_t kernel, int64_t blocks, void **parameters) {
+Expected<void> Device::launch(int64_t kernel, int64_t blocks, void *const *parameters) {
+  const Kernel &facts = state->program->kernels[kernel];
   return state->check(state->driver.LaunchKernel(state->functions[kernel], unsigned(blocks), 1, 1,
-                                                 state->threads[kernel], 1, 1, 0, state->stream, parameters, nullptr),
-                      "run kernel '" + state->kernels[kernel] + "'");
+                                                 unsigned(facts.launch.threads), 1, 1, 0, state->stream,
+                                                 const_cast<void **>(parameters), nullptr),
+                      "run kernel '{}'", facts.name);
 }
 
 Expected<void> Device::wait() { return state->check(state->driver.StreamSynchronize(state->stream), "compute"); }
+
+Device::Graph::~Graph() {
+  if (handle)
+    device->state->driver.GraphExecDestroy(handle);
+}
+
+Expected<Device::Graph> Device::record(const std::function<Expected<void>()> &launches) {
+  const Driver &driver = state->driver;
+  constexpr int thisThread = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+  if (Expected<void> ok = state->check(driver.StreamBeginCapture_v2(state->stream, thisThread), "record launches"); !ok)
+    return ok.error();
+  Expected<void> recorded = launches();
+  Handle graph = nullptr;
+  Expected<void> ended = state->check(driver.StreamEndCapture(state->stream, &graph), "record launches");
+  if (!recorded || !ended)
+    return recorded ? ended.error() : recorded.error();
+  Graph result;
+  result.device = this;
+  Expected<void> made = state->check(driver.GraphInstantiateWithFlags(&result.handle, graph, 0), "make a graph");
+  driver.GraphDestroy(graph);
+  if (!made)
+    return made.error();
+  return result;
+}
+
+Expected<void> Device::launch(const Graph &graph) {
+  return state->check(state->driver.GraphLaunch(graph.handle, state->stream), "run a graph");
+}
+
+Expected<void> Device::mark(size_t index) {
+  while (state->events.size() <= index) {
+    Handle event = nullptr;
+    if (Expected<void> ok = state->check(state->driver.EventCreate(&event, 0), "make an event"); !ok)
+      return ok;
+    state->events.push_back(event);
+  }
+  return state->check(state->driver.EventRecord(state->events[index], state->stream), "note a time");
+}
+
+Expected<std::vector<double>> Device::secondsBetween(size_t count) {
+  if (Expected<void> done = wait(); !done)
+    return done.error();
+  std::vector<double> seconds(count);
+  for (size_t i = 0; i < count; ++i) {
+    float milliseconds = 0;
+    Handle from = state->events[i], to = state->events[i + 1];
+    if (Expected<void> ok = state->check(state->driver.EventElapsedTime(&milliseconds, from, to), "tell a time"); !ok)
+      return ok.error();
+    seconds[i] = double(milliseconds) * 1e-3;
+  }
+  return seconds;
+}

@@ -11,7 +11,6 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <numeric>
-#include <set>
 
 using namespace xf::runtime;
 
@@ -66,14 +65,6 @@ Expected<std::vector<int64_t>> Executor::bind(const Function &function, std::spa
   return bound;
 }
 
-ArenaPlan xf::runtime::planFunction(const Function &function, std::span<const int64_t> at) {
-  std::vector<Interval> intervals;
-  intervals.reserve(function.slots.size());
-  for (const Slot &slot : function.slots)
-    intervals.push_back({slot.bytes.at(at), slot.first, slot.last});
-  return planArena(intervals);
-}
-
 const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_t> at) {
   std::pair key(&function, std::vector<int64_t>(at.begin(), at.end()));
   auto found = plans.find(key);
@@ -85,218 +76,121 @@ const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_
   return plans.emplace(std::move(key), planFunction(function, at)).first->second;
 }
 
-static int64_t tileCount(const Dispatch &dispatch, std::span<const int64_t> dims) {
-  int64_t tiles = 1;
-  for (const GridAxis &axis : dispatch.grid)
-    tiles *= (axis.extent.at(dims) + axis.tile - 1) / axis.tile;
-  return tiles;
-}
-
 Expected<void> Executor::prepare(const Function &function, std::span<const TensorView> inputs,
                                  std::span<const TensorView> outputs, const ModelArenas &model) {
   Expected<std::vector<int64_t>> bound = bind(function, inputs);
   if (!bound)
     return bound.error();
-  dims = std::move(*bound);
-  if ((function.usesGradients && !model.gradients) || (function.usesParameters && !model.parameters) ||
-      (function.usesMoments && !(model.firstMoments && model.secondMoments)) ||
-      (function.usesPrepared && !model.prepared))
+  if ((function.usesGradients && model.gradients.isEmpty()) ||
+      (function.usesParameters && model.parameters.isEmpty()) ||
+      (function.usesMoments && (model.firstMoments.isEmpty() || model.secondMoments.isEmpty())) ||
+      (function.usesPrepared && model.prepared.isEmpty()))
     return internalError(fmt::format("'{}' was called without the arrays it works on", function.name));
+  // Those of the function, in order; an output nobody asks for has no data.
+  std::vector<TensorView> ordered, wanted;
+  for (const TensorType &type : function.inputs)
+    ordered.push_back(*find(inputs, type.name));
+  for (const TensorType &type : function.outputs) {
+    TensorView expected{type.name, type.type, type.shapeAt(*bound)};
+    const TensorView *tensor = find(outputs, type.name);
+    if (tensor && (tensor->shape != expected.shape || tensor->type != type.type))
+      return internalError(fmt::format("output '{}' of '{}' is {} {}, but got room for {} {}", type.name, function.name,
+                                       name(type.type), formatShape(expected.shape), name(tensor->type),
+                                       formatShape(tensor->shape)));
+    wanted.push_back(tensor ? *tensor : expected);
+  }
+  ready = {&function, std::move(*bound)};
+  if (!isForDevice())
+    return prepareTeam(ordered, wanted, model);
+  if (Expected<void> opened = openDevice(); !opened)
+    return opened;
+  return runner->prepare(function, ready.dims, ordered, wanted, model);
+}
 
-  const ArenaPlan &layout = plan(function, dims);
-  if (!isForDevice() && layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + availableMemory())
+Expected<void> Executor::openDevice() {
+  if (runner)
+    return {};
+  Expected<std::unique_ptr<DeviceRunner>> opened = DeviceRunner::open(program, images);
+  if (!opened)
+    return opened.error();
+  runner = std::move(*opened);
+  return {};
+}
+
+Expected<void> Executor::reserve(std::span<const Call> calls, const ModelArenas &model) {
+  if (!isForDevice())
+    return {};
+  Expected<void> opened = openDevice();
+  return opened ? runner->reserve(calls, model) : opened;
+}
+
+Expected<void> Executor::prepareTeam(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                                     const ModelArenas &model) {
+  const Function &function = *ready.function;
+  const ArenaPlan &layout = plan(function, ready.dims);
+  if (layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + runtime::availableMemory())
     return userError(fmt::format("not enough memory: '{}' needs {} for these inputs, and {} is available",
                                  function.name, mebibytes(layout.totalBytes),
-                                 mebibytes(arena.size() + availableMemory())));
-  if (Expected<void> room = arena.reserve(isForDevice() ? 0 : layout.totalBytes); !room)
+                                 mebibytes(arena.size() + runtime::availableMemory())));
+  if (Expected<void> room = arena.reserve(layout.totalBytes); !room)
     return room.error();
   if (Expected<void> room = scratch.reserve(scratchSize()); !room)
     return room.error();
 
-  places = {arena.data(),
-            {},
-            {},
-            {{Space::Parameter, reinterpret_cast<char *>(model.parameters)},
-             {Space::Gradient, reinterpret_cast<char *>(model.gradients)},
-             {Space::FirstMoment, reinterpret_cast<char *>(model.firstMoments)},
-             {Space::SecondMoment, reinterpret_cast<char *>(model.secondMoments)},
-             {Space::Prepared, reinterpret_cast<char *>(model.prepared)}}};
-  std::vector<char *> &inputData = places.inputs, &outputData = places.outputs;
-  for (const TensorType &type : function.inputs)
-    inputData.push_back(static_cast<char *>(find(inputs, type.name)->data));
-  std::vector<std::pair<size_t, int64_t>> unwantedOffsets; // by output
+  auto here = [](const Arena &arena) { return reinterpret_cast<char *>(arena.here()); };
+  Places places{arena.data(),
+                {},
+                {},
+                {{Space::Parameter, here(model.parameters)},
+                 {Space::Gradient, here(model.gradients)},
+                 {Space::FirstMoment, here(model.firstMoments)},
+                 {Space::SecondMoment, here(model.secondMoments)},
+                 {Space::Prepared, here(model.prepared)}}};
+  for (const TensorView &input : inputs)
+    places.inputs.push_back(static_cast<char *>(input.data));
+  // Outputs nobody asks for. Not shared: a later dispatch may read an output of this one.
+  auto roomOf = [](const TensorView &output) {
+    return output.data ? 0 : (output.bytes() + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
+  };
   int64_t unwantedBytes = 0;
-  for (const TensorType &type : function.outputs) {
-    std::vector<int64_t> shape = type.shapeAt(dims);
-    const TensorView *tensor = find(outputs, type.name);
-    if (tensor && (tensor->shape != shape || tensor->type != type.type))
-      return internalError(fmt::format("output '{}' of '{}' is {} {}, but got room for {} {}", type.name, function.name,
-                                       name(type.type), formatShape(shape), name(tensor->type),
-                                       formatShape(tensor->shape)));
-    outputData.push_back(tensor ? static_cast<char *>(tensor->data) : nullptr);
-    if (!tensor) {
-      int64_t bytes = TensorView{type.name, type.type, shape}.bytes();
-      unwantedOffsets.push_back({outputData.size() - 1, unwantedBytes});
-      unwantedBytes += (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
-    }
-  }
-  // Not shared: a later dispatch may read an output of this one.
+  for (const TensorView &output : outputs)
+    unwantedBytes += roomOf(output);
   if (Expected<void> room = unwanted.reserve(unwantedBytes); !room)
     return room.error();
-  for (auto [output, offset] : unwantedOffsets)
-    outputData[output] = unwanted.data() + offset;
-  if (isForDevice())
-    if (Expected<void> ready = prepareDevice(function, layout, model); !ready)
-      return ready;
+  char *next = unwanted.data();
+  for (const TensorView &output : outputs) {
+    places.outputs.push_back(output.data ? static_cast<char *>(output.data) : next);
+    next += roomOf(output);
+  }
+  own.layOut(function, ready.dims, layout, places);
 
-  /// The memory of an operand.
-  auto place = [&](const Operand &operand) -> std::span<char> {
-    auto tensor = [&](char *data, const TensorType &type) {
-      return std::span(data, TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
-    };
-    switch (operand.space) {
-    case Space::Slot:
-      return {places.slots + layout.offsets[operand.index], size_t(function.slots[operand.index].bytes.at(dims))};
-    case Space::Input:
-      return tensor(places.inputs[operand.index], function.inputs[operand.index]);
-    case Space::Output:
-      return tensor(places.outputs[operand.index], function.outputs[operand.index]);
-    default:
-      return {places.arenas[operand.space] + operand.index * sizeof(float), operand.elements * sizeof(float)};
-    }
-  };
-  steps.clear();
-  pointers.clear();
-  bytes.clear();
-  extents.clear();
+  meetings.clear();
   Phase phase;
-  /// One dispatch, on the rows from `row` on of what it sees a chunk of.
-  auto addStep = [&](const Dispatch &dispatch, std::span<const int64_t> dims, int64_t row, int64_t rows) {
-    int64_t count = tileCount(dispatch, dims);
-    if (count <= 0)
-      return;
-    size_t first = pointers.size();
-    std::vector<std::span<char>> places;
-    for (size_t i = 0; i < dispatch.operands.size(); ++i) {
-      std::span<char> bytes = place(dispatch.operands[i]);
-      if (int64_t width = dispatch.chunkBytes[i])
-        bytes = bytes.subspan(row * width, rows * width);
-      places.push_back(bytes);
-      pointers.push_back(bytes.data());
-      this->bytes.push_back(bytes.size());
-    }
-    if (!phase.admits(places, dispatch.writes, count == 1)) {
-      steps.back().meets = true;
+  std::vector<std::span<char>> operands;
+  for (const Walk::Step &step : own.steps) {
+    operands.clear();
+    for (size_t i = 0; i < step.dispatch->operands.size(); ++i)
+      operands.emplace_back(static_cast<char *>(own.pointers[step.buffers + i]), own.bytes[step.buffers + i]);
+    if (!phase.admits(operands, step.dispatch->writes, step.tiles == 1)) {
+      meetings.back().meets = true;
       phase = {};
-      phase.admits(places, dispatch.writes, count == 1);
+      phase.admits(operands, step.dispatch->writes, step.tiles == 1);
     }
     if (tiles.size() < phase.steps())
       tiles.emplace_back(team.size());
-    steps.push_back({&dispatch, kernels[dispatch.kernel], first, extents.size(), count, phase.steps() - 1, false});
-    for (const Affine &dim : dispatch.dims)
-      extents.push_back(dim.at(dims));
-  };
-  auto loop = function.loops.begin();
-  for (size_t i = 0; i < function.dispatches.size();) {
-    if (loop == function.loops.end() || int64_t(i) < loop->begin) {
-      addStep(function.dispatches[i++], dims, 0, 0);
-      continue;
-    }
-    std::vector<int64_t> inChunk = dims;
-    int64_t total = dims[loop->of], chunk = dims[loop->dim];
-    for (int64_t row = 0; row < total; row += chunk) {
-      inChunk[loop->dim] = std::min(chunk, total - row);
-      for (int64_t d = loop->begin; d < loop->end; ++d)
-        addStep(function.dispatches[d], inChunk, row, inChunk[loop->dim]);
-    }
-    i = loop++->end;
+    meetings.push_back({phase.steps() - 1, false});
   }
-  return {};
-}
-
-Expected<void> Executor::prepareDevice(const Function &function, const ArenaPlan &layout, const ModelArenas &model) {
-  if (!device) {
-    Expected<std::unique_ptr<Device>> opened = Device::open(program, images);
-    if (!opened)
-      return opened.error();
-    device = std::move(*opened);
-  }
-  std::set<std::pair<Space, int64_t>> written; // arenas are one each
-  for (const Dispatch &dispatch : function.dispatches)
-    for (int64_t write : dispatch.writes) {
-      const Operand &operand = dispatch.operands[write];
-      bool isTensor = operand.space == Space::Input || operand.space == Space::Output;
-      written.insert({operand.space, isTensor ? operand.index : 0});
-    }
-  mirrors.clear();
-  constexpr int64_t alignment = 256; // what the driver aligns allocations to
-  int64_t end = (layout.totalBytes + alignment - 1) / alignment * alignment;
-  auto add = [&](char *&place, int64_t bytes, bool in, bool out) {
-    mirrors.push_back({place, reinterpret_cast<char *>(end), bytes, in, out});
-    place = reinterpret_cast<char *>(end); // from where the allocation will begin
-    end += (bytes + alignment - 1) / alignment * alignment;
-  };
-  auto bytesOf = [&](const TensorType &type) { return TensorView{type.name, type.type, type.shapeAt(dims)}.bytes(); };
-  for (size_t i = 0; i < function.inputs.size(); ++i)
-    add(places.inputs[i], bytesOf(function.inputs[i]), true, written.count({Space::Input, i}));
-  for (size_t i = 0; i < function.outputs.size(); ++i)
-    add(places.outputs[i], bytesOf(function.outputs[i]), false, true);
-  for (auto [space, isUsed] : {std::pair(Space::Parameter, function.usesParameters),
-                               {Space::Gradient, function.usesGradients},
-                               {Space::FirstMoment, function.usesMoments},
-                               {Space::SecondMoment, function.usesMoments},
-                               {Space::Prepared, function.usesPrepared}})
-    if (isUsed)
-      add(places.arenas[space], 4 * (space == Space::Prepared ? program.preparedElements : program.parameterElements),
-          true, written.count({space, 0}));
-  if (Expected<void> room = device->reserve(end, "'" + function.name + "'"); !room)
-    return room;
-  char *base = device->data();
-  auto move = [&](char *&place) { place = base + reinterpret_cast<uintptr_t>(place); };
-  for (std::vector<char *> *list : {&places.inputs, &places.outputs})
-    for (char *&place : *list)
-      move(place);
-  for (auto &[space, place] : places.arenas)
-    move(place);
-  for (Mirror &mirror : mirrors)
-    move(mirror.device);
-  places.slots = base;
   return {};
 }
 
 Expected<void> Executor::execute(const std::function<void(size_t)> &observe) {
-  if (isForDevice())
-    return executeOnDevice(observe);
+  running = ready;
+  if (isForDevice()) {
+    Expected<void> started = runner->start(observe, false);
+    return started ? runner->finish() : started;
+  }
   executeByTeam(observe);
   return {};
-}
-
-Expected<void> Executor::executeOnDevice(const std::function<void(size_t)> &observe) {
-  for (const Mirror &mirror : mirrors)
-    if (mirror.in)
-      if (Expected<void> copied = device->copyIn(mirror.device, mirror.host, mirror.bytes); !copied)
-        return copied;
-  std::vector<void *> parameters;
-  for (size_t index = 0; index < steps.size(); ++index) {
-    const Step &step = steps[index];
-    const Dispatch &dispatch = *step.dispatch;
-    parameters.clear();
-    for (size_t i = 0; i < dispatch.operands.size(); ++i)
-      parameters.push_back(&pointers[step.buffers + i]);
-    for (size_t i = 0; i < dispatch.dims.size(); ++i)
-      parameters.push_back(&extents[step.dims + i]);
-    for (const int64_t &scalar : dispatch.scalars)
-      parameters.push_back(const_cast<int64_t *>(&scalar));
-    if (Expected<void> launched = device->launch(dispatch.kernel, step.tiles, parameters.data()); !launched)
-      return launched;
-    if (observe)
-      observe(index);
-  }
-  for (const Mirror &mirror : mirrors)
-    if (mirror.out)
-      if (Expected<void> copied = device->copyOut(mirror.host, mirror.device, mirror.bytes); !copied)
-        return copied;
-  return device->wait();
 }
 
 void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
@@ -306,22 +200,25 @@ void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
   };
   reset();
   // A call of small steps is worker 0's alone, and it must not wait for others where steps are too many for one phase.
-  bool alone = !observe && std::all_of(steps.begin(), steps.end(), [](const Step &step) { return step.tiles == 1; });
+  const std::vector<Walk::Step> &steps = own.steps;
+  bool alone =
+      !observe && std::all_of(steps.begin(), steps.end(), [](const Walk::Step &step) { return step.tiles == 1; });
   auto walk = [&](int worker) {
     void *mine = scratch.data() + worker * scratchBytes;
     for (size_t index = 0; index < steps.size(); ++index) {
-      const Step &step = steps[index];
-      void *const *buffers = pointers.data() + step.buffers;
-      const int64_t *extent = extents.data() + step.dims;
+      const Walk::Step &step = steps[index];
+      KernelFunction kernel = kernels[step.dispatch->kernel];
+      void *const *buffers = own.pointers.data() + step.buffers;
+      const int64_t *extent = own.extents.data() + step.dims;
       const int64_t *scalars = step.dispatch->scalars.data();
       if (step.tiles == 1) {
         if (worker == 0)
-          step.kernel(buffers, extent, scalars, 0, 1, mine);
+          kernel(buffers, extent, scalars, 0, 1, mine);
       } else {
-        for (SharedTiles::Range range; !(range = tiles[step.inPhase].take(worker, step.tiles)).empty();)
-          step.kernel(buffers, extent, scalars, range.begin, range.end, mine);
+        for (SharedTiles::Range range; !(range = tiles[meetings[index].inPhase].take(worker, step.tiles)).empty();)
+          kernel(buffers, extent, scalars, range.begin, range.end, mine);
       }
-      if ((step.meets && !alone) || observe)
+      if ((meetings[index].meets && !alone) || observe)
         team.barrier([&] {
           reset();
           if (observe)
@@ -335,29 +232,70 @@ void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
     team.run(walk);
 }
 
-Expected<void> Executor::run(const Function &function, std::span<const TensorView> inputs,
-                             std::span<const TensorView> outputs, const ModelArenas &model) {
-  if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
-    return prepared;
-  if (!profileReport)
-    return execute(nullptr);
+Expected<void> Executor::start() {
+  running = ready;
+  if (isForDevice())
+    return runner->start(nullptr, profileReport != nullptr);
+  if (!profileReport) {
+    executeByTeam(nullptr);
+    return {};
+  }
   using Clock = std::chrono::steady_clock;
-  std::vector<double> seconds(steps.size());
+  seconds.assign(own.steps.size(), 0);
   Clock::time_point last = Clock::now();
-  Expected<void> executed = execute([&](size_t index) {
+  executeByTeam([&](size_t index) {
     Clock::time_point now = Clock::now();
     seconds[index] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
-  if (!executed)
-    return executed;
+  return {};
+}
+
+Expected<void> Executor::finish() {
+  if (isForDevice())
+    if (Expected<void> finished = runner->finish(); !finished)
+      return finished;
+  if (!profileReport)
+    return {};
+  if (isForDevice()) {
+    Expected<std::vector<double>> timed = runner->secondsOfSteps();
+    if (!timed)
+      return timed.error();
+    seconds = std::move(*timed);
+  }
   // The steps of a loop's chunks are one of the report.
   std::map<const Dispatch *, double> byDispatch;
+  const std::vector<Walk::Step> &steps = isForDevice() ? runner->walkOfRunning().steps : own.steps;
   for (size_t index = 0; index < steps.size(); ++index)
     byDispatch[steps[index].dispatch] += seconds[index];
   for (auto [dispatch, time] : byDispatch)
-    profileReport->add(function, *dispatch, dims, time);
+    profileReport->add(*running.function, *dispatch, running.dims, time);
   return {};
+}
+
+Expected<void> Executor::run(const Function &function, std::span<const TensorView> inputs,
+                             std::span<const TensorView> outputs, const ModelArenas &model) {
+  if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
+    return prepared;
+  Expected<void> started = start();
+  return started ? finish() : started;
+}
+
+Expected<MachineLimits> Executor::limits() {
+  if (!isForDevice())
+    return measureLimits(team);
+  if (Expected<void> opened = openDevice(); !opened)
+    return opened.error();
+  const Device::Facts &facts = runner->device().facts();
+  bool isHalf = program.options.value("precision", "f32") == "bf16";
+  return MachineLimits{.flops = isHalf ? facts.tensorFlops : facts.flops, .bytes = facts.bytes, .gpu = facts.name};
+}
+
+Expected<int64_t> Executor::availableMemory() {
+  if (!isForDevice())
+    return runtime::availableMemory();
+  Expected<void> opened = openDevice();
+  return opened ? runner->device().availableMemory() : opened.error();
 }
 
 Expected<void> Executor::observe(const Function &function, std::span<const TensorView> inputs,
@@ -365,20 +303,20 @@ Expected<void> Executor::observe(const Function &function, std::span<const Tenso
                                  const std::function<void(const Operands &, bool done)> &observer) {
   if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
     return prepared;
+  const Walk &steps = walk();
   auto show = [&](size_t index, bool done) {
-    if (index < steps.size()) {
-      const Step &step = steps[index];
-      observer({*step.dispatch, std::span(pointers).subspan(step.buffers, step.dispatch->operands.size()),
-                std::span(extents).subspan(step.dims, step.dispatch->dims.size())},
+    if (index < steps.steps.size()) {
+      const Walk::Step &step = steps.steps[index];
+      observer({*step.dispatch, std::span(steps.pointers).subspan(step.buffers, step.dispatch->operands.size()),
+                std::span(steps.extents).subspan(step.dims, step.dispatch->dims.size())},
                done);
     }
   };
   show(0, false);
-  execute([&](size_t index) {
+  return execute([&](size_t index) {
     show(index, true);
     show(index + 1, false);
   });
-  return {};
 }
 
 /// The parameter that owns element `offset` of the flat arrays.
@@ -405,20 +343,24 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
   if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
     return prepared.error();
 
-  const ArenaPlan &layout = plan(function, dims);
-  auto slotBytes = [&](int64_t slot) { return function.slots[slot].bytes.at(dims); };
+  const ArenaPlan &layout = runner ? runner->plan() : plan(function, ready.dims);
+  char *slots = runner ? runner->slots() : arena.data();
+  const std::vector<Walk::Step> &steps = walk().steps;
+  const std::vector<void *> &pointers = walk().pointers;
+  const std::vector<size_t> &bytes = walk().bytes;
+  auto slotBytes = [&](int64_t slot) { return function.slots[slot].bytes.at(ready.dims); };
   // Both work on a GPU's memory too; what goes wrong there is found by the next launch.
   std::vector<char> fetched;
   auto valuesAt = [&](const void *data, int64_t elements) {
     if (!isForDevice())
       return static_cast<const float *>(data);
     fetched.resize(elements * sizeof(float));
-    (void)bool(device->copyOut(fetched.data(), static_cast<const char *>(data), fetched.size()));
+    (void)bool(runner->device().copyOut(fetched.data(), static_cast<const char *>(data), fetched.size()));
     return reinterpret_cast<const float *>(fetched.data());
   };
   auto clear = [&](char *data, int64_t bytes) {
     if (isForDevice())
-      (void)bool(device->clear(data, bytes));
+      (void)bool(runner->device().clear(data, bytes));
     else
       std::memset(data, 0, bytes);
   };
@@ -431,7 +373,7 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
             [&](size_t a, size_t b) { return function.slots[a].first < function.slots[b].first; });
   auto clearUntil = [&](int64_t dispatch) {
     for (; cleared < byFirst.size() && function.slots[byFirst[cleared]].first <= dispatch; ++cleared)
-      clear(places.slots + layout.offsets[byFirst[cleared]], slotBytes(byFirst[cleared]));
+      clear(slots + layout.offsets[byFirst[cleared]], slotBytes(byFirst[cleared]));
   };
   auto dispatchOf = [&](size_t step) { return steps[step].dispatch - function.dispatches.data(); };
   if (!steps.empty())

@@ -152,7 +152,7 @@ Expected<std::unique_ptr<Model>> Model::open(const char *weights) {
     else if (model->session.blob("weights"))
       ready = embedded.error();
     else
-      model->state.initialize(model->session.program, model->progress.seed);
+      ready = model->state.initialize(model->session.program, model->progress.seed);
   }
   if (!ready)
     return ready.error();
@@ -279,15 +279,17 @@ Expected<void> Model::array(xf_array which, std::string_view name, float **data)
           state.reserve(session.program, {.gradients = which == XF_GRADIENT, .moments = which > XF_GRADIENT});
       !room)
     return room;
-  ModelArenas arenas = state.arenas();
-  float *arrays[] = {arenas.parameters, arenas.gradients, arenas.firstMoments, arenas.secondMoments};
-  *data = arrays[which] + parameter->offset;
+  const ModelArenas &arenas = state.arenas();
+  const Arena *arrays[] = {&arenas.parameters, &arenas.gradients, &arenas.firstMoments, &arenas.secondMoments};
+  *data = arrays[which]->here() + parameter->offset; // a library computes here alone
   return {};
 }
 
 Expected<void> Model::initialize(uint64_t seed) {
-  state.initialize(session.program, seed);
-  state.clearMoments();
+  if (Expected<void> drawn = state.initialize(session.program, seed); !drawn)
+    return drawn;
+  if (Expected<void> cleared = state.clearMoments(); !cleared)
+    return cleared;
   progress.seed = seed;
   progress.step = 0;
   preparedIsOld = true;
@@ -315,12 +317,13 @@ Expected<void> Model::load(const std::string &path) {
 }
 
 Expected<void> Model::save(const std::string &path, bool weightsOnly) {
-  if (weightsOnly)
-    return writeSafetensors(path, state.parameterViews(session.program));
-  if (Expected<void> room = state.reserve(session.program, {.moments = true}); !room)
+  if (Expected<void> room = state.reserve(session.program, {.moments = !weightsOnly}); !room)
     return room;
   std::vector<std::string> names;
-  return writeSafetensors(path, state.trainingViews(session.program, names), progress.metadata());
+  auto views = weightsOnly ? state.parameterViews(session.program) : state.trainingViews(session.program, names);
+  if (!views)
+    return views.error();
+  return writeSafetensors(path, *views, weightsOnly ? Safetensors::Metadata() : progress.metadata());
 }
 
 Expected<void> Model::visitSetting(std::string_view name, auto use) {

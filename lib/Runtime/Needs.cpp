@@ -18,7 +18,25 @@ int64_t xf::runtime::scratchBytes(const Program &program) {
   return (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
 }
 
+/// Of a GPU's memory: what DeviceRunner allocates there.
+static Needs needsOnDevice(const Program &program, std::span<const Call> calls) {
+  Needs needs;
+  std::vector<const Function *> functions;
+  for (const auto &[function, dims] : calls) {
+    functions.push_back(function);
+    CallRoom room(*function, dims, workspaceBytes(*function, dims));
+    if (room.bytes > needs.workspace + needs.batch) {
+      needs.batch = room.slotsBegin;
+      needs.workspace = room.bytes - room.slotsBegin;
+    }
+  }
+  needs.arrays = arenaBytesOnDevice(program, functions);
+  return needs;
+}
+
 Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, int threads) {
+  if (!program.gpu.empty())
+    return needsOnDevice(program, calls);
   // The code, the C library's own, and the description as it is read (in bytes of its text).
   constexpr int64_t code = int64_t(9) << 19, described = 6, thread = int64_t(64) << 10;
   Needs needs;
@@ -46,8 +64,9 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
 }
 
 std::string Needs::text() const {
-  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}, the process {})",
-                     mebibytes(total()), mebibytes(arrays), mebibytes(workspace), mebibytes(batch), mebibytes(process));
+  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}{})", mebibytes(total()),
+                     mebibytes(arrays), mebibytes(workspace), mebibytes(batch),
+                     process ? ", the process " + mebibytes(process) : "");
 }
 
 std::vector<Use> xf::runtime::usesOf(const Program &program) {

@@ -22,19 +22,20 @@ Expected<ModelState> ModelState::allocate(const Program &program, ArenaNeeds nee
 }
 
 Expected<void> ModelState::reserve(const Program &program, ArenaNeeds needs) {
-  for (auto [needed, pages] :
-       {std::pair(true, &parameters), std::pair(needs.gradients, &gradients), std::pair(needs.moments, &firstMoments),
-        std::pair(needs.moments, &secondMoments), std::pair(needs.prepared, &prepared)}) {
-    int64_t elements = pages == &prepared ? program.preparedElements : program.parameterElements;
-    if (Expected<void> room = needed ? pages->reserve(elements * int64_t(sizeof(float))) : Expected<void>(); !room)
+  for (auto [needed, arena] :
+       {std::pair(true, &arrays.parameters), std::pair(needs.gradients, &arrays.gradients),
+        std::pair(needs.moments, &arrays.firstMoments), std::pair(needs.moments, &arrays.secondMoments),
+        std::pair(needs.prepared, &arrays.prepared)}) {
+    int64_t elements = arena == &arrays.prepared ? program.preparedElements : program.parameterElements;
+    if (Expected<void> room = needed ? arena->reserve(elements * int64_t(sizeof(float))) : Expected<void>(); !room)
       return room;
   }
   return {};
 }
 
-void ModelState::clearMoments() {
-  for (const Pages &moments : {std::cref(firstMoments), std::cref(secondMoments)})
-    std::fill_n(moments.data(), moments.size(), 0);
+Expected<void> ModelState::clearMoments() {
+  Expected<void> first = arrays.firstMoments.clear();
+  return first ? arrays.secondMoments.clear() : first;
 }
 
 /// In (0, 1), never at an end: its logarithm is finite.
@@ -59,7 +60,10 @@ static float draw(const Initializer &init, double bound, const std::array<uint32
   return 0;
 }
 
-void ModelState::initialize(const Program &program, uint64_t seed) {
+Expected<void> ModelState::initialize(const Program &program, uint64_t seed) {
+  Expected<float *> array = arrays.parameters.change();
+  if (!array)
+    return array.error();
   for (size_t index = 0; index < program.parameters.size(); ++index) {
     const Parameter &parameter = program.parameters[index];
     double bound = parameter.init.value;
@@ -69,7 +73,7 @@ void ModelState::initialize(const Program &program, uint64_t seed) {
       double fanIn = parameter.shape.empty() ? 1 : parameter.shape.back();
       bound = parameter.init.value * std::sqrt(6 / (fanIn + fanOut));
     }
-    float *values = parameters.as<float>() + parameter.offset;
+    float *values = *array + parameter.offset;
     std::array<uint32_t, 4> words{};
     for (int64_t i = 0; i < parameter.elements(); ++i) {
       if (i % 4 == 0)
@@ -78,14 +82,11 @@ void ModelState::initialize(const Program &program, uint64_t seed) {
       values[i] = draw(parameter.init, bound, words, i % 4);
     }
   }
+  return {};
 }
 
-void ModelState::clearGradients(const Program &program) {
-  std::memset(gradients.as<float>(), 0, program.parameterElements * sizeof(float));
-}
-
-TensorView xf::runtime::parameterView(const Parameter &parameter, float *array, std::string_view name) {
-  return {name, ElementType::F32, parameter.shape, array + parameter.offset};
+TensorView xf::runtime::parameterView(const Parameter &parameter, const float *array, std::string_view name) {
+  return {name, ElementType::F32, parameter.shape, const_cast<float *>(array) + parameter.offset};
 }
 
 /// "a, b, c" of the first ten, and how many there are.
@@ -131,19 +132,23 @@ Expected<void> xf::runtime::checkParameters(std::string_view model, std::span<co
 }
 
 /// Copies `prefix` + NAME for every parameter from the file into `array`.
-static Expected<void> load(const Program &program, const Safetensors &file, std::string_view prefix, float *array) {
+static Expected<void> load(const Program &program, const Safetensors &file, std::string_view prefix,
+                           const Arena &arena) {
   if (Expected<void> same = checkParameters(program.name, program.parameters, file, prefix); !same)
     return same;
+  Expected<float *> array = arena.change();
+  if (!array)
+    return array.error();
   for (const Parameter &parameter : program.parameters) {
     const TensorView *tensor = file.find(std::string(prefix) + parameter.name);
-    std::memcpy(array + parameter.offset, tensor->data, tensor->bytes());
+    std::memcpy(*array + parameter.offset, tensor->data, tensor->bytes());
     file.forget(*tensor);
   }
   return {};
 }
 
 Expected<void> ModelState::loadParameters(const Program &program, const Safetensors &file) {
-  return load(program, file, "", parameters.as<float>());
+  return load(program, file, "", arrays.parameters);
 }
 
 /// Whether the name of any of the file's tensors starts so.
@@ -153,35 +158,42 @@ static bool holds(const Safetensors &file, std::string_view prefix) {
 }
 
 Expected<void> ModelState::loadGradients(const Program &program, const Safetensors &file) {
-  return holds(file, gradientPrefix) ? load(program, file, gradientPrefix, gradients.as<float>()) : Expected<void>();
+  return holds(file, gradientPrefix) ? load(program, file, gradientPrefix, arrays.gradients) : Expected<void>();
 }
 
 Expected<void> ModelState::loadMoments(const Program &program, const Safetensors &file) {
-  if (!holds(file, firstPrefix) && !holds(file, secondPrefix)) {
-    clearMoments();
-    return {};
-  }
+  if (!holds(file, firstPrefix) && !holds(file, secondPrefix))
+    return clearMoments();
   if (Expected<void> second = checkParameters(program.name, program.parameters, file, secondPrefix); !second)
     return second;
-  if (Expected<void> first = load(program, file, firstPrefix, firstMoments.as<float>()); !first)
+  if (Expected<void> first = load(program, file, firstPrefix, arrays.firstMoments); !first)
     return first;
-  return load(program, file, secondPrefix, secondMoments.as<float>());
+  return load(program, file, secondPrefix, arrays.secondMoments);
 }
 
-std::vector<TensorView> ModelState::parameterViews(const Program &program) const {
+Expected<std::vector<TensorView>> ModelState::parameterViews(const Program &program) const {
+  Expected<const float *> values = arrays.parameters.read();
+  if (!values)
+    return values.error();
   std::vector<TensorView> views;
   for (const Parameter &parameter : program.parameters)
-    views.push_back(parameterView(parameter, parameters.as<float>(), parameter.name));
+    views.push_back(parameterView(parameter, *values, parameter.name));
   return views;
 }
 
-std::vector<TensorView> ModelState::trainingViews(const Program &program, std::vector<std::string> &names) const {
+Expected<std::vector<TensorView>> ModelState::trainingViews(const Program &program,
+                                                            std::vector<std::string> &names) const {
   names.clear();
   names.reserve(2 * program.parameters.size()); // views point into it
-  std::vector<TensorView> views = parameterViews(program);
+  Expected<std::vector<TensorView>> views = parameterViews(program);
+  Expected<const float *> first = arrays.firstMoments.read(), second = arrays.secondMoments.read();
+  for (const Expected<const float *> *moments : {&first, &second})
+    if (views && !*moments)
+      return moments->error();
+  if (!views)
+    return views;
   for (const Parameter &parameter : program.parameters)
-    for (auto [prefix, pages] : {std::pair(firstPrefix, &firstMoments), std::pair(secondPrefix, &secondMoments)})
-      views.push_back(
-          parameterView(parameter, pages->as<float>(), names.emplace_back(std::string(prefix) + parameter.name)));
+    for (auto [prefix, moments] : {std::pair(firstPrefix, *first), std::pair(secondPrefix, *second)})
+      views->push_back(parameterView(parameter, moments, names.emplace_back(std::string(prefix) + parameter.name)));
   return views;
 }

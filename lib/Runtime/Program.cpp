@@ -47,6 +47,13 @@ std::vector<int64_t> TensorType::shapeAt(std::span<const int64_t> dims) const {
   return result;
 }
 
+int64_t TensorType::bytesAt(std::span<const int64_t> dims) const {
+  int64_t bytes = byteWidth(type);
+  for (const Extent &extent : shape)
+    bytes *= extent.at(dims);
+  return bytes;
+}
+
 static std::optional<size_t> find(const std::vector<TensorType> &tensors, std::string_view name) {
   for (size_t i = 0; i < tensors.size(); ++i)
     if (tensors[i].name == name)
@@ -371,9 +378,11 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   parseParameters(root, program);
   program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
-    program.kernels.push_back({value.at("name").get<std::string>(), value.value("shape", std::string()),
-                               value.value("schedule", std::string()), value.value("scratch", int64_t(0)),
-                               value.value("threads", int64_t(0))});
+    program.kernels.push_back({value.at("name").get<std::string>(),
+                               value.value("shape", std::string()),
+                               value.value("schedule", std::string()),
+                               value.value("scratch", int64_t(0)),
+                               {value.value("threads", int64_t(0))}});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

@@ -126,8 +126,10 @@ std::vector<Report::Table> Report::tables() const {
 std::string Report::subtitle() const {
   std::string text = heading;
   if (limits)
-    text += fmt::format("{}limits of this machine with {} thread{}: {:.1f} GFLOP/s, {:.1f} GB/s read from memory",
-                        text.empty() ? "" : "; ", limits->threads, limits->threads == 1 ? "" : "s",
+    text += fmt::format("{}limits of {}: {:.1f} GFLOP/s, {:.1f} GB/s read from memory", text.empty() ? "" : "; ",
+                        limits->gpu.empty() ? fmt::format("this machine with {} thread{}", limits->threads,
+                                                          limits->threads == 1 ? "" : "s")
+                                            : fmt::format("GPU '{}' by its clocks", limits->gpu),
                         limits->flops * 1e-9, limits->bytes * 1e-9);
   return text;
 }

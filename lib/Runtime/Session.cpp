@@ -31,13 +31,11 @@ void Session::setThreads(int count) {
 Expected<void> Session::startProfile() {
   if (profile.empty())
     return {};
-  if (!program.gpu.empty())
-    return userError("--profile times processors, but this executable runs on a GPU");
   if (std::string folder = std::filesystem::path(profile).parent_path(); profile != "-")
     if (Expected<void> writable = makeWritableFolder(folder.empty() ? "." : folder); !writable)
       return writable;
   executor().profile(report);
-  Expected<MachineLimits> limits = measureLimits(*team);
+  Expected<MachineLimits> limits = executor().limits();
   if (!limits)
     return limits.error();
   report.limits = *limits;
@@ -74,7 +72,8 @@ Expected<Safetensors> Session::openModel(const std::string &model) const {
 
 Expected<void> Session::prepare(const ModelState &model) {
   const Function *function = program.function("prepare");
-  return function && model.arenas().prepared ? executor().run(*function, {}, {}, model.arenas()) : Expected<void>();
+  return function && !model.arenas().prepared.isEmpty() ? executor().run(*function, {}, {}, model.arenas())
+                                                        : Expected<void>();
 }
 
 Expected<ModelState> Session::loadModel(const std::string &model) {

@@ -28,21 +28,27 @@ public:
   int64_t vocabulary() const override { return vocabularySize; }
 
 private:
-  /// Tensors of as many rows, which keep what they hold where more are asked for.
+  /// Tensors of as many rows, which keep what they hold where more are asked for. On a GPU they stay there.
   struct Rows {
     explicit Rows(std::string_view prefix) : prefix(prefix) {}
     /// `kept`: behind them nothing is in use.
-    void grow(const Function &decode, int64_t rows, int64_t kept);
+    Expected<void> grow(const Function &decode, int64_t rows, int64_t kept);
 
+    struct Tensor {
+      std::string_view name;
+      std::vector<int64_t> shape;
+      Arena arena;
+      TensorView view() const { return {name, ElementType::F32, shape, arena.here(), &arena}; }
+    };
     std::string_view prefix; // of the tensors' names
-    std::vector<OwnedTensor> tensors;
+    std::vector<Tensor> tensors;
     int64_t capacity = 0;
   };
   struct Range {
     int32_t begin = 0, end = 0; // of a sentence's rows of the memory; none where the number is free
   };
 
-  int32_t placeInMemory(int64_t rows);
+  Expected<int32_t> placeInMemory(int64_t rows);
   int32_t freeCacheRow();
 
   Session &session;

@@ -1,12 +1,13 @@
 //===- Device.h - A GPU, through NVIDIA's driver ----------------------------------------===//
 // The driver is looked for when a function is first run: an executable for a GPU starts, and says what it is, anywhere.
-// Work is done in the order in which it is asked for, on one stream.
+// Work is done in the order in which it is asked for, on one stream; nobody waits for it but those who say so.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_DEVICE_H
 #define XF_RUNTIME_DEVICE_H
 
 #include "xf/Runtime/Program.h"
 
+#include <functional>
 #include <memory>
 
 /// A kernel for GPUs: assembly that any driver translates for a GPU that is as new, and where the compiler had an
@@ -22,25 +23,82 @@ namespace xf::runtime {
 
 class Device {
 public:
-  /// The first GPU, if it runs what was compiled for `architecture` ("sm_80"), with all kernels loaded.
+  /// The first GPU, if it runs what the program was compiled for, with all kernels loaded.
   static Expected<std::unique_ptr<Device>> open(const Program &program, std::span<const XfImage *const> images);
   ~Device();
   Device(const Device &) = delete;
   Device &operator=(const Device &) = delete;
 
-  /// Makes room for `bytes`; what was there is lost where it grows. `what` needs them.
+  /// What it is, and what it can do in a second, by its clocks.
+  struct Facts {
+    std::string name, architecture; // "NVIDIA H100", "sm_90"
+    int64_t memory = 0;             // bytes
+    double flops = 0, tensorFlops = 0, bytes = 0;
+  };
+  const Facts &facts() const;
+  /// The first GPU's, whatever runs on it.
+  static Expected<Facts> find();
+  /// Bytes that may be allocated, and those that are.
+  Expected<int64_t> availableMemory() const;
+
+  /// Makes room for `bytes`; what was there is lost. `what` needs them.
   Expected<void> reserve(int64_t bytes, const std::string &what);
+  int64_t size() const;
   /// Where that memory begins: not to be read here.
   char *data() const;
 
+  /// Memory here that a GPU copies from and to by itself.
+  class Pinned {
+  public:
+    explicit Pinned(Device &device) : device(device) {}
+    ~Pinned();
+    Pinned(const Pinned &) = delete;
+    /// What was there is lost where it grows; no copy may be under way.
+    Expected<void> reserve(int64_t bytes);
+    char *data() const { return begin; }
+
+  private:
+    Device &device;
+    char *begin = nullptr;
+    int64_t bytes = 0;
+  };
+
+  /// Of pinned memory while work goes on; other memory has been read when this returns.
   Expected<void> copyIn(char *to, const void *from, int64_t bytes);
-  /// Waits.
+  /// Into pinned memory some time until `wait`; other memory is waited for.
   Expected<void> copyOut(void *to, const char *from, int64_t bytes);
   Expected<void> clear(char *to, int64_t bytes);
-  /// Runs `blocks` blocks of a kernel; `parameters` point to each of its parameters.
-  Expected<void> launch(int64_t kernel, int64_t blocks, void **parameters);
+  /// Runs `blocks` blocks of a kernel; `parameters` point to each of its parameters, which are read at once.
+  Expected<void> launch(int64_t kernel, int64_t blocks, void *const *parameters);
   /// Waits for all that was asked for.
   Expected<void> wait();
+
+  /// Launches that were recorded, to be asked for together.
+  class Graph {
+  public:
+    Graph() = default;
+    Graph(Graph &&other) noexcept : device(other.device), handle(std::exchange(other.handle, nullptr)) {}
+    Graph &operator=(Graph &&other) noexcept {
+      std::swap(device, other.device);
+      std::swap(handle, other.handle);
+      return *this;
+    }
+    ~Graph();
+    explicit operator bool() const { return handle; }
+
+  private:
+    friend class Device;
+    Device *device = nullptr;
+    void *handle = nullptr;
+  };
+  /// Records what `launches` asks for, which is nothing but launches.
+  Expected<Graph> record(const std::function<Expected<void>()> &launches);
+  Expected<void> launch(const Graph &graph);
+
+  /// Notes the time when the work asked for so far is done, as number `index`.
+  Expected<void> mark(size_t index);
+  /// Seconds between each of the first `count` marks and the one after it; waits for them.
+  Expected<std::vector<double>> secondsBetween(size_t count);
 
 private:
   struct State;

@@ -7,23 +7,27 @@
 
 #include "xf/Runtime/Program.h"
 
+#include <functional>
+
 namespace xf::runtime {
 
 struct Needs {
   int64_t arrays = 0;    // parameters and, as far as they are used, gradients, moments and packed weights
   int64_t workspace = 0; // the arena of temporaries
   int64_t batch = 0;     // what goes in and comes out
-  int64_t process = 0;   // the program itself, its threads and their scratch memory
+  int64_t process = 0;   // the program itself, its threads and their scratch memory; not where a GPU computes
   int64_t total() const { return arrays + workspace + batch + process; }
   /// "513.2 MiB (parameters, gradients and moments 72.1 MiB, ...)".
   std::string text() const;
 };
 
-/// What calls of these functions, one after another, take for dims of each of them.
+/// A call, but for its tensors.
 struct Call {
-  const Function *function;
+  const Function *function = nullptr;
   std::vector<int64_t> dims;
 };
+
+/// What calls, one after another, take: of this machine's memory, or of a GPU's where that computes.
 Needs needsOf(const Program &program, std::span<const Call> calls, int threads);
 
 /// Bytes of scratch memory that a worker takes, whichever kernel it runs.

@@ -24,21 +24,16 @@ public:
   /// Adds the arrays that are not there yet, all zeros.
   Expected<void> reserve(const Program &program, ArenaNeeds needs);
 
-  ModelArenas arenas() const {
-    return {parameters.as<float>(), gradients.as<float>(), firstMoments.as<float>(), secondMoments.as<float>(),
-            prepared.as<float>()};
-  }
-
-  void clearGradients(const Program &program);
+  const ModelArenas &arenas() const { return arrays; }
 
   /// Fills the parameters as their initialisers say. Depends on the seed and each parameter's index alone.
-  void initialize(const Program &program, uint64_t seed);
+  Expected<void> initialize(const Program &program, uint64_t seed);
 
   /// Loads every parameter by name. Files of checkpoints will do: moments in them are passed over.
   Expected<void> loadParameters(const Program &program, const Safetensors &file);
 
   /// Moments before the first step, if they are there.
-  void clearMoments();
+  Expected<void> clearMoments();
 
   /// Loads both moments; zeros where the file has none at all (a file of weights is a state before its first step).
   Expected<void> loadMoments(const Program &program, const Safetensors &file);
@@ -46,12 +41,13 @@ public:
   /// Loads `grad.NAME` of every parameter; zeros where the file has none at all.
   Expected<void> loadGradients(const Program &program, const Safetensors &file);
 
-  std::vector<TensorView> parameterViews(const Program &program) const;
+  /// Each parameter's values as they are here now.
+  Expected<std::vector<TensorView>> parameterViews(const Program &program) const;
   /// Parameters as NAME, `first_moment.NAME` and `second_moment.NAME`. `names` keeps the texts alive.
-  std::vector<TensorView> trainingViews(const Program &program, std::vector<std::string> &names) const;
+  Expected<std::vector<TensorView>> trainingViews(const Program &program, std::vector<std::string> &names) const;
 
 private:
-  Pages parameters, gradients, firstMoments, secondMoments, prepared;
+  ModelArenas arrays;
 };
 
 /// Refuses a file whose tensors `prefix` + NAME are not the parameters of `model`, with every mismatch named at once.
@@ -62,7 +58,7 @@ Expected<void> checkParameters(std::string_view model, std::span<const Parameter
 inline constexpr std::string_view gradientPrefix = "grad.";
 
 /// A parameter's place in one of the flat arrays, under a name.
-TensorView parameterView(const Parameter &parameter, float *array, std::string_view name);
+TensorView parameterView(const Parameter &parameter, const float *array, std::string_view name);
 
 } // namespace xf::runtime
 

@@ -67,12 +67,17 @@ struct Parameter {
   int64_t elements() const;
 };
 
+/// How a GPU is asked to run a kernel.
+struct Launch {
+  int64_t threads = 0; // of a block
+};
+
 struct Kernel {
   std::string name;
   std::string shape;    // of its operands, dynamic extents as '?'
   std::string schedule; // what was chosen for it
   int64_t scratch = 0;
-  int64_t threads = 0; // of a block, on a GPU
+  Launch launch;
 };
 
 struct TensorType {
@@ -80,6 +85,7 @@ struct TensorType {
   ElementType type = ElementType::F32;
   std::vector<Extent> shape;
   std::vector<int64_t> shapeAt(std::span<const int64_t> dims) const;
+  int64_t bytesAt(std::span<const int64_t> dims) const;
 };
 
 struct Slot {

@@ -21,6 +21,7 @@ namespace xf::runtime {
 struct MachineLimits {
   int threads = 0;
   double flops = 0, bytes = 0;
+  std::string gpu = {}; // its name, where that computes
   /// The least time that so much work takes.
   double seconds(double flops, double bytes) const { return std::max(flops / this->flops, bytes / this->bytes); }
 };

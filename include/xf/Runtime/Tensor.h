@@ -4,7 +4,7 @@
 #ifndef XF_RUNTIME_TENSOR_H
 #define XF_RUNTIME_TENSOR_H
 
-#include "xf/Runtime/Memory.h"
+#include "xf/Runtime/Arena.h"
 #include "xf/Runtime/Program.h"
 
 #include <memory>
@@ -17,6 +17,7 @@ struct TensorView {
   ElementType type = ElementType::F32;
   std::vector<int64_t> shape;
   void *data = nullptr;
+  const Arena *arena = nullptr; // that it is part of, and stays in
 
   int64_t elements() const;
   int64_t bytes() const { return elements() * byteWidth(type); }

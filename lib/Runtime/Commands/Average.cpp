@@ -56,24 +56,30 @@ static Expected<int> average(const Session &session, const AverageOptions &optio
   Expected<ModelState> state = ModelState::allocate(program, {});
   if (!state)
     return state.error();
+  Expected<float *> values = state->arenas().parameters.change();
+  if (!values)
+    return values.error();
   std::vector<double> sum;
-  std::vector<float> values;
+  std::vector<float> read;
   for (const Parameter &parameter : program.parameters) {
     sum.assign(parameter.elements(), 0);
-    values.resize(sum.size());
+    read.resize(sum.size());
     for (const Safetensors &file : files) {
       const TensorView *tensor = file.find(parameter.name);
-      std::memcpy(values.data(), tensor->data, tensor->bytes());
+      std::memcpy(read.data(), tensor->data, tensor->bytes());
       file.forget(*tensor);
       for (size_t i = 0; i < sum.size(); ++i)
-        sum[i] += values[i];
+        sum[i] += read[i];
     }
-    float *mean = state->arenas().parameters + parameter.offset;
+    float *mean = *values + parameter.offset;
     for (size_t i = 0; i < sum.size(); ++i)
       mean[i] = float(sum[i] / double(files.size()));
   }
-  if (Expected<void> written = writeSafetensors(options.output, state->parameterViews(program),
-                                                {{"xf.average", fmt::format("{}", fmt::join(*names, "\n"))}});
+  Expected<std::vector<TensorView>> views = state->parameterViews(program);
+  if (!views)
+    return views.error();
+  if (Expected<void> written =
+          writeSafetensors(options.output, *views, {{"xf.average", fmt::format("{}", fmt::join(*names, "\n"))}});
       !written)
     return written.error();
   fmt::print(stderr, "averaged {} checkpoints into '{}'\n", files.size(), options.output);

@@ -41,7 +41,7 @@ CLI::Option *addBytesOption(CLI::App &command, const std::string &name, int64_t 
 
 /// Refuses a batch, counted as `count`, where there is less memory than `needs(count)`. The message begins with what
 /// needs it, and ends with the largest count that `remedy` can name.
-Expected<void> checkMemory(const Session &session, const std::string &what, int64_t count,
+Expected<void> checkMemory(Session &session, const std::string &what, int64_t count,
                            const std::function<Needs(int64_t)> &needs,
                            const std::function<std::string(int64_t)> &remedy);
 /// `--model`; needed where no weights are embedded.

@@ -59,16 +59,20 @@ CLI::Option *xf::runtime::addBytesOption(CLI::App &command, const std::string &n
       ->type_name("BYTES");
 }
 
-Expected<void> xf::runtime::checkMemory(const Session &session, const std::string &what, int64_t count,
+Expected<void> xf::runtime::checkMemory(Session &session, const std::string &what, int64_t count,
                                         const std::function<Needs(int64_t)> &needs,
                                         const std::function<std::string(int64_t)> &remedy) {
   Needs needed = needs(count);
   // The process has its own part already.
-  int64_t there = session.memory ? session.memory : availableMemory() + needed.process;
+  Expected<int64_t> available = session.executor().availableMemory();
+  if (!available)
+    return available.error();
+  int64_t there = session.memory ? session.memory : *available + needed.process;
   if (needed.total() <= there)
     return {};
-  std::string message = fmt::format("not enough memory for the batch: {} needs {}, and {} is {}", what, needed.text(),
-                                    mebibytes(there), session.memory ? "allowed (--memory)" : "available");
+  std::string message = fmt::format("not enough memory for the batch: {} needs {}, and {} is {}{}", what, needed.text(),
+                                    mebibytes(there), session.memory ? "allowed (--memory)" : "available",
+                                    session.program.gpu.empty() ? "" : " on the GPU");
   if (int64_t most = largestThatFits([&](int64_t fewer) { return needs(fewer).total() <= there; }, count); most > 0)
     message += fmt::format("; {} would fit", remedy(most));
   return userError(message);

@@ -61,21 +61,38 @@ Expected<FrozenParameters> FrozenParameters::match(const Program &program, const
   return result;
 }
 
-void FrozenParameters::keep(const ModelArenas &model) {
+Expected<void> FrozenParameters::keep(const ModelArenas &model) {
+  if (empty())
+    return {};
+  Expected<float *> gradients = model.gradients.change();
+  if (!gradients)
+    return gradients.error();
+  for (Range range : frozen)
+    std::fill_n(*gradients + range.offset, range.elements, 0.0f);
   kept.resize(3 * elements);
   float *to = kept.data();
-  for (Range range : frozen) {
-    std::fill_n(model.gradients + range.offset, range.elements, 0.0f);
-    for (const float *array : {model.parameters, model.firstMoments, model.secondMoments})
-      to = std::copy_n(array + range.offset, range.elements, to);
+  for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
+    Expected<const float *> array = arena.read();
+    if (!array)
+      return array.error();
+    for (Range range : frozen)
+      to = std::copy_n(*array + range.offset, range.elements, to);
   }
+  return {};
 }
 
-void FrozenParameters::restore(const ModelArenas &model) const {
+Expected<void> FrozenParameters::restore(const ModelArenas &model) const {
+  if (empty())
+    return {};
   const float *from = kept.data();
-  for (Range range : frozen)
-    for (float *array : {model.parameters, model.firstMoments, model.secondMoments}) {
-      std::copy_n(from, range.elements, array + range.offset);
+  for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
+    Expected<float *> array = arena.change();
+    if (!array)
+      return array.error();
+    for (Range range : frozen) {
+      std::copy_n(from, range.elements, *array + range.offset);
       from += range.elements;
     }
+  }
+  return {};
 }

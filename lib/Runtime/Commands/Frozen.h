@@ -21,9 +21,9 @@ public:
   int64_t bytes() const { return 3 * elements * int64_t(sizeof(float)); }
 
   /// Before an update: their gradients count nowhere, and their values and moments are kept.
-  void keep(const ModelArenas &model);
+  Expected<void> keep(const ModelArenas &model);
   /// After it: they are as before.
-  void restore(const ModelArenas &model) const;
+  Expected<void> restore(const ModelArenas &model) const;
 
 private:
   struct Range {

@@ -116,8 +116,10 @@ Expected<double> Gradcheck::lossNow() {
 Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<const float> direction, double expected,
                                       const Walk &walk) {
   int64_t count = parameter.elements();
-  float *values = state.arenas().parameters + parameter.offset;
-  const float *gradient = state.arenas().gradients + parameter.offset;
+  Expected<const float *> parameters = state.arenas().parameters.read(), gradients = state.arenas().gradients.read();
+  if (!parameters || !gradients)
+    return (parameters ? gradients : parameters).error();
+  const float *values = *parameters + parameter.offset, *gradient = *gradients + parameter.offset;
   std::vector<float> before(values, values + count);
   double analytic = 0, square = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -132,14 +134,19 @@ Expected<Slope> Gradcheck::slopeAlong(const Parameter &parameter, std::span<cons
     double losses[2], moved[2];
     for (int side : {0, 1}) {
       moved[side] = 0;
+      Expected<float *> changed = state.arenas().parameters.change();
+      if (!changed)
+        return changed.error();
+      float *values = *changed + parameter.offset;
       for (int64_t i = 0; i < count; ++i) {
         values[i] = float(before[i] + (side ? step : -step) * direction[i]);
         moved[side] += (double(values[i]) - before[i]) * direction[i]; // what rounding left of the step
       }
       Expected<double> now = lossNow();
-      std::copy(before.begin(), before.end(), values);
-      if (!now)
-        return now.error();
+      changed = state.arenas().parameters.change();
+      if (!now || !changed)
+        return now ? changed.error() : now.error();
+      std::copy(before.begin(), before.end(), *changed + parameter.offset);
       losses[side] = *now;
     }
     double distance = moved[1] - moved[0];
@@ -172,7 +179,10 @@ Expected<int> Gradcheck::run() {
   const auto &parameters = session.program.parameters;
   for (size_t index = 0; index < parameters.size(); ++index) {
     const Parameter &parameter = parameters[index];
-    const float *gradient = state.arenas().gradients + parameter.offset;
+    Expected<const float *> gradients = state.arenas().gradients.read();
+    if (!gradients)
+      return gradients.error();
+    const float *gradient = *gradients + parameter.offset;
     std::vector<float> own(gradient, gradient + parameter.elements()), signs(own.size());
     double norm = 0;
     for (float each : own)
@@ -205,9 +215,10 @@ static Expected<int> gradcheck(Session &session, const GradcheckOptions &options
   Expected<ModelState> state = ModelState::allocate(session.program, {.gradients = true});
   if (!state)
     return state.error();
-  if (options.model.empty())
-    state->initialize(session.program, options.seed);
-  else {
+  if (options.model.empty()) {
+    if (Expected<void> drawn = state->initialize(session.program, options.seed); !drawn)
+      return drawn.error();
+  } else {
     Expected<Safetensors> file = session.openModel(options.model);
     if (!file)
       return file.error();

@@ -46,7 +46,8 @@ static Expected<std::vector<OwnedTensor>> readInputs(const Function &function, c
 /// The state and progress that `--model` holds: a checkpoint, or weights before their first step.
 static Expected<Progress> loadState(const Session &session, const RunOptions &options, ModelState &state) {
   if (options.draw) {
-    state.initialize(session.program, options.seed);
+    if (Expected<void> drawn = state.initialize(session.program, options.seed); !drawn)
+      return drawn.error();
     Progress progress;
     progress.seed = options.seed;
     progress.hyper = options.hyper;
@@ -108,7 +109,8 @@ static Expected<int> run(Session &session, const RunOptions &options) {
       return loaded.error();
     progress = std::move(*loaded);
   } else if (function->usesParameters && options.draw) {
-    state->initialize(program, options.seed);
+    if (Expected<void> drawn = state->initialize(program, options.seed); !drawn)
+      return drawn.error();
   } else if (function->usesParameters) {
     Expected<Safetensors> weights = session.openModel(options.model);
     if (!weights)
@@ -166,13 +168,20 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   std::vector<std::string> names;
   names.reserve(program.parameters.size());
   if (function->usesMoments) {
-    Expected<void> saved = writeSafetensors(options.output, state->trainingViews(program, names), progress.metadata());
+    Expected<std::vector<TensorView>> trained = state->trainingViews(program, names);
+    if (!trained)
+      return trained.error();
+    Expected<void> saved = writeSafetensors(options.output, *trained, progress.metadata());
     return saved ? Expected<int>(0) : saved.error();
   }
-  if (function->usesGradients)
+  if (function->usesGradients) {
+    Expected<const float *> gradients = state->arenas().gradients.read();
+    if (!gradients)
+      return gradients.error();
     for (const Parameter &parameter : program.parameters)
-      results.push_back(parameterView(parameter, state->arenas().gradients,
-                                      names.emplace_back(std::string(gradientPrefix) + parameter.name)));
+      results.push_back(
+          parameterView(parameter, *gradients, names.emplace_back(std::string(gradientPrefix) + parameter.name)));
+  }
   Expected<void> saved = writeSafetensors(options.output, results);
   return saved ? Expected<int>(0) : saved.error();
 }

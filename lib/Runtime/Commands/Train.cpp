@@ -52,6 +52,15 @@ struct Tally {
   double tokensPerSecond() const { return double(tokens) / std::max(seconds(), 1e-9); }
 };
 
+/// The batches of a step, and how many steps come before it.
+struct Step {
+  int64_t before = 0;
+  std::vector<Batch> batches;
+  int64_t tokens = 0;
+  double labels = 0;
+};
+using Parts = std::span<const std::vector<int64_t>>; // of a step: which sentences or windows each batch has
+
 class Training {
 public:
   Training(Session &session, const TrainOptions &options)
@@ -64,17 +73,20 @@ public:
 
 private:
   Expected<void> readData();
+  std::vector<Call> largestCalls(int64_t count) const;
   Expected<void> checkMemory();
   Expected<void> startOrResume();
   Expected<void> chooseFunction();
-  Expected<void> takeStep(std::span<const std::vector<int64_t>> parts);
-  Expected<void> runWhole(Batch &batch);
-  Expected<void> runInParts(std::vector<Batch> &batches);
-  std::vector<TensorView> inputsOf(Batch &batch, int64_t part);
+  Expected<void> takeStep(Parts parts, Parts following);
+  Expected<void> compute(Step &step, Parts following);
+  Expected<void> prepare(Step &step, size_t part);
+  Step pack(Parts parts, int64_t before) const;
+  std::vector<TensorView> inputsOf(Step &step, size_t part);
   Expected<void> endEpoch();
   Expected<void> validate(json &record);
-  Error notFinite(std::vector<Batch> &batches);
+  Error notFinite(Step &step);
   Expected<void> checkpoint();
+  std::string keptState() const;
   TrainingGlance glance() const {
     return {progress.step,       totalSteps,   progress.epoch + 1,
             interval.meanLoss(), learningRate, interval.tokensPerSecond()};
@@ -94,6 +106,7 @@ private:
   int64_t totalSteps = 0;
   int64_t savedStep = -1;                     // of the newest checkpoint
   float loss = 0, norm = 0, learningRate = 0; // of the last step
+  Step upcoming;                              // packed while the one before it ran; no batches: there is none
   std::array<int64_t, 2> random{};            // inputs of the next call
   std::array<float, 8> hyper{};
   float weight = 1;
@@ -116,23 +129,29 @@ Expected<void> Training::readData() {
   return read(files, validation);
 }
 
+/// The calls that take the most memory where batches have `count` tokens, or sentences or windows.
+std::vector<Call> Training::largestCalls(int64_t count) const {
+  BatchRecipe recipe = options.batchSize ? BatchRecipe{0, count} : BatchRecipe{count, 0};
+  std::vector<Call> calls;
+  auto add = [&](const Dataset &dataset, const Function &called, BatchRecipe recipe) {
+    std::vector<int64_t> dims = dataset.largest(recipe).dims(called);
+    called.setChunks(dims);
+    calls.push_back({&called, std::move(dims)});
+  };
+  add(*data, *function, recipe);
+  if (update)
+    calls.push_back({update, std::vector<int64_t>(update->dims.size(), 0)});
+  if (validation)
+    add(*validation, *program.function("loss"), validationRecipe(recipe));
+  return calls;
+}
+
 /// The batch that takes the most memory has to fit, before anything is computed.
 Expected<void> Training::checkMemory() {
   auto needs = [&](int64_t count) {
-    BatchRecipe recipe = options.batchSize ? BatchRecipe{0, count} : BatchRecipe{count, 0};
-    std::vector<Call> calls;
-    auto add = [&](const Dataset &dataset, const Function &called, BatchRecipe recipe) {
-      std::vector<int64_t> dims = dataset.largest(recipe).dims(called);
-      called.setChunks(dims);
-      calls.push_back({&called, std::move(dims)});
-    };
-    add(*data, *function, recipe);
-    if (update)
-      calls.push_back({update, std::vector<int64_t>(update->dims.size(), 0)});
-    if (validation)
-      add(*validation, *program.function("loss"), validationRecipe(recipe));
-    Needs needed = needsOf(program, calls, session.teamSize());
-    needed.arrays += frozen.bytes();
+    Needs needed = needsOf(program, largestCalls(count), session.teamSize());
+    if (program.gpu.empty())
+      needed.arrays += frozen.bytes();
     return needed;
   };
   auto option = [&](int64_t count) {
@@ -169,10 +188,8 @@ Expected<void> Training::startOrResume() {
   if (!*found) {
     if (options.resume)
       display.message(fmt::format("'{}' holds no whole checkpoint, training starts at step 0", options.output));
-    if (options.model.empty() && !session.blob("weights")) {
-      state.initialize(program, options.seed);
-      return {};
-    }
+    if (options.model.empty() && !session.blob("weights"))
+      return state.initialize(program, options.seed);
     Expected<Safetensors> weights = session.openModel(options.model);
     return weights ? state.loadParameters(program, *weights) : Expected<void>(weights.error());
   }
@@ -200,24 +217,32 @@ Expected<void> Training::startOrResume() {
 }
 
 /// What a function needs besides the batch is the step's, or where a step has several batches the part's.
-std::vector<TensorView> Training::inputsOf(Batch &batch, int64_t part) {
-  std::vector<TensorView> inputs = batch.views();
-  random = {int64_t(progress.seed), progress.step * options.accumulate + part + 1};
+std::vector<TensorView> Training::inputsOf(Step &step, size_t part) {
+  std::vector<TensorView> inputs = step.batches[part].views();
+  random = {int64_t(progress.seed), step.before * options.accumulate + int64_t(part) + 1};
   hyper = progress.hyper.values();
+  weight = float(double(step.batches[part].predicted) / std::max(step.labels, 1.0));
   inputs.push_back({"random", ElementType::I64, {2}, random.data()});
   inputs.push_back({"hyper", ElementType::F32, {int64_t(hyper.size())}, hyper.data()});
   inputs.push_back({"weight", ElementType::F32, {}, &weight});
   return inputs;
 }
 
-Error Training::notFinite(std::vector<Batch> &batches) {
+/// What a run that ends here leaves behind.
+std::string Training::keptState() const {
+  return savedStep < 0 ? "; no checkpoint was written before"
+                       : fmt::format("; the state of step {} is kept in '{}', and --resume goes on from it", savedStep,
+                                     checkpointPath(options.output, savedStep));
+}
+
+Error Training::notFinite(Step &step) {
   std::string message = fmt::format("the loss is not finite at step {}", progress.step + 1);
   // A step whose norm is not finite changed nothing, so it can be walked again with open eyes.
   if (!std::isfinite(norm)) {
-    state.clearGradients(program);
-    for (size_t part = 0; part < batches.size(); ++part) {
+    Expected<void> cleared = state.arenas().gradients.clear();
+    for (size_t part = 0; cleared && part < step.batches.size(); ++part) {
       Expected<std::optional<NonFinite>> found =
-          session.executor().findNonFinite(*function, inputsOf(batches[part], int64_t(part)), state.arenas());
+          session.executor().findNonFinite(*function, inputsOf(step, part), state.arenas());
       if (!found || !*found)
         continue;
       message += fmt::format(": the first tensor that was not finite is '{}', written by '{}'", (*found)->tensor,
@@ -247,56 +272,81 @@ Expected<void> Training::chooseFunction() {
   return {};
 }
 
-Expected<void> Training::runWhole(Batch &batch) {
+Step Training::pack(Parts parts, int64_t before) const {
+  Step step{before, {}};
+  for (const std::vector<int64_t> &indices : parts) {
+    step.batches.push_back(data->pack(indices));
+    step.tokens += step.batches.back().tokens;
+    step.labels += double(step.batches.back().predicted);
+  }
+  return step;
+}
+
+/// Makes the call for one of the step's batches ready.
+Expected<void> Training::prepare(Step &step, size_t part) {
   std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &loss},
                                      {"gradient_norm", ElementType::F32, {}, &norm},
                                      {"learning_rate", ElementType::F32, {}, &learningRate}};
-  return session.executor().run(*function, inputsOf(batch, 0), outputs, state.arenas());
+  return session.executor().prepare(*function, inputsOf(step, part), outputs, state.arenas());
 }
 
-/// The loss and its gradient are means over the labels of all batches together.
-Expected<void> Training::runInParts(std::vector<Batch> &batches) {
-  double labels = 0, mean = 0;
-  for (const Batch &batch : batches)
-    labels += double(batch.predicted);
-  state.clearGradients(program);
-  for (size_t part = 0; part < batches.size(); ++part) {
-    weight = float(double(batches[part].predicted) / std::max(labels, 1.0));
-    std::vector<TensorView> outputs = {{"loss", ElementType::F32, {}, &loss}};
-    if (Expected<void> ran =
-            session.executor().run(*function, inputsOf(batches[part], int64_t(part)), outputs, state.arenas());
-        !ran)
-      return ran;
-    mean += double(loss) * double(batches[part].predicted) / std::max(labels, 1.0);
+/// All calls of a step whose first is ready. While a GPU computes one of them, the next is made ready, and after the
+/// last that of the step that follows. The loss and its gradient are means over the labels of all batches together.
+Expected<void> Training::compute(Step &step, Parts following) {
+  Executor &executor = session.executor();
+  double mean = 0;
+  if (update)
+    if (Expected<void> cleared = state.arenas().gradients.clear(); !cleared)
+      return cleared;
+  for (size_t part = 0; part < step.batches.size(); ++part) {
+    double share = step.batches.size() == 1 ? 1 : double(step.batches[part].predicted) / std::max(step.labels, 1.0);
+    if (Expected<void> started = executor.start(); !started)
+      return started;
+    bool isLast = part + 1 == step.batches.size();
+    if (isLast)
+      upcoming = pack(following, step.before + 1);
+    if (!isLast || (!update && !upcoming.batches.empty()))
+      if (Expected<void> prepared = isLast ? prepare(upcoming, 0) : prepare(step, part + 1); !prepared)
+        return prepared;
+    if (Expected<void> finished = executor.finish(); !finished)
+      return finished;
+    mean += double(loss) * share;
   }
   loss = float(mean);
-  frozen.keep(state.arenas());
+  if (!update)
+    return {};
+  if (Expected<void> kept = frozen.keep(state.arenas()); !kept)
+    return kept;
   std::vector<TensorView> outputs = {{"gradient_norm", ElementType::F32, {}, &norm},
                                      {"learning_rate", ElementType::F32, {}, &learningRate}};
-  std::vector<TensorView> inputs = inputsOf(batches.front(), 0);
-  random[1] = progress.step + 1; // the optimizer counts steps
-  Expected<void> ran = session.executor().run(*update, inputs, outputs, state.arenas());
-  frozen.restore(state.arenas());
-  return ran;
+  std::vector<TensorView> inputs = inputsOf(step, 0);
+  random[1] = step.before + 1; // the optimizer counts steps
+  if (Expected<void> ran = executor.run(*update, inputs, outputs, state.arenas()); !ran)
+    return ran;
+  if (Expected<void> restored = frozen.restore(state.arenas()); !restored)
+    return restored;
+  return upcoming.batches.empty() ? Expected<void>() : prepare(upcoming, 0);
 }
 
-Expected<void> Training::takeStep(std::span<const std::vector<int64_t>> parts) {
-  std::vector<Batch> batches;
-  int64_t tokens = 0;
-  for (const std::vector<int64_t> &indices : parts) {
-    batches.push_back(data->pack(indices));
-    tokens += batches.back().tokens;
+Expected<void> Training::takeStep(Parts parts, Parts following) {
+  Expected<void> ran;
+  if (upcoming.batches.empty()) {
+    upcoming = pack(parts, progress.step);
+    ran = prepare(upcoming, 0);
   }
-  if (Expected<void> ran = update ? runInParts(batches) : runWhole(batches.front()); !ran)
-    return ran;
+  Step step = std::exchange(upcoming, {});
+  if (ran)
+    ran = compute(step, following);
+  if (!ran)
+    return Error{ran.error().message + keptState(), ran.error().exitCode};
   if (!std::isfinite(loss) || !std::isfinite(norm))
-    return notFinite(batches);
+    return notFinite(step);
   ++progress.step;
-  progress.batch += int64_t(parts.size());
+  progress.batch += int64_t(step.batches.size());
   for (Tally *tally : {&interval, &epoch}) {
     tally->loss += loss;
     tally->steps += 1;
-    tally->tokens += tokens;
+    tally->tokens += step.tokens;
   }
   display.draw(glance());
   if (progress.step % options.logSteps == 0) {
@@ -341,8 +391,10 @@ Expected<void> Training::validate(json &record) {
   }
   if (!best)
     return {};
-  return writeSafetensors(options.output + "/model.safetensors", state.parameterViews(program),
-                          {{"xf.step", std::to_string(progress.step)}});
+  Expected<std::vector<TensorView>> views = state.parameterViews(program);
+  if (!views)
+    return views.error();
+  return writeSafetensors(options.output + "/model.safetensors", *views, {{"xf.step", std::to_string(progress.step)}});
 }
 
 Expected<void> Training::endEpoch() {
@@ -393,13 +445,22 @@ Expected<int> Training::run() {
   totalSteps = options.steps ? options.steps : INT64_MAX;
   if (epochs < INT64_MAX)
     totalSteps = std::min(totalSteps, epochs * stepsOf(batches)); // all epochs have about as many
+  if (Expected<void> room = session.executor().reserve(
+          largestCalls(options.batchSize ? options.batchSize : options.batchTokens), state.arenas());
+      !room)
+    return room.error();
   epoch = interval = {};
   display.draw(glance());
+  auto partsAt = [&](int64_t batch) {
+    Parts rest = Parts(batches).subspan(std::min<size_t>(batch, batches.size()));
+    return rest.first(std::min<size_t>(rest.size(), options.accumulate));
+  };
   auto isPatient = [&] { return !options.patience || progress.sinceBest < options.patience; };
   while (progress.epoch < epochs && progress.step < totalSteps && isPatient()) {
     while (progress.batch < int64_t(batches.size()) && progress.step < totalSteps && !Interrupt::seen()) {
-      auto parts = std::span(batches).subspan(progress.batch);
-      if (Expected<void> taken = takeStep(parts.first(std::min<size_t>(parts.size(), options.accumulate))); !taken)
+      int64_t after = progress.batch + options.accumulate;
+      Parts following = progress.step + 1 < totalSteps ? partsAt(after) : Parts();
+      if (Expected<void> taken = takeStep(partsAt(progress.batch), following); !taken)
         return taken.error();
       // The end of an epoch writes its own, with the validation's result.
       if (progress.step % options.checkpointSteps == 0 && progress.batch < int64_t(batches.size()))

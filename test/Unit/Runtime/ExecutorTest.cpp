@@ -20,7 +20,7 @@ struct ToyModel {
       : program(std::move(*parseProgram(toy::programJson(), toy::kernels().size()))), team(threads),
         executor(program, toy::kernels(), team),
         state(std::move(*ModelState::allocate(program, {.gradients = true, .moments = true}))) {
-    state.initialize(program, 3);
+    (void)bool(state.initialize(program, 3));
   }
   const Function &operator[](std::string_view name) { return *program.function(name); }
 };
@@ -75,7 +75,7 @@ TEST(Executor, RunsAndKeepsTheBitsAtAnyThreadCount) {
       EXPECT_GT(norm, 0);
       losses.push_back(loss);
     }
-    float *parameters = model.state.arenas().parameters;
+    float *parameters = model.state.arenas().parameters.here();
     losses.insert(losses.end(), parameters, parameters + toy::elements);
     EXPECT_LT(losses[4], losses[0]);
     if (expected.empty())
@@ -149,7 +149,7 @@ TEST(Executor, FindsTheFirstTensorThatIsNotFinite) {
         model.executor.findNonFinite(model["gradients"], batch.views(), model.state.arenas());
     ASSERT_TRUE(clean);
     EXPECT_FALSE(*clean);
-    model.state.arenas().parameters[toy::projection + 5] = INFINITY;
+    model.state.arenas().parameters.here()[toy::projection + 5] = INFINITY;
     Expected<std::optional<NonFinite>> found =
         model.executor.findNonFinite(model["gradients"], batch.views(), model.state.arenas());
     ASSERT_TRUE(found);

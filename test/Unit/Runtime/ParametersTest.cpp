@@ -52,10 +52,10 @@ TEST(Parameters, InitialValuesFollowTheirKinds) {
   Program program = toyProgram();
   program.parameters[2].init = {Initializer::Ones, 0};
   ModelState state = toyState(program), again = toyState(program), other = toyState(program);
-  state.initialize(program, 42), again.initialize(program, 42), other.initialize(program, 43);
-  const float *values = state.arenas().parameters;
-  EXPECT_EQ(std::memcmp(values, again.arenas().parameters, toy::elements * 4), 0);
-  EXPECT_NE(std::memcmp(values, other.arenas().parameters, toy::elements * 4), 0);
+  ASSERT_TRUE(state.initialize(program, 42) && again.initialize(program, 42) && other.initialize(program, 43));
+  const float *values = state.arenas().parameters.here();
+  EXPECT_EQ(std::memcmp(values, again.arenas().parameters.here(), toy::elements * 4), 0);
+  EXPECT_NE(std::memcmp(values, other.arenas().parameters.here(), toy::elements * 4), 0);
 
   auto moments = [&](int64_t offset, int64_t count) {
     double mean = 0, square = 0;
@@ -82,7 +82,7 @@ TEST(Parameters, MismatchesAreNamedAllAtOnce) {
   Folder folder;
   Program program = toyProgram();
   ModelState state = toyState(program);
-  std::vector<TensorView> views = state.parameterViews(program);
+  std::vector<TensorView> views = *state.parameterViews(program);
   views[0].name = "source_embeding.weight";
   views[1].shape = {16, 24};
   ASSERT_TRUE(writeSafetensors(folder / "w.safetensors", views));
@@ -104,7 +104,7 @@ TEST(Parameters, LongListsAreCutWithTheCount) {
   Program program = toyProgram();
   ModelState state = toyState(program);
   std::vector<std::string> names;
-  std::vector<TensorView> views = state.parameterViews(program);
+  std::vector<TensorView> views = *state.parameterViews(program);
   float value = 0;
   for (int i = 0; i < 12; ++i)
     names.push_back("extra." + std::to_string(10 + i));
@@ -121,9 +121,9 @@ TEST(Checkpoint, RoundTripsAndKeepsTheNewest) {
   Folder folder;
   Program program = toyProgram();
   ModelState state = toyState(program), loaded = toyState(program);
-  state.initialize(program, 7);
-  state.arenas().firstMoments[3] = 0.5f;
-  state.arenas().secondMoments[toy::projection] = 0.25f;
+  ASSERT_TRUE(state.initialize(program, 7));
+  state.arenas().firstMoments.here()[3] = 0.5f;
+  state.arenas().secondMoments.here()[toy::projection] = 0.25f;
   Progress progress;
   progress.seed = 1234567890123456789u;
   progress.epoch = 2, progress.batch = 5;
@@ -145,7 +145,7 @@ TEST(Checkpoint, RoundTripsAndKeepsTheNewest) {
   EXPECT_EQ((*found)->data, progress.data);
   EXPECT_TRUE(std::isinf((*found)->bestLoss));
   for (auto array : {&ModelArenas::parameters, &ModelArenas::firstMoments, &ModelArenas::secondMoments})
-    EXPECT_EQ(std::memcmp(state.arenas().*array, loaded.arenas().*array, toy::elements * 4), 0);
+    EXPECT_EQ(std::memcmp((state.arenas().*array).here(), (loaded.arenas().*array).here(), toy::elements * 4), 0);
 }
 
 TEST(Checkpoint, FallsBackToTheNewestWholeOne) {

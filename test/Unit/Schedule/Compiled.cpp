@@ -185,8 +185,9 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads,
     ADD_FAILURE() << state.error().message;
     return results;
   }
+  std::vector<runtime::TensorView> parameters = *state->parameterViews(*program);
   if (model)
-    for (const runtime::TensorView &view : state->parameterViews(*program))
+    for (const runtime::TensorView &view : parameters)
       for (int64_t i = 0; i < view.elements(); ++i)
         static_cast<float *>(view.data)[i] = model->parameters.find(view.name)->second[i];
   runtime::Expected<void> ran =
@@ -208,7 +209,7 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads,
   if (function->usesGradients)
     for (const runtime::Parameter &parameter : program->parameters)
       results["grad." + parameter.name] =
-          reference::fromView(runtime::parameterView(parameter, state->arenas().gradients, parameter.name));
+          reference::fromView(runtime::parameterView(parameter, state->arenas().gradients.here(), parameter.name));
   return results;
 }
 

@@ -1,15 +1,20 @@
 //===- Driver.cpp - a libcuda.so.1 without a GPU ------------------------------------===//
 // The driver's functions that xf's runtime calls, on an emulated GPU: kernels are run by Emulator.cpp, and every
-// argument, bound and lifetime is checked. What is wrong is written to stderr, and returned as the error of a launch.
-// XF_GPU_ARCHITECTURE (90), XF_GPU_MEMORY (bytes), XF_GPU_DRIVER (13000) and XF_GPU_COUNT (1) set what it says it is.
+// argument, bound and lifetime is checked. What is asked for is done as late as may be, when someone waits for it, so
+// that who does not wait reads what is old. What is wrong is written to stderr, and is an error from then on.
+// XF_GPU_ARCHITECTURE (90), XF_GPU_MEMORY (bytes), XF_GPU_DRIVER (13000) and XF_GPU_COUNT (1) set what it says it is;
+// XF_GPU_LOSE_AFTER is how many launches it lives for, and XF_GPU_LOG=1 counts what was asked for at the end.
 //===--------------------------------------------------------------------------------===//
 #include "Emulator.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <set>
+#include <utility>
 
 using namespace xf::gpu;
 
@@ -23,7 +28,10 @@ enum Result {
   noBinary = 209,
   invalidHandle = 400,
   notFound = 500,
-  launchFailed = 719
+  notReady = 600,
+  launchFailed = 719,
+  captureUnsupported = 900,
+  captureInvalidated = 901
 };
 
 long setting(const char *name, long otherwise) {
@@ -35,11 +43,33 @@ struct Module {
   Kernel kernel;
 };
 
+/// Something a stream is to do.
+struct Work {
+  const char *name;
+  std::function<void()> body;
+  const void *pinned = nullptr; // the block that it copies from or to
+  const void *graph = nullptr;  // that it is part of
+};
+using Graph = std::vector<Work>;
+
+struct Event {
+  bool pending = false, done = false;
+  std::chrono::steady_clock::time_point time;
+};
+
 Memory memory;
 std::set<Module *> modules;
+std::set<Graph *> graphs, executables;
+std::set<Event *> events;
+std::set<uint64_t> allocations;
+std::map<const char *, size_t> pinned; // begin, bytes
 bool initialized = false, current = false;
 int contexts = 0, streams = 0;
 bool lost = false; // after a fault every call fails, as on a GPU
+std::deque<Work> pending;
+Graph *recording = nullptr; // while a stream is captured
+bool spoilt = false;        // by a call that a capture can't hold
+long launches = 0, replays = 0, copies = 0;
 
 int fail(int result, const std::string &what) {
   std::fprintf(stderr, "emulated GPU: %s\n", what.c_str());
@@ -61,6 +91,47 @@ int inContext(const char *name, const std::function<int()> &body) {
     return fail(launchFailed, std::string(name) + ": " + fault.what());
   }
 }
+
+/// For what a stream that is captured can't have.
+int notCaptured(const char *name, const std::function<int()> &body) {
+  if (recording) {
+    spoilt = true;
+    return fail(captureUnsupported, std::string(name) + " while a stream is captured");
+  }
+  return inContext(name, body);
+}
+
+/// Does what the stream has to do.
+int flush() {
+  while (!pending.empty()) {
+    Work work = std::move(pending.front());
+    pending.pop_front();
+    if (int result = inContext(work.name, [&] { return work.body(), success; }))
+      return result;
+  }
+  return success;
+}
+
+int enqueue(Work work) {
+  if (recording)
+    recording->push_back(std::move(work));
+  else
+    pending.push_back(std::move(work));
+  return success;
+}
+
+/// The pinned block that holds the bytes; part of one is a Fault.
+const void *pinnedBlock(const void *at, size_t bytes) {
+  auto *begin = static_cast<const char *>(at);
+  auto it = pinned.upper_bound(begin);
+  if (it == pinned.begin() || begin >= std::prev(it)->first + std::prev(it)->second)
+    return nullptr;
+  --it;
+  if (begin + bytes > it->first + it->second)
+    throw Fault("a copy of " + std::to_string(bytes) + " bytes reaches behind pinned memory");
+  return it->first;
+}
+
 char streamPlace, contextPlace; // what handles point to
 bool isStream(void *stream) { return stream == &streamPlace && streams > 0; }
 } // namespace
@@ -90,11 +161,17 @@ XF_EXPORT cuDeviceGetName(char *name, int length, int) {
 }
 XF_EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
   int architecture = int(setting("XF_GPU_ARCHITECTURE", 90));
-  if (attribute != 75 && attribute != 76)
+  // Multiprocessors and clocks of no GPU that there is.
+  const std::map<int, int> values = {
+      {13, 1000000}, {16, 100}, {36, 1000000}, {37, 4000}, {75, architecture / 10}, {76, architecture % 10}};
+  auto found = values.find(attribute);
+  if (found == values.end())
     return fail(invalidValue, "attribute " + std::to_string(attribute));
-  *value = attribute == 75 ? architecture / 10 : architecture % 10;
+  *value = found->second;
   return success;
 }
+static size_t total() { return size_t(setting("XF_GPU_MEMORY", long(1) << 30)); }
+XF_EXPORT cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = total(), success; }
 XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
   if (!initialized || device != 0)
     return notInitialized;
@@ -104,8 +181,16 @@ XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
 }
 XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
   if (--contexts == 0) {
-    if (memory.inUse() && std::getenv("XF_GPU_LEAKS"))
-      fail(invalidValue, "memory is left at the end");
+    for (auto [what, count] : {std::pair("allocations", allocations.size()),
+                               {"blocks of pinned memory", pinned.size()},
+                               {"modules", modules.size()},
+                               {"graphs", graphs.size() + executables.size()},
+                               {"events", events.size()},
+                               {"streams", size_t(streams)}})
+      if (count > 0 && !lost)
+        fail(invalidValue, std::to_string(count) + " " + what + " are left at the end");
+    if (setting("XF_GPU_LOG", 0))
+      std::fprintf(stderr, "emulated GPU: %ld launches, %ld graphs, %ld copies\n", launches, replays, copies);
     current = false;
   }
   return contexts < 0 ? fail(invalidContext, "a context is released twice") : success;
@@ -114,7 +199,6 @@ XF_EXPORT cuCtxSetCurrent(void *context) {
   current = context == &contextPlace && contexts > 0;
   return current ? success : fail(invalidContext, "cuCtxSetCurrent of no context");
 }
-static size_t total() { return size_t(setting("XF_GPU_MEMORY", long(1) << 30)); }
 XF_EXPORT cuMemGetInfo_v2(size_t *free, size_t *all) {
   return inContext("cuMemGetInfo", [&] {
     *all = total();
@@ -123,44 +207,86 @@ XF_EXPORT cuMemGetInfo_v2(size_t *free, size_t *all) {
   });
 }
 XF_EXPORT cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
-  return inContext("cuMemAlloc", [&]() -> int {
+  return notCaptured("cuMemAlloc", [&]() -> int {
     if (bytes == 0)
       return fail(invalidValue, "cuMemAlloc of 0 bytes");
     if (memory.inUse() + bytes > total())
       return outOfMemory;
-    *address = memory.allocate(bytes);
+    allocations.insert(*address = memory.allocate(bytes));
     return success;
   });
 }
 XF_EXPORT cuMemFree_v2(unsigned long long address) {
-  return inContext("cuMemFree", [&] { return memory.release(address), success; });
+  return notCaptured("cuMemFree", [&]() -> int {
+    if (int result = flush()) // it waits for the GPU
+      return result;
+    allocations.erase(address);
+    return memory.release(address), success;
+  });
+}
+XF_EXPORT cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
+  return notCaptured("cuMemHostAlloc", [&]() -> int {
+    if (bytes == 0 || flags != 0)
+      return fail(invalidValue, "cuMemHostAlloc of " + std::to_string(bytes) + " bytes");
+    *address = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    std::memset(*address, 0xa5, bytes);
+    pinned[static_cast<char *>(*address)] = bytes;
+    return success;
+  });
+}
+XF_EXPORT cuMemFreeHost(void *address) {
+  return notCaptured("cuMemFreeHost", [&]() -> int {
+    for (const Work &work : pending)
+      if (work.pinned == address)
+        throw Fault("pinned memory is freed while it is copied");
+    if (!pinned.erase(static_cast<char *>(address)))
+      return fail(invalidValue, "cuMemFreeHost of what is not pinned");
+    return std::free(address), success;
+  });
 }
 XF_EXPORT cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, void *stream) {
   return inContext("cuMemcpyHtoD", [&]() -> int {
-    if (!isStream(stream) || !from)
-      return fail(invalidHandle, "cuMemcpyHtoD without stream or memory");
-    Region &region = memory.find(to, bytes, "copy");
-    std::memcpy(region.at(to), from, bytes);
-    region.setWritten(to, bytes);
-    return success;
+    if (!isStream(stream) || !from || bytes == 0)
+      return fail(invalidHandle, "cuMemcpyHtoD without stream, memory or bytes");
+    auto copy = [=](const void *source) {
+      Region &region = memory.find(to, bytes, "copy");
+      std::memcpy(region.at(to), source, bytes);
+      region.setWritten(to, bytes);
+    };
+    ++copies;
+    if (const void *block = pinnedBlock(from, bytes))
+      return enqueue({"cuMemcpyHtoD", [=] { copy(from); }, block});
+    // Other memory has been read when this returns.
+    return notCaptured("cuMemcpyHtoD of pageable memory", [&] {
+      std::vector<char> read(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+      return enqueue({"cuMemcpyHtoD", [copy, read = std::move(read)] { copy(read.data()); }});
+    });
   });
 }
 XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
   return inContext("cuMemcpyDtoH", [&]() -> int {
-    if (!isStream(stream) || !to)
-      return fail(invalidHandle, "cuMemcpyDtoH without stream or memory");
-    std::memcpy(to, memory.find(from, bytes, "copy").at(from), bytes);
-    return success;
+    if (!isStream(stream) || !to || bytes == 0)
+      return fail(invalidHandle, "cuMemcpyDtoH without stream, memory or bytes");
+    auto copy = [=] { std::memcpy(to, memory.find(from, bytes, "copy").at(from), bytes); };
+    ++copies;
+    if (const void *block = pinnedBlock(to, bytes))
+      return enqueue({"cuMemcpyDtoH", copy, block});
+    return notCaptured("cuMemcpyDtoH to pageable memory", [&]() -> int {
+      if (int result = flush())
+        return result;
+      return copy(), success;
+    });
   });
 }
 XF_EXPORT cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *stream) {
   return inContext("cuMemsetD8", [&]() -> int {
     if (!isStream(stream))
       return fail(invalidHandle, "cuMemsetD8 without stream");
-    Region &region = memory.find(to, bytes, "set");
-    std::memset(region.at(to), value, bytes);
-    region.setWritten(to, bytes);
-    return success;
+    return enqueue({"cuMemsetD8", [=] {
+                      Region &region = memory.find(to, bytes, "set");
+                      std::memset(region.at(to), value, bytes);
+                      region.setWritten(to, bytes);
+                    }});
   });
 }
 XF_EXPORT cuStreamCreate(void **stream, unsigned) {
@@ -170,10 +296,105 @@ XF_EXPORT cuStreamDestroy_v2(void *stream) {
   return inContext("cuStreamDestroy", [&] { return isStream(stream) ? (--streams, success) : invalidHandle; });
 }
 XF_EXPORT cuStreamSynchronize(void *stream) {
-  return inContext("cuStreamSynchronize", [&] { return isStream(stream) ? success : invalidHandle; });
+  return notCaptured("cuStreamSynchronize", [&]() -> int { return isStream(stream) ? flush() : invalidHandle; });
+}
+XF_EXPORT cuStreamBeginCapture_v2(void *stream, int mode) {
+  return notCaptured("cuStreamBeginCapture", [&]() -> int {
+    if (!isStream(stream) || mode < 0 || mode > 2)
+      return fail(invalidValue, "cuStreamBeginCapture without stream or mode");
+    graphs.insert(recording = new Graph());
+    spoilt = false;
+    return success;
+  });
+}
+XF_EXPORT cuStreamEndCapture(void *stream, void **graph) {
+  return inContext("cuStreamEndCapture", [&]() -> int {
+    if (!isStream(stream) || !recording)
+      return fail(invalidValue, "cuStreamEndCapture of what is not captured");
+    *graph = std::exchange(recording, nullptr);
+    if (!spoilt)
+      return success;
+    graphs.erase(static_cast<Graph *>(*graph));
+    delete static_cast<Graph *>(std::exchange(*graph, nullptr));
+    return captureInvalidated;
+  });
+}
+XF_EXPORT cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+  return notCaptured("cuGraphInstantiate", [&]() -> int {
+    if (!graphs.count(static_cast<Graph *>(graph)) || flags != 0)
+      return fail(invalidHandle, "cuGraphInstantiate of no graph");
+    executables.insert(static_cast<Graph *>(*executable = new Graph(*static_cast<Graph *>(graph))));
+    return success;
+  });
+}
+XF_EXPORT cuGraphDestroy(void *graph) {
+  return inContext("cuGraphDestroy", [&]() -> int {
+    if (!graphs.erase(static_cast<Graph *>(graph)))
+      return fail(invalidHandle, "cuGraphDestroy of no graph");
+    return delete static_cast<Graph *>(graph), success;
+  });
+}
+XF_EXPORT cuGraphExecDestroy(void *executable) {
+  return inContext("cuGraphExecDestroy", [&]() -> int {
+    if (!executables.erase(static_cast<Graph *>(executable)))
+      return fail(invalidHandle, "cuGraphExecDestroy of no graph");
+    for (const Work &work : pending)
+      if (work.graph == executable)
+        throw Fault("a graph is destroyed while it runs");
+    return delete static_cast<Graph *>(executable), success;
+  });
+}
+XF_EXPORT cuGraphLaunch(void *executable, void *stream) {
+  return notCaptured("cuGraphLaunch", [&]() -> int {
+    if (!executables.count(static_cast<Graph *>(executable)) || !isStream(stream))
+      return fail(invalidHandle, "cuGraphLaunch without graph or stream");
+    ++replays;
+    for (Work work : *static_cast<Graph *>(executable)) {
+      work.graph = executable;
+      enqueue(std::move(work));
+    }
+    return success;
+  });
+}
+XF_EXPORT cuEventCreate(void **event, unsigned flags) {
+  return notCaptured("cuEventCreate", [&]() -> int {
+    if (flags != 0)
+      return fail(invalidValue, "cuEventCreate without times");
+    events.insert(static_cast<Event *>(*event = new Event()));
+    return success;
+  });
+}
+XF_EXPORT cuEventDestroy_v2(void *event) {
+  return inContext("cuEventDestroy", [&]() -> int {
+    auto *destroyed = static_cast<Event *>(event);
+    if (!events.erase(destroyed) || destroyed->pending)
+      return fail(invalidHandle, "cuEventDestroy of no event, or one that is waited for");
+    return delete destroyed, success;
+  });
+}
+XF_EXPORT cuEventRecord(void *event, void *stream) {
+  return notCaptured("cuEventRecord", [&]() -> int {
+    auto *recorded = static_cast<Event *>(event);
+    if (!events.count(recorded) || !isStream(stream))
+      return fail(invalidHandle, "cuEventRecord without event or stream");
+    recorded->pending = true;
+    return enqueue({"cuEventRecord", [=] { *recorded = {false, true, std::chrono::steady_clock::now()}; }});
+  });
+}
+XF_EXPORT cuEventElapsedTime(float *milliseconds, void *start, void *end) {
+  return notCaptured("cuEventElapsedTime", [&]() -> int {
+    for (void *event : {start, end})
+      if (!events.count(static_cast<Event *>(event)) || !static_cast<Event *>(event)->done)
+        return fail(invalidHandle, "cuEventElapsedTime of an event that was not recorded");
+    auto *from = static_cast<Event *>(start), *to = static_cast<Event *>(end);
+    if (from->pending || to->pending)
+      return notReady;
+    *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
+    return success;
+  });
 }
 XF_EXPORT cuModuleLoadData(void **module, const void *image) {
-  return inContext("cuModuleLoadData", [&]() -> int {
+  return notCaptured("cuModuleLoadData", [&]() -> int {
     if (std::memcmp(image, "\177ELF", 4) == 0)
       return fail(noBinary, "machine code can't be emulated");
     auto loaded = new Module{parse(static_cast<const char *>(image), memory)};
@@ -183,7 +404,7 @@ XF_EXPORT cuModuleLoadData(void **module, const void *image) {
   });
 }
 XF_EXPORT cuModuleUnload(void *module) {
-  return inContext("cuModuleUnload", [&]() -> int {
+  return notCaptured("cuModuleUnload", [&]() -> int {
     if (!modules.erase(static_cast<Module *>(module)))
       return fail(invalidHandle, "cuModuleUnload of no module");
     delete static_cast<Module *>(module);
@@ -212,7 +433,14 @@ XF_EXPORT cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigne
     std::vector<uint64_t> values;
     for (size_t i = 0; i < module->kernel.parameters.size(); ++i)
       values.push_back(*static_cast<uint64_t *>(parameters[i]));
-    launch(module->kernel, gridX, blockX, values, memory);
-    return success;
+    return enqueue({"cuLaunchKernel", [=, values = std::move(values)] {
+                      static const long life = setting("XF_GPU_LOSE_AFTER", -1);
+                      if (!modules.count(module))
+                        throw Fault("a module is unloaded before its kernel ran");
+                      if (life >= 0 && launches >= life)
+                        throw Fault("lost");
+                      ++launches;
+                      launch(module->kernel, gridX, blockX, values, memory);
+                    }});
   });
 }

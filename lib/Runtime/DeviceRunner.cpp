@@ -1,0 +1,333 @@
+//===- DeviceRunner.cpp - Calls on a GPU -------------------------------------------------===//
+// The layout of its memory, what is copied when, and graphs.
+//===------------------------------------------------------------------------------------===//
+#include "xf/Runtime/DeviceRunner.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+
+using namespace xf::runtime;
+
+static constexpr int64_t alignment = 256; // what the driver aligns allocations to
+
+static int64_t aligned(int64_t bytes, int64_t to) { return (bytes + to - 1) / to * to; }
+
+CallRoom::CallRoom(const Function &function, std::span<const int64_t> dims, int64_t slotBytes,
+                   std::span<const TensorView> inputViews, std::span<const TensorView> outputViews) {
+  auto place = [&](const std::vector<TensorType> &types, std::span<const TensorView> views,
+                   std::vector<int64_t> &offsets) {
+    for (size_t i = 0; i < types.size(); ++i) {
+      bool stays = !views.empty() && views[i].arena;
+      offsets.push_back(stays ? -1 : bytes);
+      bytes += stays ? 0 : aligned(types[i].bytesAt(dims), arenaAlignment);
+    }
+  };
+  place(function.inputs, inputViews, inputs);
+  inputBytes = bytes;
+  place(function.outputs, outputViews, outputs);
+  slotsBegin = aligned(bytes, alignment);
+  bytes = aligned(slotsBegin + slotBytes, alignment);
+}
+
+int64_t xf::runtime::arenaBytesOnDevice(const Program &program, std::span<const Function *const> functions) {
+  auto any = [&](bool Function::*uses) {
+    return std::any_of(functions.begin(), functions.end(), [&](const Function *each) { return each->*uses; });
+  };
+  int64_t array = aligned(4 * program.parameterElements, alignment);
+  return array * (any(&Function::usesParameters) + any(&Function::usesGradients) + 2 * any(&Function::usesMoments)) +
+         (any(&Function::usesPrepared) ? aligned(4 * program.preparedElements, alignment) : 0);
+}
+
+struct DeviceRunner::Shape {
+  Shape(const Function &function, std::span<const int64_t> dims, std::vector<char *> places, ArenaPlan plan,
+        CallRoom room)
+      : function(function), dims(dims.begin(), dims.end()), places(std::move(places)), plan(std::move(plan)),
+        room(std::move(room)) {}
+
+  const Function &function;
+  std::vector<int64_t> dims;
+  std::vector<char *> places; // of the arenas
+  ArenaPlan plan;
+  CallRoom room;
+  Walk walk;
+  std::vector<void *> parameters; // of all launches
+  std::vector<size_t> firstParameter;
+  char *begin = nullptr; // of the call's room
+  Device::Graph graph;
+  int64_t calls = 0, lastUse = 0;
+
+  void layOut(const Places &places);
+};
+
+/// Pointers to pointers, extents and scalars, in the order in which kernels take them.
+void DeviceRunner::Shape::layOut(const Places &at) {
+  walk.layOut(function, dims, plan, at);
+  for (const Walk::Step &step : walk.steps) {
+    firstParameter.push_back(parameters.size());
+    for (size_t i = 0; i < step.dispatch->operands.size(); ++i)
+      parameters.push_back(&walk.pointers[step.buffers + i]);
+    for (size_t i = 0; i < step.dispatch->dims.size(); ++i)
+      parameters.push_back(&walk.extents[step.dims + i]);
+    for (const int64_t &scalar : step.dispatch->scalars)
+      parameters.push_back(const_cast<int64_t *>(&scalar));
+  }
+}
+
+DeviceRunner::DeviceRunner(std::unique_ptr<Device> device) : gpu(std::move(device)) {
+  for (InFlight *call : {&ready, &running})
+    call->room = std::make_unique<Device::Pinned>(*gpu);
+}
+
+Expected<std::unique_ptr<DeviceRunner>> DeviceRunner::open(const Program &program,
+                                                           std::span<const XfImage *const> images) {
+  Expected<std::unique_ptr<Device>> opened = Device::open(program, images);
+  if (!opened)
+    return opened.error();
+  return std::unique_ptr<DeviceRunner>(new DeviceRunner(std::move(*opened)));
+}
+
+DeviceRunner::~DeviceRunner() {
+  // Who still has arenas wants their values.
+  ready.arenas.clear();
+  for (const std::weak_ptr<Arena::Content> &resident : residents)
+    if (std::shared_ptr<Arena::Content> arena = resident.lock())
+      (void)bool(arena->leave());
+}
+
+/// Each arena that a function works on, and whether it writes there.
+static std::vector<std::pair<Arena, bool>> arenasOf(const Function &function, const ModelArenas &model,
+                                                    std::span<const TensorView> inputs,
+                                                    std::span<const TensorView> outputs) {
+  std::set<std::pair<Space, int64_t>> used, written; // flat arrays are one each
+  for (const Dispatch &dispatch : function.dispatches)
+    for (size_t i = 0; i < dispatch.operands.size(); ++i) {
+      const Operand &operand = dispatch.operands[i];
+      bool isTensor = operand.space == Space::Input || operand.space == Space::Output;
+      std::pair place(operand.space, isTensor ? operand.index : 0);
+      used.insert(place);
+      if (std::find(dispatch.writes.begin(), dispatch.writes.end(), int64_t(i)) != dispatch.writes.end())
+        written.insert(place);
+    }
+  std::vector<std::pair<Arena, bool>> arenas;
+  for (auto [space, arena] : {std::pair(Space::Parameter, &model.parameters),
+                              {Space::Gradient, &model.gradients},
+                              {Space::FirstMoment, &model.firstMoments},
+                              {Space::SecondMoment, &model.secondMoments},
+                              {Space::Prepared, &model.prepared}})
+    if (used.count({space, 0}))
+      arenas.push_back({*arena, written.count({space, 0}) > 0});
+  for (auto [space, views] : {std::pair(Space::Input, inputs), {Space::Output, outputs}})
+    for (size_t i = 0; i < views.size(); ++i)
+      if (views[i].arena)
+        arenas.push_back({*views[i].arena, space == Space::Output || written.count({space, i}) > 0});
+  return arenas;
+}
+
+Expected<void> DeviceRunner::makeRoom(std::span<const std::pair<Arena, bool>> arenas, int64_t callBytes,
+                                      const std::string &what) {
+  bool fits = callsBegin + callBytes <= gpu->size() &&
+              std::all_of(arenas.begin(), arenas.end(), [&](const auto &each) { return each.first.content->there; });
+  if (fits)
+    return {};
+  // All that has a place gives it up, and then gets a new one.
+  if (Expected<void> done = gpu->wait(); !done)
+    return done;
+  std::vector<std::shared_ptr<Arena::Content>> all;
+  for (const std::weak_ptr<Arena::Content> &resident : residents)
+    if (std::shared_ptr<Arena::Content> arena = resident.lock()) {
+      if (Expected<void> left = arena->leave(); !left)
+        return left;
+      all.push_back(std::move(arena));
+    }
+  for (const auto &[arena, writes] : arenas)
+    if (std::find(all.begin(), all.end(), arena.content) == all.end())
+      all.push_back(arena.content);
+  shapes.clear();
+  residents.assign(all.begin(), all.end());
+  int64_t had = gpu->size() - callsBegin, roomy = std::max(callBytes, had);
+  if (had > 0 && callBytes > had)
+    roomy += roomy / 2; // the next steps of a search will be larger too
+  callsBegin = 0;
+  for (const std::shared_ptr<Arena::Content> &arena : all)
+    callsBegin += aligned(arena->pages.size(), alignment);
+  if (!gpu->reserve(callsBegin + roomy, what))
+    if (Expected<void> room = gpu->reserve(callsBegin + callBytes, what); !room)
+      return room;
+  char *place = gpu->data();
+  for (const std::shared_ptr<Arena::Content> &arena : all) {
+    arena->enter(*gpu, place);
+    place += aligned(arena->pages.size(), alignment);
+  }
+  return {};
+}
+
+Expected<void> DeviceRunner::reserve(std::span<const Call> calls, const ModelArenas &model) {
+  std::vector<std::pair<Arena, bool>> arenas;
+  int64_t bytes = 0;
+  std::string what;
+  for (const auto &[function, dims] : calls) {
+    for (auto &each : arenasOf(*function, model, {}, {}))
+      arenas.push_back(std::move(each));
+    int64_t room = CallRoom(*function, dims, workspaceBytes(*function, dims)).bytes;
+    if (room > bytes)
+      what = "'" + function->name + "'";
+    bytes = std::max(bytes, room);
+  }
+  return makeRoom(arenas, bytes, what);
+}
+
+Expected<void> DeviceRunner::prepare(const Function &function, std::span<const int64_t> dims,
+                                     std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                                     const ModelArenas &model) {
+  ready.shape = nullptr;
+  ready.arenas = arenasOf(function, model, inputs, outputs);
+  std::string what = "'" + function.name + "'";
+  if (Expected<void> room = makeRoom(ready.arenas, 0, what); !room)
+    return room;
+  auto placesOf = [&] {
+    std::vector<char *> places;
+    for (const auto &[arena, writes] : ready.arenas)
+      places.push_back(arena.content->there);
+    return places;
+  };
+  // Tensors of the call that are part of arenas lie at some distance from their beginnings.
+  auto placeIn = [](const TensorView &view) {
+    return view.arena->content->there + (static_cast<char *>(view.data) - view.arena->content->pages.data());
+  };
+  auto keyOf = [&] {
+    std::vector<char *> places = placesOf();
+    for (std::span<const TensorView> views : {inputs, outputs})
+      for (const TensorView &view : views)
+        if (view.arena)
+          places.push_back(placeIn(view));
+    return places;
+  };
+  std::vector<char *> key = keyOf();
+  auto found = std::find_if(shapes.begin(), shapes.end(), [&](const std::shared_ptr<Shape> &shape) {
+    return &shape->function == &function && std::equal(dims.begin(), dims.end(), shape->dims.begin()) &&
+           shape->places == key;
+  });
+  if (found != shapes.end()) {
+    ready.shape = *found;
+  } else {
+    ArenaPlan plan = planFunction(function, dims);
+    CallRoom room(function, dims, plan.totalBytes, inputs, outputs);
+    if (Expected<void> made = makeRoom(ready.arenas, room.bytes, what); !made)
+      return made;
+    // Windows of a text are all alike; the steps of a search never are, and must not pile up.
+    constexpr size_t most = 32;
+    if (shapes.size() >= most)
+      shapes.erase(std::min_element(shapes.begin(), shapes.end(),
+                                    [](const auto &a, const auto &b) { return a->lastUse < b->lastUse; }));
+    ready.shape = shapes.emplace_back(new Shape(function, dims, keyOf(), std::move(plan), std::move(room)));
+    Shape &shape = *ready.shape;
+    shape.begin = gpu->data() + callsBegin;
+    Places places;
+    places.slots = shape.begin + shape.room.slotsBegin;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      places.inputs.push_back(inputs[i].arena ? placeIn(inputs[i]) : shape.begin + shape.room.inputs[i]);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      places.outputs.push_back(outputs[i].arena ? placeIn(outputs[i]) : shape.begin + shape.room.outputs[i]);
+    for (auto [space, arena] : {std::pair(Space::Parameter, &model.parameters),
+                                {Space::Gradient, &model.gradients},
+                                {Space::FirstMoment, &model.firstMoments},
+                                {Space::SecondMoment, &model.secondMoments},
+                                {Space::Prepared, &model.prepared}})
+      places.arenas[space] = arena->content->there;
+    shape.layOut(places);
+  }
+  ready.shape->lastUse = ++calls;
+
+  const CallRoom &room = ready.shape->room;
+  if (Expected<void> pinned = ready.room->reserve(room.slotsBegin); !pinned)
+    return pinned;
+  ready.results.clear();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorView &input = inputs[i];
+    if (input.arena || input.bytes() == 0)
+      continue;
+    std::memcpy(ready.room->data() + room.inputs[i], input.data, input.bytes());
+    if (function.writesInput(i))
+      ready.results.push_back({input.data, room.inputs[i], input.bytes()});
+  }
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (!outputs[i].arena && outputs[i].data && outputs[i].bytes() > 0)
+      ready.results.push_back({outputs[i].data, room.outputs[i], outputs[i].bytes()});
+  return {};
+}
+
+const Walk &DeviceRunner::walk() const { return ready.shape->walk; }
+const Walk &DeviceRunner::walkOfRunning() const { return running.shape->walk; }
+const ArenaPlan &DeviceRunner::plan() const { return ready.shape->plan; }
+char *DeviceRunner::slots() const { return ready.shape->begin + ready.shape->room.slotsBegin; }
+
+Expected<void> DeviceRunner::launchAll(const Shape &shape, const std::function<void(size_t)> &observe, bool timed) {
+  if (timed)
+    if (Expected<void> marked = gpu->mark(0); !marked)
+      return marked;
+  for (size_t index = 0; index < shape.walk.steps.size(); ++index) {
+    const Walk::Step &step = shape.walk.steps[index];
+    if (Expected<void> launched =
+            gpu->launch(step.dispatch->kernel, step.tiles, shape.parameters.data() + shape.firstParameter[index]);
+        !launched)
+      return launched;
+    if (timed)
+      if (Expected<void> marked = gpu->mark(index + 1); !marked)
+        return marked;
+    if (observe)
+      observe(index);
+  }
+  return {};
+}
+
+/// For measurements: what graphs gain.
+static bool useGraphs() {
+  const char *setting = std::getenv("XF_GRAPHS");
+  return !setting || std::string_view(setting) != "0";
+}
+
+Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, bool timed) {
+  // The other one's memory here is that of the next call: it is free, for its call is finished.
+  std::swap(ready.room, running.room);
+  running.shape = ready.shape;
+  running.results = std::move(ready.results);
+  Shape &shape = *running.shape;
+  for (const auto &[arena, writes] : std::exchange(ready.arenas, {}))
+    if (Expected<void> there = arena.content->use(writes); !there)
+      return there;
+  if (Expected<void> copied = gpu->copyIn(shape.begin, running.room->data(), shape.room.inputBytes); !copied)
+    return copied;
+  // To make a graph takes longer than what it saves once.
+  if (++shape.calls > 1 && !shape.graph && !observe && !timed && useGraphs()) {
+    Expected<Device::Graph> graph = gpu->record([&] { return launchAll(shape, nullptr, false); });
+    if (!graph)
+      return graph.error();
+    shape.graph = std::move(*graph);
+  }
+  bool asGraph = shape.graph && !observe && !timed;
+  if (Expected<void> asked = asGraph ? gpu->launch(shape.graph) : launchAll(shape, observe, timed); !asked)
+    return asked;
+  // Neighbours are copied together.
+  for (size_t i = 0; i < running.results.size();) {
+    int64_t begin = running.results[i].offset, end = begin;
+    for (; i < running.results.size() && running.results[i].offset <= aligned(end, arenaAlignment); ++i)
+      end = running.results[i].offset + running.results[i].bytes;
+    if (Expected<void> copied = gpu->copyOut(running.room->data() + begin, shape.begin + begin, end - begin); !copied)
+      return copied;
+  }
+  return {};
+}
+
+Expected<void> DeviceRunner::finish() {
+  if (Expected<void> done = gpu->wait(); !done)
+    return done;
+  for (const InFlight::Result &result : running.results)
+    std::memcpy(result.to, running.room->data() + result.offset, result.bytes);
+  return {};
+}
+
+Expected<std::vector<double>> DeviceRunner::secondsOfSteps() {
+  return gpu->secondsBetween(running.shape->walk.steps.size());
+}
