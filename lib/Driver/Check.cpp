@@ -81,6 +81,7 @@ Tensor fromMemory(RankedTensorType type, void *data, const int64_t *&dims) {
   for (int64_t size : type.getShape())
     shape.push_back(ShapedType::isDynamic(size) ? *dims++ : size);
   runtime::ElementType element = type.getElementType().isF32()         ? runtime::ElementType::F32
+                                 : type.getElementType().isBF16()      ? runtime::ElementType::BF16
                                  : type.getElementType().isInteger(32) ? runtime::ElementType::I32
                                                                        : runtime::ElementType::I64;
   return reference::fromView({"", element, shape, data});

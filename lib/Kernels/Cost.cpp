@@ -30,20 +30,33 @@ FailureOr<Cost> costOf(func::FuncOp kernel, function_ref<AffineExpr(unsigned, un
     cost.bytes = cost.bytes + elements * (bits / 8);
   };
   Block &body = kernel.getBody().front();
+  // What is read and written is of the type of memory, and as much as the op inside of the casts takes and gives.
+  auto inMemory = [](Value value) {
+    auto cast = value.getDefiningOp<CastOp>();
+    return cast && isa<BlockArgument>(cast.getX()) ? cast.getX() : value;
+  };
+  auto computed = [](Value value) {
+    auto cast = value.getDefiningOp<CastOp>();
+    return cast && !isa<BlockArgument>(cast.getX()) ? cast.getX() : value;
+  };
   DenseSet<Value> read;
   for (Operation &op : body.without_terminator()) {
+    if (isa<CastOp>(op) && !llvm::is_contained(body.getTerminator()->getOperands(), op.getResult(0)))
+      continue;
     auto kernelOp = dyn_cast<KernelOpInterface>(op);
     if (!kernelOp)
       continue; // a constant
     cost.flops = cost.flops + kernelOp.getFlops(extents);
-    for (auto [number, operand] : llvm::enumerate(op.getOperands()))
-      if (isa<BlockArgument>(operand) && isa<RankedTensorType>(operand.getType()) && read.insert(operand).second)
+    for (auto [number, value] : llvm::enumerate(op.getOperands()))
+      if (Value operand = inMemory(value);
+          isa<BlockArgument>(operand) && isa<RankedTensorType>(operand.getType()) && read.insert(operand).second)
         addBytes(operand, kernelOp.getElementsRead(number, extents));
   }
   for (Value result : body.getTerminator()->getOperands()) {
-    auto op = result.getDefiningOp<KernelOpInterface>();
+    Value value = computed(result);
+    auto op = value.getDefiningOp<KernelOpInterface>();
     addBytes(result,
-             op ? op.getElementsWritten(cast<OpResult>(result).getResultNumber(), extents) : extents.elements(result));
+             op ? op.getElementsWritten(cast<OpResult>(value).getResultNumber(), extents) : extents.elements(result));
   }
   if (!traced)
     return failure();

@@ -6,6 +6,7 @@
 #include "xf/Kernels/Passes.h"
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -41,6 +42,13 @@ std::optional<Recompute> mlir::xf::parseRecompute(StringRef text) {
   return result;
 }
 
+std::optional<Precision> mlir::xf::parsePrecision(StringRef text) {
+  return llvm::StringSwitch<std::optional<Precision>>(text)
+      .Case("f32", Precision::F32)
+      .Case("bf16", Precision::BF16)
+      .Default(std::nullopt);
+}
+
 /// The options of a pass that depends on the processor's registers and caches.
 template <typename PassOptions> static PassOptions processorOf(const StageOptions &options) {
   PassOptions result;
@@ -71,6 +79,8 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return;
   case Stage::outline:
     pm.addPass(createOutlinePass());
+    if (options.precision == Precision::BF16)
+      pm.addPass(createPrecisionPass());
     return;
   case Stage::plan:
     pm.addPass(createInlinerPass());
@@ -108,6 +118,8 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
   Option<std::string> gpu{*this, "gpu",
                           llvm::cl::desc("GPU to generate kernels for, such as sm_80; none: the processor"),
                           llvm::cl::init("")};
+  Option<std::string> precision{*this, "precision", llvm::cl::desc("what kernels hand each other: f32 or bf16"),
+                                llvm::cl::init("f32")};
 };
 } // namespace
 
@@ -117,7 +129,11 @@ static StageOptions optionsOf(const StagePipelineOptions &options) {
     llvm::report_fatal_error(llvm::Twine("expected recompute to be none, full or a number, but got '") +
                                  options.recompute + "'",
                              /*gen_crash_diag=*/false);
-  return {*recompute, options.cpu, options.gpu};
+  std::optional<Precision> precision = parsePrecision(options.precision);
+  if (!precision)
+    llvm::report_fatal_error(llvm::Twine("expected precision to be f32 or bf16, but got '") + options.precision + "'",
+                             /*gen_crash_diag=*/false);
+  return {*recompute, options.cpu, options.gpu, *precision};
 }
 
 namespace {

@@ -19,6 +19,22 @@ LogicalResult reference::evaluate(AddOp op, Frame &frame) {
   return success();
 }
 
+Tensor reference::rounded(const Tensor &tensor, Type element) {
+  const llvm::fltSemantics &semantics = cast<FloatType>(element).getFloatSemantics();
+  auto round = [&](double x) {
+    APFloat number(x);
+    bool loses;
+    number.convert(semantics, APFloat::rmNearestTiesToEven, &loses);
+    return number.convertToDouble();
+  };
+  return elementwise(round, tensor);
+}
+
+LogicalResult reference::evaluate(CastOp op, Frame &frame) {
+  frame.set(op.getResult(), rounded(frame[op.getX()], op.getType().getElementType()));
+  return success();
+}
+
 LogicalResult reference::evaluate(ReluOp op, Frame &frame) {
   frame.set(op.getResult(), elementwise([](double x) { return x > 0 ? x : 0; }, frame[op.getX()]));
   return success();

@@ -38,6 +38,7 @@ LogicalResult evaluate(PackOp op, Frame &frame);
 LogicalResult evaluate(MatmulOp op, Frame &frame);
 LogicalResult evaluate(ColumnSumOp op, Frame &frame);
 LogicalResult evaluate(AddOp op, Frame &frame);
+LogicalResult evaluate(CastOp op, Frame &frame);
 LogicalResult evaluate(ReluOp op, Frame &frame);
 LogicalResult evaluate(GeluOp op, Frame &frame);
 LogicalResult evaluate(ReluBackwardOp op, Frame &frame);
@@ -65,6 +66,9 @@ LogicalResult evaluate(AdamOp op, Frame &frame);
 //===-- What the families share ---------------------------------------------===//
 /// The factor of an element under dropout: 0 or 1 / (1 - rate).
 double dropoutFactor(const Tensor &random, int64_t site, double rate, int64_t row, int64_t column);
+
+/// The nearest numbers that a type has.
+Tensor rounded(const Tensor &tensor, Type element);
 
 /// A weight as xf.pack orders it.
 Tensor pack(const Tensor &weight);

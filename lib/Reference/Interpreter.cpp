@@ -73,7 +73,11 @@ static LogicalResult evaluate(GetGradientOp op, Frame &frame) {
 }
 
 static LogicalResult evaluate(GetPreparedOp op, Frame &frame) {
-  frame.set(op, reference::pack(frame.state().parameters[op.getName().str()]));
+  Tensor weight = frame.state().parameters[op.getName().str()];
+  auto type = cast<RankedTensorType>(op.getType());
+  if (type.getRank() == 3)
+    weight = reference::pack(weight);
+  frame.set(op, type.getElementType().isBF16() ? reference::rounded(weight, type.getElementType()) : weight);
   return success();
 }
 static LogicalResult evaluate(SetPreparedOp, Frame &) { return success(); } // made anew where it is read
@@ -151,7 +155,7 @@ LogicalResult Frame::evaluate(Operation *op) {
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })
       .Case<GroupOp>([&](auto op) { return setResults(op, run(op.getBody().front()), *this); })
       .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
-            AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
+            AddOp, CastOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
             LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
             CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp,
             BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(

@@ -19,7 +19,7 @@ template <typename T> static T element(const void *data, int64_t index) {
 }
 
 Tensor reference::fromView(const ::xf::runtime::TensorView &view) {
-  bool isReal = view.type == ElementType::F32 || view.type == ElementType::F64;
+  bool isReal = llvm::is_contained({ElementType::F32, ElementType::F64, ElementType::BF16}, view.type);
   Tensor tensor = isReal ? Tensor::reals(view.shape) : Tensor::integers(view.shape);
   for (int64_t i = 0; i < tensor.elements(); ++i)
     switch (view.type) {
@@ -37,6 +37,9 @@ Tensor reference::fromView(const ::xf::runtime::TensorView &view) {
       break;
     case ElementType::Bool:
       tensor.integer(i) = element<bool>(view.data, i);
+      break;
+    case ElementType::BF16:
+      tensor[i] = llvm::bit_cast<float>(uint32_t(element<uint16_t>(view.data, i)) << 16);
       break;
     }
   return tensor;

@@ -14,6 +14,8 @@ using nlohmann::json;
 int64_t xf::runtime::byteWidth(ElementType type) {
   if (type == ElementType::Bool)
     return 1;
+  if (type == ElementType::BF16)
+    return 2;
   return type == ElementType::I64 || type == ElementType::F64 ? 8 : 4;
 }
 
@@ -29,6 +31,8 @@ std::string_view xf::runtime::name(ElementType type) {
     return "f64";
   case ElementType::Bool:
     return "bool";
+  case ElementType::BF16:
+    return "bf16";
   }
   return "?";
 }
@@ -97,7 +101,9 @@ static ElementType parseType(const json &value) {
     return ElementType::I32;
   if (text == "i64")
     return ElementType::I64;
-  fail("expected element type 'f32', 'i32' or 'i64', but got '{}'", text);
+  if (text == "bf16")
+    return ElementType::BF16;
+  fail("expected element type 'f32', 'bf16', 'i32' or 'i64', but got '{}'", text);
 }
 
 static int dimNumber(const json &name, const Function &function) {

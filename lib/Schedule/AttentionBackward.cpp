@@ -1,7 +1,8 @@
 //===- AttentionBackward.cpp - schedule of attention's backward -----------===//
 // FlashAttention-2 (Dao 2023) on one head of one sequence: for a block of keys, over the blocks of queries, scores and
 // probabilities are computed again from log_sum_exp. All three gradients are sums of this task alone, taken in the
-// order of the blocks, accumulated in the results themselves.
+// order of the blocks, accumulated in the results themselves; where they are bf16 those of a block of keys are summed
+// in scratch memory, and that of queries is rounded after every block.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/AttentionBlocks.h"
 #include <cmath>
@@ -84,6 +85,10 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
   unsigned firstResult = e.kernel.getNumArguments();
   Value dQuery = e.function.getArgument(firstResult), dKey = e.function.getArgument(firstResult + 1),
         dValue = e.function.getArgument(firstResult + 2);
+  auto sumsOf = [&](Value gradient, int64_t features) {
+    return Emitter::isNarrow(gradient) ? task.allocateRows(keysPerBlock, features) : gradient;
+  };
+  Value keySums = sumsOf(dKey, dK), valueSums = sumsOf(dValue, dV);
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
   int64_t step = task.stepWidth(static_cast<bool>(dropout));
   double scaleNumber = op.getScale().convertToDouble();
@@ -113,6 +118,18 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
     task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * (region ? 1 : M_LOG2E));
     task.packTransposed(value, dV, keyRow, keysHere, transposedValues);
     task.copyRows(key, dK, keyRow, keysHere, keys);
+    auto forSums =
+        [&](function_ref<void(Value sums, Value gradient, Value row, Value c, int64_t lanes, int64_t features)> body) {
+          for (auto [gradient, sums, features] : {std::tuple(dKey, keySums, dK), {dValue, valueSums, dV}})
+            if (sums != gradient)
+              e.loop(e.index(0), keysHere, 1, [&](Value row) {
+                e.columns(features, 1,
+                          [&](Value c, ArrayRef<int64_t> lanes) { body(sums, gradient, row, c, lanes[0], features); });
+              });
+        };
+    forSums([&](Value sums, Value, Value row, Value c, int64_t lanes, int64_t) {
+      e.storeVector(e.splat(0), sums, {row, c}, lanes);
+    });
     e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
       Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
       Value firstKeys = isZero(keyBegin), firstQueries = task.masks ? Value() : isZero(queryBegin);
@@ -182,12 +199,14 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
             for (Value block : {probabilities, differences})
               task.clearRest(visible, step, seen, block, r);
         });
-        task.accumulate(
-            dValue, keyRow, seen, cotangents, allRows, dV,
-            [&](Value j, Value i) { return e.load(probabilities, {i, j}); }, firstQueries);
-        task.accumulate(
-            dKey, keyRow, seen, queries, allRows, dK, [&](Value j, Value i) { return e.load(differences, {i, j}); },
-            firstQueries);
+        auto accumulate = [&](Value gradient, Value sums, Value copied, int64_t features, Value factors) {
+          bool inScratch = sums != gradient;
+          task.accumulate(
+              sums, inScratch ? e.index(0) : keyRow, seen, copied, allRows, features,
+              [&](Value j, Value i) { return e.load(factors, {i, j}); }, inScratch ? Value() : firstQueries, inScratch);
+        };
+        accumulate(dValue, valueSums, cotangents, dV, probabilities);
+        accumulate(dKey, keySums, queries, dK, differences);
         task.accumulate(
             dQuery, queryRow, allRows, keys, seen, dK, [&](Value i, Value j) { return e.load(differences, {i, j}); },
             firstKeys);
@@ -197,6 +216,10 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
         e.when(e.make<arith::OrIOp>(task.isAny(seen), firstKeys), block);
       else
         block();
+    });
+    forSums([&](Value sums, Value gradient, Value row, Value c, int64_t lanes, int64_t features) {
+      SmallVector<Value> to{e.add(keyRow, row), task.column(c, features)};
+      e.storeVector(e.loadVector(sums, {row, c}, lanes), gradient, to, lanes);
     });
   });
 }

@@ -80,7 +80,7 @@ Attribute chooseRows(Block &body, const ScheduleTarget &target) {
 
 Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   Block &body = kernel.getBody().front();
-  Operation *root = &body.front();
+  Operation *root = rootOf(kernel);
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
     if (target.registers.isGPU())
@@ -108,7 +108,7 @@ SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const S
   };
   if (auto matmul = dyn_cast<MatmulScheduleAttr>(chosen)) {
     int64_t panel = 2 * target.registers.width, unit = columnUnit(panel),
-            width = llvm::alignTo(std::max<int64_t>(extentsOf(&kernel.getBody().front().front()).n, 1), panel);
+            width = llvm::alignTo(std::max<int64_t>(extentsOf(rootOf(kernel)).n, 1), panel);
     auto with = [&](int64_t rows, int64_t columns, int64_t blockRows) {
       add(MatmulScheduleAttr::get(context, matmul.getRegisterRows(), rows, columns, blockRows, matmul.getDepth()));
     };
@@ -123,7 +123,7 @@ SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const S
     int64_t queries = attention.getQueries(), keys = attention.getKeys(), turn = attention.getTurn();
     for (int64_t other : {queries / 2, queries * 2})
       add(AttentionScheduleAttr::get(context, std::max<int64_t>(other, 1), keys, turn));
-    if (isa<AttentionBackwardOp>(&kernel.getBody().front().front()))
+    if (isa<AttentionBackwardOp>(rootOf(kernel)))
       return result; // it has no turns
     for (int64_t other : {turn / 2, turn * 2})
       add(AttentionScheduleAttr::get(context, queries, keys, std::max(other, queries)));
@@ -147,7 +147,7 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
     return error << ", but got " << given;
   }
   if (auto matmul = dyn_cast<MatmulScheduleAttr>(given)) {
-    ProductExtents extents = extentsOf(&kernel.getBody().front().front());
+    ProductExtents extents = extentsOf(rootOf(kernel));
     int64_t width = target.registers.width, columns = matmul.getColumns(), depth = matmul.getDepth();
     bool wholeWidth = columns >= extents.n, wholeDepth = !ShapedType::isDynamic(extents.k) && depth >= extents.k;
     for (auto [name, value, unit] :

@@ -14,8 +14,11 @@ void Evaluator::moveTo(Value newRow, Value newColumn, ArrayRef<int64_t> newLanes
   computed.clear();
 }
 
-SmallVector<Value> Evaluator::at(Value memref, bool rowLocal, int64_t vector) {
-  return rowLocal ? SmallVector<Value>{column(vector)} : SmallVector<Value>{row, column(vector)};
+SmallVector<Value> Evaluator::at(const Memory &place, Value atColumn) {
+  if (place.rowLocal)
+    return {atColumn};
+  return place.tileRow ? SmallVector<Value>{e.sub(row, place.tileRow), e.sub(atColumn, place.tileColumn)}
+                       : SmallVector<Value>{row, atColumn};
 }
 
 FailureOr<SmallVector<Value>> Evaluator::get(Value tensor) {
@@ -31,19 +34,19 @@ FailureOr<SmallVector<Value>> Evaluator::get(Value tensor) {
     return failure();
   SmallVector<Value> values;
   for (auto [vector, count] : llvm::enumerate(lanes))
-    values.push_back(e.loadVector(it->second.memref, at(it->second.memref, it->second.rowLocal, vector), count));
+    values.push_back(e.loadVector(it->second.memref, at(it->second, column(vector)), count));
   return computed[tensor] = values;
 }
 
 void Evaluator::store(Value tensor) {
   const Memory &m = memory[tensor];
   for (auto [vector, value] : llvm::enumerate(computed[tensor]))
-    e.storeVector(value, m.memref, at(m.memref, m.rowLocal, vector), lanes[vector]);
+    e.storeVector(value, m.memref, at(m, column(vector)), lanes[vector]);
 }
 
 void Evaluator::storeTo(Value tensor, Value matrix) {
   for (auto [vector, value] : llvm::enumerate(computed[tensor]))
-    e.storeVector(value, matrix, at(matrix, false, vector), lanes[vector]);
+    e.storeVector(value, matrix, {row, column(vector)}, lanes[vector]);
 }
 
 SmallVector<Value> Evaluator::map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function,
@@ -74,6 +77,11 @@ LogicalResult Evaluator::compute(Operation *op) {
       llvm::TypeSwitch<Operation *, SmallVector<Value>>(op)
           .Case([&](AddOp) {
             return map(op->getOperands(), [&](Arguments x, int64_t) { return e.add(x[0], x[1]); }, failed);
+          })
+          .Case([&](CastOp cast) {
+            bool rounds = cast.getType().getElementType().isBF16();
+            return map(
+                cast.getX(), [&](Arguments x, int64_t) { return rounds ? e.widen(e.narrow(x[0])) : x[0]; }, failed);
           })
           .Case([&](ReluOp) {
             return map(op->getOperands(), [&](Arguments x, int64_t) { return e.maximum(e.splat(0), x[0]); }, failed);
@@ -191,14 +199,14 @@ int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
   return hasFunction && registers.count < 32 ? 1 : 2;
 }
 
-LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,
-                           Value columnBegin, int64_t columns, int64_t columnsPerTile) {
+LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, bool isTile, Value rowBegin,
+                           Value rowEnd, Value columnBegin, int64_t columns, int64_t columnsPerTile) {
   Evaluator evaluator(e);
   for (Operation *op : ops)
     for (Value operand : op->getOperands())
       if (isa<BlockArgument>(operand))
         evaluator.setMemory(operand, e.placeOf(operand), /*rowLocal=*/false);
-  evaluator.setMemory(product, c, false);
+  isTile ? evaluator.setTile(product, c, rowBegin, columnBegin) : evaluator.setMemory(product, c, false);
   Operation *terminator = e.kernel.getBody().front().getTerminator();
   SmallVector<Operation *> elementwise;
   SmallVector<BlockStatisticsOp> statistics;
@@ -207,23 +215,30 @@ LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product,
       statistics.push_back(blocks);
     else
       elementwise.push_back(op);
+  // Results of this block that are still to be stored, by their numbers.
+  SmallVector<std::pair<unsigned, Value>> results;
+  for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
+    if (llvm::is_contained(elementwise, value.getDefiningOp()) || (isTile && value == product))
+      results.emplace_back(i, value);
   LogicalResult result = success();
   auto block = [&](int64_t count) {
     e.rows(rowBegin, rowEnd, [&](Value row) {
-      if (!elementwise.empty())
+      if (!results.empty())
         e.columns(count, unrollFor(elementwise, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
           evaluator.moveTo(row, e.add(columnBegin, column), lanes);
           for (Operation *op : elementwise)
             if (succeeded(result))
               result = evaluator.compute(op);
-          for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
-            if (succeeded(result) && llvm::is_contained(elementwise, value.getDefiningOp()))
+          for (auto [i, value] : results)
+            if (succeeded(result) && succeeded(evaluator.get(value)))
               evaluator.storeTo(value, e.function.getArgument(e.kernel.getNumArguments() + i));
         });
-      if (!elementwise.empty() && !statistics.empty())
+      if (!results.empty() && !statistics.empty())
         e.syncWarp();
-      for (BlockStatisticsOp op : statistics)
-        emitBlockStatistics(e, op, op.getLogits() == product ? c : e.placeOf(op.getLogits()), row, columnBegin, count);
+      for (BlockStatisticsOp op : statistics) {
+        bool isHere = op.getLogits() == product && !isTile;
+        emitBlockStatistics(e, op, isHere ? c : e.placeOf(op.getLogits()), row, columnBegin, count);
+      }
     });
   };
   int64_t remainder = columns % columnsPerTile;

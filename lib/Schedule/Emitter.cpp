@@ -5,6 +5,27 @@
 
 namespace mlir::xf {
 
+void takeOutCasts(func::FuncOp kernel) {
+  Block &body = kernel.getBody().front();
+  for (auto cast : llvm::make_early_inc_range(body.getOps<CastOp>())) {
+    Value x = cast.getX(), result = cast.getResult();
+    bool isRead = isa<BlockArgument>(x), isGiven = llvm::is_contained(body.getTerminator()->getOperands(), result);
+    if (isRead == isGiven)
+      continue;
+    if (isRead)
+      x.setType(result.getType());
+    result.replaceAllUsesWith(x);
+    cast.erase();
+  }
+}
+
+Operation *rootOf(func::FuncOp kernel) {
+  Block &body = kernel.getBody().front();
+  auto ops = body.without_terminator();
+  auto root = llvm::find_if(ops, [](Operation &op) { return !isa<CastOp>(op); });
+  return root == ops.end() ? &body.front() : &*root;
+}
+
 Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeRange)
     : b(kernel.getContext()), loc(kernel.getLoc()), registers(registers), kernel(kernel) {
   auto memrefOf = [](Type type) -> Type {
@@ -110,6 +131,36 @@ Value Emitter::fma(Value x, Value y, Value z) {
                                       : math::FmaOp::create(b, loc, x, y, z).getResult();
 }
 
+/// A type of numbers, or of vectors of them, with other numbers.
+static Type withElement(Type type, Type element) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector ? Type(vector.clone(element)) : element;
+}
+
+Value Emitter::widen(Value x) {
+  if (!getElementTypeOrSelf(x.getType()).isBF16())
+    return x;
+  return arith::ExtFOp::create(b, loc, withElement(x.getType(), b.getF32Type()), x);
+}
+
+Value Emitter::narrow(Value x) {
+  Type type = withElement(x.getType(), b.getBF16Type());
+  if (!getElementTypeOrSelf(x.getType()).isF32())
+    return x;
+  if (registers.isGPU())
+    return arith::TruncFOp::create(b, loc, type, x);
+  // In integers: for truncf LLVM calls a function for each number on x86, or where the processor has AVX512-BF16 takes
+  // an instruction that gives 0 for the smallest ones.
+  auto number = [&](int64_t value) { return isa<VectorType>(x.getType()) ? splatI32(value) : i32(value); };
+  Value bits = arith::BitcastOp::create(b, loc, withElement(x.getType(), b.getI32Type()), x);
+  Value isOdd = make<arith::AndIOp>(make<arith::ShRUIOp>(bits, number(16)), number(1));
+  Value rounded = add(bits, add(isOdd, number(0x7fff)));
+  Value isNaN = compare(arith::CmpFPredicate::UNO, x, x), quiet = make<arith::OrIOp>(bits, number(0x400000));
+  Value upper = make<arith::ShRUIOp>(select(isNaN, quiet, rounded), number(16));
+  Value half = arith::TruncIOp::create(b, loc, withElement(x.getType(), b.getI16Type()), upper);
+  return arith::BitcastOp::create(b, loc, type, half);
+}
+
 Value Emitter::bitcast(Type element, Value vector) {
   return registers.isGPU()
              ? arith::BitcastOp::create(b, loc, element, vector).getResult()
@@ -186,9 +237,11 @@ Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
       return load(memref, atLane(*this, at, currentLane));
     return loadWhere(partialMask(count), memref, atLane(*this, at, currentLane));
   }
+  Type type = vectorType(getElementTypeOrSelf(memref.getType()));
   if (count >= registers.width)
-    return vector::LoadOp::create(b, loc, vectorType(), memref, at);
-  return vector::MaskedLoadOp::create(b, loc, vectorType(), memref, at, partialMask(count), splat(0));
+    return widen(vector::LoadOp::create(b, loc, cast<VectorType>(type), memref, at));
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+  return widen(vector::MaskedLoadOp::create(b, loc, cast<VectorType>(type), memref, at, partialMask(count), zero));
 }
 
 void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t count) {
@@ -196,6 +249,8 @@ void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t cou
     auto whole = [&] { store(vector, memref, atLane(*this, at, currentLane)); };
     return count >= registers.width ? whole() : when(partialMask(count), whole);
   }
+  if (isNarrow(memref))
+    vector = narrow(vector);
   if (count >= registers.width)
     vector::StoreOp::create(b, loc, vector, memref, at);
   else

@@ -3,7 +3,7 @@
 // by the loop over k, A read in place by broadcast loads (its strides are constants). Each element of the result is one
 // chain of fused multiply-adds over increasing k, whatever the tile, the number of rows or of threads. Bias and
 // accumulation are the tile's initial value; the elementwise ops of the kernel follow on the block while it is in
-// cache.
+// cache. A result of bf16 is summed in scratch memory, a block of rows at a time.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 #include "xf/Schedule/RegisterTile.h"
@@ -16,8 +16,15 @@ struct Product {
   Value a, b, c; // memrefs
   Value initial; // null, a bias of n elements, or a matrix like C
   bool transposeA, transposeB;
-  int64_t n;           // static; m and k may be dynamic
-  bool packed = false; // B is as xf.pack gives it
+  int64_t n;              // static; m and k may be dynamic
+  bool packed = false;    // B is as xf.pack gives it
+  bool inScratch = false; // C is memory of a block, whose first row is `firstRow`
+  Value firstRow = {}, firstColumn = {};
+
+  SmallVector<Value> placeOfC(Emitter &e, Value row, Value column) const {
+    return inScratch ? SmallVector<Value>{e.sub(row, firstRow), e.sub(column, firstColumn)}
+                     : SmallVector<Value>{row, column};
+  }
 };
 
 class MatmulSchedule {
@@ -40,10 +47,34 @@ public:
   int64_t tileRows() const { return rowsPerTile; }
   int64_t tileColumns() const { return columnsPerTile; }
 
+  using Finish = function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)>;
   /// The product over rows rowBegin .. rowEnd of one tile of columns; `finish` takes each block of rows that is done
   /// while it is in cache.
-  void emit(Value rowBegin, Value rowEnd, Value columnBegin,
-            function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)> finish) {
+  void emit(Value rowBegin, Value rowEnd, Value columnBegin, Finish finish) {
+    if (!p.inScratch)
+      return emitRows(rowBegin, rowEnd, columnBegin, finish);
+    p.c = e.allocate({rowsPerBlock, columnsPerTile});
+    p.firstColumn = columnBegin;
+    e.loop(rowBegin, rowEnd, rowsPerBlock, [&](Value row) {
+      p.firstRow = row;
+      emitRows(row, e.min(e.add(row, e.index(rowsPerBlock)), rowEnd), columnBegin, finish);
+    });
+  }
+
+  Value c() const { return p.c; }
+
+  /// The product of a few rows over all columns columnBegin .. columnEnd: limited by reading B, which is read once and
+  /// not packed.
+  void emitFewRows(int64_t count, Value columnBegin, Value columnEnd) {
+    p.transposeB ? fewRowsTransposed(count, columnBegin, columnEnd) : fewRowsDirect(count, columnBegin, columnEnd);
+  }
+  bool takesFewRows() const {
+    return !p.packed && !p.inScratch && ShapedType::isDynamic(staticM) && !ShapedType::isDynamic(staticK) &&
+           staticK > 0;
+  }
+
+private:
+  void emitRows(Value rowBegin, Value rowEnd, Value columnBegin, Finish finish) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
     Value buffer = p.packed ? p.b : e.allocate({panels, depth, panel});
     if (copiesA)
@@ -81,16 +112,6 @@ public:
     });
   }
 
-  /// The product of a few rows over all columns columnBegin .. columnEnd: limited by reading B, which is read once and
-  /// not packed.
-  void emitFewRows(int64_t count, Value columnBegin, Value columnEnd) {
-    p.transposeB ? fewRowsTransposed(count, columnBegin, columnEnd) : fewRowsDirect(count, columnBegin, columnEnd);
-  }
-  bool takesFewRows() const {
-    return !p.packed && ShapedType::isDynamic(staticM) && !ShapedType::isDynamic(staticK) && staticK > 0;
-  }
-
-private:
   /// Runs `body(panel, valid columns of it)` for the panels of this tile.
   void forPanels(function_ref<void(Value index, int64_t valid)> body) {
     e.loop(e.index(0), fullPanels, 1, [&](Value index) { body(index, panel); });
@@ -113,7 +134,7 @@ private:
     Value initial = initialVector(row, column, count);
     if (!isFirstBlock || count == 0)
       return initial;
-    return e.select(isFirstBlock, initial, e.loadVector(p.c, {row, column}, count));
+    return e.select(isFirstBlock, initial, e.loadVector(p.c, p.placeOfC(e, row, column), count));
   }
 
   void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
@@ -123,7 +144,7 @@ private:
         for (int64_t v = 0; v < vectors; ++v)
           if (int64_t count = lanes(valid, v)) {
             Value at = e.add(column, e.index(v * e.registers.width));
-            e.storeVector(initialVector(row, at, count), p.c, {row, at}, count);
+            e.storeVector(initialVector(row, at, count), p.c, p.placeOfC(e, row, at), count);
           }
       });
     });
@@ -227,7 +248,7 @@ private:
                 {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a, b,
                  [&](Value row, int64_t v, Value sum) {
                    if (int64_t count = lanes(valid, v))
-                     e.storeVector(sum, p.c, {row, columnOf(v)}, count);
+                     e.storeVector(sum, p.c, p.placeOfC(e, row, columnOf(v)), count);
                  },
                  [&](Value row, Value k) {
                    // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask
@@ -354,12 +375,14 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
       place = kernel.getNumArguments() + i;
   if (!p.c)
     p.c = e.function.getArgument(place);
+  Value m = e.dim(p.c, 0);
+  p.inScratch = Emitter::isNarrow(p.c);
   MatmulSchedule schedule(e, p);
   SmallVector<Operation *> epilogue;
   for (Operation &op : llvm::drop_begin(body.without_terminator()))
     epilogue.push_back(&op);
   // Rows vary fastest: the tiles of a range that share their columns share the packed block of B.
-  Value m = e.dim(p.c, 0), rowTiles = e.ceilDiv(m, schedule.tileRows());
+  Value rowTiles = e.ceilDiv(m, schedule.tileRows());
   LogicalResult status = success();
   auto forColumns = [&](function_ref<void(Value rowBegin, Value rowEnd, Value columnBegin)> body) {
     e.loop(e.make<arith::DivSIOp>(e.tileBegin(), rowTiles), e.make<arith::CeilDivSIOp>(e.tileEnd(), rowTiles), 1,
@@ -373,8 +396,9 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
            });
   };
   auto finishColumns = [&](Value rowBegin, Value rowEnd, Value columnBegin) {
-    if (!epilogue.empty() && succeeded(status))
-      status = emitEpilogue(e, epilogue, result, p.c, rowBegin, rowEnd, columnBegin, p.n, schedule.tileColumns());
+    if ((p.inScratch || !epilogue.empty()) && succeeded(status))
+      status = emitEpilogue(e, epilogue, result, schedule.c(), p.inScratch, rowBegin, rowEnd, columnBegin, p.n,
+                            schedule.tileColumns());
   };
   auto manyRows = [&] {
     forColumns([&](Value rowBegin, Value rowEnd, Value columnBegin) {

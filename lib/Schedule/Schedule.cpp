@@ -17,6 +17,7 @@ constexpr ScheduleTarget gpuTarget = {{/*width=*/32, /*count=*/32, /*warps=*/8},
 LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
   if (failed(setSchedule(kernel, target)))
     return failure();
+  takeOutCasts(kernel);
   const RegisterFile &registers = target.registers;
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
@@ -52,6 +53,7 @@ LogicalResult scheduleGPU(func::FuncOp kernel, const ScheduleTarget &target) {
     return schedulePlannedGPU(kernel, warp);
   if (failed(setSchedule(kernel, target)))
     return failure();
+  takeOutCasts(kernel);
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
     return scheduleMatmulGPU(kernel, block);

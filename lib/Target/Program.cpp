@@ -95,12 +95,17 @@ private:
     return array;
   }
 
+  /// What a buffer takes of a flat array, which is measured in f32.
+  static int64_t elementsOf(MemRefType type) {
+    return llvm::divideCeil(type.getNumElements() * type.getElementTypeBitWidth(), 32);
+  }
+
   /// The end of the last buffer there.
   int64_t preparedElements() {
     int64_t elements = 0;
     module.walk([&](BufferOp buffer) {
       if (buffer.getKind() == BufferKind::Prepared)
-        elements = std::max<int64_t>(elements, buffer.getIndex() + cast<MemRefType>(buffer.getType()).getNumElements());
+        elements = std::max<int64_t>(elements, buffer.getIndex() + elementsOf(cast<MemRefType>(buffer.getType())));
     });
     return elements;
   }
@@ -306,7 +311,7 @@ private:
       auto type = cast<MemRefType>(buffer.getType());
       json::Array place{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())};
       if (!llvm::is_contained({BufferKind::Slot, BufferKind::Input, BufferKind::Output}, buffer.getKind()))
-        place.push_back(type.getNumElements()); // of a flat array
+        place.push_back(elementsOf(type));
       if (buffer.getChunk()) {
         int64_t bytes = type.getElementTypeBitWidth() / 8;
         for (int64_t size : type.getShape().drop_front())

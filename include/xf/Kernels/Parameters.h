@@ -22,11 +22,12 @@ struct ParameterLayout {
     elements = llvm::alignTo(elements, blockSize);
     module.walk([&](SetPreparedOp set) {
       preparedOffsets[set.getName()] = preparedElements;
-      preparedElements += set.getValue().getType().getNumElements(); // a multiple of the alignment
+      auto type = cast<RankedTensorType>(set.getValue().getType());
+      preparedElements += llvm::alignTo(type.getNumElements() * type.getElementTypeBitWidth() / 32, alignment);
     });
   }
   int64_t offsetOf(StringRef name) const { return offsets.lookup(name); }
-  /// Where the packed form of a parameter lies, in an arena of its own; until stage `plan`.
+  /// Where the prepared form of a parameter lies, in an arena of its own that is measured in f32; until stage `plan`.
   int64_t preparedOffsetOf(StringRef name) const { return preparedOffsets.lookup(name); }
 
   llvm::StringMap<int64_t> offsets, preparedOffsets;

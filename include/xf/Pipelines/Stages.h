@@ -18,11 +18,17 @@ constexpr int numStages = static_cast<int>(Stage::link) + 1;
 StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(StringRef name);
 
+/// What kernels hand each other.
+enum class Precision { F32, BF16 };
+/// "f32" or "bf16".
+std::optional<Precision> parsePrecision(StringRef text);
+
 /// What the pipelines of the stages depend on.
 struct StageOptions {
   Recompute recompute;
   std::string cpu = "native";
   std::string gpu; // as "sm_80": kernels are for it
+  Precision precision = Precision::F32;
 };
 
 /// "none", "full", or a price in operations a byte.

@@ -15,7 +15,9 @@ public:
   explicit Evaluator(Emitter &e) : e(e) {}
 
   /// Memory that holds a value of the body: a matrix, or (rowLocal) one row of it.
-  void setMemory(Value tensor, Value memref, bool rowLocal) { memory[tensor] = {memref, rowLocal}; }
+  void setMemory(Value tensor, Value memref, bool rowLocal) { memory[tensor] = {memref, rowLocal, {}, {}}; }
+  /// Memory of a tile of it, whose first element is at (row, column).
+  void setTile(Value tensor, Value memref, Value row, Value column) { memory[tensor] = {memref, false, row, column}; }
   bool hasMemory(Value tensor) const { return memory.count(tensor) != 0; }
   /// Numbers that a row op has computed of the whole row, for its last, elementwise pass.
   void setRowNumbers(Operation *op, ArrayRef<Value> numbers) { rowNumbers[op] = SmallVector<Value>(numbers); }
@@ -28,8 +30,7 @@ public:
   FailureOr<SmallVector<Value>> get(Value tensor);
   /// One element, which lies in memory, of this row.
   Value element(Value tensor, Value atColumn) {
-    Memory place = memory.lookup(tensor);
-    return e.load(place.memref, place.rowLocal ? SmallVector<Value>{atColumn} : SmallVector<Value>{row, atColumn});
+    return e.load(memory.lookup(tensor).memref, at(memory.lookup(tensor), atColumn));
   }
   /// Computes `op` at this place.
   LogicalResult compute(Operation *op);
@@ -42,8 +43,9 @@ private:
   struct Memory {
     Value memref;
     bool rowLocal;
+    Value tileRow, tileColumn; // null where it is the whole matrix
   };
-  SmallVector<Value> at(Value memref, bool rowLocal, int64_t vector);
+  SmallVector<Value> at(const Memory &place, Value atColumn);
   Value column(int64_t vector) { return e.add(firstColumn, e.index(vector * e.registers.width)); }
   /// One number a row, of this row, on all lanes.
   Value rowNumber(Value tensor) {
@@ -74,9 +76,10 @@ int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);
 /// The blocks of `columns` columns of a row of logits from `columnBegin` on, a multiple of the blocks' width.
 void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value row, Value columnBegin, int64_t columns);
 
-/// The ops that follow a product, over the block of it that has just been written to `c`.
-LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, Value rowBegin, Value rowEnd,
-                           Value columnBegin, int64_t columns, int64_t columnsPerTile);
+/// The ops that follow a product, over the block of it that has just been written: to its place `c`, or, where
+/// `isTile`, to memory of this block alone, from which the result is stored too.
+LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, bool isTile, Value rowBegin,
+                           Value rowEnd, Value columnBegin, int64_t columns, int64_t columnsPerTile);
 } // namespace mlir::xf
 
 #endif

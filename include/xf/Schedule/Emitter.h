@@ -30,6 +30,13 @@ struct GridEntry {
   int64_t operand, dimension, addend, tile;
 };
 
+/// Takes the casts between memory and what is computed out of a kernel that is about to be scheduled: its body is on
+/// f32 throughout, and what its memory holds is in the type of the function alone. A cast from an argument to a result
+/// is a kernel's work, and stays.
+void takeOutCasts(func::FuncOp kernel);
+/// The first op of a kernel that is no such cast.
+Operation *rootOf(func::FuncOp kernel);
+
 /// Builds the scheduled form of one kernel. Construction makes the new function (the old one stays beside it, for its
 /// body to be read) and sets the builder into the loop over the tiles it is called for; `wholeRange` leaves that loop
 /// to the schedule.
@@ -82,15 +89,22 @@ public:
     return arith::CmpIOp::create(b, loc, predicate, x, y);
   }
   Value dim(Value memref, int64_t dimension) { return memref::DimOp::create(b, loc, memref, dimension); }
-  Value load(Value memref, ValueRange at) { return memref::LoadOp::create(b, loc, memref, at); }
+  // Memory may hold bf16; what is loaded and stored is f32.
+  Value load(Value memref, ValueRange at) { return widen(memref::LoadOp::create(b, loc, memref, at)); }
   /// condition ? memref[at] : 0, reading nothing there.
   Value loadWhere(Value condition, Value memref, ValueRange at);
-  void store(Value value, Value memref, ValueRange at) { memref::StoreOp::create(b, loc, value, memref, at); }
+  void store(Value value, Value memref, ValueRange at) {
+    memref::StoreOp::create(b, loc, isNarrow(memref) ? narrow(value) : value, memref, at);
+  }
+  static bool isNarrow(Value memref) { return getElementTypeOrSelf(memref.getType()).isBF16(); }
+  /// f32 of bf16; other numbers stay.
+  Value widen(Value x);
+  /// bf16 of f32: the nearest, of two the even one; NaN stays NaN.
+  Value narrow(Value x);
   Value toIndex(Value integer) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), integer); }
   Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
   /// The type of a vector; on a GPU that of a thread's share, a number.
   Type vectorType(Type element) { return registers.isGPU() ? element : VectorType::get({registers.width}, element); }
-  VectorType vectorType() { return VectorType::get({registers.width}, b.getF32Type()); }
   /// The same bits as vector of another element type.
   Value bitcast(Type element, Value vector);
   /// The first lane of a vector.

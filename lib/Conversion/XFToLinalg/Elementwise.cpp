@@ -18,6 +18,10 @@ Results lower(AddOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] + v[1]; });
 }
 
+Results lower(CastOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [&](ArrayRef<Number> v) { return v[0].toFloat(op.getType().getElementType()); });
+}
+
 Results lower(ReluOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return maximum(v[0], 0); });
 }

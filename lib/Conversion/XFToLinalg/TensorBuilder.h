@@ -127,6 +127,7 @@ private:
 //===-- The lowerings, by family ------------------------------------------===//
 using Results = SmallVector<Value>;
 Results lower(AddOp op, TensorBuilder &b);
+Results lower(CastOp op, TensorBuilder &b);
 Results lower(ReluOp op, TensorBuilder &b);
 Results lower(GeluOp op, TensorBuilder &b);
 Results lower(ReluBackwardOp op, TensorBuilder &b);

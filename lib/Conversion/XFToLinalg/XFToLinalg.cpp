@@ -19,7 +19,7 @@ struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalg
       TensorBuilder b(op->getLoc(), op);
       Results results =
           llvm::TypeSwitch<Operation *, Results>(op)
-              .Case<AddOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, SinusoidalOp, EmbeddingOp,
+              .Case<AddOp, CastOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, SinusoidalOp, EmbeddingOp,
                     EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp, LayerNormOp,
                     LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
                     MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp, LearningRateOp, AttentionOp,

@@ -1,7 +1,8 @@
 //===- Matmul.cpp - schedule of matrix products for GPUs ------------------===//
 // The plain form: a block computes 64 x 64 elements of the result, 4 x 4 a thread, from blocks of A and B that pass
 // through shared memory, 16 of k at a time. Each element is the same chain of fused multiply-adds over increasing k as
-// on a CPU (lib/Schedule/Matmul.cpp). The elementwise ops of the kernel follow on the block, a warp a row.
+// on a CPU (lib/Schedule/Matmul.cpp). The elementwise ops of the kernel follow on the block, a warp a row; a result of
+// bf16 passes through shared memory to them.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 
@@ -135,16 +136,24 @@ LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registe
                             : e.loadWhere(inside[i], initial,
                                           isBias ? ValueRange{columnsOf[i]} : ValueRange{rows[i], columnsOf[i]}));
   sums = product.emit(rowBegin, columnBegin, sums);
+  bool isTile = Emitter::isNarrow(c);
+  if (isTile)
+    c = e.allocateShared({blockRows, blockColumns + padding});
   for (int64_t i = 0; i < count; ++i)
-    e.when(inside[i], [&] { e.store(sums[i], c, {rows[i], columnsOf[i]}); });
+    e.when(inside[i], [&] {
+      auto [row, column] = isTile
+                               ? std::pair(product.localRow(i / threadColumns), product.localColumn(i % threadColumns))
+                               : std::pair(rows[i], columnsOf[i]);
+      e.store(sums[i], c, {row, column});
+    });
 
   SmallVector<Operation *> epilogue;
   for (Operation &op : llvm::drop_begin(body.without_terminator()))
     epilogue.push_back(&op);
-  if (!epilogue.empty()) {
+  if (isTile || !epilogue.empty()) {
     e.syncBlock();
     Value rowEnd = e.min(e.add(rowBegin, e.index(blockRows)), m);
-    if (failed(emitEpilogue(e, epilogue, result, c, rowBegin, rowEnd, columnBegin, n, blockColumns)))
+    if (failed(emitEpilogue(e, epilogue, result, c, isTile, rowBegin, rowEnd, columnBegin, n, blockColumns)))
       return e.function.erase(), failure();
   }
   e.finish({{place, 0, 0, blockRows}, {-1, n, 0, blockColumns}});

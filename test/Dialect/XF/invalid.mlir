@@ -31,7 +31,7 @@ func.func @f() {
 // expected-note@+1 {{declared here}}
 xf.param @w : tensor<33x4xf32> zeros(0.0)
 func.func @f() {
-  // expected-error@+1 {{'xf.get_prepared' op expected the packed form of parameter 'w' of shape 33 x 4, but got 1 x 4 x 32}}
+  // expected-error@+1 {{'xf.get_prepared' op expected a form of parameter 'w' of shape 33 x 4, but got 1 x 4 x 32}}
   %p = xf.get_prepared @w : tensor<1x4x32xf32>
   return
 }
@@ -42,7 +42,7 @@ func.func @f() {
 // expected-note@+1 {{declared here}}
 xf.param @w : tensor<33x4xf32> zeros(0.0)
 func.func @f(%p: tensor<2x5x32xf32>) {
-  // expected-error@+1 {{'xf.set_prepared' op expected the packed form of parameter 'w' of shape 33 x 4, but got 2 x 5 x 32}}
+  // expected-error@+1 {{'xf.set_prepared' op expected a form of parameter 'w' of shape 33 x 4, but got 2 x 5 x 32}}
   xf.set_prepared @w, %p : tensor<2x5x32xf32>
   return
 }
@@ -395,6 +395,24 @@ func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
 func.func @f(%x: tensor<?x8xf32>) {
   // expected-error@+1 {{'xf.relu' op requires the same type for all operands and results}}
   %z = "xf.relu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.cast C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected 'result' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %z = xf.cast %x : tensor<?x8xf32> to tensor<?x4xbf16>
+  return
+}
+
+// -----
+
+// xf.cast C2
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected a cast from f32 to bf16 or back, but got one from 'f32' to 'f32'}}
+  %z = xf.cast %x : tensor<?x8xf32> to tensor<?x8xf32>
   return
 }
 

@@ -228,6 +228,13 @@ func.func @relu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   return %h : tensor<?x2048xf32>
 }
 
+// CHECK-LABEL: @cast(
+// CHECK: xf.cast
+func.func @cast(%x: tensor<?x512xf32>) -> tensor<?x512xbf16> {
+  %y = xf.cast %x : tensor<?x512xf32> to tensor<?x512xbf16>
+  return %y : tensor<?x512xbf16>
+}
+
 // CHECK-LABEL: @gelu(
 // CHECK: xf.gelu
 func.func @gelu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {

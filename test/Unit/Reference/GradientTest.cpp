@@ -191,6 +191,26 @@ TEST(Gradient, Gelu) {
   checkAll([](Random &random) { return activation(random, "xf.gelu"); });
 }
 
+// Of rounding, which has no slope of its own, the derivative is that of x: cast back by the cotangent's cast.
+TEST(Gradient, CastPassesItOn) {
+  Random random(0);
+  std::string type = matrix(3, 5);
+  auto gradientOf = [&](const std::string &body) {
+    Module module(moduleText({{{"x", type}}, body, 3, 5}));
+    module.randomize(0);
+    for (int64_t i = 0; i < 15; ++i)
+      module.state.parameters["x"][i] = double(i) / 16 - 0.5; // which bf16 can hold
+    module.differentiate();
+    return module.run("gradients", {{"labels", integers({0, 2, 1})}})["grad.x"];
+  };
+  Tensor plain = gradientOf("%y = xf.add %x, %x : " + type);
+  Tensor cast = gradientOf(fmt::format(
+      "%n = xf.cast %x : {0} to tensor<3x5xbf16>\n%w = xf.cast %n : tensor<3x5xbf16> to {0}\n%y = xf.add %w, %x : {0}",
+      type));
+  for (int64_t i = 0; i < plain.elements(); ++i)
+    EXPECT_NEAR(cast[i], plain[i], 0x1p-8 * std::abs(plain[i])) << i; // half of it is rounded on its way
+}
+
 TEST(Gradient, Dropout) {
   checkAll([](Random &random) -> Layer {
     int64_t rows = random.upTo(1, 3), width = random.upTo(60, 70); // past the 64 columns that one counter covers

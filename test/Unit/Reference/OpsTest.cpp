@@ -70,6 +70,17 @@ TEST(Ops, Gelu) {
                {-0.15865525393145707, 0, 1.9544997361036416});
 }
 
+// Between two numbers the nearer one, in the middle that whose last bit is 0.
+TEST(Ops, Cast) {
+  Tensor x = reals({2, 2}, {1 + 0x1p-8, 1 + 0x3p-8, 3.3, -0x1.ffp127});
+  Tensor y =
+      evaluate("%y = xf.cast %x : tensor<?x2xf32> to tensor<?x2xbf16>", "tensor<?x2xbf16>", {{"x", pairs}}, {{"x", x}});
+  expectValues(y, {1, 1 + 0x4p-8, 3.296875, -std::numeric_limits<double>::infinity()});
+  expectValues(
+      evaluate("%y = xf.cast %x : tensor<?x2xbf16> to tensor<?x2xf32>", pairs, {{"x", "tensor<?x2xbf16>"}}, {{"x", y}}),
+      {1, 1 + 0x4p-8, 3.296875, -std::numeric_limits<double>::infinity()});
+}
+
 TEST(Ops, PackedWeight) {
   // Column c of panel p is row 32 p + c; the columns past the last row are zero.
   Tensor weight = Tensor::reals({33, 2});

@@ -52,7 +52,7 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"overlaps the one before it", [](json &p) { p["parameters"][1]["offset"] = 16; }},
       {"expected parameters to end within 100 elements", [](json &p) { p["parameter_elements"] = 100; }},
       {"unknown initialiser 'magic'", [](json &p) { p["parameters"][0]["init"]["kind"] = "magic"; }},
-      {"expected element type", [&](json &p) { step(p)["inputs"][0]["type"] = "bf16"; }},
+      {"expected element type", [&](json &p) { step(p)["inputs"][0]["type"] = "f16"; }},
       {"unknown dim 'pixels'", [&](json &p) { step(p)["inputs"][0]["shape"][0] = "pixels"; }},
       {"is the extent of no input", [&](json &p) { step(p)["dims"].push_back("more"); }},
       {"expected an affine size of 'train_step' to have 5 terms", [&](json &p) { step(p)["sizes"][0] = {1}; }},

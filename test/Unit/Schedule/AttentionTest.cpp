@@ -246,18 +246,13 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
 }
 
 class Attention : public testing::TestWithParam<Shape> {};
-} // namespace
 
-TEST_P(Attention, AgreesWithDoubles) {
-  const Shape &shape = GetParam();
-  std::string text = moduleOf(shape);
+void check(const std::string &text, const Shape &shape, const std::vector<unsigned> &ways, double tolerance) {
   Module reference(text);
-  std::vector<unsigned> ways = vectorWidths();
-  ways.push_back(upstream);
   std::map<unsigned, Compiled> compiled;
   for (unsigned way : ways)
     compiled.try_emplace(way, text, way);
-  ASSERT_FALSE(HasFailure());
+  ASSERT_FALSE(testing::Test::HasFailure());
   struct Batch {
     std::vector<int64_t> queries, keys;
   };
@@ -268,7 +263,7 @@ TEST_P(Attention, AgreesWithDoubles) {
       Tensors expected = reference.run(entry, inputs);
       for (auto &[way, module] : compiled)
         expectClose(
-            module.run(entry, inputs), expected, 2e-5,
+            module.run(entry, inputs), expected, tolerance,
             fmt::format("{} of {} sequences of {}.. queries, {} heads of {} and {}, masks '{}', dropout {}, vectors "
                         "of {}",
                         entry, batch.queries.size(), batch.queries.empty() ? 0 : batch.queries[0], shape.heads,
@@ -284,6 +279,23 @@ TEST_P(Attention, AgreesWithDoubles) {
       check("weights");
   }
 }
+} // namespace
+
+TEST_P(Attention, AgreesWithDoubles) {
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(upstream);
+  check(moduleOf(GetParam()), GetParam(), ways, 2e-5);
+}
+
+using AttentionOfBF16 = Attention;
+TEST_P(AttentionOfBF16, AgreesWithDoubles) {
+  check(inBF16(moduleOf(GetParam())), GetParam(), {vectorWidths().back()}, 0x1p-6);
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOfBF16,
+                         testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0},
+                                         Shape{2, 33, 16, false, 0.1, 9},
+                                         Shape{2, 8, 8, true, 0.1, 30, true, &relative}),
+                         [](const auto &info) { return std::to_string(info.index); });
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Attention,

@@ -213,6 +213,28 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads,
   return results;
 }
 
+std::string mlir::xf::test::inBF16(const std::string &text) {
+  Module module(text);
+  for (auto function : llvm::to_vector((*module).getOps<func::FuncOp>())) {
+    if (!function->hasAttr("xf.entry"))
+      continue;
+    OpBuilder b(function);
+    auto entry = func::FuncOp::create(b, function.getLoc(), function.getName(), function.getFunctionType());
+    entry->setAttrs(function->getAttrs());
+    Block *body = entry.addEntryBlock();
+    function->removeAttr("xf.entry");
+    function.setName((function.getName() + ".inner").str());
+    function.setPrivate();
+    b.setInsertionPointToEnd(body);
+    auto call = func::CallOp::create(b, function.getLoc(), function, body->getArguments());
+    func::ReturnOp::create(b, function.getLoc(), call.getResults());
+  }
+  module.transform("xf-fuse,xf-outline,xf-precision");
+  std::string result;
+  llvm::raw_string_ostream(result) << *module;
+  return result;
+}
+
 Tensor mlir::xf::test::rounded(Tensor tensor) {
   for (int64_t i = 0; i < tensor.elements(); ++i)
     tensor[i] = float(tensor[i]);

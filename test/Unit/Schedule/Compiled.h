@@ -39,6 +39,9 @@ private:
   std::span<const ::xf::runtime::KernelFunction> kernels;
 };
 
+/// The text of a module whose entry points call what they were, kernels of bf16 (xf-precision): what they give is cast.
+std::string inBF16(const std::string &text);
+
 /// The values that f32 can hold.
 Tensor rounded(Tensor tensor);
 /// Normal values, in f32.

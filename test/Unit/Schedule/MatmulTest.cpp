@@ -50,18 +50,14 @@ func.func @transposed(%a: tensor<{0}x{1}xf32> {{xf.name = "a"}}, %w: tensor<{1}x
 }
 
 class Matmul : public testing::TestWithParam<Shape> {};
-} // namespace
 
-TEST_P(Matmul, AgreesWithDoubles) {
-  auto [in, out] = GetParam();
-  std::string text = moduleOf(GetParam());
+void check(const std::string &text, const Shape &shape, const std::vector<unsigned> &ways, double tolerance) {
+  auto [in, out] = shape;
   Module reference(text);
-  std::vector<unsigned> ways = vectorWidths();
-  ways.push_back(upstream);
   std::map<unsigned, Compiled> compiled;
   for (unsigned way : ways)
     compiled.try_emplace(way, text, way);
-  ASSERT_FALSE(HasFailure());
+  ASSERT_FALSE(testing::Test::HasFailure());
   for (int64_t rows : {0, 1, 5, 6, 13, 100, 301}) {
     Tensor random = Tensor::integers({2});
     Tensors inputs = {{"x", normal({rows, in}, 1)},
@@ -74,17 +70,32 @@ TEST_P(Matmul, AgreesWithDoubles) {
     for (const char *entry : {"linear", "packed", "epilogue", "backward", "transposed"}) {
       Tensors expected = reference.run(entry, inputs);
       for (auto &[way, module] : compiled)
-        expectClose(module.run(entry, inputs), expected, 1e-4,
+        expectClose(module.run(entry, inputs), expected, tolerance,
                     fmt::format("{} of {} rows, {} to {}, vectors of {}", entry, rows, in, out, way));
     }
   }
 }
+} // namespace
+
+TEST_P(Matmul, AgreesWithDoubles) {
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(upstream);
+  check(moduleOf(GetParam()), GetParam(), ways, 1e-4);
+}
+
+// A number that lies between two of bf16 may be rounded to either.
+using MatmulOfBF16 = Matmul;
+TEST_P(MatmulOfBF16, AgreesWithDoubles) { check(inBF16(moduleOf(GetParam())), GetParam(), vectorWidths(), 0x1p-7); }
+INSTANTIATE_TEST_SUITE_P(Extents, MatmulOfBF16,
+                         testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{130, 33}, Shape{520, 200}),
+                         [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
 
 // A row's bits depend on that row alone: not on how many come with it (few rows take another path), nor on the threads.
 TEST(MatmulKernels, KeepTheirBits) {
-  for (auto [in, out] : {std::pair<int64_t, int64_t>{37, 41}, {600, 300}}) {
-    std::string text = moduleOf({in, out});
-    for (unsigned width : vectorWidths()) {
+  for (auto [in, out, narrow] :
+       {std::tuple<int64_t, int64_t, bool>{37, 41, false}, {600, 300, false}, {600, 300, true}}) {
+    std::string text = narrow ? inBF16(moduleOf({in, out})) : moduleOf({in, out});
+    for (unsigned width : narrow ? std::vector{vectorWidths().back()} : vectorWidths()) {
       Compiled compiled(text, width);
       ASSERT_FALSE(HasFailure());
       auto run = [&](const char *entry, int64_t rows, int threads) {

@@ -146,18 +146,12 @@ constexpr const char *entryPoints[] = {"norm",           "add_norm",    "norm_ba
 class Rows : public testing::TestWithParam<int64_t> {};
 } // namespace
 
-TEST_P(Rows, AgreeWithDoubles) {
-  int64_t width = GetParam();
-  std::string text = moduleOfWidth(width);
+static void check(const std::string &text, int64_t width, const std::vector<unsigned> &ways, double tolerance) {
   Module reference(text);
-  // Of two columns little is left of a gradient by the norm: the difference of two numbers is all it keeps.
-  double tolerance = width == 2 ? 2e-4 : 2e-5;
-  std::vector<unsigned> ways = vectorWidths();
-  ways.push_back(upstream);
   std::map<unsigned, Compiled> compiled;
   for (unsigned way : ways)
     compiled.try_emplace(way, text, way);
-  ASSERT_FALSE(HasFailure());
+  ASSERT_FALSE(testing::Test::HasFailure());
   for (int64_t rows : {0, 1, 7, 131}) {
     if (rows * width > 100000)
       continue;
@@ -172,6 +166,19 @@ TEST_P(Rows, AgreeWithDoubles) {
     }
   }
 }
+
+TEST_P(Rows, AgreeWithDoubles) {
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(upstream);
+  // Of two columns little is left of a gradient by the norm: the difference of two numbers is all it keeps.
+  check(moduleOfWidth(GetParam()), GetParam(), ways, GetParam() == 2 ? 2e-4 : 2e-5);
+}
+
+// A number that lies between two of bf16 may be rounded to either.
+using RowsOfBF16 = Rows;
+TEST_P(RowsOfBF16, AgreeWithDoubles) { check(inBF16(moduleOfWidth(GetParam())), GetParam(), vectorWidths(), 0x1p-6); }
+INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512),
+                         [](const auto &info) { return std::to_string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Columns, Rows, testing::Values(1, 2, 17, 64, 100, 512, 5893),
                          [](const auto &info) { return std::to_string(info.param); });
@@ -300,4 +307,58 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
   x[5] = std::nan("");
   for (const char *entry : {"gelu", "gelu_derivative", "relu", "exp"})
     EXPECT_TRUE(std::isnan(compiled.run(entry, inputs)["y"][5])) << entry;
+}
+
+// To the last bit: ties, the largest numbers, those below the smallest normal one, infinities; NaN stays NaN.
+TEST(Casts, RoundToTheNearest) {
+  std::string text = inBF16(R"(
+func.func @round(%x: tensor<?x24xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x24xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.cast %x : tensor<?x24xf32> to tensor<?x24xbf16>
+  %z = xf.cast %y : tensor<?x24xbf16> to tensor<?x24xf32>
+  return %z : tensor<?x24xf32>
+})");
+  Tensor x = Tensor::reals({1, 24});
+  const double values[] = {0.0,
+                           -0.0,
+                           1.0,
+                           1 + 0x1p-8,
+                           1 + 0x1p-8 + 0x1p-20,
+                           1 + 0x3p-8,
+                           -1 - 0x3p-8,
+                           3.3,
+                           0x1.fep127,
+                           -0x1.fffffep127,
+                           0x1p-126,
+                           0x1p-133,
+                           0x1p-134,
+                           0x1.8p-134,
+                           0x1p-149,
+                           -0x1.234568p-130,
+                           HUGE_VAL,
+                           -HUGE_VAL,
+                           65504,
+                           1e-3,
+                           -7e20,
+                           0x1.010002p3,
+                           0x1.01p3,
+                           0x1.03p3};
+  for (int64_t i = 0; i < x.elements(); ++i)
+    x[i] = float(values[i]);
+  Tensors inputs = {{"x", x}};
+  Tensor expected = Module(text).run("round", inputs)["y"];
+  EXPECT_EQ(expected[3], 1);
+  EXPECT_EQ(expected[4], 1 + 0x1p-7);
+  EXPECT_EQ(expected[5], 1 + 0x2p-7);
+  EXPECT_EQ(expected[9], -HUGE_VAL);
+  EXPECT_EQ(expected[12], 0);
+  EXPECT_EQ(expected[13], 0x1p-133);
+  for (unsigned width : vectorWidths()) {
+    Compiled compiled(text, width);
+    ASSERT_FALSE(HasFailure());
+    Tensor y = compiled.run("round", inputs)["y"];
+    for (int64_t i = 0; i < y.elements(); ++i)
+      EXPECT_EQ(y[i], expected[i]) << x[i] << ", vectors of " << width;
+    Tensors others = {{"x", Tensor::reals({1, 24}, std::nan(""))}};
+    EXPECT_TRUE(std::isnan(compiled.run("round", others)["y"][23]));
+  }
 }

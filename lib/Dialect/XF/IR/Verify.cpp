@@ -126,26 +126,26 @@ LogicalResult GetGradientOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyOfParameter(*this, symbols);
 }
 
-/// `prepared` is the packed form of the parameter `name`.
+/// `prepared` is a form of the parameter `name`, of any precision.
 template <typename Op>
 static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, RankedTensorType prepared) {
   auto param = symbols.lookupNearestSymbolFrom<ParamOp>(op, op.getNameAttr());
   if (!param) // C1
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   auto type = cast<RankedTensorType>(param.getType());
-  if (type.getRank() == 2 && PackOp::packedType(type) == prepared)
+  if (type.getRank() == 2 &&
+      (type.getShape() == prepared.getShape() || PackOp::packedType(type).getShape() == prepared.getShape()))
     return success();
-  InFlightDiagnostic diagnostic = op.emitOpError()
-                                  << "expected the packed form of parameter '" << op.getName() << "' of shape "
-                                  << shapeString(type) << ", but got " << shapeString(prepared);
+  InFlightDiagnostic diagnostic = op.emitOpError() << "expected a form of parameter '" << op.getName() << "' of shape "
+                                                   << shapeString(type) << ", but got " << shapeString(prepared);
   diagnostic.attachNote(param.getLoc()) << "declared here";
   return diagnostic;
 }
 LogicalResult SetPreparedOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyPrepared(*this, symbols, getValue().getType());
+  return verifyPrepared(*this, symbols, cast<RankedTensorType>(getValue().getType()));
 }
 LogicalResult GetPreparedOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  return verifyPrepared(*this, symbols, getType());
+  return verifyPrepared(*this, symbols, cast<RankedTensorType>(getType()));
 }
 
 static LogicalResult verifyCallTypes(Operation *op, StringRef what, func::FuncOp callee, TypeRange operands,
@@ -351,6 +351,16 @@ LogicalResult ColumnSumOp::verify() { // C1
 }
 
 //===-- Elementwise -------------------------------------------------------===//
+LogicalResult CastOp::verify() {
+  RankedTensorType x = getX().getType(), result = getType();
+  if (failed(expectShape(*this, "result", getResult(), x.getShape(), "that of 'x'"))) // C1
+    return failure();
+  Type from = x.getElementType(), to = result.getElementType();
+  if ((from.isF32() && to.isBF16()) || (from.isBF16() && to.isF32())) // C2
+    return success();
+  return emitOpError() << "expected a cast from f32 to bf16 or back, but got one from " << from << " to " << to;
+}
+
 LogicalResult DropoutOp::verify() { return expectRate(*this, "rate", getRate()); } // C1
 
 //===-- Norm --------------------------------------------------------------===//

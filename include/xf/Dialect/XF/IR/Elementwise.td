@@ -20,6 +20,26 @@ def XF_AddOp : XF_Primitive<"add", "Elementwise", [XF_Differentiable, SameOperan
   let backward = [{ return {cotangents[0], cotangents[0]}; }];
 }
 
+def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
+  let summary = "the same numbers in memory of another type";
+  let description = [{
+    `result = x`, rounded to the nearest, of two the even one, where the type is bf16; NaN stays NaN. What is computed is f32 throughout: with `--precision=bf16` a kernel begins with the casts of what it reads and ends with those
+    of what it gives, and schedules take them for the type of memory.
+
+    - C1: x and result have one shape. C2: one of them holds f32, the other bf16.
+
+    ```mlir
+    %y = xf.cast %x : tensor<?x512xf32> to tensor<?x512xbf16>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$x);
+  let results = (outs AnyRankedTensor:$result);
+  let flops = [{ 0 * extent.elements(getX()) }];
+  let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";
+  let hasVerifier = 1;
+  let backward = [{ return {CastOp::create(builder, loc, getX().getType(), cotangents[0])}; }];
+}
+
 class XF_Activation<string mnemonic, code rule> : XF_Primitive<mnemonic, "Elementwise", [XF_Differentiable, SameOperandsAndResultType]> {
   let arguments = (ins AnyRankedTensor:$x);
   let results = (outs AnyRankedTensor:$result);

@@ -3,7 +3,7 @@
 #define XF_LINEAR_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
+def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable, XF_OwnFactors]> {
   let summary = "y = x W^T + b";
   let description = [{
     | operand | shape |
@@ -28,6 +28,7 @@ def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable]> {
   let extraDeclaration = [{
     bool isPacked() { return ::llvm::cast<::mlir::RankedTensorType>(getWeight().getType()).getRank() == 3; }
   }];
+  let extraDefinition = [{ bool $cppClass::isFactor(unsigned operand) { return operand < 2; } }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(getNumOperands());
     ::mlir::Value dy = cotangents[0];
@@ -63,7 +64,7 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
   }];
 }
 
-def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "isFactor"]>]> {
   let summary = "a general matrix product";
   let description = [{
     `result = into + op(a) op(b)`, op transposing where asked; `into` is zero where absent. Sums over the contracted extent run in increasing order in one
@@ -82,6 +83,7 @@ def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF
   let hasVerifier = 1;
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+    bool $cppClass::isFactor(unsigned operand) { return operand < 2; }
   }];
 }
 

@@ -111,7 +111,7 @@ def XF_LogSoftmaxOp : XF_Primitive<"log_softmax", "Row", [SameOperandsAndResultT
   let assemblyFormat = "$logits attr-dict `:` type($result)";
 }
 
-def XF_BlockStatisticsOp : XF_Primitive<"block_statistics", "TopK"> {
+def XF_BlockStatisticsOp : XF_Primitive<"block_statistics", "TopK", [XF_OwnStatistics]> {
   let summary = "of every 64 logits of a row the largest, and the sum of their exponentials";
   let description = [{
     `maxima[t, b] = max of logits[t, v]`, `sums[t, b] = sum of exp(logits[t, v] - maxima[t, b])` over v = 64 b .. 64 b + 63, as far as there are logits. A projection computes them while its result is in
@@ -132,9 +132,10 @@ def XF_BlockStatisticsOp : XF_Primitive<"block_statistics", "TopK"> {
     static constexpr int64_t columns = 64; // of a block
     static ::mlir::RankedTensorType statisticsType(::mlir::RankedTensorType logits);
   }];
+  let extraDefinition = [{ bool $cppClass::isStatistic(unsigned) { return true; } }];
 }
 
-def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads]> {
+def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads, XF_OwnStatistics]> {
   let summary = "the likeliest tokens of every row, for decoding";
   let description = [{
     `log_sum_exp[t] = log sum_v exp logits[t, v]`; `tokens[t, i]` is the token of the i-th largest of row t's logits, the lower one of equal ones first, and
@@ -155,6 +156,7 @@ def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads]> {
   let hasVerifier = 1;
   let extraDefinition = [{
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {dim == 0 ? 0 : 3, 0}; }
+    bool $cppClass::isStatistic(unsigned) { return true; }
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       if (operand == 0) // a block for each
         return extent(getLogits(), 0) * extent(getRanks(), 0) * BlockStatisticsOp::columns;

@@ -56,29 +56,29 @@ def XF_GetGradientOp : XF_Op<"get_gradient", [MemoryEffects<[MemRead]>, DeclareO
 def XF_SetPreparedOp : XF_Op<"set_prepared", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "keeps what is made of a parameter before anything is predicted";
   let description = [{
-    The entry point `prepare` computes the packed form of weights; the runtime calls it when parameters have been loaded, and what it keeps is there for the calls that follow.
+    The entry point `prepare` computes the form in which products read weights; the runtime calls it when parameters have been loaded, and what it keeps is there for the calls that follow.
 
-    - C1: `name` is an xf.param, and `value` has the shape of its packed form.
+    - C1: `name` is an xf.param, and `value` has its shape, or that of its packed form.
 
     ```mlir
     xf.set_prepared @embedding.weight, %p : tensor<1157x512x32xf32>
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$name, XF_PackedWeight:$value);
+  let arguments = (ins FlatSymbolRefAttr:$name, XF_Weight:$value);
   let assemblyFormat = "$name `,` $value `:` type($value) attr-dict";
 }
 
 def XF_GetPreparedOp : XF_Op<"get_prepared", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "the packed form of a parameter, as `prepare` left it";
+  let summary = "a weight as `prepare` left it";
   let description = [{
-    - C1: `name` is an xf.param, and the result has the shape of its packed form.
+    - C1: `name` is an xf.param, and the result has its shape, or that of its packed form.
 
     ```mlir
     %p = xf.get_prepared @embedding.weight : tensor<1157x512x32xf32>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$name);
-  let results = (outs XF_PackedWeight:$result);
+  let results = (outs XF_Weight:$result);
   let assemblyFormat = "$name `:` type($result) attr-dict";
 }
 

@@ -95,6 +95,9 @@ def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
     InterfaceMethod<[{Which (operand, dimension) gives the dynamic extent `dim` of result `result`}],
       "::std::pair<unsigned, unsigned>", "getExtentSource", (ins "unsigned":$result, "unsigned":$dim), "",
       [{ return {0, 0}; }]>,
+    InterfaceMethod<"Whether operand `operand` is a factor of matrix products", "bool", "isFactor", (ins "unsigned":$operand), "", [{ return false; }]>,
+    InterfaceMethod<"Whether result `result` is of numbers about rows, or of sums for a parameter: f32 at any precision", "bool", "isStatistic",
+      (ins "unsigned":$result), "", [{ return false; }]>,
     InterfaceMethod<"The operand whose buffer result `result` updates in place, or -1", "int", "getInPlaceOperand",
       (ins "unsigned":$result), "", [{ return -1; }]>,
     InterfaceMethod<"Floating-point operations of the op's formula: a multiply-add is two, a function such as exp one",
@@ -130,6 +133,8 @@ class XF_Primitive<string mnemonic, string kind, list<Trait> traits = []>
 }
 defvar XF_Differentiable = DeclareOpInterfaceMethods<XF_DifferentiableOpInterface>;
 defvar XF_OwnReads = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getElementsRead"]>;
+defvar XF_OwnFactors = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["isFactor"]>;
+defvar XF_OwnStatistics = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["isStatistic"]>;
 defvar XF_OwnExtents = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getExtentSource"]>;
 
 #endif
