@@ -73,10 +73,14 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return buildInputStage(pm);
   case Stage::autodiff:
     return buildAutodiffPipeline(pm, options.recompute);
-  case Stage::fuse:
-    pm.addPass(createChunkLogitsPass());
+  case Stage::fuse: {
+    ChunkLogitsPassOptions chunks;
+    if (!options.gpu.empty())
+      chunks.bytes = int64_t(512) << 20; // rows that fill a GPU
+    pm.addPass(createChunkLogitsPass(chunks));
     pm.addPass(createFusePass());
     return;
+  }
   case Stage::outline:
     pm.addPass(createOutlinePass());
     if (options.precision == Precision::BF16)

@@ -187,7 +187,7 @@ ProbabilityDropout::ProbabilityDropout(Emitter &e, Value random, Value site, con
 
 SmallVector<Value> ProbabilityDropout::keeps(Value row, Value column) {
   SmallVector<Value> result;
-  for (Value word : philox->words(row, column))
+  for (Value word : philox->words(row, column, 64 / e.registers.width))
     result.push_back(philox->keeps(word, rate));
   return result;
 }

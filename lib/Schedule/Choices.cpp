@@ -71,12 +71,31 @@ Attribute chooseRows(Block &body, const ScheduleTarget &target) {
   if (type.getRank() > 2 || (columns == 0 && type.hasStaticShape()))
     return {}; // refused, or one row
   if (target.registers.isGPU())
-    return RowScheduleAttr::get(body.getParentOp()->getContext(), target.registers.warps);
+    return RowScheduleAttr::get(body.getParentOp()->getContext(),
+                                target.registers.threads() / target.registers.lanes());
   int64_t rows = std::clamp<int64_t>(target.l1 / (element * std::max<int64_t>(columns, 1)), 1, 256);
   return RowScheduleAttr::get(body.getParentOp()->getContext(), rows);
 }
 
 } // namespace
+
+RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
+  Block &body = kernel.getBody().front();
+  auto type = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
+  int64_t columns = columnsOfRows(body);
+  bool isVector = columns == 0 && type.hasStaticShape();
+  if (isVector)
+    columns = type.getNumElements();
+  // 16 bytes a thread, where all rows begin at a multiple of them.
+  block.perThread = columns > 0 && columns % 4 == 0 ? 4 : 1;
+  int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 4 ? 8 : 16;
+  if (takesSums(body) && columns > most * warp) // a row that a warp's registers don't hold is a block's
+    block.warps = std::clamp<int64_t>(llvm::PowerOf2Ceil(llvm::divideCeil(columns, most / 2 * warp)), 2, 32);
+  else if (!isVector)
+    return block.width = warp, block;
+  block.width = block.warps * warp;
+  return block;
+}
 
 Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   Block &body = kernel.getBody().front();

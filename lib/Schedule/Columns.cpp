@@ -2,7 +2,7 @@
 // A tile is a range of columns that one worker takes through all rows in their order: no partial sums, no atomics, the
 // same bits whatever the number of threads.
 //===----------------------------------------------------------------------===//
-#include "xf/Schedule/Emitter.h"
+#include "xf/Schedule/Columns.h"
 
 namespace mlir::xf {
 namespace {
@@ -13,10 +13,13 @@ int64_t columnsOfTile(const RegisterFile &registers, int64_t sums) {
   return std::min(registers.count / (2 * sums) * registers.width, mostColumnsOfTile);
 }
 
-/// Runs `body(column, lanes)` for the vectors of this tile of `columns` columns.
-void forTileVectors(Emitter &e, int64_t columns, int64_t columnsPerTile,
+Value at(Emitter &e, Value column, int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); }
+
+} // namespace
+
+void forTileVectors(Emitter &e, Value tile, int64_t columns, int64_t columnsPerTile,
                     function_ref<void(Value column, ArrayRef<int64_t> lanes)> body) {
-  Value begin = e.mul(e.tile(), e.index(columnsPerTile));
+  Value begin = e.mul(tile, e.index(columnsPerTile));
   int64_t remainder = columns % columnsPerTile, width = e.registers.width;
   auto lanesOf = [&](int64_t count) {
     SmallVector<int64_t> lanes;
@@ -37,8 +40,11 @@ void forTileVectors(Emitter &e, int64_t columns, int64_t columnsPerTile,
   body(begin, lanesOf(columnsPerTile));
 }
 
-Value at(Emitter &e, Value column, int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); }
-
+LogicalResult noSchedule(Emitter &e, Operation *op) {
+  LogicalResult result = op->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
+  e.function.erase();
+  return result;
+}
 /// Memory of any static shape, or null, as a row of its elements.
 Value inOneRow(Emitter &e, Value memory) {
   auto type = memory ? cast<MemRefType>(memory.getType()) : MemRefType();
@@ -49,53 +55,57 @@ Value inOneRow(Emitter &e, Value memory) {
                                            /*offset=*/0, ArrayRef<int64_t>{elements}, ArrayRef<int64_t>{1});
 }
 
-LogicalResult noSchedule(Emitter &e, Operation *op) {
-  LogicalResult result = op->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
-  e.function.erase();
-  return result;
+ColumnSums::ColumnSums(Emitter &e) : e(e), root(&e.kernel.getBody().front().front()) {
+  if (!isa<ColumnSumOp, LayerNormParameterBackwardOp>(root) ||
+      root->getNextNode() != e.kernel.getBody().front().getTerminator())
+    return;
+  norm = dyn_cast<LayerNormParameterBackwardOp>(root);
+  matrix = e.placeOf(root->getOperand(0));
+  columns = cast<MemRefType>(matrix.getType()).getDimSize(1);
+  count = norm ? 2 : 1;
 }
-} // namespace
+
+SmallVector<Value> ColumnSums::addRow(Value row, Value column, ArrayRef<int64_t> lanes, ValueRange sums) {
+  int64_t vectors = lanes.size();
+  SmallVector<Value> next(sums);
+  Value mean, r;
+  if (norm) {
+    mean = e.splat(e.load(e.placeOf(norm.getMean()), row));
+    r = e.splat(e.load(e.placeOf(norm.getReciprocalDeviation()), row));
+  }
+  for (int64_t v = 0; v < vectors; ++v) {
+    Value g = e.loadVector(matrix, {row, at(e, column, v)}, lanes[v]);
+    next[v] = e.add(sums[v], g);
+    if (norm) {
+      Value h = e.mul(e.sub(e.loadVector(e.placeOf(norm.getX()), {row, at(e, column, v)}, lanes[v]), mean), r);
+      next[vectors + v] = e.fma(g, h, sums[vectors + v]);
+    }
+  }
+  return next;
+}
+
+void ColumnSums::store(int64_t sum, Value column, ArrayRef<int64_t> lanes, ValueRange vectors) {
+  Value tensor = !norm ? root->getResult(0) : sum == 0 ? Value(norm.getBias()) : Value(norm.getWeight());
+  if (Value place = inOneRow(e, e.placeOf(tensor)))
+    for (auto [v, vector] : llvm::enumerate(vectors))
+      e.storeVector(vector, place, at(e, column, v), lanes[v]);
+}
 
 LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers) {
-  Operation *root = &kernel.getBody().front().front();
   Emitter e(kernel, registers);
-  if (!isa<ColumnSumOp, LayerNormParameterBackwardOp>(root) ||
-      root->getNextNode() != kernel.getBody().front().getTerminator())
-    return noSchedule(e, root);
-  Value matrix = e.placeOf(root->getOperand(0));
-  int64_t columns = cast<MemRefType>(matrix.getType()).getDimSize(1);
-  auto norm = dyn_cast<LayerNormParameterBackwardOp>(root);
-  int64_t sumsOfColumn = norm ? 2 : 1, columnsPerTile = columnsOfTile(registers, sumsOfColumn);
-  forTileVectors(e, columns, columnsPerTile, [&](Value column, ArrayRef<int64_t> lanes) {
-    int64_t count = lanes.size();
-    SmallVector<Value> zeros(sumsOfColumn * count, e.splat(0));
-    SmallVector<Value> sums = e.loop(e.index(0), e.dim(matrix, 0), 1, zeros, [&](Value row, ValueRange carried) {
-      SmallVector<Value> next(carried);
-      Value mean, r;
-      if (norm) {
-        mean = e.splat(e.load(e.placeOf(norm.getMean()), row));
-        r = e.splat(e.load(e.placeOf(norm.getReciprocalDeviation()), row));
-      }
-      for (int64_t v = 0; v < count; ++v) {
-        Value g = e.loadVector(matrix, {row, at(e, column, v)}, lanes[v]);
-        next[v] = e.add(carried[v], g);
-        if (norm) {
-          Value h = e.mul(e.sub(e.loadVector(e.placeOf(norm.getX()), {row, at(e, column, v)}, lanes[v]), mean), r);
-          next[count + v] = e.fma(g, h, carried[count + v]);
-        }
-      }
-      return next;
+  ColumnSums sums(e);
+  if (!sums)
+    return noSchedule(e, sums.root);
+  int64_t columnsPerTile = columnsOfTile(registers, sums.count);
+  forTileVectors(e, e.tile(), sums.columns, columnsPerTile, [&](Value column, ArrayRef<int64_t> lanes) {
+    SmallVector<Value> zeros(sums.count * lanes.size(), e.splat(0));
+    SmallVector<Value> total = e.loop(e.index(0), e.dim(sums.matrix, 0), 1, zeros, [&](Value row, ValueRange carried) {
+      return sums.addRow(row, column, lanes, carried);
     });
-    auto write = [&](Value tensor, int64_t first) {
-      if (Value place = inOneRow(e, e.placeOf(tensor)))
-        for (int64_t v = 0; v < count; ++v)
-          e.storeVector(sums[first + v], place, at(e, column, v), lanes[v]);
-    };
-    if (norm)
-      write(norm.getWeight(), count);
-    write(norm ? Value(norm.getBias()) : root->getResult(0), 0);
+    for (int64_t sum = 0; sum < sums.count; ++sum)
+      sums.store(sum, column, lanes, ArrayRef(total).slice(sum * lanes.size(), lanes.size()));
   });
-  e.finish({{-1, columns, 0, columnsPerTile}});
+  e.finish({{-1, sums.columns, 0, columnsPerTile}});
   return success();
 }
 
@@ -123,7 +133,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
         table = e.function.getArgument(kernel.getNumArguments());
   int64_t columns = cast<MemRefType>(table.getType()).getDimSize(1);
   Value scale = e.splat(embedding.getScale().convertToDouble());
-  forTileVectors(e, columns, mostColumnsOfTile, [&](Value column, ArrayRef<int64_t> lanes) {
+  forTileVectors(e, e.tile(), columns, mostColumnsOfTile, [&](Value column, ArrayRef<int64_t> lanes) {
     auto forVectors = [&](function_ref<void(Value, int64_t)> body) {
       for (auto [v, count] : llvm::enumerate(lanes))
         body(at(e, column, v), count);

@@ -104,7 +104,7 @@ LogicalResult Evaluator::compute(Operation *op) {
           })
           .Case([&](DropoutOp dropout) {
             Philox philox(e, memory.lookup(dropout.getRandom()).memref, memory.lookup(dropout.getSite()).memref);
-            SmallVector<Value> words = philox.words(row, firstColumn);
+            SmallVector<Value> words = philox.words(row, firstColumn, lanes.size());
             Value scale = e.splat(1.0 / (1.0 - dropout.getRate().convertToDouble()));
             return map(
                 dropout.getX(),
@@ -192,6 +192,8 @@ LogicalResult Evaluator::compute(Operation *op) {
 }
 
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
+  if (registers.perThread > 1)
+    return 4; // loads that are under way at once
   if (llvm::any_of(ops, llvm::IsaPred<DropoutOp>))
     return 64 / registers.width;
   // The terms of a function fill 16 registers; two at once need 32.

@@ -55,8 +55,8 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
     auto number = [&](Value special) { return toIndex(special); };
     currentTile = number(NVVM::BlockIdXOp::create(b, loc, b.getI32Type()));
     currentThread = number(NVVM::ThreadIdXOp::create(b, loc, b.getI32Type()));
-    currentWarp = make<arith::DivUIOp>(currentThread, index(registers.width));
-    currentLane = make<arith::RemUIOp>(currentThread, index(registers.width));
+    currentWarp = make<arith::DivUIOp>(currentThread, index(registers.lanes()));
+    currentLane = make<arith::RemUIOp>(currentThread, index(registers.lanes()));
     return;
   }
   if (wholeRange)
@@ -76,7 +76,7 @@ void Emitter::finish(ArrayRef<GridEntry> grid) {
   function->setAttr("xf.grid", b.getArrayAttr(entries));
   function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
   if (registers.isGPU())
-    function->setAttr("xf.threads", b.getI64IntegerAttr(registers.warps * registers.width));
+    function->setAttr("xf.threads", b.getI64IntegerAttr(registers.threads()));
   kernel.erase();
 }
 
@@ -92,8 +92,8 @@ SmallVector<Value> Emitter::splitTile(Value rest, ArrayRef<Value> counts) {
 
 Value Emitter::allocate(ArrayRef<int64_t> shape) {
   auto type = MemRefType::get(shape, b.getF32Type());
-  if (registers.isGPU()) { // each warp its own
-    SmallVector<int64_t> shapes{registers.warps};
+  if (registers.isGPU()) { // each vector's threads their own
+    SmallVector<int64_t> shapes{registers.threads() / registers.lanes()};
     shapes.append(shape.begin(), shape.end());
     Value shared = allocateShared(shapes);
     SmallVector<OpFoldResult> offsets(shapes.size(), b.getIndexAttr(0)), sizes,
@@ -112,9 +112,9 @@ Value Emitter::allocate(ArrayRef<int64_t> shape) {
   return memory;
 }
 
-Value Emitter::allocateShared(ArrayRef<int64_t> shape) {
+Value Emitter::allocateShared(ArrayRef<int64_t> shape, Type element) {
   auto module = function->getParentOfType<ModuleOp>();
-  auto type = MemRefType::get(shape, b.getF32Type(), AffineMap(),
+  auto type = MemRefType::get(shape, element ? element : b.getF32Type(), AffineMap(),
                               b.getI64IntegerAttr(static_cast<int64_t>(NVVM::NVVMMemorySpace::Shared)));
   std::string name = (kernel.getName() + "_shared_" + llvm::Twine(sharedBuffers++)).str();
   {
@@ -162,29 +162,54 @@ Value Emitter::narrow(Value x) {
 }
 
 Value Emitter::bitcast(Type element, Value vector) {
-  return registers.isGPU()
-             ? arith::BitcastOp::create(b, loc, element, vector).getResult()
-             : vector::BitCastOp::create(b, loc, cast<VectorType>(vectorType(element)), vector).getResult();
+  auto type = dyn_cast<VectorType>(vector.getType());
+  return type ? vector::BitCastOp::create(b, loc, VectorType::get(type.getShape(), element), vector).getResult()
+              : arith::BitcastOp::create(b, loc, element, vector).getResult();
 }
 
 Value Emitter::laneNumbers() {
-  if (registers.isGPU())
-    return toI32(currentLane);
+  Value first;
+  int64_t count = registers.width;
+  if (registers.isGPU()) {
+    count = registers.perThread;
+    first = toI32(make<arith::MulIOp>(currentLane, index(count)));
+    if (count == 1)
+      return first;
+  }
   SmallVector<int32_t> numbers;
-  for (int32_t lane = 0; lane < registers.width; ++lane)
+  for (int32_t lane = 0; lane < count; ++lane)
     numbers.push_back(lane);
-  return arith::ConstantOp::create(b, loc, b.getI32VectorAttr(numbers));
+  Value neighbours = arith::ConstantOp::create(b, loc, b.getI32VectorAttr(numbers));
+  return first ? add(splat(first), neighbours) : neighbours;
 }
 
 Value Emitter::firstLane(Value vector) {
-  return registers.isGPU() ? fromLane(vector, i32(0)) : vector::ExtractOp::create(b, loc, vector, 0).getResult();
+  Value number = isa<VectorType>(vector.getType()) ? vector::ExtractOp::create(b, loc, vector, 0).getResult() : vector;
+  if (!registers.isGPU())
+    return number;
+  if (!registers.isBlockWide())
+    return fromLane(number, i32(0));
+  Value shared = allocateShared({1});
+  onFirstLane([&] { store(number, shared, index(0)); });
+  syncBlock();
+  return load(shared, index(0));
 }
 
 static Value shuffle(Emitter &e, NVVM::ShflKind kind, Value vector, Value lane) {
   return NVVM::ShflOp::create(e.b, e.loc, vector.getType(), e.i32(-1), vector, lane, e.i32(31), kind, UnitAttr());
 }
 
-Value Emitter::fromLane(Value vector, Value lane) { return shuffle(*this, NVVM::ShflKind::idx, vector, lane); }
+Value Emitter::fromLane(Value number, Value lane) { return shuffle(*this, NVVM::ShflKind::idx, number, lane); }
+
+Value Emitter::ballot(Value condition) {
+  return NVVM::VoteSyncOp::create(b, loc, b.getI32Type(), i32(-1), condition,
+                                  NVVM::VoteSyncKindAttr::get(b.getContext(), NVVM::VoteSyncKind::ballot));
+}
+
+Value Emitter::lowestBit(Value bits) {
+  Value below = make<arith::AndIOp>(make<arith::XOrIOp>(bits, i32(-1)), sub(bits, i32(1)));
+  return make<arith::AndIOp>(populationOf(below), i32(31));
+}
 
 void Emitter::onFirstWarp(function_ref<void()> body) {
   registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentWarp, index(0)), body) : body();
@@ -194,8 +219,26 @@ void Emitter::onFirstLane(function_ref<void()> body) {
   registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentLane, index(0)), body) : body();
 }
 
+void Emitter::onFirstThread(function_ref<void()> body) {
+  registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentThread, index(0)), body) : body();
+}
+
+SmallVector<Value> Emitter::elements(Value begin, Value end, ValueRange initial, LoopBody body) {
+  return registers.isGPU() ? loop(add(begin, currentThread), end, registers.threads(), initial, body)
+                           : loop(begin, end, 1, initial, body);
+}
+
+void Emitter::elements(Value begin, Value end, function_ref<void(Value)> body) {
+  elements(begin, end, ValueRange(), [&](Value i, ValueRange) {
+    body(i);
+    return SmallVector<Value>();
+  });
+}
+
 void Emitter::syncWarp() {
-  if (registers.isGPU())
+  if (registers.isBlockWide())
+    syncBlock();
+  else if (registers.isGPU())
     NVVM::SyncWarpOp::create(b, loc, i32(-1));
 }
 
@@ -206,7 +249,7 @@ void Emitter::syncBlock() {
 
 Value Emitter::partialMask(int64_t count) {
   if (registers.isGPU())
-    return compare(arith::CmpIPredicate::slt, currentLane, index(count));
+    return compare(arith::CmpIPredicate::slt, currentLane, index(count / registers.perThread));
   SmallVector<bool> lanes(registers.width);
   for (int64_t i = 0; i < registers.width; ++i)
     lanes[i] = i < count;
@@ -214,29 +257,48 @@ Value Emitter::partialMask(int64_t count) {
                                    DenseElementsAttr::get(VectorType::get({registers.width}, b.getI1Type()), lanes));
 }
 
-Value Emitter::loadWhere(Value condition, Value memref, ValueRange at) {
-  auto branch = scf::IfOp::create(b, loc, TypeRange(b.getF32Type()), condition, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  scf::YieldOp::create(b, loc, load(memref, at));
-  b.setInsertionPointToStart(branch.elseBlock());
-  scf::YieldOp::create(b, loc, f32(0));
+/// condition ? load() : 0
+static Value loadedWhere(Emitter &e, Value condition, Type type, function_ref<Value()> load) {
+  auto branch = scf::IfOp::create(e.b, e.loc, TypeRange(type), condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e.b);
+  e.b.setInsertionPointToStart(branch.thenBlock());
+  scf::YieldOp::create(e.b, e.loc, load());
+  e.b.setInsertionPointToStart(branch.elseBlock());
+  Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
+  scf::YieldOp::create(e.b, e.loc, zero);
   return branch.getResult(0);
 }
 
-/// `at` with the last index moved on to this thread's lane.
-static SmallVector<Value> atLane(Emitter &e, ValueRange at, Value lane) {
+Value Emitter::loadWhere(Value condition, Value memref, ValueRange at) {
+  return loadedWhere(*this, condition, b.getF32Type(), [&] { return load(memref, at); });
+}
+
+/// `at` with the last index moved on to this thread's share of a vector.
+SmallVector<Value> Emitter::atShare(ValueRange at) {
   SmallVector<Value> result(at);
-  result.back() = e.add(result.back(), lane);
+  result.back() = add(result.back(), make<arith::MulIOp>(currentLane, index(registers.perThread)));
   return result;
 }
 
+/// What lies at the start of a vector is aligned to a thread's share of it.
+static llvm::MaybeAlign alignmentOf(VectorType share) {
+  return llvm::Align(llvm::PowerOf2Ceil(share.getNumElements() * share.getElementTypeBitWidth() / 8));
+}
+
+/// A thread's share of a vector, where `condition` (null: always).
+static Value loadShare(Emitter &e, Value condition, Value memref, ValueRange place) {
+  auto share = [&]() -> Value {
+    auto vector = dyn_cast<VectorType>(e.vectorType(getElementTypeOrSelf(memref.getType())));
+    if (!vector)
+      return e.load(memref, place);
+    return e.widen(vector::LoadOp::create(e.b, e.loc, vector, memref, place, false, alignmentOf(vector)));
+  };
+  return condition ? loadedWhere(e, condition, e.vectorType(e.b.getF32Type()), share) : share();
+}
+
 Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
-  if (registers.isGPU()) {
-    if (count >= registers.width)
-      return load(memref, atLane(*this, at, currentLane));
-    return loadWhere(partialMask(count), memref, atLane(*this, at, currentLane));
-  }
+  if (registers.isGPU())
+    return loadShare(*this, count >= registers.width ? Value() : partialMask(count), memref, atShare(at));
   Type type = vectorType(getElementTypeOrSelf(memref.getType()));
   if (count >= registers.width)
     return widen(vector::LoadOp::create(b, loc, cast<VectorType>(type), memref, at));
@@ -244,10 +306,23 @@ Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
   return widen(vector::MaskedLoadOp::create(b, loc, cast<VectorType>(type), memref, at, partialMask(count), zero));
 }
 
+Value Emitter::loadVectorWhere(Value condition, Value memref, ValueRange at, int64_t count) {
+  if (count < registers.width)
+    condition = make<arith::AndIOp>(condition, partialMask(count));
+  return loadShare(*this, condition, memref, atShare(at));
+}
+
 void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t count) {
   if (registers.isGPU()) {
-    auto whole = [&] { store(vector, memref, atLane(*this, at, currentLane)); };
-    return count >= registers.width ? whole() : when(partialMask(count), whole);
+    SmallVector<Value> place = atShare(at);
+    auto share = [&] {
+      Value stored = isNarrow(memref) ? narrow(vector) : vector;
+      if (auto type = dyn_cast<VectorType>(stored.getType()))
+        vector::StoreOp::create(b, loc, stored, memref, place, false, alignmentOf(type));
+      else
+        store(stored, memref, place);
+    };
+    return count >= registers.width ? share() : when(partialMask(count), share);
   }
   if (isNarrow(memref))
     vector = narrow(vector);
@@ -279,11 +354,30 @@ SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
 
 Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
   if (registers.isGPU()) { // x + y and y + x are equal bits, so all threads have the same
-    for (int64_t distance = registers.width / 2; distance > 0; distance /= 2) {
-      Value other = shuffle(*this, NVVM::ShflKind::bfly, vector, i32(distance));
-      vector = kind == vector::CombiningKind::ADD ? add(vector, other) : maximum(vector, other);
+    auto combine = [&](Value x, Value y) { return kind == vector::CombiningKind::ADD ? add(x, y) : maximum(x, y); };
+    auto ofThreads = [&](Value number, int64_t count) {
+      for (int64_t distance = count / 2; distance > 0; distance /= 2)
+        number = combine(number, shuffle(*this, NVVM::ShflKind::bfly, number, i32(distance)));
+      return number;
+    };
+    if (auto type = dyn_cast<VectorType>(vector.getType())) {
+      SmallVector<Value> numbers;
+      for (int64_t i = 0; i < type.getNumElements(); ++i)
+        numbers.push_back(vector::ExtractOp::create(b, loc, vector, i));
+      for (int64_t half = numbers.size() / 2; half > 0; half /= 2)
+        for (int64_t i = 0; i < half; ++i)
+          numbers[i] = combine(numbers[i], numbers[i + half]);
+      vector = numbers[0];
     }
-    return vector;
+    vector = ofThreads(vector, RegisterFile::warpThreads);
+    if (!registers.isBlockWide())
+      return vector;
+    Value shared = allocateShared({registers.warps});
+    Value threads = index(RegisterFile::warpThreads), inWarp = make<arith::RemUIOp>(currentThread, threads);
+    when(compare(arith::CmpIPredicate::eq, inWarp, index(0)),
+         [&] { store(vector, shared, make<arith::DivUIOp>(currentThread, threads)); });
+    syncBlock();
+    return ofThreads(load(shared, make<arith::RemUIOp>(currentThread, index(registers.warps))), registers.warps);
   }
   if (kind == vector::CombiningKind::ADD)
     return vector::ReductionOp::create(b, loc, kind, vector, arith::FastMathFlags::reassoc);
@@ -318,8 +412,61 @@ void Emitter::loop(Value begin, Value end, int64_t step, function_ref<void(Value
   });
 }
 
+Value Emitter::allocateGlobal(ArrayRef<int64_t> shape, Type element) {
+  auto module = function->getParentOfType<ModuleOp>();
+  auto type = MemRefType::get(shape, element);
+  std::string name = (kernel.getName() + "_global_" + llvm::Twine(sharedBuffers++)).str();
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    Attribute zero = DenseElementsAttr::get(RankedTensorType::get(shape, element), b.getZeroAttr(element));
+    memref::GlobalOp::create(b, loc, name, b.getStringAttr("private"), type, zero, /*constant=*/false,
+                             b.getI64IntegerAttr(16));
+  }
+  return memref::GetGlobalOp::create(b, loc, type, name);
+}
+
+Value Emitter::isLastBlock(Value counters, Value number, int64_t blocks) {
+  Value shared = allocateShared({1}, b.getI32Type());
+  syncBlock();
+  onFirstThread([&] {
+    Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, counters);
+    Value address = arith::IndexCastOp::create(b, loc, b.getI64Type(), add(start, mul(number, index(4))));
+    // Counts round: the last sets it to zero. Releases what the block has written, and acquires what the others have.
+    Value before =
+        LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange{address, i32(blocks - 1)},
+                                  "atom.acq_rel.gpu.inc.u32 $0, [$1], $2;", "=r,l,r,~{memory}",
+                                  /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                  LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+            .getResult(0);
+    store(before, shared, index(0));
+  });
+  syncBlock();
+  return compare(arith::CmpIPredicate::eq, load(shared, index(0)), i32(blocks - 1));
+}
+
+Value Emitter::sumOfBlock(Value number) {
+  Value shared = allocateShared({registers.threads()}, number.getType());
+  store(number, shared, currentThread);
+  for (int64_t half = registers.threads() / 2; half > 0; half /= 2) {
+    syncBlock();
+    when(compare(arith::CmpIPredicate::ult, currentThread, index(half)), [&] {
+      Value other = load(shared, add(currentThread, index(half)));
+      store(add(load(shared, currentThread), other), shared, currentThread);
+    });
+  }
+  syncBlock();
+  return load(shared, index(0));
+}
+
 void Emitter::rows(Value begin, Value end, function_ref<void(Value)> body) {
-  registers.isGPU() ? loop(add(begin, currentWarp), end, registers.warps, body) : loop(begin, end, 1, body);
+  if (!registers.isGPU())
+    return loop(begin, end, 1, body);
+  loop(add(begin, currentWarp), end, registers.threads() / registers.lanes(), [&](Value row) {
+    body(row);
+    if (registers.isBlockWide())
+      syncBlock(); // shared memory is written anew
+  });
 }
 
 void Emitter::when(Value condition, function_ref<void()> body) {

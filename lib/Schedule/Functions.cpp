@@ -99,7 +99,7 @@ Value emitTanh(Emitter &e, Value x) {
 
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x) {
   Value result = function(e, e.splat(x));
-  return e.registers.isGPU() ? result : vector::ExtractOp::create(e.b, e.loc, result, 0).getResult();
+  return isa<VectorType>(result.getType()) ? vector::ExtractOp::create(e.b, e.loc, result, 0).getResult() : result;
 }
 
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest) {
@@ -138,18 +138,19 @@ Philox::Philox(Emitter &e, Value random, Value siteNumber) : e(e) {
 std::array<Value, 4> Philox::evaluate(Value row, Value column) {
   constexpr int64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57, weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
   auto constant = [&](int64_t value) { return e.i32(static_cast<int32_t>(value)); };
-  std::array<Value, 4> c = {e.splat(step), e.splat(site), row, column};
+  auto spread = [&](Value number) { return isa<VectorType>(column.getType()) ? e.splat(number) : number; };
+  std::array<Value, 4> c = {spread(step), spread(site), row, column};
   Value k0 = keyLow, k1 = keyHigh;
   for (int round = 0; round < 10; ++round) {
     if (round > 0) {
       k0 = e.add(k0, constant(weyl0));
       k1 = e.add(k1, constant(weyl1));
     }
-    auto product0 = arith::MulUIExtendedOp::create(e.b, e.loc, c[0], e.splat(constant(multiplier0)));
-    auto product1 = arith::MulUIExtendedOp::create(e.b, e.loc, c[2], e.splat(constant(multiplier1)));
+    auto product0 = arith::MulUIExtendedOp::create(e.b, e.loc, c[0], spread(constant(multiplier0)));
+    auto product1 = arith::MulUIExtendedOp::create(e.b, e.loc, c[2], spread(constant(multiplier1)));
     auto exclusiveOr = [&](Value x, Value y, Value z) { return e.make<arith::XOrIOp>(e.make<arith::XOrIOp>(x, y), z); };
-    c = {exclusiveOr(product1.getHigh(), c[1], e.splat(k0)), product1.getLow(),
-         exclusiveOr(product0.getHigh(), c[3], e.splat(k1)), product0.getLow()};
+    c = {exclusiveOr(product1.getHigh(), c[1], spread(k0)), product1.getLow(),
+         exclusiveOr(product0.getHigh(), c[3], spread(k1)), product0.getLow()};
   }
   return c;
 }
@@ -166,16 +167,59 @@ Value Philox::word(Value row, Value column) {
   return result;
 }
 
-SmallVector<Value> Philox::words(Value row, Value column) {
-  int64_t width = e.registers.width, parts = std::max<int64_t>(16 / width, 1);
-  Value base = e.toI32(e.make<arith::DivSIOp>(column, e.index(4)));
-  if (e.registers.isGPU()) {
-    // 32 threads have two words of each counter: a half the one, a half the other.
-    Value lane = e.laneNumbers(), low = e.compare(arith::CmpIPredicate::slt, lane, e.i32(16));
-    std::array<Value, 4> c = evaluate(e.toI32(row), e.add(base, e.make<arith::AndIOp>(lane, e.i32(15))));
-    return {e.select(low, c[0], c[1]), e.select(low, c[2], c[3])};
+/// Of numbers[(i + by) % 4] for i from 0 on, where `by` is a number of two bits.
+static std::array<Value, 4> rotated(Emitter &e, std::array<Value, 4> numbers, Value by) {
+  for (int64_t bit : {1, 2}) {
+    Value isSet = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(by, e.i32(bit)), e.i32(0));
+    std::array<Value, 4> next;
+    for (int64_t i = 0; i < 4; ++i)
+      next[i] = e.select(isSet, numbers[(i + bit) % 4], numbers[i]);
+    numbers = next;
   }
-  SmallVector<Value> result(4 * parts);
+  return numbers;
+}
+
+SmallVector<Value> Philox::words(Value row, Value column, int64_t count) {
+  int64_t width = e.registers.width, parts = std::max<int64_t>(16 / width, 1);
+  SmallVector<Value> result;
+  if (e.registers.isGPU()) {
+    Value thread = e.toI32(e.lane()), number = e.make<arith::AndIOp>(thread, e.i32(15)), rowNumber = e.toI32(row);
+    if (e.registers.perThread == 1 && e.registers.isBlockWide()) {
+      for (int64_t vector = 0; vector < count; ++vector)
+        result.push_back(word(row, e.add(column, e.add(e.lane(), e.index(vector * width)))));
+      return result;
+    }
+    if (e.registers.perThread == 1) { // a warp has two words of each counter: a half the one, a half the other
+      Value low = e.compare(arith::CmpIPredicate::slt, thread, e.i32(16));
+      for (int64_t vector = 0; vector < count; vector += 2) {
+        Value base = e.toI32(e.make<arith::DivSIOp>(e.add(column, e.index(vector * width)), e.index(4)));
+        std::array<Value, 4> c = evaluate(rowNumber, e.add(base, number));
+        result.append({e.select(low, c[0], c[1]), e.select(low, c[2], c[3])});
+      }
+      return result;
+    }
+    // 64 columns are sixteen threads': thread t draws what the counter t has for columns t, t + 16, ..., and wants
+    // those of columns 4 t .. 4 t + 3, whose words are the same of four neighbouring threads. In turn r each thread
+    // gives and takes one.
+    Value quarter = e.make<arith::ShRUIOp>(number, e.i32(2)), place = e.make<arith::AndIOp>(number, e.i32(3));
+    Value firstGiver = e.add(e.make<arith::AndIOp>(thread, e.i32(16)), e.make<arith::ShLIOp>(place, e.i32(2)));
+    Value sixteen = e.make<arith::ShLIOp>(e.make<arith::ShRUIOp>(thread, e.i32(4)), e.i32(4));
+    for (int64_t vector = 0; vector < count; ++vector) {
+      Value base = e.toI32(e.make<arith::DivSIOp>(e.add(column, e.index(vector * width)), e.index(4)));
+      std::array<Value, 4> given = rotated(e, evaluate(rowNumber, e.add(base, e.add(sixteen, number))), place), taken;
+      for (int64_t turn = 0; turn < 4; ++turn) {
+        Value neighbour = e.make<arith::AndIOp>(e.add(quarter, e.i32(turn)), e.i32(3));
+        taken[turn] = e.fromLane(given[(4 - turn) % 4], e.add(firstGiver, neighbour));
+      }
+      // What came in turn r is of neighbour (quarter + r) % 4.
+      taken = rotated(e, taken, e.sub(e.i32(0), quarter));
+      result.push_back(
+          vector::FromElementsOp::create(e.b, e.loc, cast<VectorType>(e.vectorType(e.b.getI32Type())), taken));
+    }
+    return result;
+  }
+  Value base = e.toI32(e.make<arith::DivSIOp>(column, e.index(4)));
+  result.resize(4 * parts);
   for (int64_t part = 0; part < parts; ++part) {
     SmallVector<int32_t> lanes;
     for (int64_t lane = 0; lane < width; ++lane)

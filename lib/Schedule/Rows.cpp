@@ -1,8 +1,8 @@
 //===- Rows.cpp - schedule of row and elementwise kernels -----------------===//
 // A tile is some rows. Each row is passed over as few times as its reductions need: a row op begins with the sums over
 // its operands' row, and its last, elementwise pass takes the ops that follow along. Values that a later pass needs
-// live in the result they belong to, or in a row of scratch memory; all others stay in registers. A row's result
-// depends on that row alone.
+// live in the result they belong to, or in a row of scratch memory; all others stay in registers. A GPU's registers
+// hold whole rows: there each operand is read once. A row's result depends on that row alone.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 #include <cmath>
@@ -38,6 +38,14 @@ public:
     bool isVector = columns == 0 && first.hasStaticShape();
     if (isVector)
       columns = first.getNumElements();
+    if (e.registers.isGPU() && takesSums(body) && columns > 0) {
+      int64_t width = e.registers.width;
+      for (int64_t column = 0; column < columns; column += width)
+        wholeRow.push_back(std::min(width, columns - column));
+      constexpr int64_t most = 32; // of a row's numbers that a thread keeps
+      if (static_cast<int64_t>(wholeRow.size()) * e.registers.perThread > most)
+        wholeRow.clear();
+    }
     passes.emplace_back();
     for (Operation &op : body.without_terminator()) {
       bool givesNumber = !isVector && cast<RankedTensorType>(op.getResult(0).getType()).getRank() == 1;
@@ -98,7 +106,7 @@ private:
             return later.first == user || llvm::is_contained(later.ops, user);
           });
         });
-        if (!neededLater)
+        if (!neededLater || !wholeRow.empty())
           continue;
         evaluator.setMemory(value, e.allocate({columns}), /*rowLocal=*/true);
         stored.insert(value);
@@ -142,13 +150,13 @@ private:
 
   LogicalResult emitRow(Value row) {
     LogicalResult result = success();
+    evaluator.moveTo(row, e.index(0), wholeRow);
     for (Pass &pass : passes) {
       if (pass.first && failed(reduce(pass.first, row)))
         return failure();
       if (pass.ops.empty())
         continue;
-      e.columns(columns, unrollFor(pass.ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
-        evaluator.moveTo(row, column, lanes);
+      auto compute = [&] {
         for (Operation *op : pass.ops) {
           if (failed(result))
             return;
@@ -156,6 +164,14 @@ private:
           if (succeeded(result) && stored.contains(op->getResult(0)))
             evaluator.store(op->getResult(0));
         }
+      };
+      if (!wholeRow.empty()) {
+        compute();
+        continue;
+      }
+      e.columns(columns, unrollFor(pass.ops, e.registers), [&](Value column, ArrayRef<int64_t> lanes) {
+        evaluator.moveTo(row, column, lanes);
+        compute();
       });
     }
     return result;
@@ -176,19 +192,22 @@ private:
       neutral.push_back(e.splat(kind == vector::CombiningKind::ADD ? 0.0 : -std::numeric_limits<float>::infinity()));
     for (int64_t chain = 0; chain < chains; ++chain)
       carried.append(neutral);
-    /// Takes the vector at `column` into one chain of `sums`.
-    auto take = [&](Value column, int64_t lanes, int64_t chain, SmallVector<Value> &sums) {
-      evaluator.moveTo(row, column, {lanes});
+    /// Takes the vector at `column`, of a whole row its number, into one chain of `sums`.
+    auto take = [&](Value column, int64_t lanes, int64_t chain, SmallVector<Value> &sums, int64_t number = 0) {
+      if (wholeRow.empty())
+        evaluator.moveTo(row, column, {lanes});
       SmallVector<Value> inputs;
       for (Value operand : operands)
-        inputs.push_back((*evaluator.get(operand))[0]);
+        inputs.push_back((*evaluator.get(operand))[number]);
       for (auto [i, term] : llvm::enumerate(terms(inputs, column, lanes))) {
         Value &sum = sums[chain * kinds.size() + i];
         sum = combine(i, sum, lanes < width ? e.select(e.partialMask(lanes), term, neutral[i]) : term);
       }
     };
-    int64_t step = chains * width, full = columns / step * step;
-    if (full > 0)
+    int64_t step = chains * width, full = wholeRow.empty() ? columns / step * step : columns;
+    for (auto [number, lanes] : llvm::enumerate(wholeRow))
+      take(e.index(number * width), lanes, number % chains, carried, number);
+    if (full > 0 && wholeRow.empty())
       carried = e.loop(e.index(0), e.index(full), step, carried, [&](Value column, ValueRange values) {
         SmallVector<Value> sums(values);
         for (int64_t chain = 0; chain < chains; ++chain)
@@ -247,6 +266,23 @@ private:
       storeNumber(norm.getReciprocalDeviation(), r, row);
     } else if (isa<LogSoftmaxOp, CrossEntropyOp>(op)) {
       Value logits = op->getOperand(0);
+      auto loss = dyn_cast<CrossEntropyOp>(op);
+      Value label, labelLogit;
+      if (loss) {
+        label = e.toIndex(e.load(e.placeOf(loss.getLabels()), row));
+        if (evaluator.hasMemory(logits)) {
+          e.syncWarp(); // another thread may have computed it, and may write its gradient there
+          labelLogit = evaluator.element(logits, label);
+          e.syncWarp();
+        } else {
+          Value none = e.splat(-std::numeric_limits<float>::infinity()), number = e.splat(e.toI32(label));
+          labelLogit =
+              rowReduce(row, logits, vector::CombiningKind::MAXNUMF, [&](ArrayRef<Value> v, Value column, int64_t) {
+                Value here = e.add(e.splat(e.toI32(column)), e.laneNumbers());
+                return SmallVector<Value>{e.select(e.compare(arith::CmpIPredicate::eq, here, number), v[0], none)};
+              })[0];
+        }
+      }
       Value most = rowReduce(row, logits, vector::CombiningKind::MAXNUMF,
                              [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0];
       // An exponential takes longer than an addition, and its registers.
@@ -259,13 +295,8 @@ private:
           /*sideBySide=*/e.registers.count / 16);
       Value logSum = emitOnNumber(e, emitLog, sums[0]), logSumExp = e.add(most, logSum);
       evaluator.setRowNumbers(op, logSumExp);
-      auto loss = dyn_cast<CrossEntropyOp>(op);
       if (!loss)
         return success();
-      Value label = e.toIndex(e.load(e.placeOf(loss.getLabels()), row));
-      e.syncWarp(); // another thread may have computed it, and may write its gradient there
-      Value labelLogit = evaluator.element(logits, label);
-      e.syncWarp();
       Value nll = e.sub(logSum, e.sub(labelLogit, most));
       double smoothing = loss.getSmoothing().convertToDouble();
       // Mean over v of -log p[v] = log sum exp - mean of logits, both measured from the maximum.
@@ -275,7 +306,8 @@ private:
       storeNumber(loss.getTokenNll(), nll, row);
       storeNumber(loss.getLogSumExp(), logSumExp, row);
     } else { // an elementwise op on numbers
-      evaluator.moveTo(row, e.index(0), {1});
+      if (wholeRow.empty())
+        evaluator.moveTo(row, e.index(0), {1});
       if (failed(evaluator.compute(op)))
         return failure();
       Value lanes = evaluator.get(op->getResult(0))->front();
@@ -289,8 +321,13 @@ private:
   std::vector<Pass> passes;
   DenseSet<Value> stored;
   int64_t columns = 0;
+  SmallVector<int64_t> wholeRow; // lanes of its vectors, where registers hold a row
 };
 } // namespace
+
+bool takesSums(Block &body) {
+  return llvm::any_of(body, [](Operation &op) { return beginsPass(&op) || isa<CrossEntropyOp>(op); });
+}
 
 int64_t columnsOfRows(Block &body) {
   int64_t columns = 0;

@@ -45,27 +45,29 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
   return failure();
 }
 
-/// A GPU's: rows, columns and small kernels have the forms of every other target, where a vector is a warp.
-LogicalResult scheduleGPU(func::FuncOp kernel, const ScheduleTarget &target) {
-  RegisterFile block = target.registers, warp = target.registers;
-  warp.warps = 1;
+/// A GPU's: rows and elementwise kernels have the forms of every other target, on vectors of warps and blocks.
+LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   if (kernel->hasAttr("xf.grid"))
-    return schedulePlannedGPU(kernel, warp);
+    return schedulePlannedGPU(kernel, target.registers);
+  takeOutCasts(kernel);
+  auto kind = cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue();
+  if (kind == KernelKind::Elementwise || kind == KernelKind::Row)
+    target.registers = blockOfRows(kernel, target.registers);
   if (failed(setSchedule(kernel, target)))
     return failure();
-  takeOutCasts(kernel);
-  switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
+  const RegisterFile &block = target.registers;
+  switch (kind) {
   case KernelKind::Matmul:
     return scheduleMatmulGPU(kernel, block);
   case KernelKind::Elementwise:
   case KernelKind::Row:
     return scheduleRows(kernel, block);
   case KernelKind::Column:
-    return scheduleColumns(kernel, warp);
+    return scheduleColumnsGPU(kernel, block);
   case KernelKind::Scatter:
-    return scheduleScatter(kernel, warp);
+    return scheduleScatterGPU(kernel, block);
   case KernelKind::Scalar:
-    return scheduleScalar(kernel, warp);
+    return scheduleScalar(kernel, block);
   case KernelKind::Attention:
     return scheduleAttentionGPU(kernel, block);
   case KernelKind::AttentionBackward:
@@ -73,7 +75,7 @@ LogicalResult scheduleGPU(func::FuncOp kernel, const ScheduleTarget &target) {
   case KernelKind::Pack:
     return schedulePackGPU(kernel, block);
   case KernelKind::TopK:
-    return scheduleTopK(kernel, warp);
+    return scheduleTopKGPU(kernel, block);
   case KernelKind::Optimizer:
     return kernel.emitOpError() << "expected kernels over the arenas to be scheduled by stage 'plan'";
   }

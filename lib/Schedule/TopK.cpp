@@ -48,12 +48,9 @@ void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value r
     block(e.add(columnBegin, e.index(full)), columns - full);
 }
 
-/// Keeps the likeliest tokens so far in the result's row, best first; a token goes in behind those that are no less
-/// likely.
-static void emitTopK(Emitter &e, TopKOp op, Value row) {
-  Value logits = e.placeOf(op.getLogits()), maxima = e.placeOf(op.getMaxima()), sums = e.placeOf(op.getSums()),
-        values = e.placeOf(op.getValues()), tokens = e.placeOf(op.getTokens());
-  int64_t vocabulary = op.getLogits().getType().getDimSize(1), blocks = op.getMaxima().getType().getDimSize(1);
+Value emitLogSumExp(Emitter &e, TopKOp op, Value row) {
+  Value maxima = e.placeOf(op.getMaxima()), sums = e.placeOf(op.getSums());
+  int64_t blocks = op.getMaxima().getType().getDimSize(1);
   Value zero = e.splat(0), none = e.splat(-std::numeric_limits<float>::infinity());
   auto overBlocks = [&](Value initial, function_ref<Value(Value column, int64_t lanes, Value carried)> body) {
     return e.columnsReduce(blocks, initial, [&](Value column, int64_t lanes, ValueRange carried) {
@@ -71,7 +68,16 @@ static void emitTopK(Emitter &e, TopKOp op, Value row) {
   Value logSumExp = e.add(most, emitOnNumber(e, emitLog, total));
   if (Value place = e.placeOf(op.getLogSumExp()))
     e.onFirstLane([&] { e.store(logSumExp, place, row); });
+  return logSumExp;
+}
 
+/// Keeps the likeliest tokens so far in the result's row, best first; a token goes in behind those that are no less
+/// likely.
+static void emitTopK(Emitter &e, TopKOp op, Value row) {
+  Value logits = e.placeOf(op.getLogits()), maxima = e.placeOf(op.getMaxima()), values = e.placeOf(op.getValues()),
+        tokens = e.placeOf(op.getTokens());
+  int64_t vocabulary = op.getLogits().getType().getDimSize(1), blocks = op.getMaxima().getType().getDimSize(1);
+  Value logSumExp = emitLogSumExp(e, op, row);
   Value count = e.dim(e.placeOf(op.getRanks()), 0), last = e.sub(count, e.index(1));
   auto clear = [&] {
     e.loop(e.index(0), count, 1, [&](Value rank) {
@@ -92,50 +98,51 @@ static void emitTopK(Emitter &e, TopKOp op, Value row) {
       return SmallVector<Value>{e.select(isBetter, logitHere, carried[0]), e.select(isBetter, tokenHere, carried[1])};
     });
   };
-  // One comparison after another: a GPU's warp has no more to do than its first thread.
-  e.onFirstLane([&] {
+  clear();
+  e.when(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), [&] {
+    // Of the blocks' largest logits so many are among the likeliest tokens that no block below them holds another
+    // one.
+    e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
+      Value largest = e.load(maxima, {row, block});
+      e.when(isAmongThem(largest), [&] { insert(largest, e.toI32(block)); });
+    });
+    Value least = e.load(values, {row, last});
+    e.loop(e.index(0), count, 1, [&](Value rank) {
+      Value begin = e.mul(e.toIndex(e.load(tokens, {row, rank})), e.index(BlockStatisticsOp::columns));
+      for (int64_t column = 0; column < BlockStatisticsOp::columns; column += 16)
+        e.prefetch(logits, {row, e.add(begin, e.index(column))});
+    });
     clear();
-    e.when(e.compare(arith::CmpIPredicate::sgt, count, e.index(0)), [&] {
-      // Of the blocks' largest logits so many are among the likeliest tokens that no block below them holds another
-      // one.
-      e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
-        Value largest = e.load(maxima, {row, block});
-        e.when(isAmongThem(largest), [&] { insert(largest, e.toI32(block)); });
-      });
-      Value least = e.load(values, {row, last});
-      e.loop(e.index(0), count, 1, [&](Value rank) {
-        Value begin = e.mul(e.toIndex(e.load(tokens, {row, rank})), e.index(BlockStatisticsOp::columns));
-        for (int64_t column = 0; column < BlockStatisticsOp::columns; column += 16)
-          e.prefetch(logits, {row, e.add(begin, e.index(column))});
-      });
-      clear();
-      e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
-        Value isVisited = e.compare(arith::CmpFPredicate::OGE, e.load(maxima, {row, block}), least);
-        e.when(isVisited, [&] {
-          Value begin = e.mul(block, e.index(BlockStatisticsOp::columns)),
-                end = e.min(e.add(begin, e.index(BlockStatisticsOp::columns)), e.index(vocabulary));
-          e.loop(begin, end, 1, [&](Value token) {
-            Value logit = e.load(logits, {row, token});
-            e.when(isAmongThem(logit), [&] { insert(logit, e.toI32(token)); });
-          });
+    e.loop(e.index(0), e.index(blocks), 1, [&](Value block) {
+      Value isVisited = e.compare(arith::CmpFPredicate::OGE, e.load(maxima, {row, block}), least);
+      e.when(isVisited, [&] {
+        Value begin = e.mul(block, e.index(BlockStatisticsOp::columns)),
+              end = e.min(e.add(begin, e.index(BlockStatisticsOp::columns)), e.index(vocabulary));
+        e.loop(begin, end, 1, [&](Value token) {
+          Value logit = e.load(logits, {row, token});
+          e.when(isAmongThem(logit), [&] { insert(logit, e.toI32(token)); });
         });
       });
     });
-    e.loop(e.index(0), count, 1,
-           [&](Value rank) { e.store(e.sub(e.load(values, {row, rank}), logSumExp), values, {row, rank}); });
   });
+  e.loop(e.index(0), count, 1,
+         [&](Value rank) { e.store(e.sub(e.load(values, {row, rank}), logSumExp), values, {row, rank}); });
+}
+
+bool hasPlacesOfTopK(Emitter &e, TopKOp op) {
+  if (e.placeOf(op.getValues()) && e.placeOf(op.getTokens()))
+    return true;
+  op.emitOpError() << "expected 'values' and 'tokens' to be used: stage 'schedule' computes them in their own memory";
+  e.function.erase();
+  return false;
 }
 
 LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers) {
   Operation *root = &kernel.getBody().front().front();
   Emitter e(kernel, registers);
   auto topK = dyn_cast<TopKOp>(root);
-  if (topK && !(e.placeOf(topK.getValues()) && e.placeOf(topK.getTokens()))) {
-    LogicalResult result = topK.emitOpError() << "expected 'values' and 'tokens' to be used: stage 'schedule' "
-                                                 "computes them in their own memory";
-    e.function.erase();
-    return result;
-  }
+  if (topK && !hasPlacesOfTopK(e, topK))
+    return failure();
   constexpr int64_t rowsPerTile = 4;
   auto logits = cast<BlockArgument>(root->getOperand(0));
   Value place = e.placeOf(logits), begin = e.mul(e.tile(), e.index(rowsPerTile)),

@@ -15,6 +15,10 @@ struct ScheduleTarget {
   int64_t l1, l2; // bytes
 };
 
+/// The block of a GPU that computes a kernel on rows, and what its vectors are: a warp's, or the whole block's where a
+/// warp's registers don't hold a row.
+RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block);
+
 /// The default for a kernel on tensors, such as #xf.matmul_schedule; null where its kind leaves no choice.
 Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 

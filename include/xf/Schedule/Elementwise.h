@@ -70,11 +70,20 @@ private:
 /// Elements of a row of the matrices that a kernel on rows works on; 0 where there are none.
 int64_t columnsOfRows(Block &body);
 
+/// Whether a kernel on rows begins with what depends on whole rows.
+bool takesSums(Block &body);
+
 /// Vectors to take at a time: dropout draws 64 columns at once.
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);
 
 /// The blocks of `columns` columns of a row of logits from `columnBegin` on, a multiple of the blocks' width.
 void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value row, Value columnBegin, int64_t columns);
+
+/// The logarithm of the sum of a row's exponentials, from its blocks' statistics; also written where it is wanted.
+Value emitLogSumExp(Emitter &e, TopKOp op, Value row);
+
+/// Whether the results have memory; says so and removes the new function where they have none.
+bool hasPlacesOfTopK(Emitter &e, TopKOp op);
 
 /// The ops that follow a product, over the block of it that has just been written: to its place `c`, or, where
 /// `isTile`, to memory of this block alone, from which the result is stored too.

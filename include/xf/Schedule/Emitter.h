@@ -15,13 +15,18 @@
 
 namespace mlir::xf {
 
-/// The registers that a schedule is made for. On a GPU a vector is one number in each of the 32 threads of a warp, and
-/// a tile is the work of a block of `warps` of them; elsewhere `warps` is 0, and a tile the work of one thread.
+/// The registers that a schedule is made for. On a GPU a tile is the work of a block of `warps` times 32 threads, and a
+/// vector is `perThread` neighbours in each of the threads of a warp, or of all of a block: so many as one instruction
+/// loads. Elsewhere `warps` is 0, and a tile the work of one thread.
 struct RegisterFile {
   int64_t width; // f32 in a vector
   int64_t count;
-  int64_t warps = 0;
+  int64_t warps = 0, perThread = 1;
+  static constexpr int64_t warpThreads = 32;
   bool isGPU() const { return warps > 0; }
+  int64_t threads() const { return warps * warpThreads; }
+  int64_t lanes() const { return width / perThread; } // threads that share a vector
+  bool isBlockWide() const { return lanes() > warpThreads; }
 };
 
 /// One entry of a grid: an extent (a dimension of operand `operand`, or the constant `dimension` where operand is -1),
@@ -68,7 +73,8 @@ public:
   Value f32(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
   Value splat(double value) { return splat(f32(value)); }
   Value splat(Value scalar) {
-    return registers.isGPU() ? scalar : vector::BroadcastOp::create(b, loc, vectorType(scalar.getType()), scalar);
+    Type type = vectorType(scalar.getType());
+    return isa<VectorType>(type) ? vector::BroadcastOp::create(b, loc, type, scalar).getResult() : scalar;
   }
   Value splatI32(int64_t value) { return splat(i32(value)); }
   Value add(Value x, Value y) { return isFloat(x) ? make<arith::AddFOp>(x, y) : make<arith::AddIOp>(x, y); }
@@ -103,16 +109,22 @@ public:
   Value narrow(Value x);
   Value toIndex(Value integer) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), integer); }
   Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
-  /// The type of a vector; on a GPU that of a thread's share, a number.
-  Type vectorType(Type element) { return registers.isGPU() ? element : VectorType::get({registers.width}, element); }
+  /// The type of a vector; on a GPU that of a thread's share.
+  Type vectorType(Type element) {
+    int64_t share = registers.isGPU() ? registers.perThread : registers.width;
+    return registers.isGPU() && share == 1 ? element : VectorType::get({share}, element);
+  }
   /// The same bits as vector of another element type.
   Value bitcast(Type element, Value vector);
-  /// The first lane of a vector.
+  /// The first number of a vector.
   Value firstLane(Value vector);
 
-  /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read.
+  /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read. A GPU's
+  /// counts and columns are multiples of `perThread`, since a thread loads all or nothing.
   Value loadVector(Value memref, ValueRange at, int64_t count);
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
+  /// condition ? loadVector : 0; GPUs only.
+  Value loadVectorWhere(Value condition, Value memref, ValueRange at, int64_t count);
   /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
   void prefetch(Value memref, ValueRange at, bool write = false) {
     if (registers.isGPU())
@@ -131,7 +143,8 @@ public:
   using LoopBody = function_ref<SmallVector<Value>(Value i, ValueRange carried)>;
   SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body);
   void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
-  /// for (row = begin; row < end; ++row), where no row needs another: the warps of a GPU's block take turns.
+  /// for (row = begin; row < end; ++row), where no row needs another: those that have a vector to themselves, such as
+  /// the warps of a GPU's block, take turns.
   void rows(Value begin, Value end, function_ref<void(Value)> body);
   /// if (condition) body
   void when(Value condition, function_ref<void()> body);
@@ -145,20 +158,37 @@ public:
                 function_ref<SmallVector<Value>(Value column, int64_t lanes, ValueRange carried)> body);
 
   //===-- The threads of a GPU's block; elsewhere there is one ------------===//
-  /// Runs `body` on the first warp alone, or on its first thread.
+  /// Runs `body` on the threads of the block's first vector alone, on the first thread of each vector, or of the block.
   void onFirstWarp(function_ref<void()> body);
   void onFirstLane(function_ref<void()> body);
-  /// Makes what the threads of a warp, or of the block, have written visible to the others of it.
+  void onFirstThread(function_ref<void()> body);
+  /// Makes what the threads of a vector, or of the block, have written visible to the others of it.
   void syncWarp();
   void syncBlock();
-  /// The thread's number in the block, and its warp's; GPUs only, as are those below.
+  /// The thread's number in the block, and its warp's (the whole block's, where vectors are as wide); GPUs only, as are
+  /// those below.
   Value thread() { return currentThread; }
   Value warp() { return currentWarp; }
-  Value lane() { return currentLane; } // its number in the warp
+  Value lane() { return currentLane; } // its number among those that share a vector
+  /// for (i = begin; i < end; ++i), where no turn needs another: the threads of the block take turns.
+  SmallVector<Value> elements(Value begin, Value end, ValueRange initial, LoopBody body);
+  void elements(Value begin, Value end, function_ref<void(Value)> body);
   /// What the thread `lane` (i32) of the warp has.
-  Value fromLane(Value vector, Value lane);
-  /// Memory of the block, f32 of this shape.
-  Value allocateShared(ArrayRef<int64_t> shape);
+  Value fromLane(Value number, Value lane);
+  /// Of a condition of each thread of the warp, a bit a thread (i32); and what such bits hold.
+  Value ballot(Value condition);
+  Value populationOf(Value bits) { return math::CtPopOp::create(b, loc, bits); }
+  Value lowestBit(Value bits); // its number, 0 where there is none
+  Value withoutLowestBit(Value bits) { return make<arith::AndIOp>(bits, sub(bits, i32(1))); }
+  /// Memory of the block.
+  Value allocateShared(ArrayRef<int64_t> shape, Type element = {});
+  /// Memory of all blocks, zero before the first launch; of use where launches of a kernel follow one another.
+  Value allocateGlobal(ArrayRef<int64_t> shape, Type element);
+  /// Whether this is the last to come here of `blocks` blocks that count by counters[index] (i32, and zero again after
+  /// them). It sees what the others had written before.
+  Value isLastBlock(Value counters, Value index, int64_t blocks);
+  /// The sum of a number of each thread of the block, in a fixed order; all threads have it.
+  Value sumOfBlock(Value number);
 
   template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
 
@@ -169,6 +199,7 @@ public:
 
 private:
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
+  SmallVector<Value> atShare(ValueRange at);
   DenseMap<Value, Value> places;
   Value currentTile, currentThread, currentWarp, currentLane;
   int64_t scratchBytes = 0, sharedBuffers = 0;
@@ -197,8 +228,8 @@ struct Philox {
   std::array<Value, 4> evaluate(Value row, Value column);
   /// `random` is the memref of (seed, step), `site` an i64.
   Philox(Emitter &e, Value random, Value site);
-  /// The words of 64 columns from `column` (a multiple of 64) of `row` (an index), a vector for each `width` columns.
-  SmallVector<Value> words(Value row, Value column);
+  /// The words of `count` vectors of columns from `column` (a multiple of 64) of `row` (an index) on.
+  SmallVector<Value> words(Value row, Value column, int64_t count);
   /// On a GPU: the word of each thread's own element.
   Value word(Value row, Value column);
   /// Where a word keeps an element at `rate`: i1 lanes.
@@ -214,17 +245,20 @@ LogicalResult schedulePack(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleRows(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers);
-LogicalResult scheduleScalar(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleScalar(func::FuncOp kernel, RegisterFile registers);
 LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionBackward(func::FuncOp kernel, const RegisterFile &registers);
 /// The forms for a GPU of those whose work is cut otherwise there.
+LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block);
+LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block);
+LogicalResult scheduleTopKGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult schedulePackGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers);
 /// One that stage `plan` has written.
-LogicalResult schedulePlannedGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult schedulePlannedGPU(func::FuncOp kernel, RegisterFile block);
 
 } // namespace mlir::xf
 

@@ -1,7 +1,7 @@
 //===- Planned.cpp - kernels that stage `plan` wrote, for GPUs ------------===//
 // The optimizer's and those that fill and copy are loops over memory already (lib/Kernels), of a processor's vectors. A
-// warp takes a tile of them: every thread follows the numbers, the first one stores them, and a loop over vectors
-// becomes one whose turns are 32 wide.
+// block takes a tile of them: its warps take the rows in turns, a loop over vectors becomes one over a warp's, all
+// threads follow the numbers, and a sum of numbers is the block's.
 //===----------------------------------------------------------------------===//
 #include "mlir/IR/IRMapping.h"
 #include "xf/Schedule/Emitter.h"
@@ -30,29 +30,48 @@ private:
   static bool isOverVectors(scf::ForOp loop) {
     return llvm::any_of(loop.getBody()->getOperations(), llvm::IsaPred<vector::LoadOp, vector::StoreOp>);
   }
+  /// A loop over rows that are such loops.
+  static bool isOverRows(scf::ForOp loop) {
+    return loop.getInitArgs().empty() && llvm::any_of(loop.getBody()->getOps<scf::ForOp>(), isOverVectors);
+  }
+  /// A loop that adds up numbers from memory, from zero on.
+  static bool isSum(scf::ForOp loop) {
+    if (loop.getInitArgs().size() != 1 || !isa<FloatType>(loop.getInitArgs()[0].getType()) ||
+        !matchPattern(loop.getInitArgs()[0], m_AnyZeroFloat()))
+      return false;
+    auto sum = loop.getBody()->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
+    Value carried = loop.getRegionIterArg(0);
+    return sum && carried.hasOneUse() && (sum.getLhs() == carried || sum.getRhs() == carried);
+  }
 
   LogicalResult translate(scf::ForOp loop) {
     LogicalResult result = success();
-    Value begin = of(loop.getLowerBound()), step = of(loop.getStep());
-    bool overVectors = isOverVectors(loop);
-    if (overVectors) {
-      begin = e.add(begin, e.lane());
-      step = e.index(e.registers.width);
-    }
-    auto next = scf::ForOp::create(e.b, e.loc, begin, of(loop.getUpperBound()), step, of(loop.getInitArgs()));
-    values.map(loop.getInductionVar(), next.getInductionVar());
-    values.map(loop.getRegionIterArgs(), next.getRegionIterArgs());
-    OpBuilder::InsertionGuard guard(e.b);
-    if (loop.getInitArgs().empty()) {
-      e.b.setInsertionPoint(next.getBody()->getTerminator());
-      result = translate(*loop.getBody());
-    } else {
-      e.b.setInsertionPointToEnd(next.getBody());
-      result = translate(*loop.getBody());
+    Value begin = of(loop.getLowerBound()), end = of(loop.getUpperBound());
+    auto body = [&](Value i, ValueRange carried) {
+      values.map(loop.getInductionVar(), i);
+      values.map(loop.getRegionIterArgs(), carried);
       if (succeeded(result))
-        scf::YieldOp::create(e.b, e.loc, of(loop.getBody()->getTerminator()->getOperands()));
+        result = translate(*loop.getBody());
+      return failed(result) ? SmallVector<Value>(carried) : of(loop.getBody()->getTerminator()->getOperands());
+    };
+    if (isOverRows(loop)) {
+      isInRow = true;
+      e.rows(begin, end, [&](Value row) { body(row, {}); });
+      isInRow = false;
+      return result;
     }
-    values.map(loop.getResults(), next.getResults());
+    SmallVector<Value> initial = of(loop.getInitArgs()), results;
+    if (isSum(loop)) {
+      results = e.elements(begin, end, initial, body);
+      results[0] = e.sumOfBlock(results[0]);
+    } else if (isOverVectors(loop)) {
+      results = e.loop(begin, end, e.registers.width, initial, body);
+    } else if (std::optional<int64_t> step = getConstantIntValue(loop.getStep())) {
+      results = e.loop(begin, end, *step, initial, body);
+    } else {
+      return failure();
+    }
+    values.map(loop.getResults(), results);
     return result;
   }
 
@@ -66,15 +85,18 @@ private:
             return void(result = failure());
           e.when(of(branch.getCondition()), [&] { result = translate(*branch.thenBlock()); });
         })
-        .Case([&](vector::BroadcastOp broadcast) { give(of(broadcast.getSource())); })
-        .Case([&](vector::LoadOp load) { give(e.load(of(load.getBase()), of(load.getIndices()))); })
+        .Case([&](vector::BroadcastOp broadcast) { give(e.splat(of(broadcast.getSource()))); })
+        .Case([&](vector::LoadOp load) {
+          give(e.loadVector(of(load.getBase()), of(load.getIndices()), e.registers.width));
+        })
         .Case([&](vector::StoreOp store) {
-          e.store(of(store.getValueToStore()), of(store.getBase()), of(store.getIndices()));
+          e.storeVector(of(store.getValueToStore()), of(store.getBase()), of(store.getIndices()), e.registers.width);
         })
         .Case([&](vector::FMAOp fma) { give(e.fma(of(fma.getLhs()), of(fma.getRhs()), of(fma.getAcc()))); })
         .Case([&](vector::ReductionOp sum) { give(e.reduce(sum.getKind(), of(sum.getVector()))); })
         .Case([&](memref::StoreOp store) {
-          e.onFirstLane([&] { e.store(of(store.getValue()), of(store.getMemref()), of(store.getIndices())); });
+          auto once = [&] { e.store(of(store.getValue()), of(store.getMemref()), of(store.getIndices())); };
+          isInRow ? e.onFirstLane(once) : e.onFirstThread(once);
         })
         .Default([&](Operation *) {
           if (op->getNumRegions() || isa<vector::VectorDialect>(op->getDialect()))
@@ -82,7 +104,7 @@ private:
           Operation *copy = e.b.clone(*op, values);
           for (OpResult value : copy->getResults())
             if (isa<VectorType>(value.getType()))
-              value.setType(getElementTypeOrSelf(value.getType()));
+              value.setType(e.vectorType(getElementTypeOrSelf(value.getType())));
         });
     if (failed(result))
       return op->emitOpError() << "of a kernel that stage 'plan' made has no form for a GPU at stage 'schedule'";
@@ -91,11 +113,88 @@ private:
 
   Emitter &e;
   IRMapping &values;
+  bool isInRow = false;
 };
+
+/// A kernel that fills or copies: its one store, where that is at the innermost of loops over the whole memory.
+memref::StoreOp findFill(func::FuncOp kernel) {
+  memref::StoreOp found;
+  int64_t loops = 0, others = 0;
+  kernel.walk([&](Operation *op) {
+    if (auto store = dyn_cast<memref::StoreOp>(op))
+      found = store;
+    loops += isa<scf::ForOp>(op);
+    others += !isa<scf::ForOp, scf::YieldOp, memref::StoreOp, memref::LoadOp, memref::DimOp, arith::ConstantOp,
+                   func::ReturnOp, func::FuncOp>(op);
+  });
+  bool isWhole = found && others == 0 && loops == cast<MemRefType>(found.getMemRefType()).getRank() &&
+                 llvm::all_of(found.getIndices(), llvm::IsaPred<BlockArgument>);
+  return isWhole ? found : memref::StoreOp();
+}
+
+/// Fills or copies memory as it lies, 16 bytes a thread where rows are multiples of them.
+SmallVector<GridEntry> emitFill(Emitter &e, IRMapping &values, memref::StoreOp store) {
+  Value to = values.lookup(store.getMemref());
+  auto type = cast<MemRefType>(to.getType());
+  auto load = store.getValue().getDefiningOp<memref::LoadOp>();
+  Type element = type.getElementType();
+  auto valueOf = [&](function_ref<Value(Value from)> read) {
+    return load ? read(values.lookup(load.getMemref())) : e.b.clone(*store.getValue().getDefiningOp())->getResult(0);
+  };
+  if (type.getRank() == 0) {
+    e.onFirstThread(
+        [&] { e.store(valueOf([&](Value from) { return e.load(from, ValueRange()); }), to, ValueRange()); });
+    return {};
+  }
+  // Rows of a known length; where they are not, the memory is one block's.
+  Value elements = e.index(1);
+  int64_t columns = 1;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+    elements = e.mul(elements, e.dim(to, dim));
+    columns *= dim == 0 ? 1 : type.getDimSize(dim);
+  }
+  bool isCut = !llvm::any_of(type.getShape().drop_front(), ShapedType::isDynamic) && columns > 0;
+  constexpr int64_t wanted = 8192; // elements of a tile
+  int64_t rows = isCut ? std::max<int64_t>(wanted / columns, 1) : 0;
+  Value begin = e.index(0), end = elements;
+  if (isCut) {
+    begin = e.mul(e.tile(), e.index(rows * columns));
+    end = e.min(e.add(begin, e.index(rows * columns)), elements);
+  }
+  int64_t share = 128 / element.getIntOrFloatBitWidth();
+  bool isWide = isCut && (columns % share == 0 ||
+                          (type.getRank() == 1 && type.hasStaticShape() && type.getDimSize(0) % share == 0));
+  auto flat = [&](Value memory) -> Value {
+    SmallVector<OpFoldResult> sizes{elements}, strides{e.b.getIndexAttr(1)};
+    auto flatType = MemRefType::get({ShapedType::kDynamic}, element);
+    return memref::ReinterpretCastOp::create(e.b, e.loc, flatType, memory, OpFoldResult(e.b.getIndexAttr(0)), sizes,
+                                             strides);
+  };
+  Value flatTo = flat(to), flatFrom = load ? flat(values.lookup(load.getMemref())) : Value();
+  if (!isWide) {
+    e.elements(begin, end, [&](Value i) { e.store(valueOf([&](Value) { return e.load(flatFrom, i); }), flatTo, i); });
+  } else {
+    auto vector = VectorType::get({share}, element);
+    Value first = e.add(begin, e.mul(e.thread(), e.index(share)));
+    e.loop(first, end, e.registers.threads() * share, [&](Value i) {
+      Value value = load ? vector::LoadOp::create(e.b, e.loc, vector, flatFrom, i, false, llvm::Align(16)).getResult()
+                         : vector::BroadcastOp::create(e.b, e.loc, vector, valueOf({})).getResult();
+      vector::StoreOp::create(e.b, e.loc, value, flatTo, i, false, llvm::Align(16));
+    });
+  }
+  int64_t operand = cast<BlockArgument>(store.getMemref()).getArgNumber();
+  return isCut ? SmallVector<GridEntry>{{operand, 0, 0, rows}} : SmallVector<GridEntry>();
+}
 } // namespace
 
-LogicalResult schedulePlannedGPU(func::FuncOp kernel, const RegisterFile &registers) {
-  Emitter e(kernel, registers);
+LogicalResult schedulePlannedGPU(func::FuncOp kernel, RegisterFile block) {
+  auto grid = kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>();
+  memref::StoreOp fill = findFill(kernel);
+  if (!fill && grid.empty())
+    block.warps = 32; // alone on the GPU
+  block.perThread = 4;
+  block.width = RegisterFile::warpThreads * block.perThread;
+  Emitter e(kernel, block);
   unsigned count = kernel.getNumArguments() - 3; // the tiles, and scratch memory
   IRMapping values;
   for (unsigned i = 0; i < count; ++i)
@@ -104,15 +203,18 @@ LogicalResult schedulePlannedGPU(func::FuncOp kernel, const RegisterFile &regist
   values.map(kernel.getArgument(count + 1), e.add(e.tile(), e.index(1)));
   if (!kernel.getArgument(count + 2).use_empty())
     return kernel.emitOpError() << "of stage 'plan' needs scratch memory, which it can't have on a GPU";
-  if (failed(Translator(e, values).translate(kernel.getBody().front())))
+  SmallVector<GridEntry> entries;
+  if (fill)
+    entries = emitFill(e, values, fill);
+  else if (failed(Translator(e, values).translate(kernel.getBody().front())))
     return e.function.erase(), failure();
+  else
+    for (auto entry : grid)
+      entries.push_back({entry[0], entry[1], entry[2], entry[3]});
   llvm::BitVector unused(e.function.getNumArguments());
   unused.set(count, count + 3);
   (void)e.function.eraseArguments(unused);
-  SmallVector<GridEntry> grid;
-  for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>())
-    grid.push_back({entry[0], entry[1], entry[2], entry[3]});
-  e.finish(grid);
+  e.finish(entries);
   return success();
 }
 } // namespace mlir::xf

@@ -62,6 +62,21 @@ TEST(Emulator, MeetsAgainAfterBranches) {
     EXPECT_EQ(words[i], ((i ^ 1) & 7) + 1);
 }
 
+// The last of some blocks reads what the others have written: after counting, and not without.
+TEST(Emulator, KnowsWhatBlocksGiveOn) {
+  std::vector<uint32_t> words(64);
+  std::string write = "mov.u32 %r3, %ctaid.x;\nmul.wide.u32 %rd7, %r3, 64;\nadd.s64 %rd7, %rd1, %rd7;\n"
+                      "setp.ne.s32 %p1, %r1, 0;\n@%p1 bra END;\nadd.s32 %r4, %r3, 5;\nst.global.b32 [%rd7], %r4;\n",
+              count = "add.s64 %rd8, %rd1, 192;\natom.acq_rel.gpu.inc.u32 %r5, [%rd8], 2;\nsetp.ne.s32 %p2, %r5, 2;\n"
+                      "@%p2 bra END;\n",
+              read = "ld.global.b32 %r6, [%rd1];\nld.global.b32 %r7, [%rd1+64];\nadd.s32 %r6, %r6, %r7;\n"
+                     "st.global.b32 [%rd1+4], %r6;\n";
+  EXPECT_EQ(run(write + count + read + "END:\n", words, 3), "");
+  EXPECT_EQ(words[1], 11u);
+  EXPECT_EQ(words[48], 0u); // again
+  EXPECT_THAT(run(write + read + "END:\n", words, 3), testing::HasSubstr("races"));
+}
+
 TEST(Emulator, FindsWhatIsWrong) {
   using testing::HasSubstr;
   EXPECT_THAT(run("st.shared.b32 [%rd5], %r1;\nld.shared.b32 %r3, [%rd6];\n"),

@@ -284,6 +284,8 @@ void check(const std::string &text, const Shape &shape, const std::vector<unsign
 TEST_P(Attention, AgreesWithDoubles) {
   std::vector<unsigned> ways = vectorWidths();
   ways.push_back(upstream);
+  if (!GetParam().score) // which stage `schedule` refuses there
+    ways.push_back(gpu);
   check(moduleOf(GetParam()), GetParam(), ways, 2e-5);
 }
 

@@ -14,9 +14,11 @@
 #include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "xf/Driver/Kernels.h"
 #include "xf/Runtime/Parameters.h"
 #include "xf/Target/Target.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <cmath>
 #include <cstring>
@@ -78,7 +80,20 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
   if (testing::Test::HasFailure())
     return;
   source.transform("xf-fuse,xf-outline,inline,xf-plan");
-  if (vectorWidth == upstream) {
+  bool isForGPU = vectorWidth == gpu;
+  llvm::SmallString<128> archive;
+  if (isForGPU) {
+    KernelOptions options;
+    options.stages.gpu = "sm_80";
+    options.cpu = llvm::cantFail(resolveCPU("native"));
+    options.threads = 1;
+    KernelTimes times;
+    if (llvm::sys::fs::createTemporaryFile("xf", "a", archive) ||
+        compileKernels(*source, Stage::schedule, options, archive, times)) {
+      ADD_FAILURE() << "no kernels";
+      return;
+    }
+  } else if (vectorWidth == upstream) {
     DialectRegistry models;
     models.insert<bufferization::BufferizationDialect>();
     arith::registerBufferizableOpInterfaceExternalModels(models);
@@ -106,9 +121,9 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
           kernel->setAttr("xf.schedule", schedule);
     source.transform("xf-schedule-cpu" + options);
   }
-  source.transform("xf-emit-program,xf-lower-to-llvm");
+  source.transform(std::string("xf-emit-program") + (isForGPU ? "{gpu=sm_80}" : "") + ",xf-lower-to-llvm");
   llvm::Expected<CPU> cpu = resolveCPU(vectorWidth == 8 ? "x86-64-v3" : "native");
-  cpu->vectorWidth = std::max(vectorWidth, 4u);
+  cpu->vectorWidth = std::clamp(vectorWidth, 4u, 16u);
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   if (testing::Test::HasFailure() || failed(emitObject(*source, *cpu, ArrayRef<Blob>(), stream))) {
@@ -118,6 +133,10 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
   auto object = llvm::MemoryBuffer::getMemBufferCopy(stream.str(), "object");
 
   jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
+  if (isForGPU) {
+    llvm::cantFail(jit->linkStaticLibraryInto(jit->getMainJITDylib(), archive.c_str()));
+    llvm::sys::fs::remove(archive);
+  }
   llvm::cantFail(jit->addObjectFile(std::move(object)));
   auto symbol = [&]<typename T>(const char *name) {
     return reinterpret_cast<const T *>(llvm::cantFail(jit->lookup(name)).getValue());
@@ -126,6 +145,8 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
   std::string_view json(symbol.operator()<char>("xf_program_json"),
                         *symbol.operator()<int64_t>("xf_program_json_size"));
   kernels = {symbol.operator()<runtime::KernelFunction>("xf_kernels"), size_t(count)};
+  if (isForGPU)
+    images = {symbol.operator()<const XfImage *>("xf_images"), size_t(count)};
   runtime::Expected<runtime::Program> parsed = runtime::parseProgram(json, count);
   if (parsed)
     program = std::move(*parsed);
@@ -168,7 +189,7 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads,
     });
   }
   runtime::Team team(threads);
-  runtime::Executor executor(*program, kernels, team);
+  runtime::Executor executor(*program, kernels, team, images);
   auto dims = executor.bind(*function, runtime::viewsOf(given));
   if (!dims) {
     ADD_FAILURE() << dims.error().message;

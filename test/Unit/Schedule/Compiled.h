@@ -22,6 +22,9 @@ std::vector<unsigned> vectorWidths();
 /// In place of a width: kernels by convert-xf-to-linalg and upstream's lowering of linalg, not by our schedules.
 constexpr unsigned upstream = 0;
 
+/// In place of a width: kernels for a GPU, which test/lib/GPU emulates.
+constexpr unsigned gpu = 32;
+
 class Compiled {
 public:
   /// Kernels take the first of `schedules` (attributes) that is of their kind, else the default.
@@ -37,6 +40,7 @@ private:
   std::unique_ptr<llvm::orc::LLJIT> jit;
   std::optional<::xf::runtime::Program> program;
   std::span<const ::xf::runtime::KernelFunction> kernels;
+  std::span<const XfImage *const> images;
 };
 
 /// The text of a module whose entry points call what they were, kernels of bf16 (xf-precision): what they give is cast.

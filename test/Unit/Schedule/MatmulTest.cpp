@@ -80,6 +80,7 @@ void check(const std::string &text, const Shape &shape, const std::vector<unsign
 TEST_P(Matmul, AgreesWithDoubles) {
   std::vector<unsigned> ways = vectorWidths();
   ways.push_back(upstream);
+  ways.push_back(gpu);
   check(moduleOf(GetParam()), GetParam(), ways, 1e-4);
 }
 

@@ -58,6 +58,7 @@ TEST(TopK, AgreesWithDoubles) {
     Module reference(text);
     std::vector<unsigned> ways = vectorWidths();
     ways.push_back(upstream);
+    ways.push_back(gpu);
     for (unsigned way : ways) {
       if (way == upstream && out > 200) // which compares all with all
         continue;

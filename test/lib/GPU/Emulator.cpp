@@ -5,6 +5,7 @@
 #include "Warp.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -140,6 +141,29 @@ void shuffle(Warp &w, const Operation &op, uint32_t mask) { // isSigned: idx, el
     w.line<uint32_t>(op.to[0])[i] = values[source];
   }
 }
+void ballot(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a vote that only some threads of the warp take part in");
+  const uint32_t *condition = w.line<uint32_t>(op.from[0]);
+  uint32_t bits = 0;
+  for (int i = 0; i < width; ++i)
+    bits |= uint32_t(condition[i] != 0) << i;
+  forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = bits; });
+}
+/// Counts round; gives what the block has written to those that count later, and takes what those before have.
+void countRound(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = w.line<uint64_t>(op.from[0])[i];
+    Region &region = w.block.memory.find(address, 4, "atom");
+    uint32_t number, last = w.line<uint32_t>(op.from[1])[i];
+    std::memcpy(&number, region.at(address), 4);
+    uint32_t next = number >= last ? 0 : number + 1;
+    std::memcpy(region.at(address), &next, 4);
+    w.line<uint32_t>(op.to[0])[i] = number;
+    w.block.released[w.block.number] = true;
+    w.block.known = w.block.released;
+  });
+}
 void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
   if (mask != all)
     w.fault(op, "a barrier of the warp that only some of its threads reach");
@@ -274,8 +298,9 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
   if (threads != kernel.threads || threads % width != 0)
     throw Fault(kernel.name + ": expected blocks of " + std::to_string(kernel.threads) + " threads, but got " +
                 std::to_string(threads));
+  std::vector<bool> released(blocks);
   for (uint32_t number = 0; number < blocks; ++number) {
-    Block block{kernel, memory, Region(0, kernel.sharedBytes), launches, number, threads, 1, parameters};
+    Block block{kernel, memory, Region(0, kernel.sharedBytes), launches, number, threads, 1, parameters, released};
     std::vector<Warp> warps;
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);
@@ -410,6 +435,7 @@ const std::map<std::string, Handler> &handlers() {
     t["ex2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(std::exp2(flushed(x))))>;
     t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
     t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
+    t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
     t["bfe.u32"] = extract<uint32_t>;
     t["bfe.u64"] = extract<uint64_t>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
@@ -517,13 +543,17 @@ public:
 private:
   [[noreturn]] void fail(const std::string &what) { throw Fault("PTX, line " + std::to_string(current) + ": " + what); }
 
-  // ".shared .align 16 .b8 NAME[BYTES];" and ".global .align 64 .b8 NAME[BYTES] = {...};"
+  // ".shared .align 16 .b8 NAME[BYTES];", ".global .align 64 .b8 NAME[BYTES] = {...};", and of one number, which is
+  // zero,
+  // ".global .align 16 .u32 NAME;"
   void addData(const std::string &line) {
-    size_t type = line.find(".b8 "), open = line.find('['), close = line.find(']');
-    if (type == line.npos || open == line.npos)
+    size_t type = line.find(".b8 "), open = line.find('['), close = line.find(']'), number = line.find("32 ");
+    bool isNumber = number != line.npos && open == line.npos && line.find('=') == line.npos;
+    if (!isNumber && (type == line.npos || open == line.npos))
       fail("unknown data '" + line.substr(0, 80) + "'");
-    std::string name = line.substr(type + 4, open - type - 4);
-    uint64_t bytes = std::stoull(line.substr(open + 1));
+    size_t begin = isNumber ? number + 3 : type + 4;
+    std::string name = line.substr(begin, std::min(open, line.find(';')) - begin);
+    uint64_t bytes = isNumber ? 4 : std::stoull(line.substr(open + 1));
     if (line.starts_with(".shared")) {
       kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
       symbols[name] = kernel.sharedBytes;
@@ -611,6 +641,17 @@ private:
         fail("unknown shuffle '" + line + "'");
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1], false);
+      op.from[1] = this->line(operands[2], false);
+    } else if (name == "vote.sync.ballot.b32") {
+      op.handler = ballot;
+      if (operands.size() != 3 || operands[2] != "-1")
+        fail("unknown vote '" + line + "'");
+      op.to[0] = this->line(operands[0], false);
+      op.from[0] = this->line(operands[1], false);
+    } else if (name == "atom.acq_rel.gpu.inc.u32" && operands.size() == 3) {
+      op.handler = countRound;
+      op.to[0] = this->line(operands[0], false);
+      op.from[0] = this->line(operands[1].substr(1, operands[1].size() - 2), true);
       op.from[1] = this->line(operands[2], false);
     } else if (name == "mov.b64" && operands.size() == 3) {
       op.handler = split;

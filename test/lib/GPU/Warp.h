@@ -21,6 +21,8 @@ struct Block {
   Region shared;
   uint32_t launch, number, threads, interval = 1;
   const std::vector<uint64_t> &parameters;
+  std::vector<bool> &released;  // the blocks that have given what they wrote to those that ask
+  std::vector<bool> known = {}; // of them, those whose writes this one has asked for
 };
 
 /// Threads of a warp that go one way, up to where they meet the others.
@@ -79,7 +81,7 @@ struct Warp {
       if (before.launch != now.launch || (before.block == now.block && before.thread == now.thread))
         return false;
       if (before.block != now.block)
-        return true;
+        return before.block >= block.known.size() || !block.known[before.block];
       bool sameWarp = before.thread / width == now.thread / width;
       return before.interval >> 12 == now.interval >> 12 && (!sameWarp || before.interval == now.interval);
     };

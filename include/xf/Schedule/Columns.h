@@ -1,0 +1,40 @@
+//===- Columns.h - sums over rows -------------------------------*- C++ -*-===//
+// What the schedules of sums over columns have in common: the sums' formulas, and tiles of columns.
+//===----------------------------------------------------------------------===//
+#ifndef XF_SCHEDULE_COLUMNS_H
+#define XF_SCHEDULE_COLUMNS_H
+
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+
+/// Runs `body(column, lanes)` for the vectors of the tile number `tile` of `columns` columns.
+void forTileVectors(Emitter &e, Value tile, int64_t columns, int64_t columnsPerTile,
+                    function_ref<void(Value column, ArrayRef<int64_t> lanes)> body);
+
+/// Memory of any static shape, or null, as a row of its elements.
+Value inOneRow(Emitter &e, Value memory);
+
+/// Says that a kernel of this op has no schedule, and removes its new function.
+LogicalResult noSchedule(Emitter &e, Operation *op);
+
+/// The one op of a kernel of kind `column`.
+struct ColumnSums {
+  explicit ColumnSums(Emitter &e);
+  /// Whether it is known; otherwise only `root` is set.
+  explicit operator bool() const { return matrix != nullptr; }
+
+  /// Adds a row's part to the sums of the columns from `column` on: `count` times a vector for each of `lanes`.
+  SmallVector<Value> addRow(Value row, Value column, ArrayRef<int64_t> lanes, ValueRange sums);
+  /// Writes the vectors of one of the `count` sums.
+  void store(int64_t sum, Value column, ArrayRef<int64_t> lanes, ValueRange vectors);
+
+  Emitter &e;
+  Operation *root;
+  LayerNormParameterBackwardOp norm; // or null
+  Value matrix;                      // whose rows are summed
+  int64_t columns = 0, count = 0;
+};
+} // namespace mlir::xf
+
+#endif
