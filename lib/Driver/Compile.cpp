@@ -202,26 +202,33 @@ private:
   }
 
   int checkTarget() {
-    bool cuda = options.target == "cuda";
-    if (!cuda && options.target != "cpu")
-      return fail(userMistake, "unsupported target '" + options.target + "'; supported: cpu, cuda");
+    SmallVector<StringRef> targets;
+    StringRef(options.target).split(targets, ',');
+    for (StringRef target : targets)
+      if (target != "cpu" && target != "cuda")
+        return fail(userMistake, "unsupported target '" + target + "'; supported: cpu, cuda, and cpu,cuda for both");
+    bool cuda = llvm::is_contained(targets, "cuda");
+    forBoth = cuda && llvm::is_contained(targets, "cpu");
     if (!cuda && !options.gpu.empty())
       return fail(userMistake, "expected --gpu, which names a GPU, with --target=cuda, but got --target=cpu");
     if (!cuda)
       return 0;
     if (kind != OutputKind::Executable && kind != OutputKind::Object)
+      return fail(userMistake, "unsupported output kind '" + options.emit + "' for --target=" + options.target +
+                                   "; supported: exe, object");
+    if (forBoth && (to != Stage::link || !options.report.empty() || !options.fit.empty()))
       return fail(userMistake,
-                  "unsupported output kind '" + options.emit + "' for --target=cuda; supported: exe, object");
+                  "--report, --fit and --compile-to are about one target, but got --target=" + options.target);
     gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
     if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
       return fail(userMistake, "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
                                    " (newer ones run what is compiled for these)");
     if (!(options.tune + options.schedules).empty())
-      return fail(userMistake, "--tune and --schedules are for processors, but got --target=cuda");
+      return fail(userMistake, "--tune and --schedules are for processors, but got --target=" + options.target);
     // A GPU's kernels and the program for the host are modules of different targets.
     if (from > Stage::schedule || to == Stage::target || !options.dumpStages.empty())
       return fail(userMistake,
-                  "--target=cuda can't be started from stage '" + stageName(from) +
+                  "--target=" + options.target + " can't be started from stage '" + stageName(from) +
                       "', stopped at 'target' or dumped: kernels are compiled one by one after 'schedule'; "
                       "supported: --compile-from and --compile-to up to schedule");
     return 0;
@@ -585,8 +592,41 @@ private:
     if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf", folder))
       return fail(userMistake, "can't write a temporary folder: " + code.message());
     llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
-    std::string kernels = (folder + "/kernels.a").str(), program = (folder + "/program.o").str();
+    std::vector<std::string> objects, archives;
+    auto add = [&](ModuleOp module, StringRef prefix) {
+      objects.push_back((folder + "/" + prefix + "program.o").str());
+      archives.push_back((folder + "/" + prefix + "kernels.a").str());
+      return compileProgram(module, next, objects.back(), archives.back());
+    };
+    if (forBoth) {
+      OwningOpRef<ModuleOp> forGPU = module.clone();
+      if (int code = add(*forGPU, "gpu-"))
+        return code;
+      gpu = stageOptions.gpu = "";
+    }
+    if (int code = add(module, ""))
+      return code;
+    if (options.output.empty())
+      return 0;
+    objects.insert(objects.end(), archives.begin(), archives.end());
 
+    auto start = std::chrono::steady_clock::now();
+    std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
+    std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
+    HeaderNames names(options.output);
+    if (llvm::Error error =
+            linkProgram(kind, cpu, objects, {kit, folder.str().str()}, names.model + "_open", options.output))
+      return fail(ourMistake, llvm::toString(std::move(error)));
+    if (kind != OutputKind::Executable)
+      if (int code = writeHeader(module, names, kit + "/Library.h"))
+        return code;
+    record("link", start);
+    return 0;
+  }
+
+  /// Writes the object of the program that the module before stage `next` is, for the target at hand, and the archive
+  /// of its kernels. Files go along with the one for the processor, or the only one.
+  int compileProgram(ModuleOp module, Stage next, const std::string &program, const std::string &kernels) {
     auto start = std::chrono::steady_clock::now();
     if (next == Stage::schedule && gpu.empty()) {
       // Here, and not with each kernel: the program tells what was chosen.
@@ -601,7 +641,7 @@ private:
     std::string note = llvm::formatv("  {0} from the cache, {1} compiled", kernelTimes.hits, kernelTimes.misses);
     if (kernelTimes.misses > 0)
       note += llvm::formatv(" on {0} thread(s)", kernelTimes.threads);
-    record("kernels", start, note);
+    record(forBoth ? gpu.empty() ? "kernels (cpu)" : "kernels (cuda)" : "kernels", start, note);
     if (kernelTimes.misses > 0)
       for (auto [name, seconds] : {std::pair("  schedule", kernelTimes.schedule),
                                    {"  target", kernelTimes.target},
@@ -619,31 +659,21 @@ private:
         return code;
     llvm::SmallVector<char, 0> object;
     llvm::raw_svector_ostream stream(object);
-    if (failed(emitObject(module, cpu, ArrayRef(blobs), stream)))
+    bool withFiles = !forBoth || gpu.empty();
+    if (failed(emitObject(module, cpu, withFiles ? std::optional(ArrayRef(blobs)) : std::nullopt, stream)))
       return ourMistake;
     if (int code = writeOutput(program, [&](raw_ostream &os) { os << stream.str(); }))
       return code;
     record("program", start);
-
-    start = std::chrono::steady_clock::now();
-    std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
-    std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
-    HeaderNames names(options.output);
-    if (llvm::Error error = linkProgram(kind, cpu, {program, kernels}, {kit, folder.str().str()}, names.model + "_open",
-                                        options.output))
-      return fail(ourMistake, llvm::toString(std::move(error)));
-    if (kind != OutputKind::Executable)
-      if (int code = writeHeader(module, names, kit + "/Library.h"))
-        return code;
-    record("link", start);
     return 0;
   }
 
   /// The C header of a module after `target`.
   int writeHeader(ModuleOp module, const HeaderNames &names, const std::string &interface) {
     auto value = [&](StringRef symbol) { return module.lookupSymbol<LLVM::GlobalOp>(symbol).getValueAttr(); };
-    auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value("xf_program_json")).str(),
-                                               cast<IntegerAttr>(value("xf_kernel_count")).getInt());
+    std::string prefix = gpu.empty() ? "xf_" : "xf_gpu_";
+    auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value(prefix + "program_json")).str(),
+                                               cast<IntegerAttr>(value(prefix + "kernel_count")).getInt());
     if (!program)
       return fail(ourMistake, program.error().message);
     llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> common = llvm::MemoryBuffer::getFile(interface);
@@ -714,7 +744,8 @@ private:
   std::string input;                        // with the sizes of the vocabularies
   CPU cpu;
   OutputKind kind = OutputKind::Executable;
-  std::string gpu; // none: kernels are for `cpu`
+  std::string gpu;      // none: kernels are for `cpu`
+  bool forBoth = false; // two programs, of which the one for `gpu` is made first
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;

@@ -28,13 +28,33 @@ Expected<float *> Arena::change() const {
   return here();
 }
 
-Expected<void> Arena::clear() const {
-  if (content->there) {
-    content->current = Current::There;
-    return content->device->clear(content->there, size());
+Expected<void> Arena::get(int64_t offset, int64_t count, float *to) const {
+  if (content->current != Current::There) {
+    std::memcpy(to, here() + offset, count * sizeof(float));
+    return {};
   }
-  std::memset(here(), 0, size());
-  return {};
+  Device &device = *content->device;
+  Expected<void> copied = device.copyOut(to, content->there + offset * sizeof(float), count * sizeof(float));
+  return copied ? device.wait() : copied;
+}
+
+Expected<void> Arena::set(int64_t offset, int64_t count, const float *from) const {
+  if (content->current == Current::Here) {
+    std::memcpy(here() + offset, from, count * sizeof(float));
+    return {};
+  }
+  content->current = Current::There;
+  return content->device->copyIn(content->there + offset * sizeof(float), from, count * sizeof(float));
+}
+
+Expected<void> Arena::clear(int64_t offset, int64_t count) const {
+  bool isAll = count * int64_t(sizeof(float)) == size();
+  if (content->current == Current::Here && !(isAll && content->there)) {
+    std::memset(here() + offset, 0, count * sizeof(float));
+    return {};
+  }
+  content->current = Current::There;
+  return content->device->clear(content->there + offset * sizeof(float), count * sizeof(float));
 }
 
 void Arena::Content::enter(Device &gpu, char *place) {

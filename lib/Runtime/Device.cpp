@@ -204,17 +204,16 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
 Device::Device(std::unique_ptr<State> state) : state(std::move(state)) {}
 
 /// What to do without a GPU.
-static Error elsewhere(const Error &error) {
-  return {
-      fmt::format("this executable runs on an NVIDIA GPU, but {}; compile with --target=cpu to run on the processor",
-                  error.message),
-      error.exitCode};
+static Error elsewhere(const Program &program, const Error &error) {
+  return {fmt::format("this executable runs on an NVIDIA GPU, but {}; {} to run on the processor", error.message,
+                      program.hasTwin ? "pass --device=cpu" : "compile with --target=cpu"),
+          error.exitCode};
 }
 
 Expected<std::unique_ptr<Device>> Device::open(const Program &program, std::span<const XfImage *const> images) {
   std::unique_ptr<Device> device(new Device(std::make_unique<State>()));
   if (Expected<void> found = device->state->find(); !found)
-    return elsewhere(found.error());
+    return elsewhere(program, found.error());
   if (Expected<void> loaded = device->state->load(program, images); !loaded)
     return loaded.error();
   return device;

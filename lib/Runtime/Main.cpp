@@ -18,14 +18,33 @@ static int fail(const Error &error) {
   return error.exitCode;
 }
 
+/// What `--device` asks for, before it is known which commands there are: they follow from the program.
+static std::string_view askedDevice(int argc, char **argv) {
+  constexpr std::string_view option = "--device";
+  for (int i = 1; i < argc; ++i) {
+    std::string_view argument = argv[i];
+    if (argument == option && i + 1 < argc)
+      return argv[i + 1];
+    if (argument.starts_with(option) && argument.substr(option.size()).starts_with('='))
+      return argument.substr(option.size() + 1);
+  }
+  return "";
+}
+
 static Expected<int> start(int argc, char **argv) {
-  Expected<Program> program = parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
+  bool both = xf_program_json && xf_gpu_program_json;
+  bool onGPU = xf_gpu_program_json && !(both && askedDevice(argc, argv) == "cpu");
+  Expected<Program> program =
+      onGPU ? parseProgram({xf_gpu_program_json, size_t(xf_gpu_program_json_size)}, xf_gpu_kernel_count)
+            : parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
   if (!program)
     return program.error();
+  program->hasTwin = both;
   if (Expected<void> able = checkProcessor(*program); !able)
     return able.error();
-  Session session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)},
-                  {xf_images, xf_images ? size_t(xf_kernel_count) : 0});
+  std::span<const XfBlob> blobs(xf_blobs, size_t(xf_blob_count));
+  Session session = onGPU ? Session(std::move(*program), {}, blobs, {xf_gpu_images, size_t(xf_gpu_kernel_count)})
+                          : Session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, blobs);
 
   CLI::App app(fmt::format("{}: a model compiled by xf", session.program.name));
   app.require_subcommand(1);

@@ -172,10 +172,13 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
     Location loc = module.getLoc();
     OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
     auto i8 = builder.getI8Type();
-    createGlobal(builder, loc, "xf_program_json", LLVM::LLVMArrayType::get(i8, json->size()),
+    // An executable may hold the program for GPUs beside the one for the processor.
+    std::string prefix = gpu.empty() ? "xf_" : "xf_gpu_";
+    createGlobal(builder, loc, prefix + "program_json", LLVM::LLVMArrayType::get(i8, json->size()),
                  builder.getStringAttr(*json));
-    createGlobal(builder, loc, "xf_program_json_size", builder.getI64Type(), builder.getI64IntegerAttr(json->size()));
-    createGlobal(builder, loc, "xf_kernel_count", builder.getI64Type(), builder.getI64IntegerAttr(kernels.size()));
+    for (auto [name, value] : {std::pair("program_json_size", json->size()), {"kernel_count", kernels.size()}})
+      createGlobal(builder, loc, prefix + name, builder.getI64Type(),
+                   builder.getI64IntegerAttr(static_cast<int64_t>(value)));
     auto ptr = LLVM::LLVMPointerType::get(builder.getContext());
     auto addTable = [&](StringRef name, function_ref<Value(StringRef kernel)> entryOf) {
       auto tableType = LLVM::LLVMArrayType::get(ptr, kernels.size());
@@ -194,15 +197,14 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
         entries[name] = createEntry(builder, symbols.lookup<func::FuncOp>(name));
       addTable("xf_kernels",
                [&](StringRef name) { return LLVM::AddressOfOp::create(builder, loc, entries.lookup(name)); });
-    } else { // the host runs none
+    } else {
       llvm::StringMap<LLVM::GlobalOp> images;
       for (const std::string &name : kernels) {
         LLVM::GlobalOp image = createGlobal(builder, loc, imageName(name), i8, Attribute());
         image.setVisibility_(LLVM::Visibility::Hidden);
         images[name] = image;
       }
-      addTable("xf_kernels", [&](StringRef) { return LLVM::ZeroOp::create(builder, loc, ptr); });
-      addTable("xf_images",
+      addTable("xf_gpu_images",
                [&](StringRef name) { return LLVM::AddressOfOp::create(builder, loc, images.lookup(name)); });
     }
 

@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
   app.add_option("--weights", options.weights, "weights, embedded")->option_text("FILE.safetensors");
   app.add_option("--weights-map", options.weightsMap, "how the names of --weights become the model's (docs/Weights.md)")
       ->option_text("FILE.json");
-  app.add_option("--target", options.target, "cpu, or cuda: an NVIDIA GPU, for training and evaluation")
+  app.add_option("--target", options.target, "cpu, cuda (an NVIDIA GPU), or cpu,cuda for both in one executable")
       ->option_text("cpu|cuda");
   app.add_option("--gpu", options.gpu, "the oldest GPU that cuda is for (sm_80)")->option_text("NAME");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");

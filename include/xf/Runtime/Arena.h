@@ -27,8 +27,11 @@ public:
   Expected<const float *> read() const;
   /// The values, to be changed here: what a GPU has of them is old.
   Expected<float *> change() const;
-  /// Makes all of them zeros, on the side that has them.
-  Expected<void> clear() const;
+  /// Some of them, on whichever side they are: copies them out or in, or makes them zeros.
+  Expected<void> get(int64_t offset, int64_t count, float *to) const;
+  Expected<void> set(int64_t offset, int64_t count, const float *from) const;
+  Expected<void> clear(int64_t offset, int64_t count) const;
+  Expected<void> clear() const { return clear(0, size() / int64_t(sizeof(float))); }
   /// Where they lie here, be they current or not.
   float *here() const { return content->pages.as<float>(); }
 

@@ -12,12 +12,15 @@ struct XfBlob {
   const void *data;
   int64_t size;
 };
-extern const char xf_program_json[];
-extern const int64_t xf_program_json_size;
-extern const xf::runtime::KernelFunction xf_kernels[];
-extern const int64_t xf_kernel_count;
-/// The kernels of a program for GPUs; missing where they are the processor's.
-extern const XfImage *const xf_images[] __attribute__((weak));
+/// The program for the processor, and the one for GPUs; one of them may be missing.
+extern const char xf_program_json[] __attribute__((weak));
+extern const int64_t xf_program_json_size __attribute__((weak));
+extern const xf::runtime::KernelFunction xf_kernels[] __attribute__((weak));
+extern const int64_t xf_kernel_count __attribute__((weak));
+extern const char xf_gpu_program_json[] __attribute__((weak));
+extern const int64_t xf_gpu_program_json_size __attribute__((weak));
+extern const XfImage *const xf_gpu_images[] __attribute__((weak));
+extern const int64_t xf_gpu_kernel_count __attribute__((weak));
 extern const XfBlob xf_blobs[];
 extern const int64_t xf_blob_count;
 }

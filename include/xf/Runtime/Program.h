@@ -155,7 +155,8 @@ struct Function {
 struct Program {
   std::string name, kind;
   std::string triple, cpu;
-  std::string gpu; // that kernels are for, as "sm_80"; empty: they are for `cpu`
+  std::string gpu;      // that kernels are for, as "sm_80"; empty: they are for `cpu`
+  bool hasTwin = false; // the executable has the model for a GPU and for the processor
   std::vector<std::string> features;
   nlohmann::json model, options; // the preset's keys and how it was compiled: printed, and read by name where needed
   std::vector<Parameter> parameters;

@@ -21,9 +21,10 @@ public:
   const Program program;
 
   /// Options that all commands share; they take effect when the executor starts.
-  int threads = 0;     // 0: one a core
-  int64_t memory = 0;  // bytes that may be taken; 0: what there is
-  std::string profile; // "-": as text to stderr; a page's file; empty: none
+  std::string device = program.gpu.empty() ? "cpu" : "cuda"; // which program this is
+  int threads = 0;                                           // 0: one a core
+  int64_t memory = 0;                                        // bytes that may be taken; 0: what there is
+  std::string profile;                                       // "-": as text to stderr; a page's file; empty: none
 
   Executor &executor();
   /// Measures this machine and lets the executor time what it runs, if `profile` asks for it.

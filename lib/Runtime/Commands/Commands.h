@@ -33,8 +33,11 @@ void addEmbed(CLI::App &app, Session &session, Action &action);
 bool translates(const Program &program);
 bool generates(const Program &program);
 
-/// `--threads`, `--memory` and `--profile`.
+/// `--device`, `--threads`, `--memory` and `--profile`.
 void addExecutionOptions(CLI::App &command, Session &session);
+
+/// `--device`, where there is a choice; Main.cpp has read it already.
+void addDeviceOption(CLI::App &command, Session &session);
 
 /// An option for bytes, as parseBytes reads them.
 CLI::Option *addBytesOption(CLI::App &command, const std::string &name, int64_t &bytes, const std::string &help);
@@ -44,6 +47,7 @@ CLI::Option *addBytesOption(CLI::App &command, const std::string &name, int64_t 
 Expected<void> checkMemory(Session &session, const std::string &what, int64_t count,
                            const std::function<Needs(int64_t)> &needs,
                            const std::function<std::string(int64_t)> &remedy);
+
 /// `--model`; needed where no weights are embedded.
 void addModelOption(CLI::App &command, const Session &session, std::string &model);
 

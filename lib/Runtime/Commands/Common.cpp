@@ -78,7 +78,15 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   return userError(message);
 }
 
+void xf::runtime::addDeviceOption(CLI::App &command, Session &session) {
+  if (session.program.hasTwin)
+    command.add_option("--device", session.device, "Where to compute: cuda, or cpu")
+        ->default_str("cuda")
+        ->check(CLI::IsMember({"cuda", "cpu"}));
+}
+
 void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
+  addDeviceOption(command, session);
   command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
       ->default_str("one a core")
       ->check(CLI::Range(1, 1024));

@@ -62,37 +62,27 @@ Expected<FrozenParameters> FrozenParameters::match(const Program &program, const
 }
 
 Expected<void> FrozenParameters::keep(const ModelArenas &model) {
-  if (empty())
-    return {};
-  Expected<float *> gradients = model.gradients.change();
-  if (!gradients)
-    return gradients.error();
-  for (Range range : frozen)
-    std::fill_n(*gradients + range.offset, range.elements, 0.0f);
   kept.resize(3 * elements);
   float *to = kept.data();
-  for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
-    Expected<const float *> array = arena.read();
-    if (!array)
-      return array.error();
-    for (Range range : frozen)
-      to = std::copy_n(*array + range.offset, range.elements, to);
+  for (Range range : frozen) {
+    if (Expected<void> cleared = model.gradients.clear(range.offset, range.elements); !cleared)
+      return cleared;
+    for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
+      if (Expected<void> got = arena.get(range.offset, range.elements, to); !got)
+        return got;
+      to += range.elements;
+    }
   }
   return {};
 }
 
 Expected<void> FrozenParameters::restore(const ModelArenas &model) const {
-  if (empty())
-    return {};
   const float *from = kept.data();
-  for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
-    Expected<float *> array = arena.change();
-    if (!array)
-      return array.error();
-    for (Range range : frozen) {
-      std::copy_n(from, range.elements, *array + range.offset);
+  for (Range range : frozen)
+    for (const Arena &arena : {model.parameters, model.firstMoments, model.secondMoments}) {
+      if (Expected<void> set = arena.set(range.offset, range.elements, from); !set)
+        return set;
       from += range.elements;
     }
-  }
   return {};
 }

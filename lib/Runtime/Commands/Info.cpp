@@ -35,6 +35,13 @@ static void printWorkspaces(Session &session, const InfoOptions &options) {
     line("  " + use.name, "in " + needsOf(session.program, use, options.tokens, sequences, session.teamSize()).text());
 }
 
+/// "'NVIDIA H100' (sm_90, 81559.0 MiB) is here".
+static std::string gpuHere() {
+  Expected<Device::Facts> found = Device::find();
+  return found ? fmt::format("'{}' ({}, {}) is here", found->name, found->architecture, mebibytes(found->memory))
+               : "here is none: " + found.error().message;
+}
+
 static Expected<int> info(Session &session, const InfoOptions &options) {
   if (options.fit) {
     fmt::print("{}", describeFit(session.program, options.fit, options.sequences, session.teamSize()));
@@ -57,7 +64,11 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
                           : fmt::format("source {}, target {} ({})", withCommas(source), withCommas(target), embedded));
   }
   line("weights", session.blob("weights") ? "embedded" : "none embedded: pass --model");
-  line("target", fmt::format("{}, CPU {} ({})", program.triple, program.cpu, fmt::join(program.features, " ")));
+  line("target", program.gpu.empty()
+                     ? fmt::format("{}, CPU {} ({})", program.triple, program.cpu, fmt::join(program.features, " "))
+                     : fmt::format("{}, GPU {} and newer; {}", program.triple, program.gpu, gpuHere()));
+  if (program.hasTwin)
+    line("devices", fmt::format("cuda, cpu; this is --device={}", session.device));
   if (!program.options.empty())
     line("compiled with", keys(program.options));
   std::vector<std::string_view> names;
@@ -90,6 +101,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
 void xf::runtime::addInfo(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<InfoOptions>();
   CLI::App *command = app.add_subcommand("info", "Print what this executable is, and what memory it takes");
+  addDeviceOption(*command, session);
   command->add_option("--tokens", options->tokens, "Print the exact memory for a batch of so many tokens a side")
       ->default_str("for some")
       ->check(positiveNumber());
