@@ -45,7 +45,8 @@ constexpr Preset presets[] = {
     {"transformer-base-d4", "base, row (D): label smoothing 0.2", Pairs, "smoothing=0.2"},
     {"transformer-base-e", "base, row (E): learned positions", Pairs, "positions=learned"},
     {"transformer-parsing", "the paper's constituency parser: 4+4 layers, d_model 1024 (6.3)", Pairs,
-     "layers=4,d_model=1024,dropout=0.2,attention_dropout=0.2,vocabulary=16000,tied=false,warmup=16000"},
+     "layers=4,d_model=1024,dropout=0.2,attention_dropout=0.2,vocabulary=16000,tied=false,warmup=16000,"
+     "beam=21,length_penalty=0.3,extra_length=300"},
     {"transformer-t2t-v3", "tensor2tensor's transformer_base_v3: pre-norm, dropout in attention and feed-forward",
      Pairs,
      "norm=pre,norm_epsilon=1e-6,positions=sinusoidal_halves,attention_dropout=0.1,activation_dropout=0.1,"
@@ -70,7 +71,7 @@ constexpr Preset presets[] = {
 
 /// A key, which kinds of models have it, its value in the paper's base model, and what it may be: integers from
 /// `least` (or a word of `choices`), numbers that are not negative, rates below 1, or one of `choices`. The last of
-/// them are how it is trained where the options of `train` don't say otherwise.
+/// them are how it is trained, and then how it translates, where the options of these commands don't say otherwise.
 struct Key {
   const char *name;
   unsigned kinds;
@@ -117,6 +118,9 @@ constexpr Key keys[] = {
     {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
     {"epsilon", Pairs | Language, "1.0e-09", Key::Number, 0, ""},
     {"weight_decay", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"beam", Pairs, "4", Key::Integer, 1, ""},
+    {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
+    {"extra_length", Pairs, "50", Key::Integer, 0, ""},
 };
 
 /// What a kind of model is called, and the keys in which it differs from the paper's.

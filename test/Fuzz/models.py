@@ -70,6 +70,9 @@ KEYS = {
     "beta2": None,
     "epsilon": None,
     "weight_decay": None,
+    "beam": None,
+    "length_penalty": None,
+    "extra_length": None,
 }
 PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "transformer-encoder"]
 LONGEST = 9  # tokens; max_positions has room for them

@@ -16,8 +16,8 @@ namespace {
 struct EvaluateOptions {
   std::string model, tokenizer = "13a";
   DatasetOptions data;
-  int64_t batchTokens = 4096, beam = 1;
-  double lengthPenalty = 0.6;
+  SearchOptions search;
+  int64_t batchTokens = 4096;
   bool lowercase = false;
 };
 } // namespace
@@ -44,7 +44,7 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
     encoded.push_back(vocabularies->markSource(std::move(*ids)));
   }
   auto start = std::chrono::steady_clock::now();
-  Translator translator(session, model, *vocabularies, {.beam = options.beam, .lengthPenalty = options.lengthPenalty});
+  Translator translator(session, model, *vocabularies, options.search);
   auto translations = translator.translate(encoded);
   if (!translations)
     return translations.error();
@@ -60,7 +60,7 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
   fmt::print(
       "BLEU               {:.2f} ({:.1f}/{:.1f}/{:.1f}/{:.1f}, brevity penalty {:.3f}, tokenizer {}{}, beam {})\n",
       score.score, score.precision[0], score.precision[1], score.precision[2], score.precision[3], score.brevityPenalty,
-      options.tokenizer, options.lowercase ? ", lower-cased" : "", options.beam);
+      options.tokenizer, options.lowercase ? ", lower-cased" : "", options.search.beam);
   fmt::print("tokens per second  {:.0f} translating\n", double(tokens) / seconds);
   return {};
 }
@@ -85,15 +85,16 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
 }
 
 void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
-  auto options = std::make_shared<EvaluateOptions>();
+  auto options = std::make_shared<EvaluateOptions>(EvaluateOptions{.search = Translator::defaults(session.program)});
+  options->search.beam = 1;
   CLI::App *command = app.add_subcommand("evaluate", "Measure a model on text");
   addModelOption(*command, session, options->model);
   addDatasetOptions(*command, session, options->data);
   command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
       ->check(positiveNumber());
   if (translates(session.program)) {
-    command->add_option("--beam", options->beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
-    command->add_option("--length-penalty", options->lengthPenalty, "As of translate, where --beam is above 1")
+    command->add_option("--beam", options->search.beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
+    command->add_option("--length-penalty", options->search.lengthPenalty, "As of translate, where --beam is above 1")
         ->check(nonNegativeNumber());
     command->add_option("--bleu-tokenizer", options->tokenizer, "How BLEU splits lines, as in sacreBLEU")
         ->check(CLI::IsMember({"13a", "none"}));

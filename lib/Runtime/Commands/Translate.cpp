@@ -13,7 +13,7 @@ using namespace xf::runtime;
 namespace {
 struct TranslateOptions {
   std::string model;
-  SearchOptions search = {.beam = 4, .nBest = 1, .lengthPenalty = 0.6};
+  SearchOptions search;
   std::string prefix;
   int64_t batchSize = 0;
   bool scores = false, prefixColumn = false;
@@ -101,7 +101,7 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
 }
 
 void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) {
-  auto options = std::make_shared<TranslateOptions>();
+  auto options = std::make_shared<TranslateOptions>(TranslateOptions{.search = Translator::defaults(session.program)});
   CLI::App *command = app.add_subcommand("translate", "Translate lines from stdin to stdout");
   addModelOption(*command, session, options->model);
   command->add_option("--beam", options->search.beam, "Hypotheses that are followed; 1: greedy")
@@ -111,7 +111,7 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
                    "The power of a translation's length that its score is divided by")
       ->check(nonNegativeNumber());
   command->add_option("--max-length", options->search.maxLength, "Tokens of a translation")
-      ->default_str("those of the source and 50")
+      ->default_str(fmt::format("those of the source and {}", options->search.extraLength))
       ->check(positiveNumber());
   command->add_option("--min-length", options->search.minLength, "Tokens before which a translation does not end")
       ->default_str("0")

@@ -14,6 +14,14 @@ static SearchOptions optionsFor(const Session &session, const Vocabularies &voca
   return options;
 }
 
+SearchOptions Translator::defaults(const Program &program) {
+  SearchOptions options; // the paper's (6.1), where a program has none
+  options.beam = program.model.value("beam", 4);
+  options.lengthPenalty = program.model.value("length_penalty", 0.6);
+  options.extraLength = program.model.value("extra_length", 50);
+  return options;
+}
+
 Translator::Translator(Session &session, const ModelState &model, const Vocabularies &vocabularies,
                        SearchOptions options, int64_t batchSize)
     : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)),

@@ -178,7 +178,7 @@ Expected<void> Search::enter(int32_t sentence, int64_t sourceLength, std::span<c
   for (int32_t token : prefix)
     if (token < 0 || token >= stepper.vocabulary())
       return userError(fmt::format("expected tokens of a prefix below {}, but got {}", stepper.vocabulary(), token));
-  int64_t most = options.maxLength > 0 ? options.maxLength : sourceLength + 50;
+  int64_t most = options.maxLength > 0 ? options.maxLength : sourceLength + options.extraLength;
   if (options.positions > 0) {
     int64_t room = options.positions - 1; // the begin mark takes the first
     if (int64_t(prefix.size()) > room)

@@ -49,7 +49,8 @@ struct SearchOptions {
   int64_t nBest = 1;        // at most `beam`
   double lengthPenalty = 0; // the alpha of ((5 + length) / 6)^alpha
   int64_t minLength = 0;    // tokens before which EOS is not taken
-  int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + 50
+  int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + extraLength
+  int64_t extraLength = 50; // (the paper, 6.1)
   int64_t positions = 0;    // that the model has for BOS and the tokens; 0: any number
 };
 
