@@ -221,8 +221,10 @@ private:
                   "--report, --fit and --compile-to are about one target, but got --target=" + options.target);
     gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
     if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
-      return fail(userMistake, "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
-                                   " (newer ones run what is compiled for these)");
+      return fail(
+          userMistake,
+          "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
+              " (newer ones run what is compiled for these, but for sm_90a, which Hopper's own instructions are for)");
     if (!(options.tune + options.schedules).empty())
       return fail(userMistake, "--tune and --schedules are for processors, but got --target=" + options.target);
     // A GPU's kernels and the program for the host are modules of different targets.

@@ -15,7 +15,7 @@
 
 namespace mlir::xf {
 namespace {
-/// An entry is this, the xxh3 of what follows, and then scratch, the grid's length, grid and object.
+/// An entry is this, the xxh3 of what follows, and then the length of the facts, facts and object.
 constexpr StringLiteral magic = "xf-kernel-1\n";
 
 /// The build id that the linker has put into a loaded file; libLLVM and libMLIR make the code as much as we do.
@@ -97,17 +97,15 @@ std::optional<CompiledKernel> KernelCache::find(StringRef key) const {
   if (!file)
     return std::nullopt;
   StringRef data = (*file)->getBuffer();
-  if (!data.consume_front(magic) || data.size() < 4 * sizeof(uint64_t))
+  if (!data.consume_front(magic) || data.size() < 2 * sizeof(uint64_t))
     return std::nullopt;
   auto checksum = read<uint64_t>(data);
   if (checksum != llvm::xxh3_64bits(data))
     return std::nullopt;
   CompiledKernel kernel;
-  kernel.scratch = read<int64_t>(data);
-  kernel.threads = read<int64_t>(data);
-  auto gridSize = read<uint64_t>(data);
-  kernel.grid = data.take_front(gridSize).str();
-  kernel.object = data.drop_front(gridSize).str();
+  auto factsSize = read<uint64_t>(data);
+  kernel.facts = data.take_front(factsSize).str();
+  kernel.object = data.drop_front(factsSize).str();
   // The time of the last use is what pruning goes by; file systems note few of the reads.
   int descriptor;
   if (!llvm::sys::fs::openFileForWrite(pathOf(key), descriptor, llvm::sys::fs::CD_OpenExisting,
@@ -122,10 +120,8 @@ void KernelCache::insert(StringRef key, const CompiledKernel &kernel) const {
   std::string data;
   llvm::raw_string_ostream stream(data);
   llvm::support::endian::Writer writer(stream, llvm::endianness::little);
-  writer.write<int64_t>(kernel.scratch);
-  writer.write<int64_t>(kernel.threads);
-  writer.write<uint64_t>(kernel.grid.size());
-  stream << kernel.grid << kernel.object;
+  writer.write<uint64_t>(kernel.facts.size());
+  stream << kernel.facts << kernel.object;
   if (llvm::sys::fs::create_directories(folder))
     return;
   llvm::consumeError(writeFile(pathOf(key), [&](raw_ostream &os) {

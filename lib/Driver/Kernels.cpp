@@ -2,6 +2,7 @@
 #include "xf/Driver/Kernels.h"
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
+#include "xf/Conversion/Passes.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Diagnostics.h"
 #include "xf/Driver/Reproducer.h"
@@ -56,6 +57,8 @@ std::string print(ArrayRef<Operation *> parts, bool withLocations) {
 }
 
 void buildTarget(OpPassManager &pm, const StageOptions &options) {
+  if (!options.gpu.empty())
+    pm.addPass(createConvertXFGToNVVMPass());
   pm.addPass(options.gpu.empty() ? createEmitEntriesPass() : createEmitGPUEntriesPass());
   buildLowerToLLVM(pm);
 }
@@ -108,10 +111,11 @@ public:
     run(Stage::schedule, times.schedule, [&] { return schedule.run(*module); });
     run(Stage::target, times.target, [&] {
       for (auto function : module->getOps<func::FuncOp>()) {
-        llvm::raw_string_ostream(work.kernel.grid) << function->getAttr("xf.grid");
-        work.kernel.scratch = function->getAttrOfType<IntegerAttr>("xf.scratch").getInt();
-        if (auto threads = function->getAttrOfType<IntegerAttr>("xf.threads"))
-          work.kernel.threads = threads.getInt();
+        NamedAttrList facts;
+        for (StringRef name : launchFacts)
+          if (Attribute fact = function->getAttr(name))
+            facts.append(name, fact);
+        llvm::raw_string_ostream(work.kernel.facts) << facts.getDictionary(&context);
       }
       return target.run(*module);
     });
@@ -183,11 +187,8 @@ void reduceToProgram(ModuleOp module, MutableArrayRef<Work> works, Stage next) {
     auto function = cast<FunctionOpInterface>(work.root);
     function.eraseBody();
     if (next != Stage::link) {
-      Builder builder(module.getContext());
-      function->setAttr("xf.grid", parseAttribute(work.kernel.grid, module.getContext()));
-      function->setAttr("xf.scratch", builder.getI64IntegerAttr(work.kernel.scratch));
-      if (work.kernel.threads)
-        function->setAttr("xf.threads", builder.getI64IntegerAttr(work.kernel.threads));
+      for (NamedAttribute fact : cast<DictionaryAttr>(parseAttribute(work.kernel.facts, module.getContext())))
+        function->setAttr(fact.getName(), fact.getValue());
     }
     for (Operation *part : work.parts)
       if (part != work.root)

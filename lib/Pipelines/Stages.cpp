@@ -93,7 +93,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return;
   case Stage::schedule:
     if (!options.gpu.empty()) {
-      pm.addPass(createScheduleGPUPass());
+      pm.addPass(createScheduleGPUPass({options.gpu}));
       return;
     }
     buildChooseSchedules(pm, options);

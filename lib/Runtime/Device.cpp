@@ -24,7 +24,7 @@ enum Attribute {  // CUdevice_attribute
 using Address = unsigned long long; // CUdeviceptr
 using Handle = void *;              // contexts, streams, modules, functions, graphs, events
 
-/// The driver's functions, each named as in its library, without "cu"; all are in CUDA 11.8's.
+/// The driver's functions, each named as in its library, without "cu"; all but the last are in CUDA 11.8's.
 #define XF_DRIVER(F)                                                                                                   \
   F(Init, unsigned flags)                                                                                              \
   F(DriverGetVersion, int *version)                                                                                    \
@@ -61,8 +61,12 @@ using Handle = void *;              // contexts, streams, modules, functions, gr
   F(ModuleLoadData, Handle *module, const void *image)                                                                 \
   F(ModuleUnload, Handle module)                                                                                       \
   F(ModuleGetFunction, Handle *function, Handle module, const char *name)                                              \
+  F(FuncSetAttribute, Handle function, int attribute, int value)                                                       \
   F(LaunchKernel, Handle function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,   \
-    unsigned blockZ, unsigned shared, Handle stream, void **parameters, void **extra)
+    unsigned blockZ, unsigned shared, Handle stream, void **parameters, void **extra)                                  \
+  F(TensorMapEncodeTiled, void *map, int type, uint32_t rank, Address address, const uint64_t *extents,                \
+    const uint64_t *pitches, const uint32_t *box, const uint32_t *steps, int interleave, int swizzle, int promotion,   \
+    int outside)
 
 struct Driver {
 #define XF_MEMBER(name, ...) Result (*name)(__VA_ARGS__) = nullptr;
@@ -86,7 +90,7 @@ Expected<Driver> loadDriver() {
 #define XF_FIND(name, ...) find(driver.name, "cu" #name);
   XF_DRIVER(XF_FIND)
 #undef XF_FIND
-  if (missing)
+  if (missing && missing != std::string_view("cuTensorMapEncodeTiled")) // which few programs need
     return userError(fmt::format(
         "the NVIDIA driver is too old: {} has no {}; CUDA 11.8's (520) or a newer one is needed", library, missing));
   return driver;
@@ -101,6 +105,7 @@ struct Device::State {
   bool hasContext = false;
   std::vector<Handle> modules, functions, events;
   const Program *program = nullptr;
+  int64_t processors = 0;
   Address memory = 0;
   int64_t bytes = 0;
 
@@ -157,6 +162,7 @@ Expected<void> Device::State::find() {
       return ok;
   int capability = 10 * values[capabilityMajor] + values[capabilityMinor];
   facts.architecture = fmt::format("sm_{}", capability);
+  processors = values[multiprocessors];
   // Of a multiprocessor in a clock: multiply-adds in f32, and of matrices in bf16.
   double cycles = double(values[multiprocessors]) * values[clockRate] * 1e3;
   facts.flops = cycles * 2 * (capability == 80 ? 64 : 128);
@@ -174,6 +180,11 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
   if (have < wanted)
     return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}", program->gpu,
                                  facts.name, facts.architecture));
+  if (program->gpu.ends_with("a") && have != wanted) // with instructions that no other architecture has
+    return userError(
+        fmt::format("this executable was compiled for {}, whose code runs on no other GPU, but '{}' is {}; "
+                    "compile with --gpu=sm_80",
+                    program->gpu, facts.name, facts.architecture));
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;
@@ -197,6 +208,17 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
                                   "find kernel '{}'", name);
         !ok)
       return ok;
+    const Launch &launch = program->kernels[i].launch;
+    constexpr int mostDynamicShared = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    if (launch.shared > 0)
+      if (Expected<void> ok = check(driver.FuncSetAttribute(functions.back(), mostDynamicShared, int(launch.shared)),
+                                    "give kernel '{}' {} bytes of shared memory", name, launch.shared);
+          !ok)
+        return ok;
+    if (!launch.maps.empty() && !driver.TensorMapEncodeTiled)
+      return userError(fmt::format("the NVIDIA driver is too old: {} has no cuTensorMapEncodeTiled; CUDA 12.0's (525) "
+                                   "or a newer one is needed",
+                                   library));
   }
   return {};
 }
@@ -318,10 +340,37 @@ Expected<void> Device::clear(char *to, int64_t bytes) {
   return state->check(state->driver.MemsetD8Async(addressOf(to), 0, bytes, state->stream), "clear its memory");
 }
 
-Expected<void> Device::launch(int64_t kernel, int64_t blocks, void *const *parameters) {
+Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *const *pointers,
+                                                          const int64_t *dims) const {
   const Kernel &facts = state->program->kernels[kernel];
+  std::vector<TensorMap> maps;
+  for (const BoxedMatrix &matrix : facts.launch.maps) {
+    // One without rows has no boxes that are asked for.
+    auto extentOf = [&](int64_t extent) {
+      return uint64_t(std::max<int64_t>(extent < 0 ? dims[-1 - extent] : extent, 1));
+    };
+    uint64_t extents[] = {extentOf(matrix.columns), extentOf(matrix.rows)},
+             pitch = extents[0] * uint64_t(matrix.elementBytes);
+    uint32_t box[] = {uint32_t(matrix.boxColumns), uint32_t(matrix.boxRows)}, steps[] = {1, 1};
+    constexpr int bf16 = 9, none = 0, by128Bytes = 3,
+                  by256Bytes = 3; // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_, _L2_PROMOTION_
+    Result made = state->driver.TensorMapEncodeTiled(&maps.emplace_back(), bf16, 2,
+                                                     addressOf(static_cast<char *>(pointers[matrix.operand])), extents,
+                                                     &pitch, box, steps, none, by128Bytes, by256Bytes, none);
+    if (Expected<void> ok = state->check(made, "describe operand {} of kernel '{}', {} x {}", matrix.operand,
+                                         facts.name, extents[1], extents[0]);
+        !ok)
+      return ok.error();
+  }
+  return maps;
+}
+
+Expected<void> Device::launch(int64_t kernel, int64_t tiles, void *const *parameters) {
+  const Kernel &facts = state->program->kernels[kernel];
+  const Launch &launch = facts.launch;
+  int64_t blocks = launch.blocksPerProcessor ? std::min(tiles, launch.blocksPerProcessor * state->processors) : tiles;
   return state->check(state->driver.LaunchKernel(state->functions[kernel], unsigned(blocks), 1, 1,
-                                                 unsigned(facts.launch.threads), 1, 1, 0, state->stream,
+                                                 unsigned(launch.threads), 1, 1, unsigned(launch.shared), state->stream,
                                                  const_cast<void **>(parameters), nullptr),
                       "run kernel '{}'", facts.name);
 }

@@ -52,17 +52,18 @@ struct DeviceRunner::Shape {
   ArenaPlan plan;
   CallRoom room;
   Walk walk;
-  std::vector<void *> parameters; // of all launches
+  std::vector<void *> parameters;                   // of all launches
+  std::vector<std::vector<Device::TensorMap>> maps; // of each launch
   std::vector<size_t> firstParameter;
   char *begin = nullptr; // of the call's room
   Device::Graph graph;
   int64_t calls = 0, lastUse = 0;
 
-  void layOut(const Places &places);
+  Expected<void> layOut(const Places &places, const Device &device);
 };
 
-/// Pointers to pointers, extents and scalars, in the order in which kernels take them.
-void DeviceRunner::Shape::layOut(const Places &at) {
+/// Pointers to pointers, extents, scalars and tensor maps, in the order in which kernels take them.
+Expected<void> DeviceRunner::Shape::layOut(const Places &at, const Device &device) {
   walk.layOut(function, dims, plan, at);
   for (const Walk::Step &step : walk.steps) {
     firstParameter.push_back(parameters.size());
@@ -72,7 +73,13 @@ void DeviceRunner::Shape::layOut(const Places &at) {
       parameters.push_back(&walk.extents[step.dims + i]);
     for (const int64_t &scalar : step.dispatch->scalars)
       parameters.push_back(const_cast<int64_t *>(&scalar));
+    auto made = device.makeMaps(step.dispatch->kernel, &walk.pointers[step.buffers], walk.extents.data() + step.dims);
+    if (!made)
+      return made.error();
+    for (Device::TensorMap &map : maps.emplace_back(std::move(*made)))
+      parameters.push_back(&map);
   }
+  return {};
 }
 
 DeviceRunner::DeviceRunner(std::unique_ptr<Device> device) : gpu(std::move(device)) {
@@ -236,7 +243,10 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
                                 {Space::SecondMoment, &model.secondMoments},
                                 {Space::Prepared, &model.prepared}})
       places.arenas[space] = arena->content->there;
-    shape.layOut(places);
+    if (Expected<void> laidOut = shape.layOut(places, *gpu); !laidOut) {
+      shapes.pop_back();
+      return laidOut;
+    }
   }
   ready.shape->lastUse = ++calls;
 

@@ -294,6 +294,11 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
   for (const json &dim : value.at("dims"))
     dispatch.dims.push_back(sizeAt(sizes, dim, function));
   dispatch.scalars = value.at("scalars").get<std::vector<int64_t>>();
+  for (const BoxedMatrix &map : program.kernels[dispatch.kernel].launch.maps)
+    if (map.operand < 0 || map.operand >= int64_t(dispatch.operands.size()) ||
+        -1 - std::min(map.rows, map.columns) >= int64_t(dispatch.dims.size()))
+      fail("dispatch {} in '{}' has no operand {} of {} x {}", index, function.name, map.operand, map.rows,
+           map.columns);
   for (const json &axis : value.at("grid")) {
     dispatch.grid.push_back({sizeAt(sizes, axis.at(0), function), axis.at(1).get<int64_t>()});
     if (dispatch.grid.back().tile <= 0)
@@ -367,6 +372,20 @@ static Function parseFunction(const json &value, const Program &program) {
   return function;
 }
 
+static Launch parseLaunch(const json &value) {
+  Launch launch{value.value("threads", int64_t(0)),
+                value.value("shared", int64_t(0)),
+                value.value("blocks_per_processor", int64_t(0)),
+                {}};
+  for (const json &map : value.value("maps", json::array())) {
+    std::vector<int64_t> numbers = map.get<std::vector<int64_t>>();
+    if (numbers.size() != 6)
+      fail("expected 6 numbers of a tensor map, but got {}", numbers.size());
+    launch.maps.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]});
+  }
+  return launch;
+}
+
 static Program parse(std::string_view text, int64_t kernelCount) {
   json root = json::parse(text);
   if (int64_t abi = root.at("abi").get<int64_t>(); abi != 1)
@@ -384,11 +403,9 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   parseParameters(root, program);
   program.preparedElements = root.value("prepared_elements", int64_t(0));
   for (const json &value : root.at("kernels"))
-    program.kernels.push_back({value.at("name").get<std::string>(),
-                               value.value("shape", std::string()),
-                               value.value("schedule", std::string()),
-                               value.value("scratch", int64_t(0)),
-                               {value.value("threads", int64_t(0))}});
+    program.kernels.push_back({value.at("name").get<std::string>(), value.value("shape", std::string()),
+                               value.value("schedule", std::string()), value.value("scratch", int64_t(0)),
+                               parseLaunch(value)});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

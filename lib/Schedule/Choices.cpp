@@ -103,7 +103,7 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
     if (target.registers.isGPU())
-      return {};
+      return target.hasWarpgroups ? chooseWarpgroupMatmul(kernel) : Attribute();
     return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
   case KernelKind::Attention:
   case KernelKind::AttentionBackward:

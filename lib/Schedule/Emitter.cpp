@@ -2,6 +2,7 @@
 #include "xf/Schedule/Emitter.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "xf/Dialect/XFG/IR/XFG.h"
 
 namespace mlir::xf {
 
@@ -66,7 +67,7 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
   b.setInsertionPoint(loop.getBody()->getTerminator());
 }
 
-void Emitter::finish(ArrayRef<GridEntry> grid) {
+void Emitter::finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor) {
   SmallVector<Attribute> entries;
   for (const GridEntry &entry : grid)
     entries.push_back(b.getDenseI64ArrayAttr({entry.operand, entry.dimension, entry.addend, entry.tile}));
@@ -77,6 +78,12 @@ void Emitter::finish(ArrayRef<GridEntry> grid) {
   function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
   if (registers.isGPU())
     function->setAttr("xf.threads", b.getI64IntegerAttr(registers.threads()));
+  if (dynamicBytes)
+    function->setAttr("xf.shared", b.getI64IntegerAttr(dynamicBytes));
+  if (blocksPerProcessor)
+    function->setAttr("xf.blocks_per_processor", b.getI64IntegerAttr(blocksPerProcessor));
+  if (!tensorMaps.empty())
+    function->setAttr("xf.tensor_maps", b.getArrayAttr(tensorMaps));
   kernel.erase();
 }
 
@@ -124,6 +131,22 @@ Value Emitter::allocateShared(ArrayRef<int64_t> shape, Type element) {
                              b.getI64IntegerAttr(16));
   }
   return memref::GetGlobalOp::create(b, loc, type, name);
+}
+
+int64_t Emitter::allocateDynamic(int64_t bytes) {
+  int64_t begin = llvm::alignTo(dynamicBytes, 1024);
+  dynamicBytes = begin + bytes;
+  return begin;
+}
+
+Value Emitter::tensorMap(Value memref, int64_t rows, int64_t columns) {
+  unsigned number = function.getNumArguments();
+  auto type =
+      xfg::TensorMapType::get(b.getContext(), rows, columns, cast<MemRefType>(memref.getType()).getElementType());
+  (void)function.insertArgument(number, type, DictionaryAttr(), loc);
+  int64_t operand = cast<BlockArgument>(memref).getArgNumber();
+  tensorMaps.push_back(b.getDenseI64ArrayAttr({operand, rows, columns}));
+  return function.getArgument(number);
 }
 
 Value Emitter::fma(Value x, Value y, Value z) {

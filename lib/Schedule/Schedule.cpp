@@ -1,6 +1,8 @@
 //===- Schedule.cpp - a schedule for every kernel -------------------------===//
 // Stage `schedule`: chooses (Choices.cpp), and applies by the kernel's kind.
 //===----------------------------------------------------------------------===//
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "xf/Dialect/XFG/IR/XFG.h"
 #include "xf/Schedule/Choices.h"
 #include "xf/Schedule/Passes.h"
 
@@ -58,7 +60,7 @@ LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   const RegisterFile &block = target.registers;
   switch (kind) {
   case KernelKind::Matmul:
-    return scheduleMatmulGPU(kernel, block);
+    return kernel->hasAttr("xf.schedule") ? scheduleWarpgroupMatmul(kernel, block) : scheduleMatmulGPU(kernel, block);
   case KernelKind::Elementwise:
   case KernelKind::Row:
     return scheduleRows(kernel, block);
@@ -106,9 +108,12 @@ struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> 
 };
 
 struct ScheduleGPUPass : impl::ScheduleGPUPassBase<ScheduleGPUPass> {
+  using ScheduleGPUPassBase::ScheduleGPUPassBase;
   void runOnOperation() override {
+    ScheduleTarget target = gpuTarget;
+    target.hasWarpgroups = gpu == "sm_90a";
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
-      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, gpuTarget)))
+      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, target)))
         return signalPassFailure();
   }
 };

@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 namespace mlir::xf {
-namespace {
 const llvm::Target *findTarget(StringRef triple, std::string &error) {
   static bool initialised = [] {
     llvm::InitializeAllTargetInfos();
@@ -38,6 +37,7 @@ const llvm::Target *findTarget(StringRef triple, std::string &error) {
   return llvm::TargetRegistry::lookupTarget(llvm::Triple(triple), error);
 }
 
+namespace {
 /// What the executable checks for: each changes what code is generated, and is known to the runtime's checkProcessor.
 constexpr const char *checkedFeatures[] = {"sse4.2",   "popcnt",     "avx",         "avx2",      "fma",
                                            "f16c",     "bmi",        "bmi2",        "lzcnt",     "movbe",

@@ -21,10 +21,11 @@ constexpr const char *gpuTriple = "nvptx64-nvidia-cuda";
 std::unique_ptr<llvm::TargetMachine> createGPUMachine(StringRef gpu) {
   std::string error;
   llvm::Triple triple(gpuTriple);
-  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
-  // ptx78 is what CUDA 11.8 and every later driver read.
+  const llvm::Target *target = findTarget(gpuTriple, error);
+  // ptx78 is what CUDA 11.8 and every later driver read; Hopper's own instructions came with 12.0.
+  StringRef features = isForOneArchitecture(gpu) ? "+ptx80" : "+ptx78";
   return target ? std::unique_ptr<llvm::TargetMachine>(
-                      target->createTargetMachine(triple, gpu, "+ptx78", llvm::TargetOptions(), std::nullopt))
+                      target->createTargetMachine(triple, gpu, features, llvm::TargetOptions(), std::nullopt))
                 : nullptr;
 }
 
@@ -60,6 +61,21 @@ llvm::Expected<std::string> runProgram(StringRef path, ArrayRef<StringRef> argum
   return said;
 }
 
+/// What of ptxas's words is a kernel that runs many times slower than it should: registers in local memory, and
+/// products that it makes wait for each other (C7510 and others; C7519 says only that it added a fence).
+std::string findSlowness(StringRef said) {
+  for (StringRef line : llvm::split(said, '\n')) {
+    int64_t bytes = 0;
+    bool spills = false;
+    for (StringRef what : {" bytes stack frame", " bytes spill stores", " bytes spill loads"})
+      if (size_t at = line.find(what); at != StringRef::npos)
+        spills |= !line.take_front(at).rsplit(' ').second.getAsInteger(10, bytes) && bytes > 0;
+    if (spills || (line.contains("(C75") && line.contains("serialized")))
+      return line.trim().str();
+  }
+  return "";
+}
+
 /// The machine code that ptxas makes of `ptx`; "" where there is no ptxas.
 llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu) {
   const Assembler &assembler = findAssembler();
@@ -75,9 +91,11 @@ llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu) {
     return llvm::createStringError(code, "can't write a temporary file: " + code.message());
   llvm::scope_exit removeBinary([&] { llvm::sys::fs::remove(binary); });
   std::string architecture = ("-arch=" + gpu).str();
-  llvm::Expected<std::string> said = runProgram(assembler.path, {architecture, source, "-o", binary});
+  llvm::Expected<std::string> said = runProgram(assembler.path, {architecture, "-v", source, "-o", binary});
   if (!said)
     return said.takeError();
+  if (std::string slow = findSlowness(*said); !slow.empty())
+    return llvm::createStringError("ptxas makes slow code of it: " + slow);
   auto code = llvm::MemoryBuffer::getFile(binary, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!code)
     return llvm::createStringError(code.getError(), "can't read what '" + assembler.path + "' wrote");
@@ -103,7 +121,7 @@ void addImage(llvm::Module &module, StringRef symbol, StringRef ptx, StringRef c
 } // namespace
 
 ArrayRef<StringRef> supportedGPUs() {
-  static const StringRef names[] = {"sm_80", "sm_86", "sm_89", "sm_90"};
+  static const StringRef names[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"};
   return names;
 }
 
@@ -125,9 +143,8 @@ const Assembler &findAssembler() {
   return found;
 }
 
-LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
-                        llvm::raw_pwrite_stream &stream) {
-  std::unique_ptr<llvm::TargetMachine> hostMachine = createTargetMachine(host), machine = createGPUMachine(gpu);
+FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel) {
+  std::unique_ptr<llvm::TargetMachine> machine = createGPUMachine(gpu);
   if (!machine)
     return module.emitError() << "this build of LLVM has no target '" << gpuTriple << "'";
   llvm::LLVMContext context;
@@ -147,14 +164,24 @@ LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringR
   if (size_t call = StringRef(ptx).find("__nv_"); call != StringRef::npos)
     return module.emitError() << "kernel '" << kernel << "' calls '" << StringRef(ptx).substr(call, 32).split(',').first
                               << "' of libdevice at stage 'link'";
-  llvm::Expected<std::string> code = assemble(ptx, gpu);
+  return std::string(ptx);
+}
+
+LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
+                        llvm::raw_pwrite_stream &stream) {
+  FailureOr<std::string> ptx = emitPTX(module, gpu, kernel);
+  if (failed(ptx))
+    return failure();
+  llvm::Expected<std::string> code = assemble(*ptx, gpu);
   if (!code)
     return module.emitError() << "kernel '" << kernel << "' at stage 'link': " << llvm::toString(code.takeError());
 
+  std::unique_ptr<llvm::TargetMachine> hostMachine = createTargetMachine(host);
+  llvm::LLVMContext context;
   llvm::Module object("xf", context);
   object.setTargetTriple(llvm::Triple(host.triple));
   object.setDataLayout(hostMachine->createDataLayout());
-  addImage(object, imageName(kernel), ptx, *code);
+  addImage(object, imageName(kernel), *ptx, *code);
   llvm::legacy::PassManager write;
   if (hostMachine->addPassesToEmitFile(write, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
     return module.emitError() << "the target '" << host.triple << "' can't write object files";

@@ -86,26 +86,40 @@ LLVM::LLVMFuncOp createEntry(OpBuilder &builder, func::FuncOp kernel) {
 }
 
 /// Creates the function that a GPU is asked to run: its parameters are the pointers, then the dynamic extents, then the
-/// scalars. It is the only one of its module, so its name need only be one that PTX allows.
+/// scalars, then the tensor maps, 128 bytes each that lie among the parameters. It is the only one of its module, so
+/// its name need only be one that PTX allows.
 void createGPUEntry(OpBuilder &builder, func::FuncOp kernel) {
   MLIRContext *context = builder.getContext();
   Location loc = kernel.getLoc();
   Type ptr = LLVM::LLVMPointerType::get(context), i64 = builder.getI64Type();
-  SmallVector<Type> buffers, dims, scalars;
+  SmallVector<Type> buffers, dims, scalars, maps;
   for (Type argument : kernel.getArgumentTypes()) {
     auto memref = dyn_cast<MemRefType>(argument);
-    (memref ? buffers : scalars).push_back(memref ? ptr : i64);
+    if (isa<LLVM::LLVMPointerType>(argument))
+      maps.push_back(ptr);
+    else
+      (memref ? buffers : scalars).push_back(memref ? ptr : i64);
     if (memref)
       dims.append(memref.getNumDynamicDims(), i64);
   }
   SmallVector<Type> types = buffers;
   llvm::append_range(types, dims);
   llvm::append_range(types, scalars);
+  unsigned map = types.size();
+  llvm::append_range(types, maps);
   auto entry = LLVM::LLVMFuncOp::create(builder, loc, gpuEntryName,
                                         LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context), types));
   entry->setAttr("nvvm.kernel", builder.getUnitAttr());
   auto threads = static_cast<int32_t>(kernel->getAttrOfType<IntegerAttr>("xf.threads").getInt());
   entry->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({threads, 1, 1}));
+  // Warpgroups give registers to each other, of as many as the blocks of a processor may have.
+  if (auto blocks = kernel->getAttrOfType<IntegerAttr>("xf.blocks_per_processor"))
+    entry->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(static_cast<int32_t>(blocks.getInt())));
+  for (unsigned number = map; number < types.size(); ++number) {
+    entry.setArgAttr(number, "llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(builder.getI8Type(), 128)));
+    entry.setArgAttr(number, "llvm.align", builder.getI64IntegerAttr(64));
+    entry.setArgAttr(number, "nvvm.grid_constant", builder.getUnitAttr());
+  }
   OpBuilder::InsertionGuard guard(builder);
   Block *body = entry.addEntryBlock(builder);
   builder.setInsertionPointToEnd(body);
@@ -116,7 +130,7 @@ void createGPUEntry(OpBuilder &builder, func::FuncOp kernel) {
       operands.push_back(
           makeMemref(builder, loc, memref, body->getArgument(buffer++), [&] { return body->getArgument(dim++); }));
     else
-      operands.push_back(body->getArgument(scalar++));
+      operands.push_back(body->getArgument(isa<LLVM::LLVMPointerType>(argument) ? map++ : scalar++));
   func::CallOp::create(builder, loc, kernel, operands);
   LLVM::ReturnOp::create(builder, loc, ValueRange());
 }
@@ -127,7 +141,9 @@ LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Ty
 
 /// What the description has said and LLVM has no use for. A kernel may be named as the C library's functions are.
 void finishKernel(func::FuncOp kernel) {
-  for (StringRef name : {"xf.kernel", "xf.schedule", "xf.grid", "xf.scratch", "xf.threads"})
+  for (StringRef name : {"xf.kernel", "xf.schedule"})
+    kernel->removeAttr(name);
+  for (StringRef name : launchFacts)
     kernel->removeAttr(name);
   kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));
 }

@@ -35,8 +35,11 @@ public:
                           {"shape", shapes.lookup(name)},
                           {"schedule", scheduleOf(kernel)},
                           {"scratch", kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}};
-      if (auto threads = kernel->getAttrOfType<IntegerAttr>("xf.threads"))
-        object["threads"] = threads.getInt();
+      for (StringRef fact : {"threads", "shared", "blocks_per_processor"})
+        if (auto number = kernel->getAttrOfType<IntegerAttr>(("xf." + fact).str()))
+          object[fact] = number.getInt();
+      if (auto found = maps.find(name); found != maps.end())
+        object["maps"] = json::Array(found->second);
       kernelArray.push_back(std::move(object));
     }
     json::Object target{{"triple", cpu.triple}, {"cpu", cpu.name}, {"features", json::Array(cpu.requirements)}};
@@ -232,6 +235,33 @@ private:
     return (read.empty() ? "" : read + " ") + "-> " + written;
   }
 
+  /// Of each tensor map the number of the operand among the pointers, its rows, columns and bytes of an element, and
+  /// the rows and columns of a box. An extent that is dynamic is -1 - its number among the dispatch's `dims`.
+  static json::Array mapsOf(DispatchOp dispatch, ArrayAttr list) {
+    struct Matrix {
+      int64_t number, rows, columns, bytes;
+    };
+    SmallVector<Matrix> matrices; // of each operand
+    int64_t number = 0, dims = 0;
+    for (Value operand : dispatch->getOperands()) {
+      Matrix matrix{};
+      if (auto type = dyn_cast<MemRefType>(operand.getType())) {
+        matrix = {number++, 1, 1, type.getElementTypeBitWidth() / 8};
+        for (auto [dim, size] : llvm::enumerate(type.getShape())) {
+          int64_t extent = ShapedType::isDynamic(size) ? -1 - dims++ : size;
+          (dim == 0 ? matrix.rows : matrix.columns) = extent;
+        }
+      }
+      matrices.push_back(matrix);
+    }
+    json::Array result;
+    for (auto map : list.getAsRange<DenseI64ArrayAttr>()) {
+      const Matrix &matrix = matrices[map[0]];
+      result.push_back(json::Array{matrix.number, matrix.rows, matrix.columns, matrix.bytes, map[1], map[2]});
+    }
+    return result;
+  }
+
   /// "rows = 48, columns = 256" of #xf.matmul_schedule<rows = 48, columns = 256>; "" where nothing was chosen.
   static std::string scheduleOf(func::FuncOp kernel) {
     std::string text;
@@ -246,6 +276,8 @@ private:
       return it - kernels.begin();
     kernels.push_back(dispatch.getKernel().str());
     shapes[dispatch.getKernel()] = shapeOf(dispatch);
+    if (auto list = symbols.lookup<func::FuncOp>(dispatch.getKernel())->getAttrOfType<ArrayAttr>("xf.tensor_maps"))
+      maps.insert({dispatch.getKernel(), mapsOf(dispatch, list)});
     return kernels.size() - 1;
   }
 
@@ -352,6 +384,7 @@ private:
   StringRef gpu;
   SmallVectorImpl<std::string> &kernels;
   llvm::StringMap<std::string> shapes; // of each kernel's first dispatch
+  llvm::StringMap<json::Array> maps;
 };
 } // namespace
 

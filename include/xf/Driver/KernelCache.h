@@ -14,10 +14,8 @@ namespace mlir::xf {
 
 /// What compiling one kernel gives.
 struct CompiledKernel {
-  std::string grid; // xf.grid, as MLIR prints it
-  int64_t scratch = 0;
-  int64_t threads = 0; // of a block on a GPU
-  std::string object;  // an ELF file
+  std::string facts;  // what its launch needs: a dictionary of attributes, as MLIR prints it
+  std::string object; // an ELF file
 };
 
 class KernelCache {

@@ -68,8 +68,15 @@ public:
   /// Into pinned memory some time until `wait`; other memory is waited for.
   Expected<void> copyOut(void *to, const char *from, int64_t bytes);
   Expected<void> clear(char *to, int64_t bytes);
-  /// Runs `blocks` blocks of a kernel; `parameters` point to each of its parameters, which are read at once.
-  Expected<void> launch(int64_t kernel, int64_t blocks, void *const *parameters);
+  /// A kernel's parameter by which its copy engine finds boxes of a matrix.
+  struct TensorMap {
+    alignas(64) unsigned char bits[128];
+  };
+  /// Those of a kernel whose operands are at `pointers`, with these dynamic extents.
+  Expected<std::vector<TensorMap>> makeMaps(int64_t kernel, void *const *pointers, const int64_t *dims) const;
+
+  /// Runs a kernel for `tiles` tiles; `parameters` point to each of its parameters, which are read at once.
+  Expected<void> launch(int64_t kernel, int64_t tiles, void *const *parameters);
   /// Waits for all that was asked for.
   Expected<void> wait();
 

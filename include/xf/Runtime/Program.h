@@ -67,9 +67,18 @@ struct Parameter {
   int64_t elements() const;
 };
 
+/// A matrix that a kernel's copy engine reads or writes by boxes. An extent below 0 is that of the dispatch's dim
+/// -1 - extent.
+struct BoxedMatrix {
+  int64_t operand = 0, rows = 0, columns = 0, elementBytes = 0, boxRows = 0, boxColumns = 0;
+};
+
 /// How a GPU is asked to run a kernel.
 struct Launch {
-  int64_t threads = 0; // of a block
+  int64_t threads = 0;            // of a block
+  int64_t shared = 0;             // bytes of a block's dynamic shared memory
+  int64_t blocksPerProcessor = 0; // blocks go on to further tiles, so that no more are launched; 0: one tile each
+  std::vector<BoxedMatrix> maps;  // of each a further parameter
 };
 
 struct Kernel {

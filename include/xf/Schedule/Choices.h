@@ -12,7 +12,8 @@ namespace mlir::xf {
 /// What a schedule is made for. The caches are one core's.
 struct ScheduleTarget {
   RegisterFile registers;
-  int64_t l1, l2; // bytes
+  int64_t l1, l2;             // bytes
+  bool hasWarpgroups = false; // a GPU with Hopper's own instructions, sm_90a
 };
 
 /// The block of a GPU that computes a kernel on rows, and what its vectors are: a warp's, or the whole block's where a
@@ -21,6 +22,9 @@ RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block);
 
 /// The default for a kernel on tensors, such as #xf.matmul_schedule; null where its kind leaves no choice.
 Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
+
+/// That of a product for warpgroups; null where the copy engine can't read its operands, or they are not bf16.
+Attribute chooseWarpgroupMatmul(func::FuncOp kernel);
 
 /// The schedules beside a default one that give the same bits: one number of it halved or doubled.
 SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target);

@@ -24,6 +24,9 @@ public:
   /// The number of this row in a result that has one a row.
   void setNumber(Value tensor, Value number) { numbers[tensor] = number; }
 
+  /// A value of this place that is known already.
+  void set(Value tensor, ArrayRef<Value> vectors) { computed[tensor] = SmallVector<Value>(vectors); }
+
   /// Moves to another place; forgets what was computed. Sets up random numbers where `ops` need them.
   void moveTo(Value row, Value column, ArrayRef<int64_t> lanes);
   /// The vectors of a value at this place: computed before at this place, or loaded.

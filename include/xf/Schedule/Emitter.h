@@ -49,8 +49,9 @@ class Emitter {
 public:
   Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeRange = false);
 
-  /// Replaces the old kernel by the new one with this grid, and the scratch memory that was allocated.
-  void finish(ArrayRef<GridEntry> grid);
+  /// Replaces the old kernel by the new one with this grid, and the scratch memory that was allocated. On a GPU a
+  /// number of `blocksPerProcessor` says that blocks go on from tile to tile, so that no more of them are launched.
+  void finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor = 0);
 
   /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
   /// for values inside.
@@ -189,6 +190,12 @@ public:
   Value isLastBlock(Value counters, Value index, int64_t blocks);
   /// The sum of a number of each thread of the block, in a fixed order; all threads have it.
   Value sumOfBlock(Value number);
+  /// Where the next `bytes` of the block's dynamic shared memory begin: at a multiple of 1024.
+  int64_t allocateDynamic(int64_t bytes);
+  /// A further argument of the function: how the copy engine finds boxes of this operand.
+  Value tensorMap(Value memref, int64_t rows, int64_t columns);
+  /// Makes vectors those of another element of each row than the thread's own.
+  void setLane(Value lane) { currentLane = lane; }
 
   template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
 
@@ -202,7 +209,8 @@ private:
   SmallVector<Value> atShare(ValueRange at);
   DenseMap<Value, Value> places;
   Value currentTile, currentThread, currentWarp, currentLane;
-  int64_t scratchBytes = 0, sharedBuffers = 0;
+  int64_t scratchBytes = 0, sharedBuffers = 0, dynamicBytes = 0;
+  SmallVector<Attribute> tensorMaps;
 };
 
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.
@@ -254,6 +262,7 @@ LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleTopKGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult schedulePackGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers);

@@ -30,8 +30,15 @@ struct CPU {
 /// Resolves `name` ("native", "x86-64-v3", "znver4", "neoverse-n1", ...) or says what is wrong with it.
 llvm::Expected<CPU> resolveCPU(llvm::StringRef name);
 
+/// LLVM's target of this triple; null, and an error, where it has none.
+const llvm::Target *findTarget(llvm::StringRef triple, std::string &error);
+
 /// A machine that generates position-independent code for `cpu`.
 std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
+
+/// What stage `schedule` says of a kernel's launch, in attributes of its function.
+constexpr llvm::StringLiteral launchFacts[] = {
+    "xf.grid", "xf.scratch", "xf.threads", "xf.shared", "xf.blocks_per_processor", "xf.tensor_maps"};
 
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.
@@ -56,6 +63,8 @@ LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef
 
 /// GPUs that kernels are compiled for, as LLVM and ptxas name them.
 ArrayRef<StringRef> supportedGPUs();
+/// Whether code for it runs on GPUs of this architecture alone, as that for sm_90a does.
+inline bool isForOneArchitecture(StringRef gpu) { return gpu.ends_with("a"); }
 
 /// The CUDA toolkit's assembler, and what tells it from another version of it; "" where there is none, and the driver
 /// will translate.
@@ -68,8 +77,10 @@ const Assembler &findAssembler();
 constexpr llvm::StringLiteral gpuEntryName = "xf_kernel";
 inline std::string imageName(StringRef kernel) { return (kernel + ".image").str(); }
 
-/// Writes the object for the host that holds the image of one kernel: the PTX of a module after xf-emit-gpu-entries and
-/// buildLowerToLLVM, and what ptxas makes of it where it is found (`struct XfImage` of lib/Runtime).
+/// The PTX of a module of one kernel, after xf-emit-gpu-entries and buildLowerToLLVM.
+FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel);
+
+/// Writes the object for the host that holds the image of one kernel: its PTX, and what ptxas makes of it where it is found (`struct XfImage` of lib/Runtime).
 LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
                         llvm::raw_pwrite_stream &stream);
 

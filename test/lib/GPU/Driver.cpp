@@ -41,6 +41,7 @@ long setting(const char *name, long otherwise) {
 
 struct Module {
   Kernel kernel;
+  int mostShared = 48 << 10; // bytes that a launch may add
 };
 
 /// Something a stream is to do.
@@ -420,6 +421,35 @@ XF_EXPORT cuModuleGetFunction(void **function, void *module, const char *name) {
     return success;
   });
 }
+XF_EXPORT cuFuncSetAttribute(void *function, int attribute, int value) {
+  return notCaptured("cuFuncSetAttribute", [&]() -> int {
+    auto *module = static_cast<Module *>(function);
+    if (!modules.count(module) || attribute != 8 || value < 0 || value > 227 << 10)
+      return fail(invalidValue, "cuFuncSetAttribute " + std::to_string(attribute) + " to " + std::to_string(value));
+    return module->mostShared = value, success;
+  });
+}
+XF_EXPORT cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, unsigned long long address,
+                                 const uint64_t *extents, const uint64_t *pitches, const uint32_t *box,
+                                 const uint32_t *steps, int interleave, int swizzle, int promotion, int outside) {
+  return inContext("cuTensorMapEncodeTiled", [&]() -> int {
+    auto refuse = [](const std::string &what) { return fail(invalidValue, "cuTensorMapEncodeTiled of " + what); };
+    if (reinterpret_cast<uintptr_t>(map) % 64 || address % 16)
+      return refuse("a map or a matrix that is misaligned");
+    constexpr int bf16 = 9, by128Bytes = 3;
+    if (type != bf16 || rank != 2 || swizzle != by128Bytes || interleave || outside || promotion < 0 || promotion > 3)
+      return refuse("what is not emulated: type " + std::to_string(type) + ", rank " + std::to_string(rank));
+    if (pitches[0] % 16 || pitches[0] >> 40 || pitches[0] < extents[0] * 2)
+      return refuse("rows of " + std::to_string(pitches[0]) + " bytes");
+    for (uint32_t i = 0; i < rank; ++i)
+      if (extents[i] == 0 || extents[i] >> 32 || box[i] == 0 || box[i] > 256 || steps[i] != 1)
+        return refuse("extent " + std::to_string(extents[i]) + " by boxes of " + std::to_string(box[i]));
+    if (box[0] * 2 > 128)
+      return refuse("boxes whose rows are longer than what is swizzled: " + std::to_string(box[0] * 2));
+    *static_cast<TensorMap *>(map) = {TensorMap::known, box[0], box[1], 2, address, extents[0], extents[1], pitches[0]};
+    return success;
+  });
+}
 XF_EXPORT cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
                          unsigned blockY, unsigned blockZ, unsigned shared, void *stream, void **parameters,
                          void **extra) {
@@ -428,19 +458,26 @@ XF_EXPORT cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigne
     if (!modules.count(module) || !isStream(stream))
       return fail(invalidHandle, "cuLaunchKernel without function or stream");
     if (gridX == 0 || gridX > 0x7fffffff || gridY != 1 || gridZ != 1 || blockX == 0 || blockX > 1024 || blockY != 1 ||
-        blockZ != 1 || shared != 0 || extra)
+        blockZ != 1 || extra || int(shared) > module->mostShared)
       return fail(invalidValue, "cuLaunchKernel of a grid that can't be");
     std::vector<uint64_t> values;
+    std::vector<TensorMap> maps;
     for (size_t i = 0; i < module->kernel.parameters.size(); ++i)
-      values.push_back(*static_cast<uint64_t *>(parameters[i]));
-    return enqueue({"cuLaunchKernel", [=, values = std::move(values)] {
+      if (module->kernel.parameters[i].isMap)
+        maps.push_back(*static_cast<TensorMap *>(parameters[i]));
+      else
+        values.push_back(*static_cast<uint64_t *>(parameters[i]));
+    return enqueue({"cuLaunchKernel", [=, values = std::move(values), maps = std::move(maps)] {
                       static const long life = setting("XF_GPU_LOSE_AFTER", -1);
                       if (!modules.count(module))
                         throw Fault("a module is unloaded before its kernel ran");
                       if (life >= 0 && launches >= life)
                         throw Fault("lost");
                       ++launches;
-                      launch(module->kernel, gridX, blockX, values, memory);
+                      std::vector<uint64_t> all = values; // maps come last
+                      for (const TensorMap &map : maps)
+                        all.push_back(reinterpret_cast<uint64_t>(&map));
+                      launch(module->kernel, gridX, blockX, all, memory, shared);
                     }});
   });
 }

@@ -167,7 +167,7 @@ void countRound(Warp &w, const Operation &op, uint32_t mask) {
 void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
   if (mask != all)
     w.fault(op, "a barrier of the warp that only some of its threads reach");
-  ++w.syncs;
+  ++w.times.known[w.number];
 }
 /// mov.b64 {low, high}, x: either may be `_`, for what is not wanted.
 void split(Warp &w, const Operation &op, uint32_t mask) {
@@ -178,18 +178,41 @@ void split(Warp &w, const Operation &op, uint32_t mask) {
         w.line<uint32_t>(op.to[half])[i] = uint32_t(value >> 32 * half);
   });
 }
+/// bar.sync and bar.arrive: number, threads (0: all). isSigned: goes on at once.
 void barrier(Warp &w, const Operation &op, uint32_t mask) {
   if (mask != all)
     w.fault(op, "a barrier that only some threads of the warp reach");
-  w.atBarrier = true;
+  uint32_t number = w.line<uint32_t>(op.from[0])[0],
+           threads = op.from[1] < 0 ? w.block.threads : w.line<uint32_t>(op.from[1])[0];
+  if (number >= w.block.barriers.size() || threads == 0 || threads > w.block.threads || threads % width)
+    w.fault(op, "barrier " + std::to_string(number) + " of " + std::to_string(threads) + " threads");
+  NamedBarrier &barrier = w.block.barriers[number];
+  if (barrier.arrived && barrier.threads != threads)
+    w.fault(op, "expected " + std::to_string(barrier.threads) + " threads at barrier " + std::to_string(number) +
+                    ", but got " + std::to_string(threads));
+  barrier.threads = threads;
+  barrier.arrived += width;
+  w.giveTimes(barrier.times);
+  if (!op.isSigned) {
+    w.wait(op, Warp::AtBarrier);
+    barrier.waiting.push_back(&w);
+  }
+  if (barrier.arrived < threads)
+    return;
+  for (Warp *waiting : barrier.waiting) {
+    waiting->times.join(barrier.times);
+    waiting->state = Warp::Running;
+  }
+  barrier = {};
 }
 void branch(Warp &, const Operation &, uint32_t) {} // known by their handlers
 void finish(Warp &, const Operation &, uint32_t) {}
 
 void run(Warp &w) {
   const std::vector<Operation> &code = w.block.kernel.code;
-  w.atBarrier = false;
-  while (!w.groups.empty() && !w.atBarrier) {
+  if (w.state == Warp::Paused)
+    w.state = Warp::Running;
+  while (!w.groups.empty() && w.state == Warp::Running) {
     Group &group = w.groups.back();
     if (group.mask == 0 || group.next == group.until) {
       if (group.mask != 0 && w.groups.size() == 1)
@@ -219,6 +242,12 @@ void run(Warp &w) {
       for (Group &each : w.groups)
         each.mask &= ~mask;
     } else if (mask) {
+      if (!w.isInFlight.empty())
+        for (const int *lines : {op.to, op.from})
+          for (const int *line = lines; line != lines + (lines == op.to ? std::size(op.to) : std::size(op.from));
+               ++line)
+            if (*line >= 0 && w.isInFlight[*line])
+              w.fault(op, "an accumulator is read or written before a product of it is known to be done");
       op.handler(w, op, mask);
     }
   }
@@ -289,7 +318,7 @@ void findMeetings(std::vector<Operation> &code) {
 } // namespace
 
 void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
-            Memory &memory) {
+            Memory &memory, uint64_t sharedBytes) {
   static uint32_t launches = 0;
   ++launches;
   if (parameters.size() != kernel.parameters.size())
@@ -300,26 +329,28 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
                 std::to_string(threads));
   std::vector<bool> released(blocks);
   for (uint32_t number = 0; number < blocks; ++number) {
-    Block block{kernel, memory, Region(0, kernel.sharedBytes), launches, number, threads, 1, parameters, released};
+    Block block{kernel,     memory,  Region(0, kernel.sharedBytes + sharedBytes), launches, number, blocks, threads,
+                parameters, released};
     std::vector<Warp> warps;
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);
-    for (;;) {
-      size_t waiting = 0;
+    startHopper(block, warps);
+    for (bool live = true; live;) {
+      live = false;
+      uint64_t before = block.changes;
       for (Warp &warp : warps) {
-        if (warp.groups.empty())
-          continue;
-        run(warp);
-        waiting += warp.atBarrier;
+        if (warp.state <= Warp::Paused && !warp.groups.empty())
+          run(warp);
+        live |= !warp.groups.empty();
       }
-      if (waiting == 0)
-        break;
-      if (waiting < warps.size())
-        throw Fault(kernel.name + ", block " + std::to_string(number) + ": a barrier that only some warps reach");
-      ++block.interval;
+      if (!live || block.changes != before || goOn(block))
+        continue;
       for (Warp &warp : warps)
-        warp.syncs = 0;
+        if (!warp.groups.empty())
+          warp.fault(*warp.waitsAt, warp.state == Warp::AtBarrier ? "a barrier that only some warps reach"
+                                                                  : "waits for ever: a deadlock of the block");
     }
+    finishHopper(block);
   }
 }
 
@@ -330,7 +361,8 @@ template <int special> void readSpecial(Warp &w, const Operation &op, uint32_t m
   forLanes(mask, [&](int i) {
     w.line<uint32_t>(op.to[0])[i] = special == 0   ? w.number * width + i
                                     : special == 1 ? w.block.number
-                                                   : w.block.threads;
+                                    : special == 2 ? w.block.threads
+                                                   : w.block.blocks;
   });
 }
 
@@ -420,7 +452,9 @@ const std::map<std::string, Handler> &handlers() {
       t["mov." + type] = t["mov.b32"];
     for (std::string type : {"f64", "u64", "s64"})
       t["mov." + type] = t["mov.b64"];
-    t["cvta.to.global.u64"] = t["cvta.global.u64"] = t["mov.b64"]; // one address space
+    t["cvta.to.global.u64"] = t["cvta.global.u64"] = t["cvta.param.u64"] = t["cvta.shared.u64"] =
+        t["cvta.to.shared::cluster.u64"] = t["mov.b64"]; // one address space, and a cluster of one block
+    t["mov.b16"] = t["mov.b32"];
     t["shl.b32"] = shift<uint32_t>;
     t["shl.b64"] = shift<uint64_t>;
     t["and.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x & y)>;
@@ -488,19 +522,28 @@ public:
         if (line == ")")
           inParameters = false;
         else if (line.starts_with(".param .u64"))
-          kernel.parameters.push_back(line.substr(line.rfind(' ') + 1, line.find(',') - line.rfind(' ') - 1));
-        else
+          kernel.parameters.push_back({line.substr(line.rfind(' ') + 1, line.find(',') - line.rfind(' ') - 1), false});
+        else if (size_t size = line.find("[128]"); line.starts_with(".param .align 64 .b8 ") && size != line.npos) {
+          kernel.parameters.push_back({line.substr(21, size - 21), true});
+          symbols[kernel.parameters.back().name] = kernel.parameters.size(); // where tensor maps are looked for
+        } else
           fail("unknown parameter '" + line + "'");
       } else if (line.starts_with(".reqntid")) {
         kernel.threads = std::stoul(line.substr(9));
       } else if (line == "{" || line == "}") {
-        inBody = line == "{";
-      } else if (line.starts_with(".shared") || line.starts_with(".global")) {
+        depth += line == "{" ? 1 : -1;
+        inBody = depth > 0;
+        scope += line == "{";
+      } else if (line.starts_with(".shared") || line.starts_with(".global") || line.starts_with(".extern .shared")) {
         addData(line);
-      } else if (line.starts_with(".reg") || line.starts_with(".version") || line.starts_with(".target") ||
-                 line.starts_with(".address_size") || line.starts_with(".pragma")) {
+      } else if (line.starts_with(".reg .pred") && depth > 1) { // of inline PTX
+        std::string name =
+            line.substr(line.find_first_not_of(" \t", 10), line.find(';') - line.find_first_not_of(" \t", 10));
+        locals[name] = "%" + name + "." + std::to_string(scope);
+      } else if (line.starts_with(".minnctapersm") || line.starts_with(".reg") || line.starts_with(".version") ||
+                 line.starts_with(".target") || line.starts_with(".address_size") || line.starts_with(".pragma")) {
       } else if (line.back() == ':') {
-        labels[line.substr(0, line.size() - 1)] = kernel.code.size();
+        labels[scoped(line.substr(0, line.size() - 1))] = kernel.code.size();
       } else if (inBody) { // of one or more lines
         instruction += (instruction.empty() ? "" : " ") + line;
         if (instruction.back() != ';')
@@ -536,6 +579,8 @@ public:
       place(op.guard);
       std::ranges::for_each(op.to, place);
       std::ranges::for_each(op.from, place);
+      for (Operation::Operand &operand : op.operands)
+        place(operand.line);
     }
     return std::move(kernel);
   }
@@ -553,6 +598,12 @@ private:
       fail("unknown data '" + line.substr(0, 80) + "'");
     size_t begin = isNumber ? number + 3 : type + 4;
     std::string name = line.substr(begin, std::min(open, line.find(';')) - begin);
+    if (line.starts_with(".extern")) { // what the launch adds, after all that is known
+      if (kernel.sharedBytes % 1024)
+        fail("expected dynamic shared memory alone, or after a multiple of 1024 bytes");
+      symbols[name] = kernel.sharedBytes;
+      return;
+    }
     uint64_t bytes = isNumber ? 4 : std::stoull(line.substr(open + 1));
     if (line.starts_with(".shared")) {
       kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
@@ -590,6 +641,8 @@ private:
       return constant(std::stoull(operand.substr(2), nullptr, 16), true);
     if (auto symbol = symbols.find(operand); symbol != symbols.end())
       return constant(symbol->second, wide);
+    if (auto local = locals.find(operand); local != locals.end())
+      return line(local->second, wide);
     if (operand.empty() || (!std::isdigit(static_cast<unsigned char>(operand[0])) && operand[0] != '-'))
       fail("unknown operand '" + operand + "'");
     return constant(operand[0] == '-' ? uint64_t(std::stoll(operand, nullptr, 0)) : std::stoull(operand, nullptr, 0),
@@ -611,10 +664,10 @@ private:
     std::vector<std::string> operands;
     std::string word;
     for (char c : space == line.npos ? "" : line.substr(space)) {
-      if (c == ',') {
+      if (c == ',' || c == '|') {
         operands.push_back(std::move(word));
         word.clear();
-      } else if (!std::strchr(" \t{}|", c)) {
+      } else if (!std::strchr(" \t{}", c)) {
         word += c;
       }
     }
@@ -623,13 +676,16 @@ private:
 
     if (name == "bra" || name == "bra.uni") {
       op.handler = branch;
-      branches.push_back({kernel.code.size(), operands.at(0)});
+      branches.push_back({kernel.code.size(), scoped(operands.at(0))});
     } else if (name == "ret") {
       op.handler = finish;
-    } else if (name == "bar.sync" || name == "barrier.sync") {
+    } else if (name == "bar.sync" || name == "barrier.sync" || name == "bar.arrive") {
       op.handler = barrier;
-      if (operands != std::vector<std::string>{"0"})
+      op.isSigned = name == "bar.arrive";
+      if (operands.empty() || operands.size() > 2)
         fail("unknown barrier '" + line + "'");
+      for (size_t i = 0; i < operands.size(); ++i)
+        op.from[i] = this->line(operands[i], false);
     } else if (name == "bar.warp.sync") {
       op.handler = syncWarp;
       if (operands != std::vector<std::string>{"-1"})
@@ -662,13 +718,18 @@ private:
       addAccess(op, name, operands);
     } else if (name == "mov.u32" && operands.size() == 2 && !operands[1].empty() &&
                operands[1].find('.') != line.npos) {
-      op.handler = operands[1] == "%tid.x"     ? readSpecial<0>
-                   : operands[1] == "%ctaid.x" ? readSpecial<1>
-                   : operands[1] == "%ntid.x"  ? readSpecial<2>
-                                               : nullptr;
+      op.handler = operands[1] == "%tid.x"      ? readSpecial<0>
+                   : operands[1] == "%ctaid.x"  ? readSpecial<1>
+                   : operands[1] == "%ntid.x"   ? readSpecial<2>
+                   : operands[1] == "%nctaid.x" ? readSpecial<3>
+                                                : nullptr;
       op.to[0] = this->line(operands[0], false);
       if (!op.handler)
         fail("unknown register '" + operands[1] + "'");
+    } else if (Handler handler = findHopperHandler(name)) {
+      op.handler = handler;
+      op.count = name.starts_with("wgmma.mma_async.sync.aligned.m64n") ? 1 : 0;
+      addHopperOperands(op, operands);
     } else if (Handler handler = findMatrixHandler(name, op)) {
       op.handler = handler;
       addMatrixOperands(op, operands);
@@ -690,6 +751,21 @@ private:
     }
     kernel.code.push_back(op);
   }
+
+  /// All in their order; an address is a register, or a symbol, and an offset.
+  void addHopperOperands(Operation &op, const std::vector<std::string> &operands) {
+    for (std::string operand : operands) {
+      std::erase_if(operand, [](char c) { return c == '[' || c == ']'; });
+      size_t plus = operand.find('+');
+      int64_t offset = plus == operand.npos ? 0 : std::stoll(operand.substr(plus + 1));
+      operand.resize(std::min(plus, operand.size()));
+      bool wide = isWide(operand) || symbols.count(operand);
+      op.operands.push_back({operand == "_" ? -1 : line(operand, wide), wide, offset});
+    }
+  }
+
+  /// A label of inline PTX, which every piece of it may have again.
+  std::string scoped(const std::string &label) const { return depth > 1 ? label + "." + std::to_string(scope) : label; }
 
   /// Registers of 32 bits and addresses in their order: results first, of which `op.count` says how many.
   void addMatrixOperands(Operation &op, const std::vector<std::string> &operands) {
@@ -735,8 +811,8 @@ private:
     op.isWide = operands[0][0] == '%' ? isWide(operands[0]) : op.bytes == 8;
     op.handler = isLoad ? load : store;
     if (rest == "param") {
-      auto it = std::find(kernel.parameters.begin(), kernel.parameters.end(), address);
-      if (it == kernel.parameters.end() || op.bytes != 8)
+      auto it = std::ranges::find(kernel.parameters, address, &Kernel::Parameter::name);
+      if (it == kernel.parameters.end() || it->isMap || op.bytes != 8)
         fail("unknown parameter '" + address + "'");
       op.handler = loadParameter;
       op.offset = it - kernel.parameters.begin();
@@ -751,7 +827,8 @@ private:
   std::string_view text;
   Memory &memory;
   Kernel kernel;
-  int current = 0;
+  int current = 0, depth = 0, scope = 0; // of the line, its braces, and how many were opened before
+  std::map<std::string, std::string> locals;
   std::map<std::string, uint64_t> symbols;
   std::map<std::string, size_t> labels;
   std::map<std::string, int> registers;

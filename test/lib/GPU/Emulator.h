@@ -21,9 +21,16 @@ struct Fault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Who touched a word last: a launch, a block of it, a time between barriers, and a thread of the block.
+/// Who touched a word last: a launch, a block of it, a thread of that, and the time by its warp's own count.
 struct Access {
-  uint32_t launch = 0, block = 0, interval = 0, thread = 0;
+  uint32_t launch = 0, block = 0, time = 0, thread = 0;
+};
+
+/// A matrix in memory, and the boxes that are copied of it: what a tensor map holds.
+struct TensorMap {
+  static constexpr uint32_t known = 0x7e4501a9;
+  uint32_t mark = known, boxColumns = 0, boxRows = 0, elementBytes = 0;
+  uint64_t address = 0, columns = 0, rows = 0, pitch = 0;
 };
 
 /// Memory with a note of every word.
@@ -35,7 +42,8 @@ public:
   void setWritten(uint64_t place, uint64_t size);
 
   struct Word {
-    bool written = false, isArriving = false; // by an asynchronous copy
+    bool written = false, isArriving = false, isLeaving = false; // by asynchronous copies
+    uint32_t fences = 0; // how many of its writer's the copy engine must see more; 0: it wrote this itself
     Access writer, reader, otherReader;
   };
   uint64_t address;
@@ -62,20 +70,25 @@ struct Operation;
 /// One `.entry` of a PTX module.
 struct Kernel {
   std::string name;
-  std::vector<std::string> parameters;
+  struct Parameter {
+    std::string name;
+    bool isMap; // a tensor map, or a number of 64 bits
+  };
+  std::vector<Parameter> parameters;
   uint32_t threads = 0; // .reqntid
   std::vector<Operation> code;
   std::vector<uint8_t> constants; // register lines
   size_t lines = 0;               // registers in all, those of constants first
-  uint64_t sharedBytes = 0;
+  uint64_t sharedBytes = 0;       // but for those that the launch adds
 };
 
 /// Reads a module with one entry; its global data goes into `memory`.
 Kernel parse(std::string_view ptx, Memory &memory);
 
-/// Runs blocks of `threads` threads.
+/// Runs blocks of `threads` threads with `sharedBytes` of dynamic shared memory. A parameter that is a tensor map is
+/// the address here of a TensorMap.
 void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
-            Memory &memory);
+            Memory &memory, uint64_t sharedBytes = 0);
 
 using Handler = void (*)(struct Warp &, const Operation &, uint32_t mask);
 struct Operation {
@@ -88,6 +101,12 @@ struct Operation {
   uint8_t bytes = 0, count = 1;                          // of an access
   bool shared = false, isSigned = false, isWide = false; // isWide: into registers of 64 bits
   int line = 0;                                          // of the text
+  struct Operand {                                       // of the instructions of Hopper.cpp
+    int line;
+    bool isWide; // of 64 bits
+    int64_t offset;
+  };
+  std::vector<Operand> operands = {};
 };
 } // namespace xf::gpu
 

@@ -15,14 +15,34 @@ constexpr uint32_t all = ~0u;
 constexpr int width = 32;
 constexpr size_t lineBytes = width * 8;
 
+/// Which times of the block's warps have passed, for whoever knows this: a warp's accesses until then come before.
+struct Times {
+  std::vector<uint32_t> known;
+  void join(const Times &other) {
+    known.resize(std::max(known.size(), other.known.size()));
+    for (size_t i = 0; i < other.known.size(); ++i)
+      known[i] = std::max(known[i], other.known[i]);
+  }
+};
+
+/// bar.sync and bar.arrive of one number.
+struct NamedBarrier {
+  uint32_t threads = 0, arrived = 0; // that are expected, that came
+  std::vector<struct Warp *> waiting;
+  Times times;
+};
+
 struct Block {
   const Kernel &kernel;
   Memory &memory;
   Region shared;
-  uint32_t launch, number, threads, interval = 1;
+  uint32_t launch, number, blocks, threads;
   const std::vector<uint64_t> &parameters;
   std::vector<bool> &released;  // the blocks that have given what they wrote to those that ask
   std::vector<bool> known = {}; // of them, those whose writes this one has asked for
+  std::array<NamedBarrier, 16> barriers = {};
+  uint64_t changes = 0;                       // that may let a waiting warp go on
+  std::shared_ptr<struct Hopper> hopper = {}; // what Hopper.cpp keeps of it
 };
 
 /// Threads of a warp that go one way, up to where they meet the others.
@@ -46,13 +66,33 @@ struct Warp {
   uint32_t number;
   std::vector<uint8_t> registers;
   std::vector<Group> groups; // a stack
-  uint32_t syncs = 0;        // of the warp alone, since the block's barrier
-  bool atBarrier = false;
+  Times times;               // its own one is that of what it does now
+  enum {
+    Running,
+    Paused,
+    AtBarrier,
+    WithOthers
+  } state = Running; // Paused: to try again; WithOthers: waits for its warpgroup
+  const Operation *waitsAt = nullptr;
+  uint32_t fences = 0;                      // for the copy engine
+  std::vector<bool> isInFlight;             // lines of accumulators; none where it is empty
   std::vector<std::vector<Copy>> copies{1}; // groups of them, the last one open
 
   Warp(Block &block, uint32_t number)
       : block(block), number(number), registers(block.kernel.constants), groups{{0, all, block.kernel.code.size()}} {
     registers.resize(block.kernel.lines * lineBytes);
+    times.known.resize(block.threads / width);
+    times.known[number] = 1;
+  }
+  /// What it has done is known to whoever takes `to`, and what it does next comes later.
+  void giveTimes(Times &to) {
+    to.join(times);
+    ++times.known[number];
+    ++block.changes;
+  }
+  void wait(const Operation &op, decltype(state) as) {
+    state = as;
+    waitsAt = &op;
   }
   template <typename T> T *line(int number) { return reinterpret_cast<T *>(registers.data() + number * lineBytes); }
 
@@ -76,23 +116,37 @@ struct Warp {
     } else if (!region->holds(address, size)) {
       fault(op, std::string(write ? "store" : "load") + " out of bounds of shared memory", lane);
     }
-    Access now{block.launch, block.number, block.interval << 12 | syncs, number * width + lane};
+    note(op, lane, *region, address, size, write);
+    return region->at(address);
+  }
+
+  /// Looks for what is wrong with an access to words of a region, and notes it there.
+  void note(const Operation &op, int lane, Region &region, uint64_t address, uint64_t size, bool write,
+            bool byEngine = false) {
+    Access now{block.launch, block.number, times.known[number], number * width + lane};
     auto conflicts = [&](const Access &before) {
       if (before.launch != now.launch || (before.block == now.block && before.thread == now.thread))
         return false;
       if (before.block != now.block)
         return before.block >= block.known.size() || !block.known[before.block];
-      bool sameWarp = before.thread / width == now.thread / width;
-      return before.interval >> 12 == now.interval >> 12 && (!sameWarp || before.interval == now.interval);
+      uint32_t warp = before.thread / width;
+      return warp == number ? before.time == now.time : before.time > times.known[warp];
     };
     for (uint64_t i = 0; i < size; i += 4) {
-      Region::Word &word = region->words[(address + i - region->address) / 4];
+      Region::Word &word = region.words[(address + i - region.address) / 4];
       if (!write && !word.written)
         fault(op, "load of memory that was never written, at " + std::to_string(address + i), lane);
       if (word.isArriving)
         fault(op,
               std::string(write ? "store to" : "load of") +
                   " memory that an asynchronous copy is not known to have written yet",
+              lane);
+      if (write && word.isLeaving)
+        fault(op, "store to memory that a copy is not known to have read yet", lane);
+      if (byEngine && !write && word.fences && word.writer.launch == now.launch && word.writer.block == now.block &&
+          !sees(word))
+        fault(op,
+              "a copy or product of what thread " + std::to_string(word.writer.thread) + " wrote without a fence after",
               lane);
       if (conflicts(word.writer) || (write && (conflicts(word.reader) || conflicts(word.otherReader))))
         fault(op,
@@ -102,6 +156,7 @@ struct Warp {
       if (write) {
         word.writer = now;
         word.written = true;
+        word.fences = byEngine ? 0 : fences + 1;
       } else if (word.reader.thread != now.thread || word.reader.block != now.block ||
                  word.reader.launch != now.launch) {
         word.otherReader = word.reader;
@@ -110,8 +165,9 @@ struct Warp {
         word.reader = now;
       }
     }
-    return region->at(address);
   }
+  /// Whether a word's writer has made a fence for the copy engine since.
+  bool sees(const Region::Word &word);
 };
 
 template <typename F> void forLanes(uint32_t mask, F f) {
@@ -127,6 +183,12 @@ template <typename F> void forLanes(uint32_t mask, F f) {
 
 /// The handler of an instruction of Mma.cpp, null where it knows none of this name; `op` gets what the name says of it.
 Handler findMatrixHandler(const std::string &name, Operation &op);
+/// The handler of an instruction of Hopper.cpp, whose operands are in order in `operands`; null where it is none.
+Handler findHopperHandler(const std::string &name);
+/// Before a block starts, when nothing else goes on (whether that changed something), and when it has ended.
+void startHopper(Block &block, std::vector<Warp> &warps);
+bool goOn(Block &block);
+void finishHopper(Block &block);
 } // namespace xf::gpu
 
 #endif // XF_TEST_GPU_WARP_H

@@ -586,6 +586,15 @@ LogicalResult AttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
   return verifyPositive(emitError, {{"queries", queries}, {"keys", keys}, {"turn", turn}});
 }
 
+LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
+                                            int64_t stages, int64_t blocks) {
+  if (blocks < 1 || blocks > 2 || (blocks == 2 && columns > 128))
+    return emitError() << "expected 'blocks' to be 1, or 2 of at most 128 columns, but got " << blocks;
+  if (columns != 64 && columns != 128 && columns != 192 && columns != 256)
+    return emitError() << "expected 'columns' to be 64, 128, 192 or 256, but got " << columns;
+  return verifyPositive(emitError, {{"stages", stages}});
+}
+
 LogicalResult RowScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {
   return verifyPositive(emitError, {{"rows", rows}});
 }

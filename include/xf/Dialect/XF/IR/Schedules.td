@@ -48,4 +48,16 @@ def XF_RowScheduleAttr : XF_Schedule<"RowSchedule", "row_schedule"> {
   }];
   let parameters = (ins "int64_t":$rows);
 }
+
+def XF_WarpgroupScheduleAttr : XF_Schedule<"WarpgroupSchedule", "warpgroup_schedule"> {
+  let summary = "tiles of a matrix product on Hopper's tensor cores";
+  let description = [{
+    A block of threads takes tiles of 128 x `columns` of the result, through a ring of `stages` blocks of 64 of k; `blocks` of them, one or two, share a processor.
+
+    ```mlir
+    #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1>
+    ```
+  }];
+  let parameters = (ins "int64_t":$columns, "int64_t":$stages, "int64_t":$blocks);
+}
 #endif

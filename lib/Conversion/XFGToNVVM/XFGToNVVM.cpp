@@ -1,0 +1,436 @@
+//===- XFGToNVVM.cpp - Hopper's instructions ------------------------------===//
+// Stage `target`: each xfg op as the nvvm ops, or the PTX, that it stands for. Tiles and rings become addresses in the
+// block's dynamic shared memory, accumulators structures of a thread's elements. Layouts, descriptors and completion
+// are those of the PTX manual, "Asynchronous Warpgroup Level Matrix Instructions" and "cp.async.bulk.tensor".
+//===----------------------------------------------------------------------===//
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Func/Transforms/FuncConversions.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/Patterns.h"
+#include "mlir/Transforms/DialectConversion.h"
+#include "xf/Conversion/Passes.h"
+#include "xf/Dialect/XFG/IR/XFG.h"
+#include "llvm/ADT/StringExtras.h"
+
+namespace mlir::xf {
+#define GEN_PASS_DEF_CONVERTXFGTONVVMPASS
+#include "xf/Conversion/Passes.h.inc"
+namespace {
+using namespace xfg;
+
+constexpr unsigned sharedSpace = static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared),
+                   clusterSpace = static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster);
+constexpr StringLiteral sharedName = "xf_shared";
+constexpr int64_t warpgroup = 128, swizzleBytes = 1024; // eight rows of 128 bytes, after which places repeat
+
+/// Short names for what the patterns write.
+struct Writer {
+  OpBuilder &b;
+  Location loc;
+
+  LLVM::LLVMPointerType pointer(unsigned space) { return LLVM::LLVMPointerType::get(b.getContext(), space); }
+  Value i32(int64_t value) { return arith::ConstantIntOp::create(b, loc, value, 32); }
+  Value i64(uint64_t value) {
+    return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(static_cast<int64_t>(value)));
+  }
+  template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
+  Value add(Value x, Value y) { return make<arith::AddIOp>(x, y); }
+  Value mul(Value x, int64_t y) { return make<arith::MulIOp>(x, i32(y)); }
+  Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
+  Value isEqual(Value x, int64_t y) { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, x, i32(y)); }
+  void when(Value condition, function_ref<void()> body) {
+    auto branch = scf::IfOp::create(b, loc, condition);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    body();
+  }
+  Value thread() { return NVVM::ThreadIdXOp::create(b, loc, b.getI32Type()); }
+  Value threadOfGroup() { return make<arith::AndIOp>(thread(), i32(warpgroup - 1)); }
+  /// The number that all threads of a warp have, known as such.
+  Value uniform(Value x) {
+    return NVVM::ShflOp::create(b, loc, x.getType(), i32(-1), x, i32(0), i32(31), NVVM::ShflKind::idx, UnitAttr());
+  }
+
+  Value at(Value base, Value bytes) {
+    return LLVM::GEPOp::create(b, loc, pointer(sharedSpace), b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes});
+  }
+  Value at(Value base, int64_t bytes) { return at(base, i32(bytes)); }
+  Value shared(int64_t offset) {
+    Value base = LLVM::AddressOfOp::create(b, loc, pointer(sharedSpace), sharedName);
+    return at(base, offset);
+  }
+
+  Value stageNumber(RingType ring, Value turn) { return make<arith::RemUIOp>(toI32(turn), i32(ring.getStages())); }
+  Value parity(RingType ring, Value turn) {
+    return make<arith::AndIOp>(make<arith::DivUIOp>(toI32(turn), i32(ring.getStages())), i32(1));
+  }
+  Value tileOf(RingType ring, Value base, Value turn, int64_t tile) {
+    return at(at(base, mul(stageNumber(ring, turn), ring.getStageBytes())), ring.getOffset(tile));
+  }
+  enum Side { Full, Empty };
+  Value barrier(RingType ring, Value base, Value turn, Side side) {
+    int64_t first = ring.getStages() * (ring.getStageBytes() + (side == Empty ? 8 : 0));
+    return at(base, add(i32(first), mul(stageNumber(ring, turn), 8)));
+  }
+  void wait(Value barrier, Value parity) {
+    NVVM::MBarrierTryWaitParityOp::create(b, loc, barrier, parity, i32(10000000)); // nanoseconds a try
+  }
+  Value roundPair(Value low, Value high) {
+    auto type = VectorType::get(2, b.getBF16Type());
+    Value pair = NVVM::ConvertF32x2ToBF16x2Op::create(
+        b, loc, type, high, low, Value(), NVVM::FPRoundingModeAttr::get(b.getContext(), NVVM::FPRoundingMode::RN));
+    return LLVM::BitcastOp::create(b, loc, b.getI32Type(), pair);
+  }
+  SmallVector<Value> fields(Value structure) {
+    SmallVector<Value> values;
+    for (size_t i = 0, count = cast<LLVM::LLVMStructType>(structure.getType()).getBody().size(); i < count; ++i)
+      values.push_back(LLVM::ExtractValueOp::create(b, loc, structure, ArrayRef<int64_t>{int64_t(i)}));
+    return values;
+  }
+  Value structure(Type type, ValueRange values) {
+    Value result = LLVM::PoisonOp::create(b, loc, type);
+    for (auto [i, value] : llvm::enumerate(values))
+      result = LLVM::InsertValueOp::create(b, loc, result, value, ArrayRef<int64_t>{int64_t(i)});
+    return result;
+  }
+  /// An instruction whose registers `values` are read and written, beside `operands` that are read: `text` has the
+  /// former as $0, $1, ..., and the others after them.
+  Value tied(const llvm::Twine &text, Type type, ValueRange values, ValueRange operands, StringRef constraints) {
+    SmallVector<std::string> all(values.size(), "=f");
+    if (!constraints.empty())
+      all.push_back(constraints.str());
+    for (size_t i = 0; i < values.size(); ++i)
+      all.push_back(std::to_string(i));
+    SmallVector<Value> arguments(operands);
+    arguments.append(values.begin(), values.end());
+    return LLVM::InlineAsmOp::create(b, loc, type, arguments, text.str(), llvm::join(all, ","),
+                                     /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                                     LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr())
+        .getResult(0);
+  }
+};
+
+/// How tensor cores find a matrix of bf16 in a tile: the 64 bits of a descriptor, and how far the next 16 of k are.
+struct Descriptor {
+  Value value;
+  bool depthIsColumn;
+  int64_t panelBytes;
+
+  /// `depthIsColumn`: k runs along the rows of the tile, and 16 of it are 32 bytes of a panel's 128.
+  Descriptor(Writer &w, Value address, TileType tile, bool depthIsColumn)
+      : depthIsColumn(depthIsColumn), panelBytes(tile.getPanelBytes()) {
+    // Of addresses the bits 4 to 17. In units of 16 bytes from bit 16: how far the next panel of m or n is (not used
+    // where k runs along rows), from bit 32: the next eight rows. Bit 62: swizzled by 128 bytes.
+    uint64_t panel = depthIsColumn ? 1 : panelBytes / 16;
+    uint64_t layout = uint64_t(1) << 62 | uint64_t(swizzleBytes / 16) << 32 | panel << 16;
+    Value bits = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI64Type(), address);
+    bits = w.make<arith::ShRUIOp>(w.make<arith::AndIOp>(bits, w.i64(0x3ffff)), w.i64(4));
+    value = w.make<arith::OrIOp>(bits, w.i64(layout));
+  }
+  Value at(Writer &w, int64_t k) {
+    int64_t bytes = depthIsColumn ? k / TileType::panelColumns * panelBytes + k % TileType::panelColumns * 2
+                                  : k * TileType::rowBytes;
+    return bytes == 0 ? value : w.add(value, w.i64(bytes / 16));
+  }
+};
+
+Value emitMma(Writer &w, MmaOp op, Value a, Value b, Value accumulator, Value adds) {
+  AccumulatorType type = op.getAccumulator().getType();
+  auto left = dyn_cast<TileType>(op.getA().getType());
+  std::optional<Descriptor> descriptorA;
+  if (left)
+    descriptorA.emplace(w, a, left, !op.getTransposeA());
+  SmallVector<Value> registersA = left ? SmallVector<Value>() : w.fields(a);
+  Descriptor descriptorB(w, b, op.getB().getType(), op.getTransposeB());
+  int64_t depth = op.getTransposeB() ? op.getB().getType().getColumns() : op.getB().getType().getRows();
+  int64_t count = type.getColumns() / 2;
+  auto list = [](int64_t first, int64_t count) {
+    std::string text;
+    for (int64_t i = 0; i < count; ++i)
+      text += (i ? ", $" : "$") + std::to_string(first + i);
+    return "{" + text + "}";
+  };
+  Value always = w.i32(1), first = adds ? arith::ExtUIOp::create(w.b, w.loc, w.b.getI32Type(), adds) : always;
+  for (int64_t k = 0; k < depth; k += 16) {
+    SmallVector<Value> operands;
+    std::string constraints, textA;
+    if (left) {
+      operands.push_back(descriptorA->at(w, k));
+      constraints = "l,l,r";
+      textA = "$" + std::to_string(count);
+    } else {
+      auto part = ArrayRef(registersA).slice(k / 4, 4);
+      operands.append(part.begin(), part.end());
+      constraints = "r,r,r,r,l,r";
+      textA = list(count, 4);
+    }
+    std::string textB = "$" + std::to_string(count + operands.size());
+    operands.push_back(descriptorB.at(w, k));
+    std::string textAdds = "$" + std::to_string(count + operands.size());
+    operands.push_back(k == 0 ? first : always);
+    // The predicate: whether the accumulator counts. Neither operand is negated; then which of them lie transposed.
+    std::string transposes =
+        std::string(left ? op.getTransposeA() ? ", 1" : ", 0" : "") + (op.getTransposeB() ? ", 0" : ", 1");
+    accumulator = w.tied("{\n.reg .pred p;\nsetp.ne.b32 p, " + textAdds + ", 0;\nwgmma.mma_async.sync.aligned.m64n" +
+                             llvm::Twine(type.getColumns()) + "k16.f32.bf16.bf16 " + list(0, count) + ", " + textA +
+                             ", " + textB + ", p, 1, 1" + transposes + ";\n}",
+                         accumulator.getType(), w.fields(accumulator), operands, constraints);
+  }
+  return accumulator;
+}
+
+void emitCreateRing(Writer &w, CreateRingOp op, Value base) {
+  RingType ring = op.getRing().getType();
+  w.when(w.isEqual(w.thread(), 0), [&] {
+    for (int64_t stage = 0; stage < ring.getStages(); ++stage)
+      for (auto [side, arrivals] : {std::pair(Writer::Full, int64_t(1)), {Writer::Empty, int64_t(op.getConsumers())}}) {
+        Value turn = arith::ConstantIndexOp::create(w.b, w.loc, stage);
+        NVVM::MBarrierInitOp::create(w.b, w.loc, w.barrier(ring, base, turn, side), w.i32(arrivals), Value());
+      }
+    NVVM::FenceMbarrierInitOp::create(w.b, w.loc);
+  });
+}
+
+void emitCopyIn(Writer &w, CopyInOp op, Value map, Value base, Value turn) {
+  RingType ring = op.getRing().getType();
+  TileType tile = ring.getTiles()[op.getTile()];
+  Value to = w.tileOf(ring, base, turn, op.getTile()), barrier = w.barrier(ring, base, turn, Writer::Full);
+  Value row = w.toI32(op.getRow()), column = w.toI32(op.getColumn());
+  for (int64_t panel = 0; panel < tile.getColumns() / TileType::panelColumns; ++panel) {
+    Value address =
+        LLVM::AddrSpaceCastOp::create(w.b, w.loc, w.pointer(clusterSpace), w.at(to, panel * tile.getPanelBytes()));
+    NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
+        w.b, w.loc, address, map, ValueRange{w.add(column, w.i32(panel * TileType::panelColumns)), row}, barrier,
+        ValueRange(), Value(), Value(), NVVM::TMALoadModeAttr::get(w.b.getContext(), NVVM::TMALoadMode::TILE),
+        w.b.getBoolAttr(false), NVVM::CTAGroupKindAttr(), Value());
+  }
+}
+
+void emitCopyOut(Writer &w, CopyOutOp op, Value tile, Value map) {
+  TileType type = op.getTile().getType();
+  Value row = w.toI32(op.getRow()), column = w.toI32(op.getColumn());
+  for (int64_t panel = 0; panel < type.getColumns() / TileType::panelColumns; ++panel)
+    NVVM::CpAsyncBulkTensorSharedCTAToGlobalOp::create(
+        w.b, w.loc, map, w.at(tile, panel * type.getPanelBytes()),
+        ValueRange{w.add(column, w.i32(panel * TileType::panelColumns)), row}, Value(),
+        NVVM::TMAStoreModeAttr::get(w.b.getContext(), NVVM::TMAStoreMode::TILE), Value());
+  NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
+}
+
+/// Four matrices of 8 x 8 at a time: a warp's 16 rows of 16 columns. Thread t gives the address of row t mod 16, of the
+/// first eight columns or the others.
+void emitWrite(Writer &w, ValueRange values, Value tile) {
+  MLIRContext *context = w.b.getContext();
+  Value thread = w.threadOfGroup(), lane = w.make<arith::AndIOp>(thread, w.i32(31));
+  Value row = w.add(w.mul(w.make<arith::ShRUIOp>(thread, w.i32(5)), 16), w.make<arith::AndIOp>(lane, w.i32(15)));
+  Value half = w.make<arith::ShRUIOp>(lane, w.i32(4)), swizzle = w.make<arith::AndIOp>(row, w.i32(7));
+  Value begin = w.at(tile, w.mul(row, TileType::rowBytes));
+  for (int64_t column = 0; column < TileType::panelColumns; column += 16) {
+    Value piece = w.make<arith::XOrIOp>(w.add(half, w.i32(column / 8)), swizzle);
+    SmallVector<Value> pairs;
+    for (int64_t i = column / 2; i < column / 2 + 8; i += 2)
+      pairs.push_back(w.roundPair(values[i], values[i + 1]));
+    NVVM::StMatrixOp::create(w.b, w.loc, w.at(begin, w.mul(piece, 16)), pairs,
+                             NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row),
+                             NVVM::LdStMatrixShapeAttr::get(context, 8, 8),
+                             NVVM::LdStMatrixEltTypeAttr::get(context, NVVM::LdStMatrixEltType::B16));
+  }
+}
+
+void emitRoles(ConversionPatternRewriter &rewriter, Writer &w, RolesOp op) {
+  auto setRegisters = [&](int64_t count, NVVM::SetMaxRegisterAction action) {
+    NVVM::SetMaxRegisterOp::create(w.b, w.loc, w.b.getI32IntegerAttr(count),
+                                   NVVM::SetMaxRegisterActionAttr::get(w.b.getContext(), action));
+  };
+  auto take = [&](Region &region) {
+    rewriter.inlineBlockBefore(&region.front(), w.b.getInsertionBlock(), w.b.getInsertionPoint());
+  };
+  Value warp = w.uniform(w.make<arith::ShRUIOp>(w.thread(), w.i32(5)));
+  auto branch = scf::IfOp::create(
+      w.b, w.loc, arith::CmpIOp::create(w.b, w.loc, arith::CmpIPredicate::ult, warp, w.i32(warpgroup / 32)),
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(w.b);
+  w.b.setInsertionPointToStart(branch.thenBlock());
+  setRegisters(op.getProducerRegisters(), NVVM::SetMaxRegisterAction::decrease);
+  w.when(w.isEqual(warp, 0), [&] {
+    Value elected = NVVM::ElectSyncOp::create(w.b, w.loc, w.b.getI1Type(), Value());
+    w.when(elected, [&] { take(op.getProducer()); });
+  });
+  w.b.setInsertionPointToStart(branch.elseBlock());
+  setRegisters(op.getConsumerRegisters(), NVVM::SetMaxRegisterAction::increase);
+  take(op.getConsumers());
+}
+
+/// A pattern whose work is a function of the op, what its operands have become, and a Writer before it.
+template <typename OpT> struct Lowering : OpConversionPattern<OpT> {
+  using Adaptor = typename OpT::Adaptor;
+  using Function = std::function<void(ConversionPatternRewriter &, Writer &, OpT, Adaptor)>;
+  Lowering(const TypeConverter &types, MLIRContext *context, Function function)
+      : OpConversionPattern<OpT>(types, context), function(std::move(function)) {}
+  LogicalResult matchAndRewrite(OpT op, Adaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+    Writer writer{rewriter, op.getLoc()};
+    function(rewriter, writer, op, adaptor);
+    return success();
+  }
+  Function function;
+};
+
+/// Patterns of ops whose results are values that a function gives, or that have none.
+void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
+  MLIRContext *context = patterns.getContext();
+  auto give = [&]<typename OpT>(auto function) {
+    patterns.add<Lowering<OpT>>(types, context,
+                                [function](ConversionPatternRewriter &rewriter, Writer &w, OpT op, auto adaptor) {
+                                  rewriter.replaceOp(op, function(w, op, adaptor));
+                                });
+  };
+  auto act = [&]<typename OpT>(auto function) {
+    patterns.add<Lowering<OpT>>(types, context,
+                                [function](ConversionPatternRewriter &rewriter, Writer &w, OpT op, auto adaptor) {
+                                  function(w, op, adaptor);
+                                  rewriter.eraseOp(op);
+                                });
+  };
+  give.operator()<CreateRingOp>([](Writer &w, CreateRingOp op, auto) {
+    Value base = w.shared(op.getOffset());
+    emitCreateRing(w, op, base);
+    return base;
+  });
+  give.operator()<CreateTileOp>([](Writer &w, CreateTileOp op, auto) { return w.shared(op.getOffset()); });
+  give.operator()<StageOp>([](Writer &w, StageOp op, auto adaptor) {
+    return w.tileOf(op.getRing().getType(), adaptor.getRing(), adaptor.getTurn(), op.getTile());
+  });
+  give.operator()<SubtileOp>([](Writer &w, SubtileOp op, auto adaptor) {
+    int64_t columnBytes = op.getTile().getType().getPanelBytes() / TileType::panelColumns;
+    return w.at(adaptor.getTile(), w.add(w.mul(w.toI32(adaptor.getRow()), TileType::rowBytes),
+                                         w.mul(w.toI32(adaptor.getColumn()), columnBytes)));
+  });
+  act.operator()<AcquireOp>([](Writer &w, AcquireOp op, auto adaptor) {
+    RingType ring = op.getRing().getType();
+    Value turn = adaptor.getTurn(), base = adaptor.getRing();
+    // Of a barrier that nobody has arrived at yet, the phase before the first counts as complete.
+    w.wait(w.barrier(ring, base, turn, Writer::Empty), w.make<arith::XOrIOp>(w.parity(ring, turn), w.i32(1)));
+    NVVM::MBarrierArriveExpectTxOp::create(
+        w.b, w.loc, Type(), w.barrier(ring, base, turn, Writer::Full), w.i32(ring.getStageBytes()),
+        NVVM::MemScopeKindAttr::get(w.b.getContext(), NVVM::MemScopeKind::CTA), w.b.getBoolAttr(false), Value());
+  });
+  act.operator()<CopyInOp>([](Writer &w, CopyInOp op, auto adaptor) {
+    emitCopyIn(w, op, adaptor.getMap(), adaptor.getRing(), adaptor.getTurn());
+  });
+  act.operator()<AwaitOp>([](Writer &w, AwaitOp op, auto adaptor) {
+    RingType ring = op.getRing().getType();
+    w.wait(w.barrier(ring, adaptor.getRing(), adaptor.getTurn(), Writer::Full), w.parity(ring, adaptor.getTurn()));
+  });
+  act.operator()<ReleaseOp>([](Writer &w, ReleaseOp op, auto adaptor) {
+    w.when(w.isEqual(w.threadOfGroup(), 0), [&] {
+      NVVM::MBarrierArriveOp::create(
+          w.b, w.loc, w.b.getI64Type(),
+          w.barrier(op.getRing().getType(), adaptor.getRing(), adaptor.getTurn(), Writer::Empty), Value(),
+          NVVM::MemScopeKindAttr::get(w.b.getContext(), NVVM::MemScopeKind::CTA));
+    });
+  });
+  give.operator()<UndefinedOp>([&types](Writer &w, UndefinedOp op, auto) {
+    return LLVM::PoisonOp::create(w.b, w.loc, types.convertType(op.getType())).getResult();
+  });
+  give.operator()<FragmentOp>([&types](Writer &w, FragmentOp op, auto adaptor) {
+    SmallVector<Value> pairs;
+    for (size_t i = 0; i < op.getValues().size(); i += 2)
+      pairs.push_back(w.roundPair(adaptor.getValues()[i], adaptor.getValues()[i + 1]));
+    return w.structure(types.convertType(op.getType()), pairs);
+  });
+  act.operator()<FenceOp>([](Writer &w, FenceOp, auto) { NVVM::WgmmaFenceAlignedOp::create(w.b, w.loc); });
+  give.operator()<MmaOp>([](Writer &w, MmaOp op, auto adaptor) {
+    return emitMma(w, op, adaptor.getA(), adaptor.getB(), adaptor.getAccumulator(), adaptor.getAdds());
+  });
+  act.operator()<CommitOp>([](Writer &w, CommitOp, auto) { NVVM::WgmmaGroupSyncAlignedOp::create(w.b, w.loc); });
+  give.operator()<WaitOp>([](Writer &w, WaitOp op, auto adaptor) {
+    // Registers of all accumulators pass through the instruction, or LLVM might read them before it.
+    SmallVector<Value> values, results;
+    for (Value accumulator : adaptor.getAccumulators())
+      llvm::append_range(values, w.fields(accumulator));
+    if (values.empty()) {
+      NVVM::WgmmaWaitGroupSyncOp::create(w.b, w.loc, op.getPending());
+      return results;
+    }
+    auto type = LLVM::LLVMStructType::getLiteral(w.b.getContext(), SmallVector<Type>(values.size(), w.b.getF32Type()));
+    SmallVector<Value> done = w.fields(
+        w.tied("wgmma.wait_group.sync.aligned " + llvm::Twine(op.getPending()) + ";", type, values, ValueRange(), ""));
+    ArrayRef<Value> rest = done;
+    for (Value accumulator : adaptor.getAccumulators()) {
+      size_t count = cast<LLVM::LLVMStructType>(accumulator.getType()).getBody().size();
+      results.push_back(w.structure(accumulator.getType(), rest.take_front(count)));
+      rest = rest.drop_front(count);
+    }
+    return results;
+  });
+  give.operator()<ElementsOp>([](Writer &w, ElementsOp, auto adaptor) { return w.fields(adaptor.getAccumulator()); });
+  act.operator()<WriteOp>(
+      [](Writer &w, WriteOp, auto adaptor) { emitWrite(w, adaptor.getValues(), adaptor.getTile()); });
+  act.operator()<FenceCopiesOp>([](Writer &w, FenceCopiesOp, auto) {
+    MLIRContext *context = w.b.getContext();
+    NVVM::FenceProxyOp::create(w.b, w.loc, NVVM::ProxyKindAttr::get(context, NVVM::ProxyKind::async_shared),
+                               NVVM::SharedSpaceAttr::get(context, NVVM::SharedSpace::shared_cta));
+  });
+  act.operator()<CopyOutOp>(
+      [](Writer &w, CopyOutOp op, auto adaptor) { emitCopyOut(w, op, adaptor.getTile(), adaptor.getMap()); });
+  act.operator()<WaitCopiesOp>([](Writer &w, WaitCopiesOp op, auto) {
+    NVVM::CpAsyncBulkWaitGroupOp::create(w.b, w.loc, w.b.getI32IntegerAttr(op.getPending()), w.b.getUnitAttr());
+  });
+  act.operator()<BarrierOp>([](Writer &w, BarrierOp op, auto adaptor) {
+    NVVM::BarrierOp::create(w.b, w.loc, TypeRange(), w.toI32(adaptor.getNumber()), w.i32(op.getThreads()),
+                            NVVM::BarrierReductionAttr(), Value());
+  });
+  patterns.add<Lowering<RolesOp>>(types, context, [](ConversionPatternRewriter &rewriter, Writer &w, RolesOp op, auto) {
+    emitRoles(rewriter, w, op);
+    rewriter.eraseOp(op);
+  });
+}
+
+struct ConvertXFGToNVVMPass : impl::ConvertXFGToNVVMPassBase<ConvertXFGToNVVMPass> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    MLIRContext *context = &getContext();
+    if (!module
+             .walk([](Operation *op) {
+               return isa<XFGDialect>(op->getDialect()) ? WalkResult::interrupt() : WalkResult::advance();
+             })
+             .wasInterrupted())
+      return; // most kernels
+    TypeConverter types;
+    auto structure = [=](Type element, int64_t count) -> Type {
+      return LLVM::LLVMStructType::getLiteral(context, SmallVector<Type>(count, element));
+    };
+    types.addConversion([](Type type) { return type; });
+    types.addConversion([=](TensorMapType) -> Type { return LLVM::LLVMPointerType::get(context); });
+    types.addConversion([=](Type type) -> std::optional<Type> {
+      if (isa<TileType, RingType>(type))
+        return LLVM::LLVMPointerType::get(context, sharedSpace);
+      return std::nullopt; // as the conversions above have it
+    });
+    types.addConversion(
+        [=](AccumulatorType type) { return structure(Float32Type::get(context), type.getColumns() / 2); });
+    types.addConversion(
+        [=](FragmentType type) { return structure(IntegerType::get(context, 32), type.getColumns() / 4); });
+
+    OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+    auto none = LLVM::LLVMArrayType::get(builder.getI8Type(), 0);
+    LLVM::GlobalOp::create(builder, module.getLoc(), none, /*isConstant=*/false, LLVM::Linkage::External, sharedName,
+                           Attribute(), /*alignment=*/swizzleBytes, sharedSpace);
+
+    ConversionTarget target(*context);
+    target.addIllegalDialect<XFGDialect>();
+    target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    target.addDynamicallyLegalOp<func::FuncOp>(
+        [&](func::FuncOp op) { return types.isSignatureLegal(op.getFunctionType()) && types.isLegal(&op.getBody()); });
+    RewritePatternSet patterns(context);
+    populateFunctionOpInterfaceTypeConversionPattern<func::FuncOp>(patterns, types);
+    scf::populateSCFStructuralTypeConversionsAndLegality(types, patterns, target);
+    addPatterns(patterns, types);
+    if (failed(applyPartialConversion(module, target, std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace mlir::xf

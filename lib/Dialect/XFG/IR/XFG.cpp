@@ -1,0 +1,224 @@
+//===- XFG.cpp - the xfg dialect ------------------------------------------===//
+// Registration, types, and the constraints that ODS can't say, each by the name that it has in the op's description.
+//===----------------------------------------------------------------------===//
+#include "xf/Dialect/XFG/IR/XFG.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/OpImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::xfg;
+
+#include "xf/Dialect/XFG/IR/XFGDialect.cpp.inc"
+
+//===-- Types -------------------------------------------------------------===//
+/// 128x64xbf16
+static ParseResult parseMatrix(AsmParser &parser, int64_t &rows, int64_t &columns, Type &elementType) {
+  SmallVector<int64_t> shape;
+  llvm::SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(elementType))
+    return failure();
+  if (shape.size() != 2)
+    return parser.emitError(loc) << "expected rows x columns, but got " << shape.size() << " extents";
+  rows = shape[0];
+  columns = shape[1];
+  return success();
+}
+static void printMatrix(AsmPrinter &printer, int64_t rows, int64_t columns, Type elementType) {
+  printer << rows << "x" << columns << "x" << elementType;
+}
+/// 64x64xbf16, of 128
+static ParseResult parseTile(AsmParser &parser, int64_t &rows, int64_t &columns, Type &elementType, int64_t &panel) {
+  if (parseMatrix(parser, rows, columns, elementType))
+    return failure();
+  panel = rows;
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  return failure(parser.parseKeyword("of") || parser.parseInteger(panel));
+}
+static void printTile(AsmPrinter &printer, int64_t rows, int64_t columns, Type elementType, int64_t panel) {
+  printMatrix(printer, rows, columns, elementType);
+  if (panel != rows)
+    printer << ", of " << panel;
+}
+
+using EmitError = function_ref<InFlightDiagnostic()>;
+static LogicalResult verifyMatrix(EmitError emitError, int64_t rows, int64_t rowUnit, int64_t mostRows, int64_t columns,
+                                  int64_t columnUnit, int64_t mostColumns, Type elementType, bool isBF16) {
+  if (isBF16 ? !elementType.isBF16() : !elementType.isF32())
+    return emitError() << "expected elements of " << (isBF16 ? "bf16" : "f32") << ", but got " << elementType;
+  for (auto [name, value, unit, most] :
+       {std::tuple("rows", rows, rowUnit, mostRows), {"columns", columns, columnUnit, mostColumns}})
+    if (value < unit || value % unit != 0 || value > most) {
+      auto error = emitError() << "expected " << name << " to be ";
+      unit == most ? error << unit : error << "a multiple of " << unit << " up to " << most;
+      return error << ", but got " << value;
+    }
+  return success();
+}
+constexpr int64_t most = 1 << 16;
+
+LogicalResult TensorMapType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
+  return verifyMatrix(emitError, rows, 8, 256, columns, 64, 64, elementType, true);
+}
+LogicalResult TileType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType, int64_t panel) {
+  if (panel < rows || panel % 8 != 0)
+    return emitError() << "expected panels of a multiple of 8 rows, at least " << rows << ", but got " << panel;
+  return verifyMatrix(emitError, rows, 8, most, columns, panelColumns, most, elementType, true);
+}
+LogicalResult RingType::verify(EmitError emitError, int64_t stages, ArrayRef<TileType> tiles) {
+  if (stages < 1 || stages > 16)
+    return emitError() << "expected 1 to 16 stages, but got " << stages;
+  for (TileType tile : tiles)
+    if (tile.getPanel() != tile.getRows())
+      return emitError() << "expected whole tiles, but got " << tile;
+  return success();
+}
+LogicalResult AccumulatorType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
+  return verifyMatrix(emitError, rows, 64, 64, columns, 8, 256, elementType, false);
+}
+LogicalResult FragmentType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
+  return verifyMatrix(emitError, rows, 64, 64, columns, 16, 256, elementType, true);
+}
+
+#define GET_TYPEDEF_CLASSES
+#include "xf/Dialect/XFG/IR/XFGTypes.cpp.inc"
+
+//===-- Ops ---------------------------------------------------------------===//
+static ParseResult parseElements(OpAsmParser &parser, Type &accumulator, SmallVectorImpl<Type> &results) {
+  if (parser.parseType(accumulator))
+    return failure();
+  if (auto type = dyn_cast<AccumulatorType>(accumulator))
+    results.assign(type.getColumns() / 2, parser.getBuilder().getF32Type());
+  return success();
+}
+static void printElements(OpAsmPrinter &printer, Operation *, Type accumulator, TypeRange) { printer << accumulator; }
+
+static LogicalResult verifyOffset(Operation *op, int64_t offset) {
+  if (offset >= 0 && offset % 1024 == 0)
+    return success();
+  return op->emitOpError() << "expected 'offset' to be a multiple of 1024, but got " << offset;
+}
+static LogicalResult verifyStage(Operation *op, RingType ring, int64_t tile) {
+  if (tile >= 0 && tile < static_cast<int64_t>(ring.getTiles().size()))
+    return success();
+  return op->emitOpError() << "expected 'tile' to be one of the " << ring.getTiles().size() << " of a stage, but got "
+                           << tile;
+}
+static LogicalResult verifyBoxes(Operation *op, TensorMapType map, TileType tile) {
+  if (map.getRows() == tile.getRows() && map.getColumns() == TileType::panelColumns)
+    return success();
+  return op->emitOpError() << "expected boxes of 'map' to be the tile's panels (" << tile.getRows() << " x "
+                           << TileType::panelColumns << "), but got " << map.getRows() << " x " << map.getColumns();
+}
+
+LogicalResult CreateRingOp::verify() {
+  if (failed(verifyOffset(*this, getOffset()))) // C1
+    return failure();
+  if (getConsumers() < 1) // C2
+    return emitOpError() << "expected 'consumers' to be at least 1, but got " << getConsumers();
+  return success();
+}
+
+LogicalResult CreateTileOp::verify() { return verifyOffset(*this, getOffset()); } // C1
+
+LogicalResult StageOp::verify() { // C1
+  if (failed(verifyStage(*this, getRing().getType(), getTile())))
+    return failure();
+  if (TileType tile = getRing().getType().getTiles()[getTile()]; getResult().getType() != tile)
+    return emitOpError() << "expected 'result' to be " << tile << ", but got " << getResult().getType();
+  return success();
+}
+
+LogicalResult SubtileOp::verify() { // C1
+  TileType tile = getTile().getType(), part = getResult().getType();
+  if (part.getRows() <= tile.getRows() && part.getColumns() <= tile.getColumns() && part.getPanel() == tile.getPanel())
+    return success();
+  return emitOpError() << "expected 'result' to be a part of " << tile << ", but got " << part;
+}
+
+LogicalResult CopyInOp::verify() {
+  RingType ring = getRing().getType();
+  if (failed(verifyStage(*this, ring, getTile()))) // C1
+    return failure();
+  return verifyBoxes(*this, getMap().getType(), ring.getTiles()[getTile()]); // C2
+}
+
+LogicalResult CopyOutOp::verify() { return verifyBoxes(*this, getMap().getType(), getTile().getType()); } // C1
+
+LogicalResult FragmentOp::verify() { // C1
+  if (int64_t count = getResult().getType().getColumns() / 2; count != static_cast<int64_t>(getValues().size()))
+    return emitOpError() << "expected " << count << " values for " << count * 2 << " columns, but got "
+                         << getValues().size();
+  return success();
+}
+
+LogicalResult MmaOp::verify() {
+  auto tile = dyn_cast<TileType>(getA().getType());
+  if (!tile && getTransposeA()) // C3
+    return emitOpError() << "expected 'a' to be in shared memory where it is transposed";
+  auto fragment = dyn_cast<FragmentType>(getA().getType());
+  std::pair<int64_t, int64_t> a = tile ? std::pair(tile.getRows(), tile.getColumns())
+                                       : std::pair(fragment.getRows(), fragment.getColumns()),
+                              b(getB().getType().getRows(), getB().getType().getColumns());
+  if (getTransposeA())
+    std::swap(a.first, a.second);
+  if (getTransposeB())
+    std::swap(b.first, b.second);
+  if (a.second != b.first || a.second % 16 != 0) // C1
+    return emitOpError() << "expected 'a' and 'b' to agree on a multiple of 16, but got " << a.second << " and "
+                         << b.first;
+  AccumulatorType accumulator = getAccumulator().getType();
+  if (a.first != 64 || accumulator.getColumns() != b.second) // C2
+    return emitOpError() << "expected 'accumulator' to be " << a.first << " x " << b.second
+                         << ", with 64 rows, but got " << accumulator;
+  return success();
+}
+
+void ElementsOp::build(OpBuilder &builder, OperationState &state, Value accumulator) {
+  build(builder, state,
+        SmallVector<Type>(cast<AccumulatorType>(accumulator.getType()).getColumns() / 2, builder.getF32Type()),
+        accumulator);
+}
+LogicalResult ElementsOp::verify() { // C1
+  if (int64_t count = getAccumulator().getType().getColumns() / 2; count != static_cast<int64_t>(getNumResults()))
+    return emitOpError() << "expected " << count << " results for " << count * 2 << " columns, but got "
+                         << getNumResults();
+  return success();
+}
+
+LogicalResult WriteOp::verify() { // C1
+  TileType tile = getTile().getType();
+  if (tile.getRows() == 64 && tile.getColumns() == 64 && getValues().size() == 32)
+    return success();
+  return emitOpError() << "expected 32 values and a tile of 64 x 64, but got " << getValues().size() << " and "
+                       << tile.getRows() << " x " << tile.getColumns();
+}
+
+LogicalResult RolesOp::verify() { // C1
+  for (auto [name, count] :
+       {std::pair("producer_registers", getProducerRegisters()), {"consumer_registers", getConsumerRegisters()}})
+    if (count < 24 || count > 256 || count % 8 != 0)
+      return emitOpError() << "expected '" << name << "' to be a multiple of 8 from 24 to 256, but got " << count;
+  return success();
+}
+
+LogicalResult BarrierOp::verify() { // C1
+  if (getThreads() < 32 || getThreads() % 32 != 0)
+    return emitOpError() << "expected 'threads' to be a multiple of 32, but got " << getThreads();
+  return success();
+}
+
+#define GET_OP_CLASSES
+#include "xf/Dialect/XFG/IR/XFGOps.cpp.inc"
+
+void XFGDialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "xf/Dialect/XFG/IR/XFGTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "xf/Dialect/XFG/IR/XFGOps.cpp.inc"
+      >();
+}

@@ -1,0 +1,295 @@
+//===- WarpgroupMatmul.cpp - products on Hopper's tensor cores ------------===//
+// A block's first warpgroup has the copy engine bring blocks of A and B of 64 of k into a ring in shared memory; two
+// others, of 64 rows each, multiply them (xfg, docs/DialectG.md). Blocks stay for as many tiles as there are, so that
+// copies for the next tile go on while the last one's results are finished. The kernel's elementwise ops are computed
+// on the accumulators, by the formulas of every other target: a vector's lanes are columns that threads have.
+//===----------------------------------------------------------------------===//
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "xf/Dialect/XFG/IR/XFG.h"
+#include "xf/Schedule/Choices.h"
+#include "xf/Schedule/Elementwise.h"
+
+namespace mlir::xf {
+namespace {
+constexpr int64_t groups = 2, groupRows = 64, blockRows = groups * groupRows, depth = 64, group = 128, warp = 32;
+/// Elements of a row of which dropout draws at once, and of which a thread has 16.
+constexpr int64_t unit = 64;
+
+class WarpgroupMatmul {
+public:
+  WarpgroupMatmul(Emitter &e, WarpgroupScheduleAttr schedule, Value a, Value b, bool transposeA, bool transposeB)
+      : e(e), schedule(schedule), columns(schedule.getColumns()), transposeA(transposeA), transposeB(transposeB),
+        k(e.dim(a, transposeA ? 0 : 1)) {
+    Type element = cast<MemRefType>(a.getType()).getElementType();
+    auto tileOf = [&](bool depthIsRow, int64_t extent) {
+      return depthIsRow ? xfg::TileType::get(element, depth, extent) : xfg::TileType::get(element, extent, depth);
+    };
+    tileA = tileOf(transposeA, blockRows);
+    tileB = tileOf(!transposeB, columns);
+    mapA = e.tensorMap(a, tileA.getRows(), unit);
+    mapB = e.tensorMap(b, tileB.getRows(), unit);
+    auto type = xfg::RingType::get(e.b.getContext(), schedule.getStages(), {tileA, tileB});
+    ring = xfg::CreateRingOp::create(e.b, e.loc, type, e.allocateDynamic(type.getBytes()), groups);
+    e.syncBlock();
+  }
+
+  using Finish = function_ref<void(Value rowBegin, Value columnBegin, ValueRange elements)>;
+  /// All tiles of the result, m x n, that fall to this block.
+  void emit(Value m, int64_t n, Finish finish) {
+    Value rowTiles = e.ceilDiv(m, blockRows), tiles = e.mul(rowTiles, e.index(llvm::divideCeil(n, columns)));
+    Value blocks = e.ceilDiv(k, depth);
+    // Of the 65,536 of a processor, 168 a thread of one block, or 80 of two.
+    auto [own, theirs] = schedule.getBlocks() == 1 ? std::pair(40, 232) : std::pair(24, 104);
+    auto roles = xfg::RolesOp::create(e.b, e.loc, own, theirs);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.createBlock(&roles.getProducer());
+    forTiles(rowTiles, tiles, blocks, [&](Value rowBegin, Value columnBegin, Value turn) {
+      e.loop(e.index(0), blocks, 1, [&](Value block) { fill(rowBegin, columnBegin, block, e.add(turn, block)); });
+    });
+    e.b.createBlock(&roles.getConsumers());
+    forTiles(rowTiles, tiles, blocks, [&](Value rowBegin, Value columnBegin, Value turn) {
+      finish(e.add(rowBegin, e.mul(groupNumber(), e.index(groupRows))), columnBegin, multiply(turn, blocks));
+    });
+  }
+
+private:
+  Value groupNumber() { return e.sub(e.make<arith::DivUIOp>(e.thread(), e.index(group)), e.index(1)); }
+
+  /// Rows vary fastest. `turn` counts the blocks of k that came before.
+  void forTiles(Value rowTiles, Value tiles, Value blocks, function_ref<void(Value, Value, Value)> body) {
+    Value step = e.toIndex(NVVM::GridDimXOp::create(e.b, e.loc, e.b.getI32Type()));
+    auto loop = scf::ForOp::create(e.b, e.loc, e.tile(), tiles, step, ValueRange(e.index(0)));
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToEnd(loop.getBody());
+    Value tile = loop.getInductionVar(), turn = loop.getRegionIterArg(0);
+    // In 32 bits: a division of 64 branches, and a branch between products and the wait for them makes ptxas wait
+    // before.
+    Value number = e.toI32(tile), ofRows = e.toI32(rowTiles);
+    body(e.mul(e.toIndex(e.make<arith::RemUIOp>(number, ofRows)), e.index(blockRows)),
+         e.mul(e.toIndex(e.make<arith::DivUIOp>(number, ofRows)), e.index(columns)), turn);
+    scf::YieldOp::create(e.b, e.loc, e.add(turn, blocks));
+  }
+
+  void fill(Value rowBegin, Value columnBegin, Value block, Value turn) {
+    Value kBegin = e.mul(block, e.index(depth));
+    xfg::AcquireOp::create(e.b, e.loc, ring, turn);
+    auto copy = [&](Value map, bool depthIsRow, Value begin, int64_t tile) {
+      xfg::CopyInOp::create(e.b, e.loc, map, depthIsRow ? kBegin : begin, depthIsRow ? begin : kBegin, ring, turn,
+                            tile);
+    };
+    copy(mapA, transposeA, rowBegin, 0);
+    copy(mapB, !transposeB, columnBegin, 1);
+  }
+
+  /// The elements of this thread of its group's rows.
+  SmallVector<Value> multiply(Value turn, Value blocks) {
+    auto type = xfg::AccumulatorType::get(e.b.getContext(), groupRows, columns, e.b.getF32Type());
+    auto release = [&](Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, turn); };
+    Value rows = e.mul(groupNumber(), e.index(groupRows)), zero = e.index(0);
+    auto part = xfg::TileType::get(e.b.getContext(), transposeA ? depth : groupRows, transposeA ? groupRows : depth,
+                                   tileA.getElementType(), tileA.getPanel());
+    Value sum = xfg::UndefinedOp::create(e.b, e.loc, type);
+    sum = e.loop(zero, blocks, 1, sum, [&](Value block, ValueRange carried) -> SmallVector<Value> {
+      Value now = e.add(turn, block), isLater = e.compare(arith::CmpIPredicate::ne, block, zero);
+      xfg::AwaitOp::create(e.b, e.loc, ring, now);
+      Value a = xfg::StageOp::create(e.b, e.loc, tileA, ring, now, 0),
+            b = xfg::StageOp::create(e.b, e.loc, tileB, ring, now, 1);
+      a = xfg::SubtileOp::create(e.b, e.loc, part, a, transposeA ? zero : rows, transposeA ? rows : zero);
+      xfg::FenceOp::create(e.b, e.loc);
+      Value next = xfg::MmaOp::create(e.b, e.loc, type, a, b, carried[0], isLater, transposeA, transposeB);
+      xfg::CommitOp::create(e.b, e.loc);
+      xfg::WaitOp::create(e.b, e.loc, TypeRange(), /*pending=*/1, ValueRange());
+      e.when(isLater, [&] { release(e.sub(now, e.index(1))); });
+      return {next};
+    })[0];
+    auto done = xfg::WaitOp::create(e.b, e.loc, TypeRange(type), /*pending=*/0, sum);
+    Value isAny = e.compare(arith::CmpIPredicate::ne, blocks, zero);
+    e.when(isAny, [&] { release(e.sub(e.add(turn, blocks), e.index(1))); });
+    return llvm::map_to_vector(xfg::ElementsOp::create(e.b, e.loc, done.getResult(0)).getResults(),
+                               [&](Value element) { return e.select(isAny, element, e.f32(0)); });
+  }
+
+  Emitter &e;
+  WarpgroupScheduleAttr schedule;
+  int64_t columns;
+  bool transposeA, transposeB;
+  Value k, mapA, mapB, ring;
+  xfg::TileType tileA, tileB;
+};
+
+/// What follows a product, on a warpgroup's accumulators.
+class Epilogue {
+public:
+  Epilogue(Emitter &e, Operation *root, Value initial, Value m, int64_t n)
+      : e(e), evaluator(e), root(root), initial(initial), m(m), n(n) {
+    Block &body = *root->getBlock();
+    for (Operation &op : llvm::drop_begin(body.without_terminator())) {
+      ops.push_back(&op);
+      for (Value operand : op.getOperands())
+        if (isa<BlockArgument>(operand))
+          evaluator.setMemory(operand, e.placeOf(operand), /*rowLocal=*/false);
+    }
+    thread = e.make<arith::RemUIOp>(e.thread(), e.index(group));
+    lane = e.make<arith::RemUIOp>(thread, e.index(warp));
+  }
+
+  void emit(Value rowBegin, Value columnBegin, ValueRange elements) {
+    Value warpRow = e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16));
+    Value firstRow = e.add(e.add(rowBegin, warpRow), e.make<arith::DivUIOp>(lane, e.index(4)));
+    int64_t rest = n % unit;
+    for (int64_t begin = 0; begin < static_cast<int64_t>(elements.size()) * 2; begin += unit) {
+      Value column = e.add(columnBegin, e.index(begin));
+      auto rows = [&](int64_t count) {
+        for (int64_t half : {0, 1}) {
+          Value row = e.add(firstRow, e.index(half * 8));
+          e.when(isBelow(row, m), [&] { emitRow(row, column, count, elements.slice(begin / 2, unit / 2), half); });
+        }
+      };
+      e.when(isBelow(column, e.index(n / unit * unit)), [&] { rows(unit); });
+      if (rest > 0)
+        e.when(e.compare(arith::CmpIPredicate::eq, column, e.index(n - rest)), [&] { rows(rest); });
+    }
+  }
+
+  LogicalResult status = success();
+
+private:
+  Value isBelow(Value x, Value end) { return e.compare(arith::CmpIPredicate::slt, x, end); }
+
+  /// Two vectors of 32 columns, of which a thread has four pairs each: element 4 j + 2 half + p of the accumulators is
+  /// that of column 8 j + 2 (lane mod 4) + p.
+  void emitRow(Value row, Value column, int64_t count, ValueRange elements, int64_t half) {
+    constexpr int64_t vectors = unit / warp;
+    SmallVector<int64_t> lanes{std::min(count, warp), std::max(count - warp, int64_t(0))};
+    Operation *terminator = root->getBlock()->getTerminator();
+    Value pair = e.mul(e.make<arith::RemUIOp>(lane, e.index(4)), e.index(2)), own = e.lane();
+    for (int64_t j = 0; j < warp / 8; ++j) {
+      // Of each result and vector, the pair.
+      SmallVector<std::array<SmallVector<Value, 2>, vectors>> results(terminator->getNumOperands());
+      for (int64_t p : {0, 1}) {
+        e.setLane(e.add(pair, e.index(8 * j + p)));
+        evaluator.moveTo(row, column, lanes);
+        SmallVector<Value> product;
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value at = e.add(column, e.index(v * warp)), sum = elements[(v * 4 + j) * 4 + half * 2 + p];
+          if (initial) {
+            bool isBias = cast<MemRefType>(initial.getType()).getRank() == 1;
+            sum = e.add(sum, e.loadVector(initial, isBias ? ValueRange{at} : ValueRange{row, at}, lanes[v]));
+          }
+          product.push_back(sum);
+        }
+        evaluator.set(root->getResult(0), product);
+        for (Operation *op : ops)
+          if (succeeded(status))
+            status = evaluator.compute(op);
+        for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
+          if (succeeded(status))
+            for (auto [v, number] : llvm::enumerate(*evaluator.get(value)))
+              results[i][v].push_back(number);
+      }
+      for (auto [i, vectorsOf] : llvm::enumerate(results))
+        for (auto [v, numbers] : llvm::enumerate(vectorsOf))
+          if (succeeded(status) && lanes[v] > 0)
+            store(numbers, e.function.getArgument(e.kernel.getNumArguments() + i), row,
+                  e.add(e.add(column, pair), e.index(v * warp + 8 * j)), lanes[v] == warp ? Value() : e.index(n));
+    }
+    e.setLane(own);
+  }
+
+  /// Two neighbours; as one where every row has whole pairs. `end`: of the columns, where they may lie past it.
+  void store(ArrayRef<Value> numbers, Value memory, Value row, Value column, Value end) {
+    auto where = [&](Value at, function_ref<void()> body) { end ? e.when(isBelow(at, end), body) : body(); };
+    Type element = cast<MemRefType>(memory.getType()).getElementType();
+    if (n % 2 != 0) {
+      for (int64_t p : {0, 1}) {
+        Value at = e.add(column, e.index(p));
+        where(at, [&] { e.store(numbers[p], memory, {row, at}); });
+      }
+      return;
+    }
+    where(column, [&] {
+      Value both = vector::FromElementsOp::create(e.b, e.loc, VectorType::get(2, e.b.getF32Type()), numbers);
+      auto type = VectorType::get(2, element);
+      if (element.isBF16())
+        both = arith::TruncFOp::create(e.b, e.loc, type, both);
+      vector::StoreOp::create(e.b, e.loc, both, memory, ValueRange{row, column}, /*nontemporal=*/false,
+                              llvm::MaybeAlign(type.getElementTypeBitWidth() / 4));
+    });
+  }
+
+  Emitter &e;
+  Evaluator evaluator;
+  Operation *root;
+  SmallVector<Operation *> ops;
+  Value initial, m, thread, lane;
+  int64_t n;
+};
+} // namespace
+
+LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &target) {
+  RegisterFile registers = target;
+  registers.width = warp;
+  registers.perThread = 1;
+  registers.warps = (groups + 1) * group / warp;
+  Operation *root = &kernel.getBody().front().front();
+  auto linear = dyn_cast<LinearOp>(root);
+  auto matmul = dyn_cast<MatmulOp>(root);
+  Emitter e(kernel, registers);
+  Value a = e.placeOf(root->getOperand(0)), b = e.placeOf(root->getOperand(1)), initial;
+  if (Value given = linear ? linear.getBias() : matmul.getInto())
+    initial = e.placeOf(given);
+  auto schedule = e.schedule<WarpgroupScheduleAttr>();
+  int64_t n = cast<RankedTensorType>(root->getResult(0).getType()).getDimSize(1);
+  unsigned place = kernel.getNumArguments();
+  Value m = e.dim(e.function.getArgument(place), 0);
+  WarpgroupMatmul product(e, schedule, a, b, matmul && matmul.getTransposeA(), linear || matmul.getTransposeB());
+  std::optional<Epilogue> epilogue;
+  epilogue.emplace(e, root, initial, m, n);
+  product.emit(m, n, [&](Value rowBegin, Value columnBegin, ValueRange elements) {
+    epilogue->emit(rowBegin, columnBegin, elements);
+  });
+  if (failed(epilogue->status))
+    return e.function.erase(), failure();
+  e.finish({{place, 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}}, schedule.getBlocks());
+  return success();
+}
+
+Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
+  Operation *root = rootOf(kernel);
+  auto linear = dyn_cast<LinearOp>(root);
+  auto matmul = dyn_cast<MatmulOp>(root);
+  if ((!linear && !matmul) || (linear && linear.isPacked()))
+    return {};
+  for (Value operand : root->getOperands().take_front(2)) {
+    auto cast = operand.getDefiningOp<CastOp>();
+    auto argument = dyn_cast<BlockArgument>(cast ? cast.getX() : operand);
+    auto type = argument ? dyn_cast<RankedTensorType>(kernel.getArgumentTypes()[argument.getArgNumber()]) : nullptr;
+    // The copy engine's rows begin at multiples of 16 bytes.
+    if (!type || !type.getElementType().isBF16() || type.isDynamicDim(1) || type.getDimSize(1) % 8 != 0 ||
+        type.getDimSize(1) == 0)
+      return {};
+  }
+  for (Operation &op : root->getBlock()->without_terminator())
+    if (auto kind = dyn_cast<KernelOpInterface>(op);
+        &op != root && (!kind || kind.getKernelKind() != KernelKind::Elementwise))
+      return {};
+  auto result = cast<RankedTensorType>(root->getResult(0).getType());
+  if (result.isDynamicDim(1))
+    return {};
+  // Few waves of blocks over the processors of the chip, each as long as its tiles are wide and a little more: a tile's
+  // beginning and end. Batches that are packed have some thousand rows.
+  constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
+  int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
+          columns = 0;
+  for (int64_t candidate : {256, 128, 64}) {
+    int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
+    int64_t cost = llvm::divideCeil(tiles, processors) * (candidate + edge);
+    if (columns == 0 || cost < best)
+      best = cost, columns = candidate;
+  }
+  // All of the shared memory that a block may have, but for what a tile of results takes.
+  constexpr int64_t sharedBytes = 192 << 10;
+  return WarpgroupScheduleAttr::get(kernel.getContext(), columns, sharedBytes / ((blockRows + columns) * depth * 2),
+                                    /*blocks=*/1);
+}
+} // namespace mlir::xf

@@ -1,0 +1,87 @@
+// RUN: xf-opt %s --convert-xfg-to-nvvm --cse --canonicalize | FileCheck %s
+
+// CHECK: llvm.mlir.global external @xf_shared() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
+
+// Stages of 128 x 64 and 64 x 64 of bf16, 24576 bytes; after three of them their barriers.
+// CHECK-LABEL: func.func @ring(
+// CHECK-SAME: %[[MAP:.*]]: !llvm.ptr,
+func.func @ring(%map: !xfg.tensor_map<128x64xbf16>, %turn: index) {
+  // CHECK-DAG: %[[BASE:.*]] = llvm.mlir.addressof @xf_shared
+  // CHECK-DAG: %[[BYTES:.*]] = arith.constant 24576 : i32
+  // CHECK-DAG: %[[FULL:.*]] = arith.constant 73728 : i32
+  // CHECK-DAG: %[[EMPTY:.*]] = arith.constant 73752 : i32
+  // CHECK-COUNT-6: nvvm.mbarrier.init
+  // CHECK: nvvm.fence.mbarrier.init
+  %ring = xfg.create_ring at 0 consumers 2 : !xfg.ring<3, <128x64xbf16>, <64x64xbf16>>
+  // CHECK: nvvm.shfl.sync
+  // CHECK: scf.if
+  // CHECK: nvvm.setmaxregister decrease 40
+  // CHECK: nvvm.elect.sync
+  xfg.roles producer 40 {
+    // CHECK: nvvm.mbarrier.try_wait.parity
+    // CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %[[BYTES]]
+    xfg.acquire %ring[%turn] : !xfg.ring<3, <128x64xbf16>, <64x64xbf16>>
+    // CHECK: nvvm.cp.async.bulk.tensor.shared.cluster.global %{{.*}}, %[[MAP]], %{{.*}}, box[
+    xfg.copy_in %map[%turn, %turn] to %ring[%turn], 0 : !xfg.tensor_map<128x64xbf16>, !xfg.ring<3, <128x64xbf16>, <64x64xbf16>>
+  // CHECK: } else {
+  // CHECK: nvvm.setmaxregister increase 232
+  } consumers 232 {
+    // CHECK: nvvm.mbarrier.try_wait.parity
+    xfg.await %ring[%turn] : !xfg.ring<3, <128x64xbf16>, <64x64xbf16>>
+    // CHECK: scf.if
+    // CHECK: nvvm.mbarrier.arrive
+    xfg.release %ring[%turn] : !xfg.ring<3, <128x64xbf16>, <64x64xbf16>>
+  }
+  return
+}
+
+// Descriptors: swizzled by 128 bytes (bit 62), eight rows are 1024 bytes (64 units of 16 from bit 32); from bit 16 how far
+// the next 64 columns of a transposed operand are (64 rows of 128 bytes: 512 units). The next 16 of k are 32 bytes along a
+// row, 2 units, or 16 rows, 128 units.
+// CHECK-LABEL: func.func @products(
+func.func @products(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<32x64xbf16, of 64>, %c: !xfg.tile<64x128xbf16>, %x: f32, %adds: i1) -> f32 {
+  // CHECK-DAG: arith.constant 4611686293305360384 : i64
+  // CHECK-DAG: arith.constant 4611686293338849280 : i64
+  // CHECK-DAG: arith.constant 2 : i64
+  // CHECK-DAG: arith.constant 128 : i64
+  %zero = xfg.undefined : !xfg.accumulator<64x32xf32>
+  %wide = xfg.undefined : !xfg.accumulator<64x128xf32>
+  // CHECK: nvvm.wgmma.fence.aligned
+  xfg.fence
+  // Only the first 16 of k may be those that nothing is added to.
+  // CHECK: %[[ADDS:.*]] = arith.extui
+  // CHECK: setp.ne.b32 p, $18, 0;{{.*}}%[[ADDS]],
+  // CHECK-COUNT-3: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {$0, {{.*}}$15}, $16, $17, p, 1, 1, 0, 0;
+  %0 = xfg.mma %a, %b, %zero adds %adds transpose_b : !xfg.tile<64x64xbf16>, !xfg.tile<32x64xbf16, of 64>, !xfg.accumulator<64x32xf32>
+  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, $64, $65, p, 1, 1, 1, 1;
+  %1 = xfg.mma %a, %c, %wide transpose_a : !xfg.tile<64x64xbf16>, !xfg.tile<64x128xbf16>, !xfg.accumulator<64x128xf32>
+  // CHECK: nvvm.convert.f32x2.to.bf16x2
+  %p = xfg.fragment %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x : !xfg.fragment<64x64xbf16>
+  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, {$64, $65, $66, $67}, $68, p, 1, 1, 1;
+  %2 = xfg.mma %p, %c, %1 : !xfg.fragment<64x64xbf16>, !xfg.tile<64x128xbf16>, !xfg.accumulator<64x128xf32>
+  // CHECK: nvvm.wgmma.commit.group.sync.aligned
+  xfg.commit
+  // CHECK: nvvm.wgmma.wait.group.sync.aligned 1
+  xfg.wait 1
+  // CHECK: llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;"
+  %3:2 = xfg.wait 0 for %0, %2 : !xfg.accumulator<64x32xf32>, !xfg.accumulator<64x128xf32>
+  %e:16 = xfg.elements %3#0 : !xfg.accumulator<64x32xf32>
+  return %e#3 : f32
+}
+
+// CHECK-LABEL: func.func @results(
+func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) {
+  %tile = xfg.create_tile at 2048 : !xfg.tile<64x64xbf16>
+  // CHECK-COUNT-4: nvvm.stmatrix
+  xfg.write %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x to %tile : !xfg.tile<64x64xbf16>
+  // CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+  xfg.fence_copies
+  // CHECK: nvvm.barrier id = %{{.*}} number_of_threads = %{{.*}}
+  xfg.barrier %i threads 128
+  // CHECK: nvvm.cp.async.bulk.tensor.global.shared.cta
+  // CHECK: nvvm.cp.async.bulk.commit.group
+  xfg.copy_out %tile to %map[%i, %i] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
+  // CHECK: nvvm.cp.async.bulk.wait_group 0 {read}
+  xfg.wait_copies 0
+  return
+}

@@ -1,0 +1,212 @@
+// A case a constraint, named after it.
+// RUN: xf-opt %s --split-input-file --verify-diagnostics
+
+// expected-error@+1 {{expected elements of bf16, but got 'f32'}}
+func.func private @tile(!xfg.tile<64x64xf32>)
+
+// -----
+
+// expected-error@+1 {{expected columns to be a multiple of 64 up to 65536, but got 32}}
+func.func private @tile(!xfg.tile<64x32xbf16>)
+
+// -----
+
+// expected-error@+1 {{expected panels of a multiple of 8 rows, at least 64, but got 32}}
+func.func private @tile(!xfg.tile<64x64xbf16, of 32>)
+
+// -----
+
+// expected-error@+1 {{expected rows x columns, but got 3 extents}}
+func.func private @tile(!xfg.tile<2x64x64xbf16>)
+
+// -----
+
+// expected-error@+1 {{expected rows to be a multiple of 8 up to 256, but got 512}}
+func.func private @map(!xfg.tensor_map<512x64xbf16>)
+
+// -----
+
+// expected-error@+1 {{expected columns to be 64, but got 128}}
+func.func private @map(!xfg.tensor_map<64x128xbf16>)
+
+// -----
+
+// expected-error@+1 {{expected rows to be 64, but got 128}}
+func.func private @accumulator(!xfg.accumulator<128x64xf32>)
+
+// -----
+
+// expected-error@+1 {{expected columns to be a multiple of 8 up to 256, but got 12}}
+func.func private @accumulator(!xfg.accumulator<64x12xf32>)
+
+// -----
+
+// expected-error@+1 {{expected columns to be a multiple of 16 up to 256, but got 24}}
+func.func private @fragment(!xfg.fragment<64x24xbf16>)
+
+// -----
+
+// expected-error@+1 {{expected 1 to 16 stages, but got 17}}
+func.func private @ring(!xfg.ring<17, <64x64xbf16>>)
+
+// -----
+
+// expected-error@+1 {{expected whole tiles, but got '!xfg.tile<64x64xbf16, of 128>'}}
+func.func private @ring(!xfg.ring<2, <64x64xbf16, of 128>>)
+
+// -----
+
+// xfg.create_ring C1
+func.func @f() {
+  // expected-error@+1 {{expected 'offset' to be a multiple of 1024, but got 512}}
+  %ring = xfg.create_ring at 512 consumers 1 : !xfg.ring<2, <64x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.create_ring C2
+func.func @f() {
+  // expected-error@+1 {{expected 'consumers' to be at least 1, but got 0}}
+  %ring = xfg.create_ring at 0 consumers 0 : !xfg.ring<2, <64x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.create_tile C1
+func.func @f() {
+  // expected-error@+1 {{expected 'offset' to be a multiple of 1024, but got 8}}
+  %tile = xfg.create_tile at 8 : !xfg.tile<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.stage C1
+func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>, %turn: index) {
+  // expected-error@+1 {{expected 'tile' to be one of the 1 of a stage, but got 1}}
+  %tile = xfg.stage %ring[%turn], 1 : !xfg.ring<2, <64x64xbf16>> -> !xfg.tile<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.stage C1
+func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>, %turn: index) {
+  // expected-error@+1 {{expected 'result' to be '!xfg.tile<64x64xbf16>', but got '!xfg.tile<128x64xbf16>'}}
+  %tile = xfg.stage %ring[%turn], 0 : !xfg.ring<2, <64x64xbf16>> -> !xfg.tile<128x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.subtile C1
+func.func @f(%tile: !xfg.tile<128x64xbf16>, %i: index) {
+  // expected-error@+1 {{expected 'result' to be a part of '!xfg.tile<128x64xbf16>', but got '!xfg.tile<64x64xbf16>'}}
+  %part = xfg.subtile %tile[%i, %i] : !xfg.tile<128x64xbf16> -> !xfg.tile<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.copy_in C1
+func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16>>, %i: index) {
+  // expected-error@+1 {{expected 'tile' to be one of the 1 of a stage, but got 2}}
+  xfg.copy_in %map[%i, %i] to %ring[%i], 2 : !xfg.tensor_map<64x64xbf16>, !xfg.ring<2, <64x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.copy_in C2
+func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16>>, %i: index) {
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64), but got 128 x 64}}
+  xfg.copy_in %map[%i, %i] to %ring[%i], 0 : !xfg.tensor_map<128x64xbf16>, !xfg.ring<2, <64x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.copy_out C1
+func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %tile: !xfg.tile<64x64xbf16>, %i: index) {
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64), but got 128 x 64}}
+  xfg.copy_out %tile to %map[%i, %i] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<128x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.fragment C1
+func.func @f(%x: f32) {
+  // expected-error@+1 {{expected 8 values for 16 columns, but got 2}}
+  %p = xfg.fragment %x, %x : !xfg.fragment<64x16xbf16>
+  return
+}
+
+// -----
+
+// xfg.mma C1
+func.func @f(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<128x64xbf16>, %c: !xfg.accumulator<64x64xf32>) {
+  // expected-error@+1 {{expected 'a' and 'b' to agree on a multiple of 16, but got 64 and 128}}
+  %sum = xfg.mma %a, %b, %c : !xfg.tile<64x64xbf16>, !xfg.tile<128x64xbf16>, !xfg.accumulator<64x64xf32>
+  return
+}
+
+// -----
+
+// xfg.mma C2
+func.func @f(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<128x64xbf16>, %c: !xfg.accumulator<64x64xf32>) {
+  // expected-error@+1 {{expected 'accumulator' to be 64 x 128, with 64 rows, but got '!xfg.accumulator<64x64xf32>'}}
+  %sum = xfg.mma %a, %b, %c transpose_b : !xfg.tile<64x64xbf16>, !xfg.tile<128x64xbf16>, !xfg.accumulator<64x64xf32>
+  return
+}
+
+// -----
+
+// xfg.mma C3
+func.func @f(%a: !xfg.fragment<64x64xbf16>, %b: !xfg.tile<64x64xbf16>, %c: !xfg.accumulator<64x64xf32>) {
+  // expected-error@+1 {{expected 'a' to be in shared memory where it is transposed}}
+  %sum = xfg.mma %a, %b, %c transpose_a : !xfg.fragment<64x64xbf16>, !xfg.tile<64x64xbf16>, !xfg.accumulator<64x64xf32>
+  return
+}
+
+// -----
+
+// xfg.elements C1
+func.func @f(%c: !xfg.accumulator<64x8xf32>) {
+  // expected-error@+1 {{expected 4 results for 8 columns, but got 1}}
+  %e = "xfg.elements"(%c) : (!xfg.accumulator<64x8xf32>) -> f32
+  return
+}
+
+// -----
+
+// xfg.write C1
+func.func @f(%x: f32, %tile: !xfg.tile<64x64xbf16>) {
+  // expected-error@+1 {{expected 32 values and a tile of 64 x 64, but got 1 and 64 x 64}}
+  xfg.write %x to %tile : !xfg.tile<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.roles C1
+func.func @f() {
+  // expected-error@+1 {{expected 'producer_registers' to be a multiple of 8 from 24 to 256, but got 20}}
+  xfg.roles producer 20 {
+    xfg.fence
+  } consumers 232 {
+    xfg.fence
+  }
+  return
+}
+
+// -----
+
+// xfg.barrier C1
+func.func @f(%i: index) {
+  // expected-error@+1 {{expected 'threads' to be a multiple of 32, but got 100}}
+  xfg.barrier %i threads 100
+  return
+}

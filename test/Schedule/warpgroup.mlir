@@ -1,0 +1,62 @@
+// Products of bf16 for Hopper's tensor cores: what is chosen by the extents, and which products have another form.
+// RUN: split-file %s %t
+// RUN: xf-opt %t/chosen.mlir --xf-schedule-gpu=gpu=sm_90a | FileCheck %t/chosen.mlir
+// RUN: xf-opt %t/chosen.mlir --xf-schedule-gpu=gpu=sm_90 | FileCheck %t/chosen.mlir --check-prefix=PLAIN
+// RUN: xf-opt %t/plain.mlir --xf-schedule-gpu=gpu=sm_90a | FileCheck %t/plain.mlir
+// RUN: xf-opt %t/invalid.mlir --xf-schedule-gpu=gpu=sm_90a --split-input-file --verify-diagnostics
+
+//--- chosen.mlir
+// PLAIN-NOT: xfg.
+// CHECK-LABEL: func.func private @forward(%{{.*}}: memref<?x512xbf16>, %{{.*}}: memref<512x512xbf16>, %{{.*}}: memref<?x512xf32>, %{{.*}}: !xfg.tensor_map<128x64xbf16>, %{{.*}}: !xfg.tensor_map<128x64xbf16>)
+// CHECK-SAME: xf.blocks_per_processor = 1
+// CHECK-SAME: xf.grid = [array<i64: 2, 0, 0, 128>, array<i64: -1, 512, 0, 128>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 128, stages = 6, blocks = 1>
+// CHECK-SAME: xf.shared = 196704
+// CHECK-SAME: xf.tensor_maps = [array<i64: 0, 128, 64>, array<i64: 1, 128, 64>], xf.threads = 384
+// CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} transpose_b
+func.func private @forward(%x: tensor<?x512xbf16>, %w: tensor<512x512xbf16>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x512xbf16>, tensor<512x512xbf16>) -> tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+// CHECK-LABEL: func.func private @wide
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1>
+// CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} : !xfg.tile<64x64xbf16, of 128>, <64x256xbf16>, <64x256xf32>
+func.func private @wide(%x: tensor<?x512xbf16>, %w: tensor<512x2048xbf16>) -> tensor<?x2048xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.matmul %x, %w : (tensor<?x512xbf16>, tensor<512x2048xbf16>) -> tensor<?x2048xf32>
+  return %0 : tensor<?x2048xf32>
+}
+// A gradient's tiles are few: the smallest of them.
+// CHECK-LABEL: func.func private @gradient
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 64, stages = 8, blocks = 1>
+// CHECK-SAME: xf.tensor_maps = [array<i64: 1, 64, 64>, array<i64: 0, 64, 64>]
+// CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} transpose_a
+func.func private @gradient(%x: tensor<?x512xbf16>, %dy: tensor<?x512xbf16>) -> tensor<512x512xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.matmul %dy, %x transpose_a : (tensor<?x512xbf16>, tensor<?x512xbf16>) -> tensor<512x512xf32>
+  return %0 : tensor<512x512xf32>
+}
+
+//--- plain.mlir
+// Rows that begin where the copy engine can't read, and operands of f32.
+// CHECK-NOT: xfg.
+func.func private @odd(%x: tensor<?x12xbf16>, %w: tensor<64x12xbf16>) -> tensor<?x64xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x12xbf16>, tensor<64x12xbf16>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+func.func private @f32(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+//--- invalid.mlir
+// expected-error@+1 {{expected 'columns' to be 64, 128, 192 or 256, but got 96}}
+#columns = #xf.warpgroup_schedule<columns = 96, stages = 4, blocks = 1>
+
+// -----
+
+// expected-error@+1 {{expected 'stages' of a schedule to be at least 1, but got 0}}
+#stages = #xf.warpgroup_schedule<columns = 64, stages = 0, blocks = 1>
+
+// -----
+
+// expected-error@+1 {{expected 'blocks' to be 1, or 2 of at most 128 columns, but got 2}}
+#blocks = #xf.warpgroup_schedule<columns = 256, stages = 2, blocks = 2>

@@ -1,0 +1,215 @@
+//===- WarpgroupMatmulTest.cpp - products on Hopper's tensor cores, emulated --------------===//
+// The compiler's kernels at every tail of a tile, in all three forms; and what is seen of a barrier or a layout that is
+// wrong.
+//===--------------------------------------------------------------------------------===//
+#include "Product.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "xf/Conversion/Passes.h"
+#include "xf/Dialect/XF/IR/XF.h"
+#include "xf/InitAll.h"
+#include "xf/Schedule/Passes.h"
+#include "xf/Target/Target.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <gtest/gtest.h>
+
+using namespace mlir;
+
+namespace {
+struct Kernel {
+  std::string ptx;
+  Product product;
+};
+
+MLIRContext &context() {
+  static MLIRContext *context = [] {
+    DialectRegistry registry;
+    xf::registerAllDialects(registry);
+    return new MLIRContext(registry, MLIRContext::Threading::DISABLED);
+  }();
+  return *context;
+}
+
+/// The kernel of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
+Kernel compile(Product product, int64_t stages = 3, int64_t blocks = 1) {
+  auto matrix = [](bool isDynamic, int64_t rows, int64_t columns, StringRef element) {
+    return llvm::formatv("tensor<{0}x{1}x{2}>", isDynamic ? "?" : std::to_string(rows), columns, element).str();
+  };
+  bool isGradient = product.transposeA;
+  std::string element = product.isNarrow ? "bf16" : "f32";
+  std::string a = matrix(true, 0, isGradient ? product.m : product.k, "bf16"),
+              b = product.transposeB ? matrix(false, product.n, product.k, "bf16")
+                                     : matrix(isGradient, product.k, product.n, "bf16"),
+              c = matrix(!isGradient, product.m, product.n, element),
+              bias = "tensor<" + std::to_string(product.n) + "xf32>";
+  std::string arguments = "%a: " + a + ", %b: " + b, types = a + ", " + b, operation = "xf.matmul %a, %b";
+  if (product.hasBias) {
+    arguments += ", %bias: " + bias;
+    types += ", " + bias;
+    operation = "xf.linear %a, %b bias %bias";
+  } else if (product.hasInto) {
+    arguments += ", %into: " + c;
+    types += ", " + c;
+    operation += " into %into";
+  }
+  if (!product.hasBias)
+    operation += std::string(product.transposeA ? " transpose_a" : "") + (product.transposeB ? " transpose_b" : "");
+  std::string text = "func.func private @product(" + arguments + ") -> " + c +
+                     " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = " +
+                     std::to_string(product.columns) + ", stages = " + std::to_string(stages) +
+                     ", blocks = " + std::to_string(blocks) + ">} {\n%0 = " + operation + " : (" + types + ") -> " + c + "\n" +
+                     (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c + "\n}\n";
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
+  PassManager passes(&context());
+  passes.addPass(xf::createScheduleGPUPass({"sm_90a"}));
+  Kernel kernel{"", product};
+  if (!module || failed(passes.run(*module))) {
+    ADD_FAILURE() << text;
+    return kernel;
+  }
+  auto function = *module->getOps<func::FuncOp>().begin();
+  kernel.product.shared = function->getAttrOfType<IntegerAttr>("xf.shared").getInt();
+  kernel.product.mapsResult = function->getAttrOfType<ArrayAttr>("xf.tensor_maps").size() > 2;
+  PassManager lowering(&context());
+  lowering.addPass(xf::createConvertXFGToNVVMPass());
+  lowering.addPass(xf::createEmitGPUEntriesPass());
+  xf::buildLowerToLLVM(lowering);
+  FailureOr<std::string> ptx = failure();
+  if (succeeded(lowering.run(*module)))
+    ptx = xf::emitPTX(*module, "sm_90a", "product");
+  if (failed(ptx))
+    ADD_FAILURE() << "no PTX of " << text;
+  else
+    kernel.ptx = *ptx;
+  return kernel;
+}
+
+constexpr bool yes = true, no = false;
+} // namespace
+
+// Rows, one after another: less than a tile, and more than one, by blocks that take several.
+TEST(WarpgroupMatmul, EveryNumberOfRows) {
+  Kernel kernel = compile({.m = 0,
+                           .n = 72,
+                           .k = 80,
+                           .transposeA = no,
+                           .transposeB = yes,
+                           .hasBias = yes,
+                           .hasInto = no,
+                           .hasRelu = yes,
+                           .isNarrow = yes,
+                           .columns = 64,
+                           .shared = 0,
+                           .blocks = 3});
+  for (int64_t m = 1; m <= 129; ++m) {
+    kernel.product.m = m + (m % 3) * 256;
+    EXPECT_EQ(kernel.product.run(kernel.ptx), "") << kernel.product.m << " rows";
+  }
+}
+
+// Sums, of none to more than all stages.
+TEST(WarpgroupMatmul, EveryLengthOfSums) {
+  Kernel kernel = compile({.m = 136,
+                           .n = 64,
+                           .k = 0,
+                           .transposeA = yes,
+                           .transposeB = no,
+                           .hasBias = no,
+                           .hasInto = yes,
+                           .hasRelu = no,
+                           .isNarrow = no,
+                           .columns = 64,
+                           .shared = 0,
+                           .blocks = 1});
+  for (int64_t k = 0; k <= 65; ++k) {
+    kernel.product.k = k + (k % 4) * 64;
+    EXPECT_EQ(kernel.product.run(kernel.ptx), "") << "sums of " << kernel.product.k;
+  }
+}
+
+TEST(WarpgroupMatmul, EveryNumberOfColumns) {
+  for (int64_t n = 1; n <= 65; ++n) {
+    Kernel kernel = compile({.m = 70,
+                             .n = n,
+                             .k = 24,
+                             .transposeA = no,
+                             .transposeB = yes,
+                             .hasBias = n % 2 == 0,
+                             .hasInto = no,
+                             .hasRelu = no,
+                             .isNarrow = n % 3 == 0,
+                             .columns = 64,
+                             .shared = 0,
+                             .blocks = 2});
+    EXPECT_EQ(kernel.product.run(kernel.ptx), "") << n << " columns";
+  }
+}
+
+// Wide tiles, and their tails: what is loaded beside the last columns is zero, what is beside them is not stored.
+TEST(WarpgroupMatmul, EveryTile) {
+  for (int64_t columns : {64, 128, 192, 256})
+    for (int64_t n : {columns, columns - 8, columns + 8, columns + 72})
+      for (bool transposeB : {no, yes}) {
+        Kernel kernel = compile({.m = 150,
+                                 .n = n,
+                                 .k = 136,
+                                 .transposeA = no,
+                                 .transposeB = transposeB,
+                                 .hasBias = no,
+                                 .hasInto = no,
+                                 .hasRelu = n % 3 == 0,
+                                 .isNarrow = columns % 128 == 0,
+                                 .columns = columns,
+                                 .shared = 0,
+                                 .blocks = 3});
+        EXPECT_EQ(kernel.product.run(kernel.ptx), "") << columns << " " << n << " " << transposeB;
+      }
+}
+
+// What is changed in the PTX of a kernel that is right.
+TEST(WarpgroupMatmul, FindsWhatIsWrong) {
+  Kernel kernel = compile({.m = 200,
+                           .n = 72,
+                           .k = 400,
+                           .transposeA = no,
+                           .transposeB = yes,
+                           .hasBias = no,
+                           .hasInto = no,
+                           .hasRelu = no,
+                           .isNarrow = yes,
+                           .columns = 64,
+                           .shared = 0,
+                           .blocks = 1});
+  ASSERT_EQ(kernel.product.run(kernel.ptx), "");
+  auto seeded = [&](StringRef from, StringRef to) {
+    std::string ptx = kernel.ptx;
+    size_t at = ptx.find(from.str());
+    EXPECT_NE(at, ptx.npos) << from.str();
+    for (; at != ptx.npos; at = ptx.find(from.str(), at + to.size()))
+      ptx.replace(at, from.size(), to.str());
+    return kernel.product.run(ptx);
+  };
+  auto contains = [](const std::string &text, std::initializer_list<StringRef> parts) {
+    return llvm::any_of(parts, [&](StringRef part) { return StringRef(text).contains(part); });
+  };
+  // No waiting for a stage to be full, and to be empty: the try succeeds at once.
+  std::string unwaited = seeded("@P1 bra.uni DONE;", "bra.uni DONE;");
+  EXPECT_TRUE(contains(unwaited, {"races", "never written"})) << unwaited;
+  // Nobody says that a stage was read, or each says it twice.
+  std::string unreleased = seeded("mbarrier.arrive.shared.b64", "//");
+  EXPECT_TRUE(contains(unreleased, {"deadlock"})) << unreleased;
+  // Products are not waited for.
+  std::string pending = seeded("wgmma.wait_group.sync.aligned 0;", "");
+  EXPECT_TRUE(contains(pending, {"accumulator"})) << pending;
+  // One that is released is still being read.
+  std::string early = seeded("wgmma.wait_group.sync.aligned \t1;", "wgmma.wait_group.sync.aligned \t2;");
+  EXPECT_TRUE(contains(early, {"races"})) << early;
+  // Fewer bytes are waited for than are copied.
+  std::string bytes = seeded("24576;", "16384;");
+  EXPECT_TRUE(contains(bytes, {"races", "never written", "deadlock", "is not"})) << bytes;
+  // Eight rows are 1024 bytes: 512, or no swizzle. And the next 16 of k are 32 bytes.
+  std::string stride = seeded("4611686293305360384", "4611686155866406912");
+  EXPECT_TRUE(contains(stride, {"not", "out of bounds"})) << stride;
+  std::string swizzle = seeded("4611686293305360384", "274877972480");
+  EXPECT_TRUE(contains(swizzle, {"descriptor"})) << swizzle;
+}

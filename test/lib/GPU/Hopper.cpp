@@ -1,0 +1,458 @@
+//===- Hopper.cpp - the copy engine, its barriers, and products of warpgroups -------===//
+// mbarrier, cp.async.bulk.tensor and wgmma by the PTX manual's words, as late as it allows: a copy arrives when nothing
+// else can go on, a product reads its operands when it is waited for. So a wait or a fence that is missing shows, as
+// a race, as memory that was never written, as a register that is touched too early, or as a block that stands still.
+//===--------------------------------------------------------------------------------===//
+#include "Warp.h"
+
+#include <cstring>
+#include <deque>
+
+namespace xf::gpu {
+namespace {
+constexpr uint32_t groupWarps = 4, pieceBytes = 16, rowBytes = 128, repeatBytes = 1024; // of the swizzle
+
+struct Mbarrier {
+  uint32_t expected = 0, pending = 0, phase = 0;
+  int64_t bytes = 0;  // that are still to arrive
+  Times times, known; // of those who arrived in this phase, and in those before
+};
+
+/// A copy of a box: who asked for it, what was known to that thread, and between which places.
+struct BoxCopy {
+  Warp *warp;
+  int lane;
+  const Operation *op;
+  Times times;
+  const TensorMap *map;
+  int64_t column, row;
+  uint64_t shared, barrier;
+};
+
+struct Product {
+  const Operation *op;
+  uint64_t a, b; // descriptors; `a` of an operand in shared memory
+  bool accumulates;
+};
+} // namespace
+
+struct Hopper {
+  std::vector<Warp> *warps;
+  std::map<uint64_t, Mbarrier> barriers;
+  std::deque<BoxCopy> loads;
+  std::map<uint32_t, std::vector<std::vector<BoxCopy>>> stores;   // a thread's groups, the last one open
+  std::map<uint32_t, std::vector<std::vector<Product>>> products; // a warpgroup's
+  std::map<uint32_t, uint32_t> registers;                         // that warpgroups have asked for
+};
+
+bool Warp::sees(const Region::Word &word) {
+  return (*block.hopper->warps)[word.writer.thread / width].fences >= word.fences;
+}
+
+namespace {
+uint64_t valueOf(Warp &w, const Operation &op, size_t number, int lane) {
+  const Operation::Operand &operand = op.operands.at(number);
+  return (operand.isWide ? w.line<uint64_t>(operand.line)[lane] : w.line<uint32_t>(operand.line)[lane]) +
+         operand.offset;
+}
+
+float ofBfloat(uint16_t half) {
+  uint32_t bits = uint32_t(half) << 16;
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+//===-- Barriers --------------------------------------------------------------------===//
+Mbarrier &barrierAt(Warp &w, const Operation &op, uint64_t address) {
+  auto it = w.block.hopper->barriers.find(address);
+  if (it == w.block.hopper->barriers.end())
+    w.fault(op, "no barrier was made at " + std::to_string(address));
+  return it->second;
+}
+void turn(Block &block, Mbarrier &barrier) {
+  if (barrier.pending > 0 || barrier.bytes != 0)
+    return;
+  barrier.phase ^= 1;
+  barrier.pending = barrier.expected;
+  barrier.known.join(barrier.times);
+  ++block.changes;
+}
+void initialise(Warp &w, const Operation &op, uint32_t mask) { // [barrier], arrivals
+  forLanes(mask, [&](int lane) {
+    uint64_t address = valueOf(w, op, 0, lane);
+    if (address % 8 || !w.block.shared.holds(address, 8))
+      w.fault(op, "a barrier at " + std::to_string(address), lane);
+    Mbarrier barrier;
+    barrier.expected = barrier.pending = uint32_t(valueOf(w, op, 1, lane));
+    w.block.hopper->barriers[address] = barrier;
+  });
+}
+void arriveAt(Warp &w, const Operation &op, int lane, uint64_t address, int64_t bytes) {
+  Mbarrier &barrier = barrierAt(w, op, address);
+  if (barrier.pending == 0)
+    w.fault(op, "more arrive at a barrier than the " + std::to_string(barrier.expected) + " that it expects", lane);
+  barrier.bytes += bytes;
+  --barrier.pending;
+  w.giveTimes(barrier.times);
+  turn(w.block, barrier);
+}
+void arrive(Warp &w, const Operation &op, uint32_t mask) { // state, [barrier]
+  forLanes(mask, [&](int lane) { arriveAt(w, op, lane, valueOf(w, op, 1, lane), 0); });
+}
+void expect(Warp &w, const Operation &op, uint32_t mask) { // state, [barrier], bytes
+  forLanes(mask, [&](int lane) { arriveAt(w, op, lane, valueOf(w, op, 1, lane), int64_t(valueOf(w, op, 2, lane))); });
+}
+void tryWait(Warp &w, const Operation &op, uint32_t mask) { // done, [barrier], parity, nanoseconds
+  bool pauses = false;
+  forLanes(mask, [&](int lane) {
+    Mbarrier &barrier = barrierAt(w, op, valueOf(w, op, 1, lane));
+    bool done = barrier.phase != valueOf(w, op, 2, lane);
+    w.line<uint32_t>(op.operands[0].line)[lane] = done;
+    pauses |= !done;
+    if (done)
+      w.times.join(barrier.known);
+  });
+  if (pauses)
+    w.wait(op, Warp::Paused);
+}
+
+//===-- Copies of boxes -------------------------------------------------------------===//
+const TensorMap *mapAt(Warp &w, const Operation &op, uint64_t address, int lane) {
+  const Kernel &kernel = w.block.kernel;
+  if (address == 0 || address > kernel.parameters.size() || !kernel.parameters[address - 1].isMap)
+    w.fault(op, "no tensor map is at " + std::to_string(address), lane);
+  auto *map = reinterpret_cast<const TensorMap *>(w.block.parameters[address - 1]);
+  if (map->mark != TensorMap::known || map->boxColumns * map->elementBytes != rowBytes)
+    w.fault(op, "a tensor map of no boxes with rows of 128 bytes", lane);
+  return map;
+}
+uint64_t boxBytes(const TensorMap &map) { return uint64_t(map.boxRows) * rowBytes; }
+uint64_t swizzled(uint64_t address) { return address ^ (address >> 7 & 7) << 4; }
+
+/// Calls f(address in shared memory, address in memory, bytes) for pieces of a box; 0 where they are outside.
+template <typename F> void forPieces(const BoxCopy &copy, F f) {
+  const TensorMap &map = *copy.map;
+  for (int64_t row = 0; row < map.boxRows; ++row)
+    for (int64_t piece = 0; piece < rowBytes / pieceBytes; ++piece) {
+      int64_t inRow = copy.row + row, first = copy.column + piece * pieceBytes / map.elementBytes;
+      int64_t count = std::clamp<int64_t>(int64_t(map.columns) - first, 0, pieceBytes / map.elementBytes);
+      bool inside = inRow >= 0 && inRow < int64_t(map.rows) && first >= 0 && count > 0;
+      f(swizzled(copy.shared + row * rowBytes + piece * pieceBytes),
+        inside ? map.address + inRow * map.pitch + first * map.elementBytes : 0, inside ? count * map.elementBytes : 0);
+    }
+}
+
+BoxCopy boxCopy(Warp &w, const Operation &op, int lane, size_t map, uint64_t shared, uint64_t barrier) {
+  BoxCopy copy{&w,
+               lane,
+               &op,
+               w.times,
+               mapAt(w, op, valueOf(w, op, map, lane), lane),
+               int32_t(valueOf(w, op, map + 1, lane)),
+               int32_t(valueOf(w, op, map + 2, lane)),
+               shared,
+               barrier};
+  if (shared % repeatBytes || !w.block.shared.holds(shared, boxBytes(*copy.map)))
+    w.fault(op, "a box at " + std::to_string(shared) + " of shared memory, misaligned or out of bounds", lane);
+  return copy;
+}
+void copyIn(Warp &w, const Operation &op, uint32_t mask) { // [to], [map, {column, row}], [barrier]
+  forLanes(mask, [&](int lane) {
+    BoxCopy copy = boxCopy(w, op, lane, 1, valueOf(w, op, 0, lane), valueOf(w, op, 4, lane));
+    barrierAt(w, op, copy.barrier);
+    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/true, /*byEngine=*/true);
+    w.block.hopper->loads.push_back(copy);
+  });
+}
+void deliver(Block &block, const BoxCopy &copy) {
+  Warp &w = *copy.warp;
+  forPieces(copy, [&](uint64_t shared, uint64_t address, uint64_t bytes) {
+    uint8_t *to = block.shared.at(shared);
+    std::memset(to, 0, pieceBytes);
+    if (bytes == 0)
+      return;
+    Region &region = block.memory.find(address, bytes, "copy");
+    w.note(*copy.op, copy.lane, region, address, bytes, /*write=*/false);
+    std::memcpy(to, region.at(address), bytes);
+  });
+  Mbarrier &barrier = barrierAt(w, *copy.op, copy.barrier);
+  barrier.bytes -= int64_t(boxBytes(*copy.map));
+  barrier.times.join(copy.times);
+  ++block.changes;
+  turn(block, barrier);
+}
+
+std::vector<std::vector<BoxCopy>> &storesOf(Warp &w, int lane) {
+  auto &groups = w.block.hopper->stores[w.number * width + lane];
+  if (groups.empty())
+    groups.emplace_back();
+  return groups;
+}
+void setLeaving(Warp &w, const BoxCopy &copy, bool isLeaving) {
+  for (uint64_t i = 0; i < boxBytes(*copy.map); i += 4)
+    w.block.shared.words[(copy.shared + i) / 4].isLeaving = isLeaving;
+}
+void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
+  forLanes(mask, [&](int lane) {
+    BoxCopy copy = boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0);
+    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, /*byEngine=*/true);
+    setLeaving(w, copy, true);
+    storesOf(w, lane).back().push_back(copy);
+  });
+}
+void commitStores(Warp &w, const Operation &, uint32_t mask) {
+  forLanes(mask, [&](int lane) { storesOf(w, lane).emplace_back(); });
+}
+void waitStores(Warp &w, const Operation &op, uint32_t mask) { // pending
+  forLanes(mask, [&](int lane) {
+    auto &groups = storesOf(w, lane);
+    for (size_t most = valueOf(w, op, 0, lane); groups.size() - 1 > most; groups.erase(groups.begin()))
+      for (const BoxCopy &copy : groups.front()) {
+        setLeaving(w, copy, false);
+        forPieces(copy, [&](uint64_t shared, uint64_t address, uint64_t bytes) {
+          if (bytes == 0)
+            return;
+          Region &region = w.block.memory.find(address, bytes, "copy");
+          w.note(*copy.op, lane, region, address, bytes, /*write=*/true);
+          std::memcpy(region.at(address), w.block.shared.at(shared), bytes);
+        });
+      }
+  });
+}
+void fenceProxy(Warp &w, const Operation &, uint32_t) { ++w.fences; }
+
+/// [row's address], {four pairs}: the rows of four matrices of 8 x 8, whose addresses eight threads give each.
+void storeMatrices(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "an instruction of the warp that only some of its threads reach");
+  Operation access = op;
+  access.bytes = pieceBytes, access.count = 1, access.shared = true;
+  for (int row = 0; row < width; ++row) {
+    uint8_t *to = w.access(access, row, valueOf(w, op, 0, row), true);
+    for (int pair = 0; pair < 4; ++pair) {
+      auto value = uint32_t(valueOf(w, op, 1 + row / 8, row % 8 * 4 + pair));
+      std::memcpy(to + pair * 4, &value, 4);
+    }
+  }
+}
+
+void elect(Warp &w, const Operation &op, uint32_t mask) { // thread, is it, mask
+  int first = __builtin_ctz(mask);
+  forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[1].line)[lane] = lane == first; });
+  if (op.operands[0].line >= 0)
+    forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[0].line)[lane] = first; });
+}
+void nothing(Warp &, const Operation &, uint32_t) {}
+
+//===-- What the four warps of a group do together ------------------------------------===//
+using Together = void (*)(Warp *warps, const Operation &op);
+template <Together function> void together(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "an instruction of the warpgroup that only some threads of the warp reach");
+  w.wait(op, Warp::WithOthers);
+  std::vector<Warp> &warps = *w.block.hopper->warps;
+  uint32_t first = w.number / groupWarps * groupWarps;
+  if (first + groupWarps > warps.size())
+    w.fault(op, "expected a warpgroup of four warps");
+  for (uint32_t i = first; i < first + groupWarps; ++i)
+    if (warps[i].state != Warp::WithOthers)
+      return;
+  for (uint32_t i = first; i < first + groupWarps; ++i) {
+    if (warps[i].waitsAt != &op)
+      w.fault(op, "another warp of the group is at line " + std::to_string(warps[i].waitsAt->line));
+    warps[i].state = Warp::Running;
+  }
+  function(&warps[first], op);
+  ++w.block.changes;
+}
+
+std::vector<std::vector<Product>> &productsOf(Warp *warps) {
+  auto &groups = warps->block.hopper->products[warps->number / groupWarps];
+  if (groups.empty())
+    groups.emplace_back();
+  return groups;
+}
+
+/// The operands after the accumulator: descriptors of A and B, predicate, two signs and which are transposed, 7 in all;
+/// with A in registers 9. An accumulator's registers are a multiple of 4.
+struct ProductOperands {
+  explicit ProductOperands(const Operation &op)
+      : inRegisters(op.operands.size() % 4 == 1), registers(op.operands.size() - (inRegisters ? 9 : 7)),
+        b(registers + (inRegisters ? 4 : 1)), columns(int(registers) * 2) {}
+  bool inRegisters;
+  size_t registers, b;
+  int columns;
+};
+
+void setInFlight(Warp *warps, const Operation &op, bool inFlight) {
+  ProductOperands operands(op);
+  for (uint32_t i = 0; i < groupWarps; ++i) {
+    warps[i].isInFlight.resize(warps[i].block.kernel.lines);
+    for (size_t part = 0; part < operands.registers + (operands.inRegisters ? 4 : 0); ++part)
+      warps[i].isInFlight[op.operands[part].line] = inFlight;
+  }
+}
+
+void beginProduct(Warp *warps, const Operation &op) {
+  ProductOperands operands(op);
+  auto uniform = [&](size_t number) {
+    uint64_t value = valueOf(*warps, op, number, 0);
+    for (uint32_t i = 0; i < groupWarps; ++i)
+      for (int lane = 0; lane < width; ++lane)
+        if (valueOf(warps[i], op, number, lane) != value)
+          warps[i].fault(op, "operands of a warpgroup's product that differ between threads", lane);
+    return value;
+  };
+  productsOf(warps).back().push_back(
+      {&op, operands.inRegisters ? 0 : uniform(operands.registers), uniform(operands.b), uniform(operands.b + 1) != 0});
+  setInFlight(warps, op, true);
+}
+void commitProducts(Warp *warps, const Operation &) { productsOf(warps).emplace_back(); }
+
+/// count x 16 elements of a matrix in shared memory, by its descriptor.
+std::vector<float> readMatrix(Warp &w, const Operation &op, uint64_t descriptor, int count, bool transposed) {
+  uint64_t begin = (descriptor & 0x3fff) << 4, panel = (descriptor >> 16 & 0x3fff) << 4,
+           eight = (descriptor >> 32 & 0x3fff) << 4;
+  if (descriptor >> 62 != 1 || (descriptor >> 49 & 7))
+    w.fault(op, "a descriptor that is not of a matrix swizzled by 128 bytes");
+  std::vector<float> matrix(size_t(count) * 16);
+  auto piece = [&](uint64_t address, auto place) {
+    address = swizzled(address);
+    if (!w.block.shared.holds(address, pieceBytes))
+      w.fault(op, "a product's operand out of bounds of shared memory");
+    w.note(op, 0, w.block.shared, address, pieceBytes, /*write=*/false, /*byEngine=*/true);
+    uint16_t elements[8];
+    std::memcpy(elements, w.block.shared.at(address), sizeof(elements));
+    for (int i = 0; i < 8; ++i)
+      matrix[place(i)] = ofBfloat(elements[i]);
+  };
+  if (!transposed) // k runs along rows
+    for (int i = 0; i < count; ++i)
+      for (int k = 0; k < 16; k += 8)
+        piece(begin + i / 8 * eight + i % 8 * rowBytes + k * 2, [&](int part) { return i * 16 + k + part; });
+  else
+    for (int k = 0; k < 16; ++k)
+      for (int i = 0; i < count; i += 8)
+        piece(begin + i / 64 * panel + k / 8 * eight + k % 8 * rowBytes + i % 64 * 2,
+              [&](int part) { return (i + part) * 16 + k; });
+  return matrix;
+}
+
+void finishProduct(Warp *warps, const Product &product) {
+  const Operation &op = *product.op;
+  ProductOperands operands(op);
+  auto flag = [&](size_t number) { return valueOf(*warps, op, number, 0) != 0; };
+  std::vector<float> a(64 * 16);
+  // Row and column of part `part` of a thread's registers, two to a row of eight columns.
+  auto rowOf = [](uint32_t warp, int lane, int part) { return int(warp) * 16 + lane / 4 + part / 2 % 2 * 8; };
+  auto columnOf = [](int lane, int part) { return part / 4 * 8 + lane % 4 * 2 + part % 2; };
+  if (operands.inRegisters) {
+    for (uint32_t i = 0; i < groupWarps; ++i)
+      for (int lane = 0; lane < width; ++lane)
+        for (int part = 0; part < 8; ++part) {
+          uint32_t pair = warps[i].line<uint32_t>(op.operands[operands.registers + part / 2].line)[lane];
+          a[rowOf(i, lane, part) * 16 + columnOf(lane, part)] = ofBfloat(uint16_t(pair >> part % 2 * 16));
+        }
+  } else {
+    a = readMatrix(*warps, op, product.a, 64, flag(operands.b + 4));
+  }
+  std::vector<float> b =
+      readMatrix(*warps, op, product.b, operands.columns, flag(operands.b + (operands.inRegisters ? 4 : 5)));
+  setInFlight(warps, op, false);
+  for (uint32_t i = 0; i < groupWarps; ++i)
+    for (size_t part = 0; part < operands.registers; ++part) {
+      float *sums = warps[i].line<float>(op.operands[part].line);
+      for (int lane = 0; lane < width; ++lane) {
+        const float *row = &a[size_t(rowOf(i, lane, int(part))) * 16],
+                    *column = &b[size_t(columnOf(lane, int(part))) * 16];
+        float sum = product.accumulates ? sums[lane] : 0;
+        for (int k = 0; k < 16; ++k)
+          sum += row[k] * column[k];
+        sums[lane] = sum;
+      }
+    }
+}
+void waitProducts(Warp *warps, const Operation &op) { // pending
+  // The registers that a wait names pass through it.
+  auto &groups = productsOf(warps);
+  for (size_t most = valueOf(*warps, op, 0, 0); groups.size() - 1 > most; groups.erase(groups.begin()))
+    for (const Product &product : groups.front())
+      finishProduct(warps, product);
+  // Accumulators of products that are still on the way are not there yet, whatever else was done with them.
+  for (auto &group : groups)
+    for (const Product &product : group)
+      setInFlight(warps, *product.op, true);
+}
+void orderRegisters(Warp *, const Operation &) {}
+void setRegisters(Warp *warps, const Operation &op) {
+  Block &block = warps->block;
+  auto &registers = block.hopper->registers;
+  registers[warps->number / groupWarps] = uint32_t(valueOf(*warps, op, 0, 0));
+  uint32_t sum = 0;
+  for (auto &[group, count] : registers)
+    sum += count * groupWarps * width;
+  if (registers.size() * groupWarps * width == block.threads && sum > 65536)
+    warps->fault(op, "warpgroups that ask for " + std::to_string(sum) + " registers, of 65536");
+}
+} // namespace
+
+Handler findHopperHandler(const std::string &name) {
+  static const std::map<std::string, Handler> table{
+      {"mbarrier.init.shared.b64", initialise},
+      {"mbarrier.arrive.shared.b64", arrive},
+      {"mbarrier.arrive.expect_tx.shared.b64", expect},
+      {"mbarrier.try_wait.parity.shared.b64", tryWait},
+      {"fence.mbarrier_init.release.cluster", nothing},
+      {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes", copyIn},
+      {"cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group", copyOut},
+      {"cp.async.bulk.commit_group", commitStores},
+      {"cp.async.bulk.wait_group.read", waitStores},
+      {"cp.async.bulk.wait_group", waitStores},
+      {"fence.proxy.async.shared::cta", fenceProxy},
+      {"stmatrix.sync.aligned.m8n8.x4.shared.b16", storeMatrices},
+      {"elect.sync", elect},
+      {"wgmma.fence.sync.aligned", together<orderRegisters>},
+      {"wgmma.commit_group.sync.aligned", together<commitProducts>},
+      {"wgmma.wait_group.sync.aligned", together<waitProducts>},
+      {"setmaxnreg.inc.sync.aligned.u32", together<setRegisters>},
+      {"setmaxnreg.dec.sync.aligned.u32", together<setRegisters>},
+  };
+  if (name.starts_with("wgmma.mma_async.sync.aligned.m64n") && name.ends_with("k16.f32.bf16.bf16"))
+    return together<beginProduct>;
+  auto it = table.find(name);
+  return it == table.end() ? nullptr : it->second;
+}
+
+void startHopper(Block &block, std::vector<Warp> &warps) {
+  block.hopper = std::make_shared<Hopper>();
+  block.hopper->warps = &warps;
+}
+
+bool goOn(Block &block) {
+  auto &loads = block.hopper->loads;
+  if (loads.empty())
+    return false;
+  BoxCopy copy = loads.front();
+  loads.pop_front();
+  deliver(block, copy);
+  return true;
+}
+
+void finishHopper(Block &block) {
+  auto fail = [&](const Operation &op, const char *what) {
+    throw Fault(block.kernel.name + ", line " + std::to_string(op.line) + ", block " + std::to_string(block.number) +
+                ": " + what);
+  };
+  if (!block.hopper->loads.empty())
+    fail(*block.hopper->loads.front().op, "the block ends while a copy is on its way");
+  for (auto &[thread, groups] : block.hopper->stores)
+    for (auto &group : groups)
+      if (!group.empty())
+        fail(*group.front().op, "the block ends before a copy is known to have read its shared memory");
+  for (auto &[number, groups] : block.hopper->products)
+    for (auto &group : groups)
+      if (!group.empty())
+        fail(*group.front().op, "the block ends before a product is known to be done");
+}
+} // namespace xf::gpu
