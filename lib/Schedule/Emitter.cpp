@@ -435,6 +435,21 @@ void Emitter::loop(Value begin, Value end, int64_t step, function_ref<void(Value
   });
 }
 
+SmallVector<Value> Emitter::loopWhile(ArrayRef<Value> initial, function_ref<Value(ValueRange)> condition,
+                                      function_ref<SmallVector<Value>(ValueRange)> body) {
+  SmallVector<Type> types(ValueRange(initial).getTypes());
+  SmallVector<Location> locations(types.size(), loc);
+  auto loop = scf::WhileOp::create(b, loc, types, initial);
+  OpBuilder::InsertionGuard guard(b);
+  Block *test = b.createBlock(&loop.getBefore(), {}, types, locations);
+  Value holds = condition(test->getArguments());
+  scf::ConditionOp::create(b, loc, holds, test->getArguments());
+  Block *next = b.createBlock(&loop.getAfter(), {}, types, locations);
+  SmallVector<Value> values = body(next->getArguments());
+  scf::YieldOp::create(b, loc, values);
+  return SmallVector<Value>(loop.getResults());
+}
+
 Value Emitter::allocateGlobal(ArrayRef<int64_t> shape, Type element) {
   auto module = function->getParentOfType<ModuleOp>();
   auto type = MemRefType::get(shape, element);

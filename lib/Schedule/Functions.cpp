@@ -2,6 +2,7 @@
 // On vectors of the target's width. Coefficients: Cephes (exp, log, sin, cos), minimax fits (GELU, tanh); the random
 // numbers are Philox 4x32-10 (Salmon et al. 2011).
 //===----------------------------------------------------------------------===//
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "xf/Schedule/Emitter.h"
 
 namespace mlir::xf {
@@ -17,7 +18,31 @@ Value bitsOf(Emitter &e, Value x) { return e.bitcast(e.b.getI32Type(), x); }
 Value ofBits(Emitter &e, Value bits) { return e.bitcast(e.b.getF32Type(), bits); }
 } // namespace
 
+/// 2^x by the GPU's own instruction, good to 2^-22 of the result.
+static Value emitPowerOf2(Emitter &e, Value x) {
+  auto of = [&](Value number) -> Value {
+    return LLVM::CallIntrinsicOp::create(e.b, e.loc, e.b.getF32Type(), e.b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f"),
+                                         ValueRange{number})
+        .getResult(0);
+  };
+  auto type = dyn_cast<VectorType>(x.getType());
+  if (!type)
+    return of(x);
+  SmallVector<Value> numbers;
+  for (int64_t i = 0; i < type.getNumElements(); ++i)
+    numbers.push_back(of(vector::ExtractOp::create(e.b, e.loc, x, i)));
+  return vector::FromElementsOp::create(e.b, e.loc, type, numbers);
+}
+
 Value emitExp(Emitter &e, Value x) {
+  if (e.registers.isGPU()) {                                       // with what is lost in rounding x log2 e
+    x = e.minimum(e.splat(88.37626), e.maximum(e.splat(-104), x)); // NaN stays NaN
+    Value power = e.mul(x, e.splat(1.44269502162933349609375));
+    Value rest = e.fma(x, e.splat(1.92596299e-8),
+                       e.fma(x, e.splat(1.44269502162933349609375), arith::NegFOp::create(e.b, e.loc, power)));
+    Value result = emitPowerOf2(e, power);
+    return e.fma(e.mul(result, rest), e.splat(0.693147182), result);
+  }
   // exp x = 2^n exp r, |r| <= ln 2 / 2; ln 2 in two parts so that r keeps its bits.
   x = e.minimum(e.splat(88.37626), e.maximum(e.splat(-87.33654), x)); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(1.44269504088896341)));

@@ -144,6 +144,9 @@ public:
   using LoopBody = function_ref<SmallVector<Value>(Value i, ValueRange carried)>;
   SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body);
   void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
+  /// while (condition(carried)) carried = body(carried)
+  SmallVector<Value> loopWhile(ArrayRef<Value> initial, function_ref<Value(ValueRange)> condition,
+                               function_ref<SmallVector<Value>(ValueRange)> body);
   /// for (row = begin; row < end; ++row), where no row needs another: those that have a vector to themselves, such as
   /// the warps of a GPU's block, take turns.
   void rows(Value begin, Value end, function_ref<void(Value)> body);

@@ -1,14 +1,25 @@
 //===- Scatter.cpp - schedule of scattered rows for GPUs ------------------===//
-// The gradient of an embedding: a block has some rows of the table, lists the tokens of these in their order, and adds
-// each row's tokens: a warp does where they are few, and all warps, each a fixed share of the list, where a word is as
-// frequent as a comma. What a row adds, and in which order, is known from the ids alone.
+// The gradient of an embedding: a block has some rows of the table, far apart, since frequent words have neighbouring
+// numbers. Its warps list the tokens of these rows, each those of a part of the batch, and add them: a warp does where
+// a row's are few, and all warps, each a fixed share of the list, where they are many. What a row adds, and in which
+// order, is known from the ids alone.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Columns.h"
 #include <numeric>
 
 namespace mlir::xf {
 namespace {
-constexpr int64_t rowsPerBlock = 32, tokenBits = 12, tokensAtOnce = 1 << tokenBits, columnVectors = 4, fewTokens = 64;
+constexpr int64_t warpThreads = RegisterFile::warpThreads;
+constexpr int64_t rowBits = 6, mostRows = 1 << rowBits, fewestRows = 4, wantedBlocks = 512; // rows of a block
+constexpr int64_t listed = 512;                                                             // tokens of a warp's list
+constexpr int64_t idsAtOnce = 8, tokensAtOnce = 3; // loads that are under way together
+constexpr int64_t columnVectors = 2, fewTokens = 16;
+
+/// How many blocks share a table: a power of two, by which its rows are dealt.
+int64_t blocksOf(int64_t vocabulary) {
+  auto blocksFor = [&](int64_t rows) { return int64_t(llvm::PowerOf2Ceil(llvm::divideCeil(vocabulary, rows))); };
+  return std::max({blocksFor(mostRows), std::min(wantedBlocks, blocksFor(fewestRows)), int64_t(1)});
+}
 
 class SegmentSum {
 public:
@@ -16,12 +27,15 @@ public:
       : e(e), cotangent(e.placeOf(op.getCotangent())), ids(e.placeOf(op.getIds())),
         table(e.function.getArgument(e.kernel.getNumArguments())),
         columns(cast<MemRefType>(table.getType()).getDimSize(1)),
-        vocabulary(cast<MemRefType>(table.getType()).getDimSize(0)), width(e.registers.width), warps(e.registers.warps),
-        scale(e.splat(op.getScale().convertToDouble())), firstRow(e.mul(e.tile(), e.index(rowsPerBlock))) {
+        vocabulary(cast<MemRefType>(table.getType()).getDimSize(0)), blocks(blocksOf(vocabulary)),
+        rows(llvm::divideCeil(vocabulary, blocks)), width(e.registers.width), warps(e.registers.warps),
+        scale(e.splat(op.getScale().convertToDouble())) {
     Type i32 = e.b.getI32Type();
-    list = e.allocateShared({tokensAtOnce}, i32);
-    ofWarps = e.allocateShared({warps}, i32);
-    ofRows = e.allocateShared({rowsPerBlock}, i32);
+    lists = e.allocateShared({warps, listed}, i32);
+    list = e.allocateShared({warps * listed}, i32);
+    counts = e.allocateShared({warps}, i32);
+    rests = e.allocateShared({warps}, i32);
+    ofRows = e.allocateShared({rows}, i32);
     partials = e.allocateShared({warps, columnVectors * width});
   }
 
@@ -35,152 +49,176 @@ public:
       });
       e.syncBlock();
     }
-    e.loop(e.index(0), e.dim(cotangent, 0), tokensAtOnce, [&](Value firstToken) {
-      Value entries = makeList(firstToken);
-      forRows([&](Value number, Value row) {
-        Value count = countOf(entries, number);
-        e.onFirstLane([&] { e.store(count, ofRows, number); });
-        Value isFew = e.compare(arith::CmpIPredicate::sle, count, e.i32(fewTokens));
-        Value isSome = e.compare(arith::CmpIPredicate::sgt, count, e.i32(0));
-        e.when(e.make<arith::AndIOp>(isFew, isSome), [&] {
-          e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
-            addTo(row, column, lanes, sumOf(entries, number, firstToken, e.index(0), e.index(32), column, lanes));
-          });
+    Value tokens = e.dim(cotangent, 0), share = e.ceilDiv(tokens, warps), begin = e.mul(e.warp(), share);
+    Value first = e.toI32(e.min(begin, tokens)), last = e.toI32(e.min(e.add(begin, share), tokens));
+    Value isTrue = arith::ConstantOp::create(e.b, e.loc, e.b.getBoolAttr(true));
+    // Once, but where a warp finds more tokens than it lists at a time.
+    e.loopWhile(
+        {first, isTrue}, [](ValueRange carried) { return carried[1]; },
+        [&](ValueRange carried) {
+          Value next = makeLists(carried[0], last);
+          auto [entries, isMore] = joinLists(isLess(next, last));
+          addAll(entries);
+          e.syncBlock();
+          return SmallVector<Value>{next, isMore};
         });
-      });
-      e.syncBlock();
-      e.loop(e.index(0), endOfRows(), 1, [&](Value number) {
-        e.when(e.compare(arith::CmpIPredicate::sgt, e.load(ofRows, number), e.i32(fewTokens)),
-               [&] { addByBlock(entries, number, firstToken); });
-      });
-      e.syncBlock();
-    });
   }
 
 private:
   Value at(Value column, int64_t vector) { return e.add(column, e.index(vector * width)); }
-
-  Value endOfRows() { return e.min(e.index(rowsPerBlock), e.sub(e.index(vocabulary), firstRow)); }
+  Value both(Value x, Value y) { return e.make<arith::AndIOp>(x, y); }
+  Value isLess(Value x, Value y) { return e.compare(arith::CmpIPredicate::slt, x, y); }
+  Value isEqual(Value x, Value y) { return e.compare(arith::CmpIPredicate::eq, x, y); }
 
   /// body(number in the block, row of the table) for the rows of this warp.
   void forRows(function_ref<void(Value, Value)> body) {
-    e.loop(e.warp(), endOfRows(), warps, [&](Value number) { body(number, e.add(firstRow, number)); });
+    e.loop(e.warp(), e.index(rows), warps, [&](Value number) {
+      Value row = rowOf(number);
+      e.when(isLess(row, e.index(vocabulary)), [&] { body(number, row); });
+    });
+  }
+  Value rowOf(Value number) { return e.add(e.mul(number, e.index(blocks)), e.tile()); }
+
+  /// A number, or -1 where there is none.
+  Value numberWhere(Value condition, Value memory, Value place) {
+    auto number = scf::IfOp::create(e.b, e.loc, TypeRange(e.b.getI32Type()), condition, true);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToStart(number.thenBlock());
+    Value loaded = e.load(memory, place);
+    scf::YieldOp::create(e.b, e.loc, loaded);
+    e.b.setInsertionPointToStart(number.elseBlock());
+    Value none = e.i32(-1);
+    scf::YieldOp::create(e.b, e.loc, none);
+    return number.getResult(0);
   }
 
-  /// Lists the tokens of this block's rows, in order; gives how many they are.
-  Value makeList(Value firstToken) {
-    int64_t mine = tokensAtOnce / warps, turns = mine / RegisterFile::warpThreads;
-    Value begin = e.add(firstToken, e.mul(e.warp(), e.index(mine))), tokens = e.dim(cotangent, 0);
-    auto isBelow = [&](Value x, Value end) { return e.compare(arith::CmpIPredicate::ult, x, end); };
-    auto tokenOf = [&](int64_t turn) {
-      return e.add(e.add(begin, e.index(turn * RegisterFile::warpThreads)), e.lane());
-    };
-    auto rowOf = [&](Value token) { return e.sub(e.toIndex(e.load(ids, token)), firstRow); };
-    SmallVector<Value> found;
-    Value count = e.i32(0);
-    for (int64_t turn = 0; turn < turns; ++turn) {
-      Value token = tokenOf(turn);
-      auto isOurs = scf::IfOp::create(e.b, e.loc, TypeRange(e.b.getI1Type()), isBelow(token, tokens), true);
-      {
-        OpBuilder::InsertionGuard guard(e.b);
-        e.b.setInsertionPointToStart(isOurs.thenBlock());
-        scf::YieldOp::create(e.b, e.loc, isBelow(rowOf(token), e.index(rowsPerBlock)));
-        e.b.setInsertionPointToStart(isOurs.elseBlock());
-        Value no = arith::ConstantOp::create(e.b, e.loc, e.b.getBoolAttr(false));
-        scf::YieldOp::create(e.b, e.loc, no);
-      }
-      found.push_back(e.ballot(isOurs.getResult(0)));
-      count = e.add(count, e.populationOf(found.back()));
-    }
-    e.onFirstLane([&] { e.store(count, ofWarps, e.warp()); });
+  /// Lists the tokens of this block's rows among those from `first` to `last`, in order, as far as there is room; gives
+  /// how far. An entry is the token and the row's number in the block.
+  Value makeLists(Value first, Value last) {
+    constexpr int64_t step = idsAtOnce * warpThreads;
+    Value lane = e.toI32(e.lane()), before = e.sub(e.make<arith::ShLIOp>(e.i32(1), lane), e.i32(1));
+    SmallVector<Value> end = e.loopWhile(
+        {first, e.i32(0)},
+        [&](ValueRange carried) {
+          return both(isLess(carried[0], last), isLess(carried[1], e.i32(listed - step + 1)));
+        },
+        [&](ValueRange carried) {
+          Value count = carried[1];
+          SmallVector<Value> found, places;
+          for (int64_t i = 0; i < idsAtOnce; ++i) {
+            places.push_back(e.add(carried[0], e.add(lane, e.i32(i * warpThreads))));
+            found.push_back(numberWhere(isLess(places[i], last), ids, e.toIndex(places[i])));
+          }
+          for (auto [id, token] : llvm::zip(found, places)) {
+            // -1 is nobody's: the tile's number is below `blocks`, and the rest tells a row.
+            Value isOurs = both(isEqual(both(id, e.i32(blocks - 1)), e.toI32(e.tile())),
+                                e.compare(arith::CmpIPredicate::sge, id, e.i32(0)));
+            Value bits = e.ballot(isOurs), place = e.add(count, e.populationOf(both(bits, before)));
+            e.when(isOurs, [&] {
+              Value number = e.make<arith::ShRUIOp>(id, e.i32(llvm::Log2_64(blocks)));
+              Value entry = e.make<arith::OrIOp>(e.make<arith::ShLIOp>(token, e.i32(rowBits)), number);
+              e.store(entry, lists, {e.warp(), e.toIndex(place)});
+            });
+            count = e.add(count, e.populationOf(bits));
+          }
+          return SmallVector<Value>{e.add(carried[0], e.i32(step)), count};
+        });
+    e.onFirstLane([&] { e.store(end[1], counts, e.warp()); });
+    return end[0];
+  }
+
+  /// Makes one list of those of the warps; gives its length, and whether any warp has more to list.
+  std::pair<Value, Value> joinLists(Value hasMore) {
+    Value more = e.select(hasMore, e.i32(1), e.i32(0));
+    e.onFirstLane([&] { e.store(more, rests, e.warp()); });
     e.syncBlock();
-    Value total = e.i32(0), position = e.i32(0);
+    Value total = e.i32(0), position = e.i32(0), isMore = e.i32(0);
     for (int64_t warp = 0; warp < warps; ++warp) {
-      Value other = e.load(ofWarps, e.index(warp));
+      Value other = e.load(counts, e.index(warp));
       total = e.add(total, other);
+      isMore = e.make<arith::OrIOp>(isMore, e.load(rests, e.index(warp)));
       Value isBefore = e.compare(arith::CmpIPredicate::ult, e.index(warp), e.warp());
       position = e.add(position, e.select(isBefore, other, e.i32(0)));
     }
-    Value bit = e.make<arith::ShLIOp>(e.i32(1), e.toI32(e.lane())), before = e.sub(bit, e.i32(1));
-    for (int64_t turn = 0; turn < turns; ++turn) {
-      Value token = tokenOf(turn), mineHere = e.make<arith::AndIOp>(found[turn], bit);
-      e.when(e.compare(arith::CmpIPredicate::ne, mineHere, e.i32(0)), [&] {
-        Value number = e.toI32(rowOf(token)), inList = e.toI32(e.sub(token, firstToken));
-        Value entry = e.make<arith::OrIOp>(e.make<arith::ShLIOp>(number, e.i32(tokenBits)), inList);
-        Value rank = e.populationOf(e.make<arith::AndIOp>(found[turn], before));
-        e.store(entry, list, e.toIndex(e.add(position, rank)));
-      });
-      position = e.add(position, e.populationOf(found[turn]));
-    }
+    e.loop(e.lane(), e.toIndex(e.load(counts, e.warp())), warpThreads,
+           [&](Value i) { e.store(e.load(lists, {e.warp(), i}), list, e.add(e.toIndex(position), i)); });
     e.syncBlock();
-    return e.toIndex(total);
+    return {e.toIndex(total), e.compare(arith::CmpIPredicate::ne, isMore, e.i32(0))};
   }
 
-  /// The entry (row and token) of this thread among the 32 from `first` on, and which of them are of the row `number`.
+  void addAll(Value entries) {
+    forRows([&](Value number, Value row) {
+      Value count = countOf(entries, number);
+      e.onFirstLane([&] { e.store(count, ofRows, number); });
+      Value isSome = e.compare(arith::CmpIPredicate::sgt, count, e.i32(0));
+      e.when(both(isSome, e.compare(arith::CmpIPredicate::sle, count, e.i32(fewTokens))), [&] {
+        e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
+          SmallVector<Value> sums =
+              sumOf(entries, number, e.index(0), warpThreads, column, lanes,
+                    [&](int64_t v, int64_t count) { return e.loadVector(table, {row, at(column, v)}, count); });
+          for (auto [v, count] : llvm::enumerate(lanes))
+            e.storeVector(sums[v], table, {row, at(column, v)}, count);
+        });
+      });
+    });
+    e.syncBlock();
+    e.loop(e.index(0), e.index(rows), 1, [&](Value number) {
+      Value row = rowOf(number);
+      e.when(isLess(row, e.index(vocabulary)), [&] {
+        e.when(e.compare(arith::CmpIPredicate::sgt, e.load(ofRows, number), e.i32(fewTokens)),
+               [&] { addByBlock(entries, number, row); });
+      });
+    });
+  }
+
+  /// The entry of this thread among the 32 from `first` on, and which of them are of the row `number`.
   std::pair<Value, Value> entriesAt(Value entries, Value first, Value number) {
-    Value place = e.add(first, e.lane());
-    auto entry = scf::IfOp::create(e.b, e.loc, TypeRange(e.b.getI32Type()),
-                                   e.compare(arith::CmpIPredicate::slt, place, entries), true);
-    {
-      OpBuilder::InsertionGuard guard(e.b);
-      e.b.setInsertionPointToStart(entry.thenBlock());
-      scf::YieldOp::create(e.b, e.loc, e.load(list, place));
-      e.b.setInsertionPointToStart(entry.elseBlock());
-      scf::YieldOp::create(e.b, e.loc, e.i32(-1));
-    }
-    Value row = e.make<arith::ShRSIOp>(entry.getResult(0), e.i32(tokenBits));
-    return {entry.getResult(0), e.ballot(e.compare(arith::CmpIPredicate::eq, row, e.toI32(number)))};
+    Value place = e.add(first, e.lane()), isThere = isLess(place, entries);
+    Value entry = numberWhere(isThere, list, place);
+    return {entry, e.ballot(both(isThere, isEqual(both(entry, e.i32(mostRows - 1)), e.toI32(number))))};
   }
 
   Value countOf(Value entries, Value number) {
-    return e.loop(e.index(0), entries, RegisterFile::warpThreads, e.i32(0), [&](Value first, ValueRange count) {
+    return e.loop(e.index(0), entries, warpThreads, e.i32(0), [&](Value first, ValueRange count) {
       return SmallVector<Value>{e.add(count[0], e.populationOf(entriesAt(entries, first, number).second))};
     })[0];
   }
 
-  /// The sum over the row's tokens among the list's 32 from `begin`, `begin + step`, ... on.
-  SmallVector<Value> sumOf(Value entries, Value number, Value firstToken, Value begin, Value step, Value column,
-                           ArrayRef<int64_t> lanes) {
-    constexpr int64_t atOnce = 4; // loads that are under way together
-    SmallVector<Value> zeros(lanes.size(), e.splat(0));
-    auto groups = scf::ForOp::create(e.b, e.loc, begin, entries, step, zeros);
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToEnd(groups.getBody());
-    auto [entry, bits] = entriesAt(entries, groups.getInductionVar(), number);
-    SmallVector<Value> carried{bits};
-    llvm::append_range(carried, groups.getRegionIterArgs());
-    Value own = entry;
-    carried = e.loop(e.index(0), e.toIndex(e.populationOf(bits)), atOnce, carried, [&](Value, ValueRange values) {
-      Value rest = values[0];
-      SmallVector<Value> sums(values.drop_front()), loaded;
-      for (int64_t i = 0; i < atOnce; ++i) {
-        Value isThere = e.compare(arith::CmpIPredicate::ne, rest, e.i32(0)), lane = e.lowestBit(rest);
-        Value inList = e.make<arith::AndIOp>(e.fromLane(own, lane), e.i32(tokensAtOnce - 1));
-        Value token = e.add(firstToken, e.toIndex(inList));
-        for (auto [v, count] : llvm::enumerate(lanes))
-          loaded.push_back(e.loadVectorWhere(isThere, cotangent, {token, at(column, v)}, count));
-        rest = e.withoutLowestBit(rest);
-      }
-      for (auto [i, value] : llvm::enumerate(loaded))
-        sums[i % lanes.size()] = e.fma(value, scale, sums[i % lanes.size()]);
-      sums.insert(sums.begin(), rest);
-      return sums;
-    });
-    scf::YieldOp::create(e.b, e.loc, ArrayRef(carried).drop_front());
-    return SmallVector<Value>(groups.getResults());
-  }
-
-  void addTo(Value row, Value column, ArrayRef<int64_t> lanes, ValueRange sums) {
+  /// What `initial` gives, and the sum over the row's tokens among the list's 32 from `begin`, `begin + step`, ... on.
+  SmallVector<Value> sumOf(Value entries, Value number, Value begin, int64_t step, Value column,
+                           ArrayRef<int64_t> lanes, function_ref<Value(int64_t v, int64_t count)> initial) {
+    SmallVector<Value> start;
     for (auto [v, count] : llvm::enumerate(lanes))
-      e.storeVector(e.add(e.loadVector(table, {row, at(column, v)}, count), sums[v]), table, {row, at(column, v)},
-                    count);
+      start.push_back(initial(v, count));
+    return e.loop(begin, entries, step, start, [&](Value first, ValueRange before) {
+      auto [entry, bits] = entriesAt(entries, first, number);
+      Value own = entry;
+      SmallVector<Value> carried{bits};
+      llvm::append_range(carried, before);
+      Value turns = e.toIndex(e.populationOf(bits));
+      carried = e.loop(e.index(0), turns, tokensAtOnce, carried, [&](Value, ValueRange values) {
+        Value rest = values[0];
+        SmallVector<Value> sums(values.drop_front()), loaded;
+        for (int64_t i = 0; i < tokensAtOnce; ++i) {
+          Value isThere = e.compare(arith::CmpIPredicate::ne, rest, e.i32(0)), lane = e.lowestBit(rest);
+          Value token = e.toIndex(e.make<arith::ShRUIOp>(e.fromLane(own, lane), e.i32(rowBits)));
+          for (auto [v, count] : llvm::enumerate(lanes))
+            loaded.push_back(e.loadVectorWhere(isThere, cotangent, {token, at(column, v)}, count));
+          rest = e.withoutLowestBit(rest);
+        }
+        for (auto [i, value] : llvm::enumerate(loaded))
+          sums[i % lanes.size()] = e.fma(value, scale, sums[i % lanes.size()]);
+        sums.insert(sums.begin(), rest);
+        return sums;
+      });
+      return SmallVector<Value>(ArrayRef(carried).drop_front());
+    });
   }
 
-  void addByBlock(Value entries, Value number, Value firstToken) {
-    Value row = e.add(firstRow, number), threads = e.index(RegisterFile::warpThreads);
+  void addByBlock(Value entries, Value number, Value row) {
     e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
-      SmallVector<Value> mine = sumOf(entries, number, firstToken, e.mul(e.warp(), threads),
-                                      e.index(warps * RegisterFile::warpThreads), column, lanes);
+      SmallVector<Value> mine = sumOf(entries, number, e.mul(e.warp(), e.index(warpThreads)), warps * warpThreads,
+                                      column, lanes, [&](int64_t, int64_t) { return e.splat(0); });
       for (auto [v, sum] : llvm::enumerate(mine))
         e.storeVector(sum, partials, {e.warp(), e.index(v * width)}, width);
       e.syncBlock();
@@ -196,8 +234,8 @@ private:
 
   Emitter &e;
   Value cotangent, ids, table;
-  int64_t columns, vocabulary, width, warps;
-  Value scale, firstRow, list, ofWarps, ofRows, partials;
+  int64_t columns, vocabulary, blocks, rows, width, warps;
+  Value scale, lists, list, counts, rests, ofRows, partials;
 };
 } // namespace
 
@@ -227,7 +265,7 @@ LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block) {
   if (!embedding)
     return noSchedule(e, root);
   SegmentSum(e, embedding).emit(/*hasInto=*/embedding.getInto() != nullptr);
-  e.finish({{-1, matrix.getDimSize(0), 0, rowsPerBlock}});
+  e.finish({{-1, blocksOf(matrix.getDimSize(0)), 0, 1}});
   return success();
 }
 } // namespace mlir::xf
