@@ -153,6 +153,12 @@ private:
     kind = *parsed;
     if (int code = checkTarget())
       return code;
+    std::optional<Precision> precision = parsePrecision(options.precision);
+    if (!precision)
+      return fail(userMistake, "unsupported precision '" + options.precision + "'; supported: f32, bf16");
+    if (*precision != Precision::F32 && (from > Stage::outline || to < Stage::outline))
+      return fail(userMistake, "--precision=" + options.precision + " needs stage 'outline'");
+    stageOptions.precision = *precision;
     if (options.recompute != "none" && options.recompute != "full") {
       auto bytes = ::xf::runtime::parseBytes(options.recompute);
       if (!bytes)
@@ -464,8 +470,9 @@ private:
                                       price, stageOptions.recompute.layers);
     }
     Builder builder(module.getContext());
-    module->setAttr("xf.options",
-                    builder.getDictionaryAttr(builder.getNamedAttr("recompute", builder.getStringAttr(text))));
+    module->setAttr("xf.options", builder.getDictionaryAttr(
+                                      {builder.getNamedAttr("precision", builder.getStringAttr(options.precision)),
+                                       builder.getNamedAttr("recompute", builder.getStringAttr(text))}));
     return 0;
   }
 

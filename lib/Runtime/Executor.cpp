@@ -351,12 +351,12 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
   auto slotBytes = [&](int64_t slot) { return function.slots[slot].bytes.at(ready.dims); };
   // Both work on a GPU's memory too; what goes wrong there is found by the next launch.
   std::vector<char> fetched;
-  auto valuesAt = [&](const void *data, int64_t elements) {
+  auto valuesAt = [&](const void *data, int64_t bytes) {
     if (!isForDevice())
-      return static_cast<const float *>(data);
-    fetched.resize(elements * sizeof(float));
+      return data;
+    fetched.resize(bytes);
     (void)bool(runner->device().copyOut(fetched.data(), static_cast<const char *>(data), fetched.size()));
-    return reinterpret_cast<const float *>(fetched.data());
+    return static_cast<const void *>(fetched.data());
   };
   auto clear = [&](char *data, int64_t bytes) {
     if (isForDevice())
@@ -380,10 +380,17 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
     clearUntil(dispatchOf(0));
 
   std::optional<NonFinite> first;
-  auto look = [&](const Dispatch &dispatch, const std::string &tensor, const void *data, int64_t elements) {
-    const float *values = valuesAt(data, elements);
-    for (int64_t i = 0; i < elements; ++i)
-      if (!std::isfinite(values[i])) {
+  auto look = [&](const Dispatch &dispatch, const std::string &tensor, const void *data, int64_t bytes,
+                  ElementType type) {
+    if (type != ElementType::F32 && type != ElementType::BF16)
+      return;
+    const void *values = valuesAt(data, bytes);
+    auto isFinite = [&](int64_t i) { // no exponent of ones alone
+      return type == ElementType::F32 ? std::isfinite(static_cast<const float *>(values)[i])
+                                      : ~static_cast<const uint16_t *>(values)[i] & 0x7f80;
+    };
+    for (int64_t i = 0; i < bytes / byteWidth(type); ++i)
+      if (!isFinite(i)) {
         first = NonFinite{dispatch.label, tensor};
         return;
       }
@@ -398,15 +405,14 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
       int64_t size = bytes[steps[index].buffers + write];
       if (operand.space == Space::Slot) {
         const Slot &slot = function.slots[operand.index];
-        if (slot.type == ElementType::F32)
-          look(dispatch, slot.name, data, size / 4);
+        look(dispatch, slot.name, data, size, slot.type);
       } else if (operand.space == Space::Output) {
         const TensorView &output = outputs[operand.index];
-        if (output.type == ElementType::F32)
-          look(dispatch, std::string(output.name), data, size / 4);
+        look(dispatch, std::string(output.name), data, size, output.type);
       } else if (operand.space == Space::Gradient) {
         if (const Parameter *parameter = parameterAt(program, operand.index))
-          look(dispatch, "grad." + parameter->name, data, parameter->offset + parameter->elements() - operand.index);
+          look(dispatch, "grad." + parameter->name, data,
+               4 * (parameter->offset + parameter->elements() - operand.index), ElementType::F32);
       }
     }
     if (index + 1 < steps.size())

@@ -55,6 +55,8 @@ private:
   SmallVector<reference::Tensor> argumentsOf(func::FuncOp entry) const;
 
   std::string folder, weights;
+  bool isNarrow() const { return kernelOptions.stages.precision != Precision::F32; }
+
   KernelOptions kernelOptions;
   std::map<std::string, Tensors> inputs; // by entry point and argument
   std::map<std::string, Trace> before;   // by entry point, of the last stage that was interpreted

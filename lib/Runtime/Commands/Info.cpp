@@ -80,7 +80,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   if (program.function("train_step"))
     memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));
   if (program.preparedElements)
-    memory += fmt::format("; predicting adds packed weights, {}", mebibytes(4 * program.preparedElements));
+    memory += fmt::format("; predicting adds weights as it reads them, {}", mebibytes(4 * program.preparedElements));
   line("memory", memory);
   if (options.tokens) {
     printWorkspaces(session, options);
