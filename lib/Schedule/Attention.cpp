@@ -7,7 +7,7 @@
 
 namespace mlir::xf {
 namespace {
-void emitForward(Emitter &e, AttentionOp op) {
+void emit(Emitter &e, AttentionOp op) {
   AttentionTask task(e, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}), e.placeOf(op.getQueryOffsets()),
                      e.placeOf(op.getKeyOffsets()), op.getHeads(), AttentionMasks(e, op));
   // A block of keys is packed once for a turn of queries.
@@ -78,7 +78,7 @@ void emitForward(Emitter &e, AttentionOp op) {
                 Value at = e.add(j, e.index(v * width));
                 Value s = e.loadVector(scores, {r, at}, width), p = emitExp2(e, e.sub(s, e.splat(now)));
                 if (region)
-                  p = e.select(task.isScore(s), p, e.splat(0));
+                  p = e.select(region.isScore(s), p, e.splat(0));
                 if (masked)
                   p = e.select(task.laneMask(at, visible), p, e.splat(0));
                 sum = e.add(sum, p);
@@ -129,7 +129,7 @@ void emitForward(Emitter &e, AttentionOp op) {
 }
 
 /// A few queries over listed rows: keys are gathered, a vector of scores at a time.
-void emitCached(Emitter &e, CachedAttentionOp op) {
+void emit(Emitter &e, CachedAttentionOp op) {
   int64_t width = e.registers.width, heads = op.getHeads();
   int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
@@ -184,7 +184,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
     Value s = e.loadVector(scores, e.index(0), width);
     if (region) {
       s = region.apply(s, e.sub(first, begin))[0];
-      valid = e.make<arith::AndIOp>(valid, e.compare(arith::CmpFPredicate::UGT, s, e.splat(-1e30)));
+      valid = e.make<arith::AndIOp>(valid, region.isScore(s));
     }
     s = e.select(valid, s, e.splat(-1e30));
     Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
@@ -213,7 +213,7 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
 }
 
 /// To look at: plain loops, a task for each head.
-void emitWeights(Emitter &e, AttentionWeightsOp op) {
+void emit(Emitter &e, AttentionWeightsOp op) {
   int64_t dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult()),
         head = e.tile();
@@ -254,18 +254,6 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
 } // namespace
 
 LogicalResult scheduleAttention(func::FuncOp kernel, const RegisterFile &registers) {
-  Operation *root = &kernel.getBody().front().front();
-  Emitter e(kernel, registers);
-  if (root->getNextNode() == kernel.getBody().front().getTerminator()) {
-    if (auto op = dyn_cast<AttentionOp>(root))
-      return emitForward(e, op), success();
-    if (auto op = dyn_cast<CachedAttentionOp>(root))
-      return emitCached(e, op), success();
-    if (auto op = dyn_cast<AttentionWeightsOp>(root))
-      return emitWeights(e, op), success();
-  }
-  LogicalResult result = root->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
-  e.function.erase();
-  return result;
+  return scheduleForward(kernel, registers, [](Emitter &e, auto op) { emit(e, op); });
 }
 } // namespace mlir::xf

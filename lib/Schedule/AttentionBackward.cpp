@@ -171,7 +171,7 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
                 SmallVector<Value> yielded = region.apply(s, e.add(keyBegin, at));
                 s = e.mul(yielded[0], e.splat(M_LOG2E));
                 derivative = yielded[1];
-                isScore = task.isScore(s);
+                isScore = region.isScore(s);
                 if (masked)
                   isScore = e.make<arith::AndIOp>(isScore, task.laneMask(at, visible));
               }
@@ -242,16 +242,11 @@ void emitBackward(Emitter &e, AttentionBackwardOp op) {
 } // namespace
 
 LogicalResult scheduleAttentionBackward(func::FuncOp kernel, const RegisterFile &registers) {
-  Operation *root = &kernel.getBody().front().front();
-  Block &body = kernel.getBody().front();
-  auto op = dyn_cast<AttentionBackwardOp>(root);
-  // Every result must be there: the gradients are also the memory that they are summed in.
-  if (!op || root->getNextNode() != body.getTerminator() ||
-      !llvm::equal(body.getTerminator()->getOperands(), root->getResults()))
-    return root->emitOpError()
-           << "has no schedule: stage 'schedule' takes xf.attention_backward alone, with all of its results used";
+  FailureOr<AttentionBackwardOp> op = backwardOf(kernel);
+  if (failed(op))
+    return failure();
   Emitter e(kernel, registers);
-  emitBackward(e, op);
+  emitBackward(e, *op);
   return success();
 }
 } // namespace mlir::xf

@@ -3,23 +3,55 @@
 
 namespace mlir::xf {
 
+std::pair<Value, Value> rowsOf(Emitter &e, Value offsets, Value number) {
+  Value start = e.load(offsets, number);
+  return {start, e.sub(e.load(offsets, e.add(number, e.index(1))), start)};
+}
+
+FailureOr<AttentionBackwardOp> backwardOf(func::FuncOp kernel) {
+  Block &body = kernel.getBody().front();
+  Operation *root = &body.front();
+  auto op = dyn_cast<AttentionBackwardOp>(root);
+  if (op && root->getNextNode() == body.getTerminator() &&
+      llvm::equal(body.getTerminator()->getOperands(), root->getResults()))
+    return op;
+  return root->emitOpError()
+         << "has no schedule: stage 'schedule' takes xf.attention_backward alone, with all of its results used";
+}
+
 KeyRange AttentionMasks::visible(Emitter &e, Value i, Value queryStart, Value queryCount, Value keyCount) const {
   KeyRange keys{{}, keyCount};
-  auto atLeastNone = [&](Value count) { return e.make<arith::MaxSIOp>(count, e.index(0)); };
+  auto atLeastNone = [&](Value count) { return e.make<arith::MaxSIOp>(count, e.like(count, 0)); };
   if (causal) {
     // Query i sees keys j <= i + (keys - queries).
-    Value limit = e.add(e.add(i, e.index(1)), e.sub(keyCount, queryCount));
+    Value limit = e.add(e.add(i, e.like(i, 1)), e.sub(keyCount, queryCount));
     keys.end = atLeastNone(e.min(limit, keyCount));
   }
   if (window) {
     Value position = e.add(i, e.sub(keyCount, queryCount));
-    keys.begin = atLeastNone(e.sub(position, e.index(*window)));
+    keys.begin = atLeastNone(e.sub(position, e.like(i, *window)));
     if (!causal)
-      keys.end = atLeastNone(e.min(e.add(position, e.index(*window + 1)), keyCount));
+      keys.end = atLeastNone(e.min(e.add(position, e.like(i, *window + 1)), keyCount));
   }
-  if (lengths)
-    keys.end = e.min(keys.end, atLeastNone(e.toIndex(e.load(lengths, e.add(queryStart, i)))));
+  if (lengths) {
+    Value length = e.load(lengths, e.toIndex(e.add(queryStart, i)));
+    keys.end = e.min(keys.end, atLeastNone(e.castTo(i.getType(), length)));
+  }
   return keys;
+}
+
+KeyRange AttentionMasks::seeing(Emitter &e, Value j, Value queryCount, Value keyCount) const {
+  KeyRange queries{{}, queryCount};
+  Value own = e.add(j, e.sub(queryCount, keyCount)); // which stands at the key, if there is one
+  auto atLeastNone = [&](Value count) { return e.make<arith::MaxSIOp>(count, e.like(count, 0)); };
+  if (causal)
+    queries.begin = atLeastNone(own);
+  if (window) {
+    queries.end = atLeastNone(e.min(e.add(own, e.like(own, *window + 1)), queryCount));
+    if (!causal)
+      queries.begin = atLeastNone(e.sub(own, e.like(own, *window)));
+  }
+  return queries;
 }
 
 AttentionTask::AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
@@ -28,12 +60,12 @@ AttentionTask::AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffset
       keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), heads(heads), panel(vectors * e.registers.width),
       masks(masks) {
   head = tile[1];
-  auto range = [&](Value offsets, Value &start, Value &count) {
-    start = e.toIndex(e.load(offsets, tile[0]));
-    count = e.sub(e.toIndex(e.load(offsets, e.add(tile[0], e.index(1)))), start);
-  };
-  range(queryOffsets, queryStart, queryCount);
-  range(keyOffsets, keyStart, keyCount);
+  for (auto [offsets, start, count] :
+       {std::tuple(queryOffsets, &queryStart, &queryCount), {keyOffsets, &keyStart, &keyCount}}) {
+    auto [first, rows] = rowsOf(e, offsets, tile[0]);
+    *start = e.toIndex(first);
+    *count = e.toIndex(rows);
+  }
   Value isShort = e.compare(arith::CmpIPredicate::sle, e.add(queryCount, keyCount), e.index(256));
   headsAhead = e.select(isShort, e.index(1), e.index(0));
 }

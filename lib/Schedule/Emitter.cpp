@@ -234,6 +234,10 @@ Value Emitter::lowestBit(Value bits) {
   return make<arith::AndIOp>(populationOf(below), i32(31));
 }
 
+Value Emitter::fromPartner(Value number, int64_t bits) {
+  return shuffle(*this, NVVM::ShflKind::bfly, number, i32(bits));
+}
+
 void Emitter::onFirstWarp(function_ref<void()> body) {
   registers.isGPU() ? when(compare(arith::CmpIPredicate::eq, currentWarp, index(0)), body) : body();
 }
@@ -280,20 +284,8 @@ Value Emitter::partialMask(int64_t count) {
                                    DenseElementsAttr::get(VectorType::get({registers.width}, b.getI1Type()), lanes));
 }
 
-/// condition ? load() : 0
-static Value loadedWhere(Emitter &e, Value condition, Type type, function_ref<Value()> load) {
-  auto branch = scf::IfOp::create(e.b, e.loc, TypeRange(type), condition, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToStart(branch.thenBlock());
-  scf::YieldOp::create(e.b, e.loc, load());
-  e.b.setInsertionPointToStart(branch.elseBlock());
-  Value zero = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
-  scf::YieldOp::create(e.b, e.loc, zero);
-  return branch.getResult(0);
-}
-
 Value Emitter::loadWhere(Value condition, Value memref, ValueRange at) {
-  return loadedWhere(*this, condition, b.getF32Type(), [&] { return load(memref, at); });
+  return where(condition, b.getF32Type(), [&] { return load(memref, at); });
 }
 
 /// `at` with the last index moved on to this thread's share of a vector.
@@ -316,7 +308,7 @@ static Value loadShare(Emitter &e, Value condition, Value memref, ValueRange pla
       return e.load(memref, place);
     return e.widen(vector::LoadOp::create(e.b, e.loc, vector, memref, place, false, alignmentOf(vector)));
   };
-  return condition ? loadedWhere(e, condition, e.vectorType(e.b.getF32Type()), share) : share();
+  return condition ? e.where(condition, e.vectorType(e.b.getF32Type()), share) : share();
 }
 
 Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
@@ -355,6 +347,20 @@ void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t cou
     vector::MaskedStoreOp::create(b, loc, memref, at, partialMask(count), vector);
 }
 
+Value Emitter::gather(Value memref, Value numbers) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (registers.isGPU()) {
+    auto flat = MemRefType::get({type.getNumElements()}, type.getElementType());
+    Value list =
+        memref::ReinterpretCastOp::create(b, loc, flat, memref, /*offset=*/0, flat.getShape(), ArrayRef<int64_t>{1});
+    return load(list, toIndex(numbers));
+  }
+  auto vector = cast<VectorType>(vectorType(type.getElementType()));
+  SmallVector<Value> origin(type.getRank(), index(0));
+  Value nothing = arith::ConstantOp::create(b, loc, b.getZeroAttr(vector));
+  return vector::GatherOp::create(b, loc, vector, memref, origin, numbers, partialMask(registers.width), nothing);
+}
+
 SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
   // A butterfly: in step s, lanes with bit s change places between lines that differ in bit s.
   int64_t width = lines.size();
@@ -380,7 +386,7 @@ Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
     auto combine = [&](Value x, Value y) { return kind == vector::CombiningKind::ADD ? add(x, y) : maximum(x, y); };
     auto ofThreads = [&](Value number, int64_t count) {
       for (int64_t distance = count / 2; distance > 0; distance /= 2)
-        number = combine(number, shuffle(*this, NVVM::ShflKind::bfly, number, i32(distance)));
+        number = combine(number, fromPartner(number, distance));
       return number;
     };
     if (auto type = dyn_cast<VectorType>(vector.getType())) {
@@ -415,7 +421,7 @@ Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
 }
 
 SmallVector<Value> Emitter::loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body) {
-  auto loop = scf::ForOp::create(b, loc, begin, end, index(step), initial);
+  auto loop = scf::ForOp::create(b, loc, begin, end, like(begin, step), initial);
   OpBuilder::InsertionGuard guard(b);
   // Without carried values the builder has made the terminator.
   if (initial.empty())
@@ -505,6 +511,34 @@ void Emitter::rows(Value begin, Value end, function_ref<void(Value)> body) {
     if (registers.isBlockWide())
       syncBlock(); // shared memory is written anew
   });
+}
+
+SmallVector<Value> Emitter::choose(Value condition, function_ref<SmallVector<Value>()> then,
+                                   function_ref<SmallVector<Value>()> otherwise) {
+  // The results' types are known once one of the ways is there.
+  OpBuilder::InsertionGuard guard(b);
+  auto emit = [&](Block &block, function_ref<SmallVector<Value>()> body) {
+    b.setInsertionPointToStart(&block);
+    SmallVector<Value> values = body();
+    scf::YieldOp::create(b, loc, values);
+    return llvm::to_vector(ValueRange(values).getTypes());
+  };
+  auto draft = scf::IfOp::create(b, loc, TypeRange(), condition, /*addThenBlock=*/true, /*addElseBlock=*/true);
+  SmallVector<Type> types = emit(*draft.thenBlock(), then);
+  emit(*draft.elseBlock(), otherwise);
+  b.setInsertionPoint(draft);
+  auto branch = scf::IfOp::create(b, loc, types, condition, /*addThenBlock=*/false, /*addElseBlock=*/false);
+  branch.getThenRegion().takeBody(draft.getThenRegion());
+  branch.getElseRegion().takeBody(draft.getElseRegion());
+  draft.erase();
+  return SmallVector<Value>(branch.getResults());
+}
+
+Value Emitter::where(Value condition, Type type, function_ref<Value()> value) {
+  using Values = SmallVector<Value>;
+  return choose(
+      condition, [&] { return Values{value()}; },
+      [&] { return Values{arith::ConstantOp::create(b, loc, b.getZeroAttr(type))}; })[0];
 }
 
 void Emitter::when(Value condition, function_ref<void()> body) {

@@ -30,11 +30,11 @@ void ScoreRegion::setQuery(Value position) {
   emit(OfQuery);
 }
 
-SmallVector<Value> ScoreRegion::apply(Value scores, Value key) {
+SmallVector<Value> ScoreRegion::applyTo(Value scores, Value keys) {
   vectors.clear();
   added.clear();
   vectors[block->getArgument(ScoreValue)] = scores;
-  vectors[block->getArgument(ScoreKey)] = e.add(e.splat(e.toI32(key)), e.laneNumbers());
+  vectors[block->getArgument(ScoreKey)] = keys;
   emit(OfKey);
   return llvm::map_to_vector(block->getTerminator()->getOperands(), [&](Value value) { return vectorOf(value); });
 }
@@ -108,16 +108,11 @@ void ScoreRegion::emitVector(Operation *op) {
     return;
   }
   Type element = op->getResult(0).getType();
-  auto type = VectorType::get({e.registers.width}, element.isIndex() ? e.b.getI32Type() : element);
+  Type type = e.vectorType(element.isIndex() ? e.b.getI32Type() : element);
   Value result;
   if (auto read = dyn_cast<tensor::ExtractOp>(op)) {
-    Value place = memoryOf(read.getTensor());
-    SmallVector<Value> origin(cast<MemRefType>(place.getType()).getRank(), e.index(0));
-    Value all = e.partialMask(e.registers.width),
-          nothing = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(type));
-    result = vector::GatherOp::create(e.b, e.loc, type, place, origin,
-                                      elementAt(read.getTensor().getType(), read.getIndices(), /*asVector=*/true), all,
-                                      nothing);
+    result = e.gather(memoryOf(read.getTensor()),
+                      elementAt(read.getTensor().getType(), read.getIndices(), /*asVector=*/true));
   } else if (auto function = functionOf(op)) {
     result = function(e, vectorOf(op->getOperand(0)));
   } else if (isa<arith::IndexCastOp>(op)) {

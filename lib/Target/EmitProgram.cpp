@@ -112,9 +112,10 @@ void createGPUEntry(OpBuilder &builder, func::FuncOp kernel) {
   entry->setAttr("nvvm.kernel", builder.getUnitAttr());
   auto threads = static_cast<int32_t>(kernel->getAttrOfType<IntegerAttr>("xf.threads").getInt());
   entry->setAttr("nvvm.reqntid", builder.getDenseI32ArrayAttr({threads, 1, 1}));
-  // Warpgroups give registers to each other, of as many as the blocks of a processor may have.
-  if (auto blocks = kernel->getAttrOfType<IntegerAttr>("xf.blocks_per_processor"))
-    entry->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(static_cast<int32_t>(blocks.getInt())));
+  // Warpgroups give registers to each other, of as many as the blocks of a processor may have; and ptxas would spill a
+  // few registers so that one more block fits.
+  auto blocks = kernel->getAttrOfType<IntegerAttr>("xf.blocks_per_processor");
+  entry->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(blocks ? static_cast<int32_t>(blocks.getInt()) : 1));
   for (unsigned number = map; number < types.size(); ++number) {
     entry.setArgAttr(number, "llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(builder.getI8Type(), 128)));
     entry.setArgAttr(number, "llvm.align", builder.getI64IntegerAttr(64));
@@ -166,6 +167,8 @@ struct EmitGPUEntriesPass : impl::EmitGPUEntriesPassBase<EmitGPUEntriesPass> {
       if (kernel->hasAttr("xf.kernel")) {
         createGPUEntry(builder, kernel);
         finishKernel(kernel);
+        // A call would keep arguments and sums in local memory.
+        kernel->setAttr("passthrough", builder.getStrArrayAttr({"alwaysinline"}));
       }
   }
 };

@@ -7,6 +7,7 @@
 
 #include "xf/Schedule/RegisterTile.h"
 #include "xf/Schedule/ScoreRegion.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::xf {
 
@@ -14,6 +15,28 @@ namespace mlir::xf {
 struct KeyRange {
   Value begin, end;
 };
+
+/// Sequence `number`'s rows of a packed batch: the first one, and how many (i32).
+std::pair<Value, Value> rowsOf(Emitter &e, Value offsets, Value number);
+
+/// Schedules a kernel that is one op of attention forward by `emit(emitter, op)`.
+template <typename Emit> LogicalResult scheduleForward(func::FuncOp kernel, const RegisterFile &registers, Emit emit) {
+  Operation *root = &kernel.getBody().front().front();
+  Emitter e(kernel, registers);
+  bool isAlone = root->getNextNode() == kernel.getBody().front().getTerminator();
+  if (isAlone && llvm::TypeSwitch<Operation *, bool>(root)
+                     .Case<AttentionOp, CachedAttentionOp, AttentionWeightsOp>([&](auto op) {
+                       emit(e, op);
+                       return true;
+                     })
+                     .Default(false))
+    return success();
+  e.function.erase();
+  return root->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
+}
+
+/// The op of a kernel that is attention's backward, with every result there: the schedules sum in them.
+FailureOr<AttentionBackwardOp> backwardOf(func::FuncOp kernel);
 
 /// Which keys a query sees, as the attributes and operands of an op say.
 struct AttentionMasks {
@@ -23,8 +46,12 @@ struct AttentionMasks {
         lengths(op.getLengths() ? e.placeOf(op.getLengths()) : Value()) {}
   explicit operator bool() const { return causal || window || lengths; }
 
-  /// The keys, of `keyCount`, that query i of a sequence (row queryStart + i) sees.
+  /// The keys, of `keyCount`, that query i of a sequence (row queryStart + i) sees; all indices or all i32.
   KeyRange visible(Emitter &e, Value i, Value queryStart, Value queryCount, Value keyCount) const;
+
+  /// The queries, of `queryCount`, that see key j of a sequence: those of them that have the length, where there are
+  /// lengths.
+  KeyRange seeing(Emitter &e, Value j, Value queryCount, Value keyCount) const;
 
   bool causal;
   std::optional<int64_t> window;
@@ -41,9 +68,6 @@ struct AttentionTask {
 
   /// The key that query i stands at.
   Value position(Value i) { return e.add(i, e.sub(keyCount, queryCount)); }
-  /// Whether a score is one, and not masked by a score region's -inf: i1 lanes.
-  Value isScore(Value s) { return e.compare(arith::CmpFPredicate::UGT, s, e.splat(-1e30)); }
-
   /// The keys of the sequence that query `i` (of the sequence) sees.
   KeyRange visibleKeys(Value i) { return masks.visible(e, i, queryStart, queryCount, keyCount); }
   /// No fewer than those that any of the queries `begin` .. `end` sees.

@@ -72,6 +72,10 @@ public:
   Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
   Value i32(int64_t value) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value)); }
   Value f32(double value) { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); }
+  /// A constant of the type of `integer`.
+  Value like(Value integer, int64_t value) {
+    return arith::ConstantOp::create(b, loc, b.getIntegerAttr(integer.getType(), value));
+  }
   Value splat(double value) { return splat(f32(value)); }
   Value splat(Value scalar) {
     Type type = vectorType(scalar.getType());
@@ -108,8 +112,12 @@ public:
   Value widen(Value x);
   /// bf16 of f32: the nearest, of two the even one; NaN stays NaN.
   Value narrow(Value x);
-  Value toIndex(Value integer) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), integer); }
-  Value toI32(Value index) { return arith::IndexCastOp::create(b, loc, b.getI32Type(), index); }
+  Value toIndex(Value integer) { return castTo(b.getIndexType(), integer); }
+  Value toI32(Value index) { return castTo(b.getI32Type(), index); }
+  /// An index or i32 as the other, or as it is.
+  Value castTo(Type type, Value integer) {
+    return integer.getType() == type ? integer : arith::IndexCastOp::create(b, loc, type, integer);
+  }
   /// The type of a vector; on a GPU that of a thread's share.
   Type vectorType(Type element) {
     int64_t share = registers.isGPU() ? registers.perThread : registers.width;
@@ -126,6 +134,8 @@ public:
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
   /// condition ? loadVector : 0; GPUs only.
   Value loadVectorWhere(Value condition, Value memref, ValueRange at, int64_t count);
+  /// The elements of these numbers (i32, in row-major order) of memory of static shape.
+  Value gather(Value memref, Value numbers);
   /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
   void prefetch(Value memref, ValueRange at, bool write = false) {
     if (registers.isGPU())
@@ -140,7 +150,7 @@ public:
   /// Sum or maximum of all lanes, in a fixed order.
   Value reduce(vector::CombiningKind kind, Value vector);
 
-  /// for (i = begin; i < end; i += step) with values carried; the body returns the next ones.
+  /// for (i = begin; i < end; i += step) with values carried, of indices or i32; the body returns the next ones.
   using LoopBody = function_ref<SmallVector<Value>(Value i, ValueRange carried)>;
   SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, LoopBody body);
   void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
@@ -150,6 +160,11 @@ public:
   /// for (row = begin; row < end; ++row), where no row needs another: those that have a vector to themselves, such as
   /// the warps of a GPU's block, take turns.
   void rows(Value begin, Value end, function_ref<void(Value)> body);
+  /// condition ? then() : otherwise(), of any number of values.
+  SmallVector<Value> choose(Value condition, function_ref<SmallVector<Value>()> then,
+                            function_ref<SmallVector<Value>()> otherwise);
+  /// condition ? value() : 0
+  Value where(Value condition, Type type, function_ref<Value()> value);
   /// if (condition) body
   void when(Value condition, function_ref<void()> body);
   /// switch (value) over 1..cases-1; 0 does nothing.
@@ -177,8 +192,9 @@ public:
   /// for (i = begin; i < end; ++i), where no turn needs another: the threads of the block take turns.
   SmallVector<Value> elements(Value begin, Value end, ValueRange initial, LoopBody body);
   void elements(Value begin, Value end, function_ref<void(Value)> body);
-  /// What the thread `lane` (i32) of the warp has.
+  /// What the thread `lane` (i32) of the warp has, or the one whose number differs in the bits `bits`.
   Value fromLane(Value number, Value lane);
+  Value fromPartner(Value number, int64_t bits);
   /// Of a condition of each thread of the warp, a bit a thread (i32); and what such bits hold.
   Value ballot(Value condition);
   Value populationOf(Value bits) { return math::CtPopOp::create(b, loc, bits); }

@@ -19,7 +19,14 @@ public:
   void setQuery(Value position);
   /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative
   /// two.
-  SmallVector<Value> apply(Value scores, Value key);
+  SmallVector<Value> apply(Value scores, Value key) {
+    return applyTo(scores, e.add(e.splat(e.toI32(key)), e.laneNumbers()));
+  }
+  /// Of the scores of any keys, of which `keys` has the numbers (i32).
+  SmallVector<Value> applyTo(Value scores, Value keys);
+
+  /// Whether a score is one, and not masked by a region's -inf: i1 lanes.
+  Value isScore(Value score) { return e.compare(arith::CmpFPredicate::UGT, score, e.splat(-1e30)); }
 
   /// What the last call of apply adds to the gradients of captured tensors.
   struct Addition {

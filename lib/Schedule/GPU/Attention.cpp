@@ -3,7 +3,7 @@
 // with running maximum and sum over 64 keys at a time. While scores are computed a thread has a key, then features.
 //===----------------------------------------------------------------------===//
 #include "Attention.h"
-#include "llvm/ADT/TypeSwitch.h"
+#include "AttentionTensorCore.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -11,12 +11,12 @@ namespace mlir::xf {
 AttentionBlock::AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads) : e(e), heads(heads) {
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
   head = tile[1];
-  auto range = [&](Value offsets, Value &start, Value &count) {
-    start = e.toIndex(e.load(offsets, tile[0]));
-    count = e.sub(e.toIndex(e.load(offsets, e.add(tile[0], e.index(1)))), start);
-  };
-  range(queryOffsets, queryStart, queryCount);
-  range(keyOffsets, keyStart, keyCount);
+  for (auto [offsets, start, count] :
+       {std::tuple(queryOffsets, &queryStart, &queryCount), {keyOffsets, &keyStart, &keyCount}}) {
+    auto [first, rows] = rowsOf(e, offsets, tile[0]);
+    *start = e.toIndex(first);
+    *count = e.toIndex(rows);
+  }
 }
 
 Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t features) {
@@ -53,9 +53,10 @@ struct Query {
   KeyRange keys;
   function_ref<Value(Value)> keyRow; // of a key's number
   Value scale;
+  ScoreRegion region; // with the query set, where there is one
 };
 
-void emitQuery(Emitter &e, AttentionBlock &block, const Query &q, ProbabilityDropout *dropout) {
+void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *dropout) {
   int64_t width = e.registers.width;
   Value none = e.f32(-1e30), begin = e.index(0);
   if (q.keys.begin) // dropout draws for 64 keys at once
@@ -67,8 +68,12 @@ void emitQuery(Emitter &e, AttentionBlock &block, const Query &q, ProbabilityDro
     for (int64_t v = 0; v < AttentionBlock::step / width; ++v) {
       Value own = e.add(e.add(j, e.index(v * width)), e.lane());
       seen.push_back(block.isIn(own, q.keys));
-      scores.push_back(block.where(
-          seen.back(), none, [&] { return e.mul(block.dot(q.query, q.row, q.key, q.keyRow(own), q.dK), q.scale); }));
+      scores.push_back(block.where(seen.back(), none, [&] {
+        Value score = e.mul(block.dot(q.query, q.row, q.key, q.keyRow(own), q.dK), q.scale);
+        return q.region ? e.mul(q.region.applyTo(score, e.toI32(own))[0], e.f32(M_LOG2E)) : score;
+      }));
+      if (q.region)
+        seen.back() = e.make<arith::AndIOp>(seen.back(), q.region.isScore(scores.back()));
     }
     Value most = e.maximum(scores[0], scores[1]);
     Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, most));
@@ -113,31 +118,33 @@ void emitQuery(Emitter &e, AttentionBlock &block, const Query &q, ProbabilityDro
   }
 }
 
-template <typename OpT> Query queryOf(Emitter &e, OpT op) {
+template <typename OpT> Query queryOf(Emitter &e, OpT op, Value head) {
   int64_t heads = op.getHeads();
-  Query q{};
+  Query q{.region = ScoreRegion(e, op.getScore(), op.getCaptures(), head)};
   q.query = e.placeOf(op.getQuery());
   q.key = e.placeOf(op.getKey());
   q.value = e.placeOf(op.getValue());
   q.result = e.placeOf(op.getResult());
   q.dK = op.getQuery().getType().getDimSize(1) / heads;
   q.dV = op.getValue().getType().getDimSize(1) / heads;
-  q.scale = e.f32(op.getScale().convertToDouble() * M_LOG2E);
+  q.scale = e.f32(op.getScale().convertToDouble() * (q.region ? 1 : M_LOG2E));
   return q;
 }
 
-void emitForward(Emitter &e, AttentionOp op) {
+void emit(Emitter &e, AttentionOp op) {
   int64_t heads = op.getHeads();
   AttentionBlock block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), heads);
   AttentionMasks masks(e, op);
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
-  Query q = queryOf(e, op);
+  Query q = queryOf(e, op, block.head);
   q.logSumExp = e.placeOf(op.getLogSumExp());
   auto keyRow = [&](Value key) { return e.add(block.keyStart, key); };
   q.keyRow = keyRow;
   e.rows(e.index(0), block.queryCount, [&](Value i) {
     q.row = e.add(block.queryStart, i);
     q.keys = masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount);
+    if (q.region)
+      q.region.setQuery(block.position(i));
     emitQuery(e, block, q, dropout ? &dropout : nullptr);
   });
   e.finish(
@@ -145,17 +152,19 @@ void emitForward(Emitter &e, AttentionOp op) {
 }
 
 /// A query over listed rows: a warp each.
-void emitCached(Emitter &e, CachedAttentionOp op) {
+void emit(Emitter &e, CachedAttentionOp op) {
   int64_t heads = op.getHeads();
   SmallVector<Value> tile = e.splitTile({e.index(heads)});
   AttentionBlock block(e, heads, tile[1]);
   Value rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
-  Query q = queryOf(e, op);
+  Query q = queryOf(e, op, block.head);
   q.row = tile[0];
   Value begin = e.toIndex(e.load(offsets, q.row)), end = e.toIndex(e.load(offsets, e.add(q.row, e.index(1))));
   q.keys = {{}, e.sub(end, begin)};
   if (std::optional<int64_t> window = op.getWindow())
     q.keys.begin = e.make<arith::MaxSIOp>(e.sub(q.keys.end, e.index(*window + 1)), e.index(0));
+  if (q.region)
+    q.region.setQuery(e.sub(q.keys.end, e.index(1)));
   auto keyRow = [&](Value key) { return e.toIndex(e.load(rows, e.add(begin, key))); };
   q.keyRow = keyRow;
   emitQuery(e, block, q, nullptr);
@@ -163,20 +172,25 @@ void emitCached(Emitter &e, CachedAttentionOp op) {
 }
 
 /// To look at: a block a head.
-void emitWeights(Emitter &e, AttentionWeightsOp op) {
+void emit(Emitter &e, AttentionWeightsOp op) {
   int64_t width = e.registers.width, dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult());
   AttentionBlock block(e, op.getHeads(), e.tile());
   Value queries = e.dim(query, 0), keyCount = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
   AttentionMasks masks(e, op);
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), block.head);
   e.rows(e.index(0), queries, [&](Value i) {
     KeyRange keys = masks.visible(e, i, e.index(0), queries, keyCount);
+    if (region)
+      region.setQuery(e.add(i, e.sub(keyCount, queries)));
     /// Over all keys, a thread's own at a time: the score, or what is given where it isn't seen.
     auto overKeys = [&](ValueRange initial, double otherwise, auto body) {
       return e.loop(e.index(0), keyCount, width, initial, [&](Value first, ValueRange carried) {
         Value j = e.add(first, e.lane());
-        Value score = block.where(block.isIn(j, keys), e.f32(otherwise),
-                                  [&] { return e.mul(block.dot(query, i, key, j, dK), scale); });
+        Value score = block.where(block.isIn(j, keys), e.f32(otherwise), [&] {
+          Value product = e.mul(block.dot(query, i, key, j, dK), scale);
+          return region ? region.applyTo(product, e.toI32(j))[0] : product;
+        });
         return body(j, score, carried);
       });
     };
@@ -186,7 +200,10 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
     })[0];
     most = e.reduce(vector::CombiningKind::MAXNUMF, most);
     auto probability = [&](Value j, Value score) {
-      return e.select(block.isIn(j, keys), emitExp(e, e.sub(score, most)), e.f32(0));
+      Value seen = block.isIn(j, keys);
+      if (region)
+        seen = e.make<arith::AndIOp>(seen, region.isScore(score));
+      return e.select(seen, emitExp(e, e.sub(score, most)), e.f32(0));
     };
     Value total = overKeys(e.f32(0), 0, [&](Value j, Value score, ValueRange carried) {
       return Values{e.add(carried[0], probability(j, score))};
@@ -205,25 +222,20 @@ void emitWeights(Emitter &e, AttentionWeightsOp op) {
 
 LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers) {
   Operation *root = &kernel.getBody().front().front();
-  LogicalResult plain = llvm::TypeSwitch<Operation *, LogicalResult>(root)
-                            .Case<AttentionOp, CachedAttentionOp, AttentionWeightsOp>(
-                                [](auto op) { return refuseScoreRegion(op, op.getScore()); })
-                            .Default(success());
-  if (failed(plain))
-    return failure();
-  RegisterFile warp = registers;
-  warp.warps = 1;
-  Emitter e(kernel, isa<CachedAttentionOp>(root) ? warp : registers);
-  if (root->getNextNode() == kernel.getBody().front().getTerminator()) {
-    if (auto op = dyn_cast<AttentionOp>(root))
-      return emitForward(e, op), success();
-    if (auto op = dyn_cast<CachedAttentionOp>(root))
-      return emitCached(e, op), success();
-    if (auto op = dyn_cast<AttentionWeightsOp>(root))
-      return emitWeights(e, op), success();
-  }
-  LogicalResult result = root->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
-  e.function.erase();
-  return result;
+  RegisterFile block = registers;
+  auto attention = dyn_cast<AttentionOp>(root);
+  bool onTensorCores =
+      attention &&
+      isForTensorCores(kernel, {attention.getQuery(), attention.getKey(), attention.getValue()}, attention.getHeads());
+  if (onTensorCores)
+    block.warps = tensorCoreWarps;
+  else if (isa<CachedAttentionOp>(root))
+    block.warps = 1;
+  return scheduleForward(kernel, block, [&](Emitter &e, auto op) {
+    if constexpr (std::is_same_v<decltype(op), AttentionOp>)
+      if (onTensorCores)
+        return emitAttentionTensorCore(e, op);
+    emit(e, op);
+  });
 }
 } // namespace mlir::xf

@@ -9,15 +9,6 @@
 
 namespace mlir::xf {
 
-/// An error where an op has one.
-inline LogicalResult refuseScoreRegion(Operation *op, Region &region) {
-  if (region.empty())
-    return success();
-  return op->emitOpError()
-         << "has a score region, which stage 'schedule' can't compute for a GPU; supported there: scaled "
-            "dot products";
-}
-
 struct AttentionBlock {
   static constexpr int64_t step = 64; // keys for which dropout draws at once
 
@@ -25,6 +16,8 @@ struct AttentionBlock {
   /// Without a sequence: of a head alone.
   AttentionBlock(Emitter &e, int64_t heads, Value head) : e(e), heads(heads), head(head) {}
 
+  /// The key that query i stands at.
+  Value position(Value i) { return e.add(i, e.sub(keyCount, queryCount)); }
   /// Columns of the head of width `features`.
   Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
   /// Whether `key` is one of `keys`.
@@ -34,13 +27,8 @@ struct AttentionBlock {
   }
   /// condition ? value() : otherwise, computing it only there.
   Value where(Value condition, Value otherwise, function_ref<Value()> value) {
-    auto branch = scf::IfOp::create(e.b, e.loc, TypeRange(otherwise.getType()), condition, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(e.b, e.loc, otherwise);
-    e.b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(e.b, e.loc, value());
-    return branch.getResult(0);
+    using Values = SmallVector<Value>;
+    return e.choose(condition, [&] { return Values{value()}; }, [&] { return Values{otherwise}; })[0];
   }
   /// The head's product of a row of x and a row of y: each thread's own.
   Value dot(Value x, Value xRow, Value y, Value yRow, int64_t features);

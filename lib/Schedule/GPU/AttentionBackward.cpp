@@ -4,6 +4,7 @@
 // log_sum_exp both times. Nothing is shared, so nothing needs an order but each sum's own.
 //===----------------------------------------------------------------------===//
 #include "Attention.h"
+#include "AttentionTensorCore.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -12,10 +13,11 @@ class BackwardBlock {
 public:
   BackwardBlock(Emitter &e, AttentionBackwardOp op)
       : e(e), block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads()), masks(e, op),
-        dropout(e, op.getRandom(), op.getSite(), op.getRate()), scale(op.getScale().convertToDouble()),
-        cotangent(e.placeOf(op.getCotangent())), query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())),
-        value(e.placeOf(op.getValue())), forward(e.placeOf(op.getForwardResult())),
-        logSumExp(e.placeOf(op.getLogSumExp())), dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
+        dropout(e, op.getRandom(), op.getSite(), op.getRate()), region(e, op.getScore(), op.getCaptures(), block.head),
+        scale(op.getScale().convertToDouble()), cotangent(e.placeOf(op.getCotangent())),
+        query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())), value(e.placeOf(op.getValue())),
+        forward(e.placeOf(op.getForwardResult())), logSumExp(e.placeOf(op.getLogSumExp())),
+        dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
         dV(op.getValue().getType().getDimSize(1) / op.getHeads()) {}
 
   void emit(Value dQuery, Value dKey, Value dValue) {
@@ -23,6 +25,8 @@ public:
     e.rows(e.index(0), block.queryCount, [&](Value i) {
       Value row = e.add(block.queryStart, i), correction = correctionOf(row);
       KeyRange keys = visible(i);
+      if (region)
+        region.setQuery(block.position(i));
       Value begin = keys.begin ? keys.begin : e.index(0);
       SmallVector<Value> sums = e.loop(begin, keys.end, width, zeros(dK), [&](Value first, ValueRange carried) {
         Value j = e.add(first, e.lane()), seen = block.isIn(j, keys);
@@ -42,22 +46,22 @@ public:
             // Past the last query the last one again, which no sum takes.
             Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
             Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
-            auto branch = scf::IfOp::create(e.b, e.loc, TypeRange{e.b.getF32Type(), e.b.getF32Type()}, seen,
-                                            /*withElseRegion=*/true);
-            {
-              OpBuilder::InsertionGuard guard(e.b);
-              e.b.setInsertionPointToStart(branch.elseBlock());
-              scf::YieldOp::create(e.b, e.loc, ValueRange{e.f32(0), e.f32(0)});
-              e.b.setInsertionPointToStart(branch.thenBlock());
-              Terms t = terms(row, j, correctionOf(row));
-              scf::YieldOp::create(e.b, e.loc, ValueRange{t.probability, t.difference});
-            }
+            using Values = SmallVector<Value>;
+            Values pair = e.choose(
+                seen,
+                [&] {
+                  if (region)
+                    region.setQuery(block.position(i));
+                  Terms t = terms(row, j, correctionOf(row));
+                  return Values{t.probability, t.difference};
+                },
+                [&] { return Values{e.f32(0), e.f32(0)}; });
             Value count = e.min(e.sub(block.queryCount, first), e.index(width));
             auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
             SmallVector<Value> next =
-                block.accumulate(carried.take_front(split), branch.getResult(1), e.index(0), count, query, rowOf, dK);
-            llvm::append_range(next, block.accumulate(carried.drop_front(split), branch.getResult(0), e.index(0), count,
-                                                      cotangent, rowOf, dV));
+                block.accumulate(carried.take_front(split), pair[1], e.index(0), count, query, rowOf, dK);
+            llvm::append_range(
+                next, block.accumulate(carried.drop_front(split), pair[0], e.index(0), count, cotangent, rowOf, dV));
             return next;
           });
       Value row = e.add(block.keyStart, j);
@@ -73,18 +77,31 @@ private:
   };
   Terms terms(Value row, Value j, Value correction) {
     Value keyRow = e.add(block.keyStart, j);
-    Value score = e.mul(block.dot(query, row, key, keyRow, dK), e.f32(scale * M_LOG2E));
+    Value score = e.mul(block.dot(query, row, key, keyRow, dK), e.f32(region ? scale : scale * M_LOG2E)), derivative;
+    if (region) {
+      SmallVector<Value> yielded = region.applyTo(score, e.toI32(j));
+      score = e.mul(yielded[0], e.f32(M_LOG2E));
+      derivative = yielded[1];
+    }
     Value sum = e.mul(e.load(logSumExp, {row, block.head}), e.f32(M_LOG2E));
-    Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV), kept = p;
+    Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV);
+    if (region)
+      p = e.select(region.isScore(score), p, e.f32(0));
+    Value kept = p;
     if (dropout) {
       Value keep = dropout.keep(e.add(e.mul(row, e.index(block.heads)), block.head), j);
       dp = dropout.apply(keep, dp);
       kept = dropout.apply(keep, p);
     }
+    if (region)
+      return {kept, e.mul(e.mul(p, e.add(dp, correction)), e.mul(derivative, e.f32(scale)))};
     return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction))};
   }
-  /// What dS subtracts from scale dP: D = sum of dP P = sum of the result times its cotangent.
-  Value correctionOf(Value row) { return e.mul(block.dot(cotangent, row, forward, row, dV), e.f32(-scale)); }
+  /// What dS subtracts from scale dP, or with a region from dP: D = sum of dP P = sum of the result times its
+  /// cotangent.
+  Value correctionOf(Value row) {
+    return e.mul(block.dot(cotangent, row, forward, row, dV), e.f32(region ? -1 : -scale));
+  }
   KeyRange visible(Value i) { return masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount); }
 
   SmallVector<Value> zeros(int64_t features) {
@@ -102,6 +119,7 @@ private:
   AttentionBlock block;
   AttentionMasks masks;
   ProbabilityDropout dropout;
+  ScoreRegion region;
   double scale;
   Value cotangent, query, key, value, forward, logSumExp;
   int64_t dK, dV;
@@ -109,17 +127,21 @@ private:
 } // namespace
 
 LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers) {
-  Operation *root = &kernel.getBody().front().front();
-  Block &body = kernel.getBody().front();
-  auto op = dyn_cast<AttentionBackwardOp>(root);
-  if (!op || root->getNextNode() != body.getTerminator() ||
-      !llvm::equal(body.getTerminator()->getOperands(), root->getResults()))
-    return root->emitOpError()
-           << "has no schedule: stage 'schedule' takes xf.attention_backward alone, with all of its results used";
-  if (failed(refuseScoreRegion(op, op.getScore())))
+  FailureOr<AttentionBackwardOp> found = backwardOf(kernel);
+  if (failed(found))
     return failure();
-  Emitter e(kernel, registers);
+  AttentionBackwardOp op = *found;
+  if (!op.getCapturedGradients().empty())
+    return op.emitOpError() << "has gradients of captured tensors, which stage 'schedule' can't compute for a GPU; "
+                               "compile with --target=cpu, or capture no parameter in a score region";
   unsigned first = kernel.getNumArguments();
+  if (isForTensorCores(kernel, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue()}, op.getHeads())) {
+    RegisterFile block = registers;
+    block.warps = tensorCoreWarps;
+    Emitter e(kernel, block);
+    return emitAttentionBackwardTensorCore(e, op), success();
+  }
+  Emitter e(kernel, registers);
   BackwardBlock(e, op).emit(e.function.getArgument(first), e.function.getArgument(first + 1),
                             e.function.getArgument(first + 2));
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1},

@@ -245,6 +245,9 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
           {"row_offsets", offsets(lengths)}};
 }
 
+/// GPUs refuse gradients of captured tensors.
+bool isForGPUs(const Shape &shape) { return !shape.score || shape.score->trained.empty(); }
+
 class Attention : public testing::TestWithParam<Shape> {};
 
 void check(const std::string &text, const Shape &shape, const std::vector<unsigned> &ways, double tolerance) {
@@ -284,20 +287,65 @@ void check(const std::string &text, const Shape &shape, const std::vector<unsign
 TEST_P(Attention, AgreesWithDoubles) {
   std::vector<unsigned> ways = vectorWidths();
   ways.push_back(upstream);
-  if (!GetParam().score) // which stage `schedule` refuses there
+  if (isForGPUs(GetParam()))
     ways.push_back(gpu);
   check(moduleOf(GetParam()), GetParam(), ways, 2e-5);
 }
 
 using AttentionOfBF16 = Attention;
 TEST_P(AttentionOfBF16, AgreesWithDoubles) {
-  check(inBF16(moduleOf(GetParam())), GetParam(), {vectorWidths().back()}, 0x1p-6);
+  std::vector<unsigned> ways{vectorWidths().back()};
+  if (isForGPUs(GetParam()))
+    ways.push_back(gpu); // on tensor cores
+  check(inBF16(moduleOf(GetParam())), GetParam(), ways, 0x1p-6);
 }
 INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOfBF16,
                          testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0},
-                                         Shape{2, 33, 16, false, 0.1, 9},
-                                         Shape{2, 8, 8, true, 0.1, 30, true, &relative}),
+                                         Shape{2, 33, 16, false, 0.1, 9}, Shape{1, 128, 72, true, 0},
+                                         Shape{2, 8, 8, true, 0.1, 30, true, &relative},
+                                         Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
+                                         Shape{1, 16, 16, false, 0, -1, false, &documents}),
                          [](const auto &info) { return std::to_string(info.index); });
+
+/// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
+void expectNear(const Tensors &actual, const Tensors &expected, const std::string &what) {
+  expectClose(actual, expected, 0x1p-4, what);
+  for (const auto &[name, wanted] : expected) {
+    double error = 0, norm = 0;
+    for (int64_t i = 0; i < wanted.elements(); ++i)
+      if (std::isfinite(wanted[i])) {
+        error += std::pow(actual.find(name)->second[i] - wanted[i], 2);
+        norm += std::pow(wanted[i], 2);
+      }
+    EXPECT_LE(std::sqrt(error), 0.01 * std::sqrt(norm)) << what << ": " << name;
+  }
+}
+
+// On tensor cores every number of queries and of keys up to more than a step's, in one batch.
+TEST(AttentionTails, OnTensorCores) {
+  for (bool causal : {false, true}) {
+    Shape shape{1, 16, 8, causal, 0};
+    std::string text = moduleOf(shape);
+    Module reference(text);
+    Compiled compiled(inBF16(text), gpu);
+    ASSERT_TRUE(compiled.valid());
+    std::vector<int64_t> queries, keys;
+    for (int64_t i = 0; i <= 66; ++i) {
+      queries.push_back(i);
+      keys.push_back(i * 5 % 67);
+    }
+    Tensors inputs = inputsOf(shape, queries, keys);
+    for (const char *name : {"q", "k", "v", "do"}) // as bf16 holds them
+      for (int64_t i = 0; i < inputs[name].elements(); ++i)
+        inputs[name][i] = std::ldexp(std::nearbyint(std::ldexp(inputs[name][i], 5)), -5);
+    Tensors forward = reference.run("attention", inputs);
+    expectNear(compiled.run("attention", inputs), forward, "attention");
+    inputs["o"] = rounded(forward["o"]);
+    inputs["lse"] = rounded(forward["lse"]);
+    expectNear(compiled.run("attention_backward", inputs), reference.run("attention_backward", inputs),
+               "attention_backward");
+  }
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Attention,
@@ -314,10 +362,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
 TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
-  Shape shape{2, 16, 8, true, 0, 50, true, &relative};
   std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
-  for (unsigned width : vectorWidths()) {
-    Compiled compiled(moduleOf(shape), width);
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(gpu);
+  for (unsigned way : ways) {
+    Shape shape{2, 16, 8, true, 0, 50, true, way == gpu ? &cappedAlibi : &relative};
+    Compiled compiled(way == gpu ? inBF16(moduleOf(shape)) : moduleOf(shape), way);
     ASSERT_TRUE(compiled.valid());
     Tensors inputs = inputsOf(shape, lengths, lengths);
     auto run = [&](const Tensors &inputs, int threads) {
@@ -332,7 +382,7 @@ TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
         ASSERT_EQ(a[i], b[firstRow * b.columns() + i]) << what << ", " << i;
     };
     Tensors whole = run(inputs, 1);
-    for (int threads : {2, 3})
+    for (int threads : {2, way == gpu ? 2 : 3})
       for (auto &[name, tensor] : run(inputs, threads))
         expectSame(tensor, whole[name], 0, name);
     for (int64_t b = 0, first = 0; b < int64_t(lengths.size()); first += lengths[b++]) {

@@ -14,7 +14,7 @@
 namespace xf::gpu {
 //===-- Memory ------------------------------------------------------------------------===//
 void Region::setWritten(uint64_t place, uint64_t size) {
-  for (uint64_t word = (place - address) / 4; word < (place + size - address + 3) / 4; ++word) {
+  for (uint64_t word = (place - address) / unit; word < (place + size - address + unit - 1) / unit; ++word) {
     words[word] = {};
     words[word].written = true;
   }
@@ -89,6 +89,16 @@ template <typename T> void extract(Warp &w, const Operation &op, uint32_t mask) 
   forLanes(mask, [&](int i) {
     T rest = first[i] >= bits ? T(0) : x[i] >> first[i];
     to[i] = count[i] >= bits ? rest : rest & ((T(1) << count[i]) - 1);
+  });
+}
+/// The same with the sign of what is taken.
+void extractSigned(Warp &w, const Operation &op, uint32_t mask) {
+  extract<uint32_t>(w, op, mask);
+  const uint32_t *count = w.line<uint32_t>(op.from[2]);
+  forLanes(mask, [&](int i) {
+    uint32_t &x = w.line<uint32_t>(op.to[0])[i];
+    if (count[i] > 0 && count[i] < 32)
+      x = uint32_t(int32_t(x << (32 - count[i])) >> (32 - count[i]));
   });
 }
 template <typename T> void select(Warp &w, const Operation &op, uint32_t mask) {
@@ -176,6 +186,22 @@ void split(Warp &w, const Operation &op, uint32_t mask) {
     for (int half : {0, 1})
       if (op.to[half] >= 0)
         w.line<uint32_t>(op.to[half])[i] = uint32_t(value >> 32 * half);
+  });
+}
+/// mov {low, ..., high}, x of halves of 32 bits, likewise, or quarters of 64; and mov to, {low, ..., high}.
+template <typename T> void splitHalves(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    for (size_t part = 0; part < sizeof(T) / 2; ++part)
+      if (op.to[part] >= 0)
+        w.line<uint32_t>(op.to[part])[i] = w.line<T>(op.from[0])[i] >> 16 * part & 0xffff;
+  });
+}
+template <typename T> void joinHalves(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    T value = 0;
+    for (size_t part = 0; part < sizeof(T) / 2; ++part)
+      value |= T(w.line<uint32_t>(op.from[part])[i]) << 16 * part;
+    w.line<T>(op.to[0])[i] = value;
   });
 }
 /// bar.sync and bar.arrive: number, threads (0: all). isSigned: goes on at once.
@@ -406,6 +432,8 @@ template <typename T> void addFloats(std::map<std::string, Handler> &table, cons
   table["min." + type] = binary<T, T, XF_FUNCTION2(std::fmin(x, y))>;
   table["max." + type] = binary<T, T, XF_FUNCTION2(std::fmax(x, y))>;
   table["fma.rn." + type] = ternary<T, T, [](auto x, auto y, auto z) { return std::fma(x, y, z); }>;
+  table["min.NaN." + type] = binary<T, T, XF_FUNCTION2(x < y || std::isnan(x) ? x : y)>;
+  table["max.NaN." + type] = binary<T, T, XF_FUNCTION2(x > y || std::isnan(x) ? x : y)>;
   table["neg." + type] = unary<T, T, XF_FUNCTION(-x)>;
   table["abs." + type] = unary<T, T, XF_FUNCTION(std::fabs(x))>;
   table["rcp.rn." + type] = unary<T, T, XF_FUNCTION(1 / x)>;
@@ -470,6 +498,19 @@ const std::map<std::string, Handler> &handlers() {
     t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
     t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
     t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
+    // Registers of 16 bits are the low half of a number.
+    for (std::string wide : {"u32", "u64"})
+      t["cvt.u16." + wide] = wide == "u32" ? Handler(unary<uint32_t, uint32_t, XF_FUNCTION(x & 0xffff)>)
+                                           : unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
+    t["cvt.f32.bf16"] = unary<float, uint32_t, XF_FUNCTION(std::bit_cast<float>(x << 16))>;
+    t["cvt.u32.u16"] = t["mov.b16"] = t["mov.u16"] = t["mov.b32"];
+    t["cvt.u64.u16"] = t["cvt.u64.u32"];
+    t["and.b16"] = t["and.b32"];
+    t["selp.b16"] = select<uint32_t>;
+    t["or.b16"] = t["or.b32"];
+    t["mul.wide.u16"] = t["mul.lo.u32"];
+    t["shr.u16"] = t["shr.u32"];
+    t["bfe.s32"] = extractSigned;
     t["bfe.u32"] = extract<uint32_t>;
     t["bfe.u64"] = extract<uint64_t>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
@@ -709,6 +750,17 @@ private:
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1].substr(1, operands[1].size() - 2), true);
       op.from[1] = this->line(operands[2], false);
+    } else if ((name == "mov.b32" && operands.size() == 3) || (name == "mov.b64" && operands.size() == 5)) {
+      bool isSplit = line.find('{') < line.find(','), wide = name == "mov.b64";
+      op.handler = isSplit ? wide ? splitHalves<uint64_t> : splitHalves<uint32_t>
+                   : wide  ? joinHalves<uint64_t>
+                           : joinHalves<uint32_t>;
+      int parts = wide ? 4 : 2;
+      for (int part = 0; part < parts; ++part) {
+        const std::string &operand = operands[part + (isSplit ? 0 : 1)];
+        (isSplit ? op.to : op.from)[part] = operand == "_" ? -1 : this->line(operand, false);
+      }
+      (isSplit ? op.from : op.to)[0] = this->line(operands[isSplit ? parts : 0], wide);
     } else if (name == "mov.b64" && operands.size() == 3) {
       op.handler = split;
       for (int half : {0, 1})
@@ -774,7 +826,7 @@ private:
     for (size_t i = 0; i < operands.size(); ++i) {
       int &place = i < op.count ? op.to[i] : op.from[i - op.count];
       if (operands[i][0] != '[') {
-        place = line(operands[i], false);
+        place = operands[i] == "_" ? -1 : line(operands[i], false); // a result that is not wanted
         continue;
       }
       std::string address = operands[i].substr(1, operands[i].size() - 2);
@@ -789,7 +841,7 @@ private:
     bool isLoad = name[0] == 'l';
     std::string type = name.substr(name.rfind('.') + 1);
     std::string rest = name.substr(3, name.rfind('.') - 3); // space, and what else
-    op.bytes = type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : 0;
+    op.bytes = type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : type.ends_with("16") ? 2 : 0;
     op.isSigned = type[0] == 's';
     for (auto [text, count] : {std::pair(".v2", 2), {".v4", 4}})
       if (rest.ends_with(text)) {

@@ -36,7 +36,8 @@ struct TensorMap {
 /// Memory with a note of every word.
 class Region {
 public:
-  Region(uint64_t address, uint64_t bytes) : address(address), bytes(bytes), words((bytes + 3) / 4) {}
+  static constexpr uint64_t unit = 2; // bytes of a word: neighbours of bf16 may be those of two threads
+  Region(uint64_t address, uint64_t bytes) : address(address), bytes(bytes), words((bytes + unit - 1) / unit) {}
   bool holds(uint64_t at, uint64_t size) const { return at >= address && at + size <= address + bytes.size(); }
   uint8_t *at(uint64_t place) { return bytes.data() + (place - address); }
   void setWritten(uint64_t place, uint64_t size);

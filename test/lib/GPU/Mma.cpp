@@ -35,6 +35,11 @@ void pack(Warp &w, const Operation &op, uint32_t mask) {
   });
 }
 
+/// cvt.rn.bf16.f32
+void round(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = toBfloat(w.line<float>(op.from[0])[i]); });
+}
+
 /// Thread t has of each 8 x 8 matrix, whose rows eight threads give, row t / 4 from column t % 4 * 2: two elements.
 template <bool transposed> void loadMatrices(Warp &w, const Operation &op, uint32_t mask) {
   needWholeWarp(w, op, mask);
@@ -46,7 +51,7 @@ template <bool transposed> void loadMatrices(Warp &w, const Operation &op, uint3
       int lane = m * 8 + i;
       std::memcpy(elements[i], w.access(row, lane, w.line<uint64_t>(op.from[0])[lane] + op.offset, false), 16);
     }
-    for (int t = 0; t < width; ++t) {
+    for (int t = 0; t < width && op.to[m] >= 0; ++t) {
       int i = t / 4, j = t % 4 * 2;
       w.line<uint32_t>(op.to[m])[t] = transposed ? elements[j][i] | uint32_t(elements[j + 1][i]) << 16
                                                  : elements[i][j] | uint32_t(elements[i][j + 1]) << 16;
@@ -74,14 +79,14 @@ void multiply(Warp &w, const Operation &op, uint32_t mask) {
     for (int j = 0; j < 8; ++j)
       for (int k = 0; k < 16; ++k)
         c[i][j] += a[i][k] * b[k][j];
-  for (int t = 0; t < width; ++t)
-    for (int part = 0; part < 4; ++part)
+  for (int part = 0; part < 4; ++part)
+    for (int t = 0; t < width && op.to[part] >= 0; ++t)
       w.line<float>(op.to[part])[t] = c[t / 4 + part / 2 * 8][t % 4 * 2 + part % 2];
 }
 
 //===-- Asynchronous copies ---------------------------------------------------------===//
 Region::Word *wordsOf(Warp &w, uint64_t address) {
-  return &w.block.shared.words[(address - w.block.shared.address) / 4];
+  return &w.block.shared.words[(address - w.block.shared.address) / Region::unit];
 }
 
 /// cp.async to, from, bytes, how many of them there are: the rest is zeros.
@@ -94,8 +99,8 @@ void copy(Warp &w, const Operation &op, uint32_t mask) {
     if (size > access.bytes || (access.bytes != 4 && access.bytes != 8 && access.bytes != 16))
       w.fault(op, "a copy of " + std::to_string(size) + " of " + std::to_string(access.bytes) + " bytes", lane);
     w.access(access, lane, copy.to, true);
-    for (uint32_t i = 0; i < access.bytes; i += 4)
-      wordsOf(w, copy.to)[i / 4].isArriving = true;
+    for (uint32_t i = 0; i < access.bytes / Region::unit; ++i)
+      wordsOf(w, copy.to)[i].isArriving = true;
     if (size > 0) {
       uint64_t from = w.line<uint64_t>(op.from[1])[lane] + op.sourceOffset;
       if (from % access.bytes)
@@ -116,8 +121,8 @@ void wait(Warp &w, const Operation &op, uint32_t mask) {
   needWholeWarp(w, op, mask);
   for (uint32_t most = *w.line<uint32_t>(op.from[0]); w.copies.size() - 1 > most; w.copies.erase(w.copies.begin()))
     for (const Copy &copy : w.copies.front()) {
-      for (uint32_t i = 0; i < copy.size; i += 4)
-        wordsOf(w, copy.to)[i / 4].isArriving = false;
+      for (uint32_t i = 0; i < copy.size / Region::unit; ++i)
+        wordsOf(w, copy.to)[i].isArriving = false;
       Operation access = *copy.op;
       access.bytes = copy.size, access.count = 1, access.shared = true;
       std::memcpy(w.access(access, copy.lane, copy.to, true), copy.bytes.data(), copy.size);
@@ -138,6 +143,8 @@ Handler findMatrixHandler(const std::string &name, Operation &op) {
     return found(multiply, 4);
   if (name == "cvt.rn.bf16x2.f32")
     return found(pack, 1);
+  if (name == "cvt.rn.bf16.f32")
+    return found(round, 1);
   if (name == "cp.async.cg.shared.global" || name == "cp.async.ca.shared.global")
     return found(copy, 0);
   if (name == "cp.async.commit_group")

@@ -132,8 +132,8 @@ struct Warp {
       uint32_t warp = before.thread / width;
       return warp == number ? before.time == now.time : before.time > times.known[warp];
     };
-    for (uint64_t i = 0; i < size; i += 4) {
-      Region::Word &word = region.words[(address + i - region.address) / 4];
+    for (uint64_t i = 0; i < size; i += Region::unit) {
+      Region::Word &word = region.words[(address + i - region.address) / Region::unit];
       if (!write && !word.written)
         fault(op, "load of memory that was never written, at " + std::to_string(address + i), lane);
       if (word.isArriving)

@@ -1,0 +1,163 @@
+//===- AttentionRows.cpp - rows of scores and the columns that they see ---===//
+#include "AttentionTensorCore.h"
+
+namespace mlir::xf {
+
+bool isForTensorCores(func::FuncOp kernel, ValueRange arguments, int64_t heads) {
+  return llvm::all_of(arguments, [&](Value argument) {
+    unsigned number = cast<BlockArgument>(argument).getArgNumber();
+    auto type = cast<RankedTensorType>(kernel.getArgumentTypes()[number]); // what memory holds
+    return type.getElementType().isBF16() && type.getDimSize(1) / heads <= 128;
+  });
+}
+
+CopiedRows::CopiedRows(Emitter &e, int64_t features0, int64_t features1)
+    : CopiedRows(e, features0, features1,
+                 2 * (SharedRows::bytes(step, features0) + SharedRows::bytes(step, features1)) <= (46 << 10) ? 2 : 1) {}
+
+RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles)
+    : e(e), core(core), size(e.registers.warps * tiles * 16) {
+  total = e.toI32(total);
+  begin = e.mul(e.toI32(number), e.i32(size));
+  end = e.min(e.add(begin, e.i32(size)), total);
+  Value first = e.add(e.add(begin, e.mul(e.toI32(e.warp()), e.i32(tiles * 16))), core.group);
+  for (int64_t i = 0; i < 2 * tiles; ++i) {
+    Value row = e.add(first, e.i32(i * 8));
+    rows.push_back({row, e.compare(arith::CmpIPredicate::slt, row, total)});
+  }
+}
+
+/// The last sequence that begins at row `row` or before: the one that has it.
+static Value sequenceOf(Emitter &e, Value offsets, Value row) {
+  Value last = e.sub(e.dim(offsets, 0), e.index(2));
+  Type index = e.b.getIndexType();
+  auto loop = scf::WhileOp::create(e.b, e.loc, TypeRange{index, index}, ValueRange{e.index(0), last});
+  OpBuilder::InsertionGuard guard(e.b);
+  Block *before = e.b.createBlock(&loop.getBefore(), {}, {index, index}, {e.loc, e.loc});
+  Value isOpen = e.compare(arith::CmpIPredicate::slt, before->getArgument(0), before->getArgument(1));
+  scf::ConditionOp::create(e.b, e.loc, isOpen, before->getArguments());
+  Block *after = e.b.createBlock(&loop.getAfter(), {}, {index, index}, {e.loc, e.loc});
+  Value low = after->getArgument(0), high = after->getArgument(1);
+  Value middle = e.make<arith::ShRSIOp>(e.add(e.add(low, high), e.index(1)), e.index(1));
+  Value isBefore = e.compare(arith::CmpIPredicate::sle, e.load(offsets, middle), row);
+  scf::YieldOp::create(
+      e.b, e.loc, ValueRange{e.select(isBefore, middle, low), e.select(isBefore, high, e.sub(middle, e.index(1)))});
+  return loop.getResult(0);
+}
+
+SmallVector<Value> RowBlock::forSequences(Value offsets, Value queryOffsets, Value keyOffsets, ValueRange initial,
+                                          function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body) {
+  Value first = sequenceOf(e, offsets, begin), last = sequenceOf(e, offsets, e.sub(end, e.i32(1)));
+  return e.loop(first, e.add(last, e.index(1)), 1, initial, [&](Value s, ValueRange carried) {
+    auto [queryStart, queryCount] = rowsOf(e, queryOffsets, s);
+    auto [keyStart, keyCount] = rowsOf(e, keyOffsets, s);
+    return body({queryStart, queryCount, keyStart, keyCount}, carried);
+  });
+}
+
+Value RowBlock::ofWarp(Value value, bool largest) {
+  for (int64_t bits = e.registers.width / 2; bits > 0; bits /= 2) {
+    Value other = e.fromPartner(value, bits);
+    value = largest ? e.make<arith::MaxSIOp>(value, other) : e.min(value, other);
+  }
+  return value;
+}
+
+SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns columns, const CopiedRows &copied,
+                                        ValueRange initial, function_ref<void(Value, Value)> copy,
+                                        function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body) {
+  constexpr int64_t step = CopiedRows::step;
+  Value none = e.i32(std::numeric_limits<int32_t>::max());
+  // A row of another sequence sees none, and the sequence's first one is asked for in its place.
+  auto columnsOf = [&](Value row) {
+    Value i = e.sub(row, start);
+    Value isOfSequence = e.make<arith::AndIOp>(e.compare(arith::CmpIPredicate::sge, i, e.i32(0)),
+                                               e.compare(arith::CmpIPredicate::slt, i, count));
+    KeyRange range = columns(e.select(isOfSequence, i, e.i32(0)));
+    range.end = e.select(isOfSequence, range.end, e.i32(0));
+    if (range.begin)
+      range.begin = e.select(isOfSequence, range.begin, none);
+    return range;
+  };
+  struct Extremes {
+    Value leastBegin, mostBegin, leastEnd, mostEnd;
+  };
+  auto extremesOf = [&](ArrayRef<KeyRange> ranges) {
+    Extremes result;
+    auto combine = [&](Value &value, Value with, bool largest) {
+      value = !value ? with : largest ? e.make<arith::MaxSIOp>(value, with) : e.min(value, with);
+    };
+    for (const KeyRange &range : ranges) {
+      combine(result.leastEnd, range.end, false);
+      combine(result.mostEnd, range.end, true);
+      if (range.begin) {
+        combine(result.leastBegin, range.begin, false);
+        combine(result.mostBegin, range.begin, true);
+      }
+    }
+    for (auto [value, largest] : {std::pair(&result.leastBegin, false),
+                                  {&result.mostBegin, true},
+                                  {&result.leastEnd, false},
+                                  {&result.mostEnd, true}})
+      if (*value)
+        *value = ofWarp(*value, largest);
+    return result;
+  };
+  SmallVector<KeyRange> own, all;
+  for (Row &row : rows) {
+    own.push_back(columnsOf(row.number));
+    row.begin = own.back().begin;
+    row.end = own.back().end;
+  }
+  for (int64_t i = 0; i < size; i += e.registers.width)
+    all.push_back(columnsOf(e.add(begin, e.add(e.laneNumbers(), e.i32(i)))));
+  Extremes ofRows = extremesOf(own), ofBlock = extremesOf(all);
+
+  auto stageOf = [&](Value column) {
+    return e.make<arith::AndIOp>(e.make<arith::DivUIOp>(column, e.i32(step)), e.i32(1));
+  };
+  Value first = ofBlock.leastBegin ? e.make<arith::AndIOp>(ofBlock.leastBegin, e.i32(-step)) : e.i32(0);
+  auto copyIf = [&](Value column) {
+    e.when(e.compare(arith::CmpIPredicate::slt, column, ofBlock.mostEnd), [&] {
+      copy(column, stageOf(column));
+      core.commitCopies();
+    });
+  };
+  if (copied.stages == 2) {
+    e.syncBlock(); // others may still read what the sequence before has left
+    copyIf(first);
+  }
+  return e.loop(first, ofBlock.mostEnd, step, initial, [&](Value column, ValueRange carried) {
+    Value stage, next = e.add(column, e.i32(step));
+    if (copied.stages == 2) {
+      core.waitForCopies();
+      e.syncBlock();
+      copyIf(next);
+      stage = stageOf(column);
+    } else {
+      e.syncBlock();
+      copy(column, {});
+      core.commitCopies();
+      core.waitForCopies();
+      e.syncBlock();
+    }
+    Value isSeen = e.compare(arith::CmpIPredicate::sgt, ofRows.mostEnd, column),
+          needsMask = e.compare(arith::CmpIPredicate::slt, ofRows.leastEnd, next);
+    if (ofRows.leastBegin) {
+      isSeen = e.make<arith::AndIOp>(isSeen, e.compare(arith::CmpIPredicate::slt, ofRows.leastBegin, next));
+      needsMask = e.make<arith::OrIOp>(needsMask, e.compare(arith::CmpIPredicate::sgt, ofRows.mostBegin, column));
+    }
+    return e.choose(
+        isSeen, [&] { return body(column, stage, needsMask, carried); }, [&] { return SmallVector<Value>(carried); });
+  });
+}
+
+Value RowBlock::masked(Value score, int64_t number, Value column, int64_t offset) {
+  const Row &row = rows[number];
+  Value isSeen = e.compare(arith::CmpIPredicate::sgt, e.sub(row.end, column), e.i32(offset));
+  if (row.begin)
+    isSeen =
+        e.make<arith::AndIOp>(isSeen, e.compare(arith::CmpIPredicate::sle, e.sub(row.begin, column), e.i32(offset)));
+  return e.select(isSeen, score, e.f32(-std::numeric_limits<float>::infinity()));
+}
+} // namespace mlir::xf

@@ -1,0 +1,81 @@
+//===- AttentionTensorCore.h - attention on tensor cores --------*- C++ -*-===//
+// What its two passes share. A block takes as many rows of the packed batch, whose sequences they may be, and goes
+// through the other side's rows of each of those sequences (keys for queries, queries for keys: the columns of scores)
+// in steps that begin at the sequence's start. Rows of other sequences see none of them, and that changes no bit of
+// theirs. All numbers of rows and columns are i32.
+//===----------------------------------------------------------------------===//
+#ifndef XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H
+#define XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H
+
+#include "TensorCore.h"
+#include "xf/Schedule/AttentionBlocks.h"
+
+namespace mlir::xf {
+
+/// Whether these arguments of a kernel are in memory as tensor cores take them, with heads of at most 128 features.
+bool isForTensorCores(func::FuncOp kernel, ValueRange arguments, int64_t heads);
+/// Warps of a block there.
+constexpr int64_t tensorCoreWarps = 4;
+/// The schedules; the kernel is finished then.
+void emitAttentionTensorCore(Emitter &e, AttentionOp op);
+void emitAttentionBackwardTensorCore(Emitter &e, AttentionBackwardOp op);
+
+/// Of a batch: rows start .. start + count.
+struct Sequence {
+  Value queryStart, queryCount, keyStart, keyCount;
+  /// The key that query i of the sequence stands at.
+  Value positionOf(Emitter &e, Value query) const { return e.add(query, e.sub(keyCount, queryCount)); }
+};
+
+/// What is copied ahead: rows of two matrices from shared memory, `step` of them at a time.
+struct CopiedRows {
+  static constexpr int64_t step = 64;
+
+  CopiedRows(Emitter &e, int64_t features0, int64_t features1);
+
+  SharedRows first, second;
+  int64_t stages; // 1 where two don't fit
+
+private:
+  CopiedRows(Emitter &e, int64_t features0, int64_t features1, int64_t stages)
+      : first(e, step, features0, stages), second(e, step, features1, stages), stages(stages) {}
+};
+
+/// The rows of the scores that a block has.
+class RowBlock {
+public:
+  /// Rows begin .. begin + warps * 16 * tiles of `total`; `number` (an index) is the block's.
+  RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles);
+
+  /// A thread's row: number i is row `group` or (odd i) group + 8 of fragment i / 2.
+  struct Row {
+    Value number, inside;       // in the batch, and whether it is one of it
+    Value begin = {}, end = {}; // the columns that it sees; begin is null where it is 0
+  };
+  SmallVector<Row> rows;
+  Value begin, end;
+
+  /// Columns of the rows of one sequence: begin is null where it is 0 for all.
+  using Columns = function_ref<KeyRange(Value row)>;
+  /// For each sequence that has some of the rows (of which there is one), by the offsets of those.
+  SmallVector<Value> forSequences(Value offsets, Value queryOffsets, Value keyOffsets, ValueRange initial,
+                                  function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body);
+  /// For all steps of columns that some of the rows see, of a sequence whose rows are start .. start + count:
+  /// `copy(column, stage)` begins to copy a step's rows, `body(column, stage, needs mask, carried)` uses them in warps
+  /// that have such rows.
+  SmallVector<Value> forColumns(Value start, Value count, Columns columns, const CopiedRows &copied, ValueRange initial,
+                                function_ref<void(Value, Value)> copy,
+                                function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body);
+  /// The score, or -inf where row `number` does not see column + offset; `column` has the thread's `pair` in it.
+  Value masked(Value score, int64_t number, Value column, int64_t offset);
+
+private:
+  Value ofWarp(Value value, bool largest);
+
+  Emitter &e;
+  TensorCore &core;
+  int64_t size;
+};
+} // namespace mlir::xf
+
+#endif

@@ -1,0 +1,103 @@
+//===- TensorCore.h - products of a warp, in registers ----------*- C++ -*-===//
+// mma.sync of bf16 with sums in f32, on fragments of 16 x 16 (the left matrix), 16 x 8 (the right one, and the sums),
+// and tiles of bf16 rows in shared memory that fragments come from. Of each fragment a thread has rows `group` and
+// group + 8, columns pair and pair + 1 (and 8 further); of the right one it has those transposed.
+//===----------------------------------------------------------------------===//
+#ifndef XF_LIB_SCHEDULE_GPU_TENSORCORE_H
+#define XF_LIB_SCHEDULE_GPU_TENSORCORE_H
+
+#include "xf/Schedule/Emitter.h"
+
+namespace mlir::xf {
+
+/// Registers of a thread: 4 of pairs of bf16 (i32) of a left fragment, or 4 sums (f32).
+using Fragment = std::array<Value, 4>;
+
+/// The registers of fragments in their order, and back.
+SmallVector<Value> flattened(ArrayRef<Fragment> fragments);
+SmallVector<Fragment> fragmentsOf(ValueRange values);
+
+/// Columns of one head in a packed batch in memory.
+struct HeadMatrix {
+  HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads);
+
+  int64_t width, features; // elements of a row, and of the head in it
+  Type element;            // bf16 or f32
+  Value memory, begin;     // where the rows begin, and in a row the head (an index)
+  /// Whether 16 bytes may be copied at once, and elements read and written in pairs.
+  bool hasVectors() const { return element.isBF16() && width % 8 == 0 && features % 8 == 0; }
+  bool hasPairs() const { return width % 2 == 0 && features % 2 == 0; }
+};
+
+/// Rows of bf16 in shared memory, `features` long and zeros after them up to a multiple of 16. Rows begin an odd number
+/// of 16 bytes apart, so that eight of them lie in different banks.
+struct SharedRows {
+  SharedRows(Emitter &e, int64_t rows, int64_t features, int64_t stages = 1);
+  static int64_t bytes(int64_t rows, int64_t features) { return rows * pitchOf(features); }
+  static int64_t pitchOf(int64_t features) { return static_cast<int64_t>(llvm::alignTo(features, 16)) * 2 + 16; }
+
+  int64_t rows, features, pitch;
+  Value pointer;
+};
+
+class TensorCore {
+public:
+  explicit TensorCore(Emitter &e);
+
+  //===-- Fragments -------------------------------------------------------===//
+  Value group, pair; // i32: the thread's first row, and its first column
+  /// sums += left (right0, right1)
+  void multiply(Fragment &sums, const Fragment &left, Value right0, Value right1);
+  /// The left fragment of sums of 16 x 16, rounded.
+  Fragment leftOf(const Fragment &columns0, const Fragment &columns8);
+  Value pack(Value low, Value high);
+  Fragment zeros() { return {e.f32(0), e.f32(0), e.f32(0), e.f32(0)}; }
+  /// Sum or maximum of a row, whose columns four threads have.
+  Value sumOfRow(Value x) {
+    return ofRow(x, [&](Value a, Value b) { return e.add(a, b); });
+  }
+  Value maximumOfRow(Value x) {
+    return ofRow(x, [&](Value a, Value b) { return e.make<arith::MaxNumFOp>(a, b); });
+  }
+  Value exp2(Value x) { return approximate("llvm.nvvm.ex2.approx.ftz.f", x); }
+  Value log2(Value x) { return approximate("llvm.nvvm.lg2.approx.ftz.f", x); }
+
+  /// Of a tile in `stage` (i32, null for the first), where a thread reads fragments: left ones, or right ones whose
+  /// columns are the tile's rows (`transposed`: whose rows they are).
+  Value placeOfLeft(const SharedRows &tile, Value stage = {});
+  Value placeOfRight(const SharedRows &tile, bool transposed, Value stage = {});
+  /// Reads the left fragment, or two right ones side by side (which is 16 columns), at a row and column of the tile.
+  Fragment load(const SharedRows &tile, Value place, int64_t row, int64_t column, bool transposed);
+
+  //===-- Memory ----------------------------------------------------------===//
+  /// Numbers of rows are i32. The left fragment of two rows of a head at `column`; zeros past its features and where
+  /// the i1 of a row does not hold.
+  Fragment loadLeft(const HeadMatrix &matrix, std::array<Value, 2> rows, std::array<Value, 2> inside, int64_t column);
+  /// Two neighbours from `column` on (a number, and the thread's `pair`) of one row, as f32.
+  std::array<Value, 2> loadPair(const HeadMatrix &matrix, Value row, Value inside, int64_t column);
+  void storePair(const HeadMatrix &matrix, Value row, Value inside, int64_t column, Value x, Value y);
+  /// Of the product of a row of x and one of y the part of one of two threads (`half`, of 0 and 1), as f32.
+  Value partOfDot(const HeadMatrix &x, const HeadMatrix &y, Value row, Value inside, Value half);
+  /// Begins to copy rows `row` .. row + count of a head to the tile, zeros after them: all threads of the block.
+  /// Written when a thread has waited, seen by others after a barrier.
+  void copyRows(const HeadMatrix &matrix, Value row, Value count, const SharedRows &tile, Value stage = {});
+  void commitCopies();
+  void waitForCopies();
+
+private:
+  /// A pair of bf16 as f32.
+  std::array<Value, 2> widened(Value pair);
+  Value ofRow(Value x, function_ref<Value(Value, Value)> combine);
+  Value approximate(StringRef function, Value x);
+  Value at(Value pointer, Value bytes);
+  Value at(Value pointer, int64_t bytes);
+  Value stageOffset(const SharedRows &tile, Value stage, Value offset);
+  /// The address of element [row, begin + column].
+  Value addressOf(const HeadMatrix &matrix, Value row, Value column);
+  Value loadBits(const HeadMatrix &matrix, Value row, Value inside, Value column);
+
+  Emitter &e;
+};
+} // namespace mlir::xf
+
+#endif
