@@ -190,8 +190,8 @@ std::vector<std::vector<BoxCopy>> &storesOf(Warp &w, int lane) {
   return groups;
 }
 void setLeaving(Warp &w, const BoxCopy &copy, bool isLeaving) {
-  for (uint64_t i = 0; i < boxBytes(*copy.map); i += 4)
-    w.block.shared.words[(copy.shared + i) / 4].isLeaving = isLeaving;
+  for (uint64_t i = 0; i < boxBytes(*copy.map); i += Region::unit)
+    w.block.shared.words[(copy.shared + i) / Region::unit].isLeaving = isLeaving;
 }
 void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
   forLanes(mask, [&](int lane) {
