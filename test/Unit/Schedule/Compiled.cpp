@@ -139,14 +139,15 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
   }
   llvm::cantFail(jit->addObjectFile(std::move(object)));
   auto symbol = [&]<typename T>(const char *name) {
-    return reinterpret_cast<const T *>(llvm::cantFail(jit->lookup(name)).getValue());
+    std::string whole = std::string(isForGPU ? "xf_gpu_" : "xf_") + name;
+    return reinterpret_cast<const T *>(llvm::cantFail(jit->lookup(whole)).getValue());
   };
-  int64_t count = *symbol.operator()<int64_t>("xf_kernel_count");
-  std::string_view json(symbol.operator()<char>("xf_program_json"),
-                        *symbol.operator()<int64_t>("xf_program_json_size"));
-  kernels = {symbol.operator()<runtime::KernelFunction>("xf_kernels"), size_t(count)};
+  int64_t count = *symbol.operator()<int64_t>("kernel_count");
+  std::string_view json(symbol.operator()<char>("program_json"), *symbol.operator()<int64_t>("program_json_size"));
   if (isForGPU)
-    images = {symbol.operator()<const XfImage *>("xf_images"), size_t(count)};
+    images = {symbol.operator()<const XfImage *>("images"), size_t(count)};
+  else
+    kernels = {symbol.operator()<runtime::KernelFunction>("kernels"), size_t(count)};
   runtime::Expected<runtime::Program> parsed = runtime::parseProgram(json, count);
   if (parsed)
     program = std::move(*parsed);
