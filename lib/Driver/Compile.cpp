@@ -204,6 +204,7 @@ private:
     stageOptions.recompute.tokens = options.reportTokens;
     stageOptions.recompute.sequences = batchSequences();
     stageOptions.gpu = gpu;
+    stageOptions.packsWeights = gpu.empty() || forBoth || *precision == Precision::F32;
     return 0;
   }
 

@@ -2,6 +2,7 @@
 // RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --compile-to=input | FileCheck %s
 // RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
 // RUN: xf-opt %s --xf-prepare-weights | FileCheck %s --check-prefix=FREE
+// RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --target=cuda --precision=bf16 --compile-to=outline | FileCheck %s --check-prefix=COPIED
 // RUN: sed 's/@other/@prepare/' %s | not xf-opt --xf-prepare-weights 2>&1 | FileCheck %s --check-prefix=GIVEN
 
 // CHECK-LABEL: func.func @loss(
@@ -23,6 +24,13 @@
 // Once a parameter, however many read it.
 // CHECK-COUNT-1: xf.set_prepared @embedding.weight
 // CHECK-NOT: xf.set_prepared @embedding.weight
+
+// For a GPU's tensor cores a copy in bf16, not in panels.
+// COPIED-LABEL: func.func @decode(
+// COPIED: xf.get_prepared @embedding.weight : tensor<20x128xbf16>
+// COPIED-LABEL: func.func @prepare(
+// COPIED: %[[COPY:.*]] = xf.dispatch @cast_20x128 "embedding.weight"(%{{.*}}) : (tensor<20x128xf32>) -> tensor<20x128xbf16>
+// COPIED: xf.set_prepared @embedding.weight, %[[COPY]] : tensor<20x128xbf16>
 
 // ENCODER-LABEL: func.func @encode(
 // ENCODER-NOT: call

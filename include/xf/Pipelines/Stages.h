@@ -29,6 +29,7 @@ struct StageOptions {
   std::string cpu = "native";
   std::string gpu; // as "sm_80": kernels are for it
   Precision precision = Precision::F32;
+  bool packsWeights = true; // those of predictions, for products on a processor
 };
 
 /// "none", "full", or a price in operations a byte.

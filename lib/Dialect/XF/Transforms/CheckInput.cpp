@@ -28,10 +28,10 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
 };
 } // namespace
 
-void buildInputStage(OpPassManager &pm) {
+void buildInputStage(OpPassManager &pm, bool packsWeights) {
   pm.addPass(createResolvePass());
   pm.addPass(createDeriveEntriesPass());
-  pm.addPass(createPrepareWeightsPass());
+  pm.addPass(createPrepareWeightsPass({packsWeights}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSymbolDCEPass());

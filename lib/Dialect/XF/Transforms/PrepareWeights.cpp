@@ -11,6 +11,8 @@ namespace mlir::xf {
 namespace {
 
 struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
+  using PrepareWeightsPassBase::PrepareWeightsPassBase;
+
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     SetVector<Attribute> prepared; // names
@@ -23,7 +25,9 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
       for (LinearOp linear : llvm::make_early_inc_range(entry.getOps<LinearOp>()))
         if (auto weight = linear.getWeight().getDefiningOp<GetParamOp>()) {
           b.setInsertionPoint(linear);
-          auto type = PackOp::packedType(cast<RankedTensorType>(weight.getType()));
+          auto type = cast<RankedTensorType>(weight.getType());
+          if (pack)
+            type = PackOp::packedType(type);
           linear.getWeightMutable().assign(
               GetPreparedOp::create(b, linear.getLoc(), type, weight.getNameAttr()).getResult());
           prepared.insert(weight.getNameAttr());
@@ -44,7 +48,9 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
       auto type = cast<RankedTensorType>(symbols.lookup<ParamOp>(name.getValue()).getType());
       Location loc = NameLoc::get(name.getAttr());
       Value weight = GetParamOp::create(b, loc, type, name);
-      SetPreparedOp::create(b, loc, name, PackOp::create(b, loc, PackOp::packedType(type), weight));
+      if (pack)
+        weight = PackOp::create(b, loc, PackOp::packedType(type), weight);
+      SetPreparedOp::create(b, loc, name, weight);
     }
     func::ReturnOp::create(b, prepare.getLoc());
   }

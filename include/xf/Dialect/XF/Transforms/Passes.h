@@ -11,8 +11,9 @@ namespace mlir::xf {
 #define GEN_PASS_REGISTRATION
 #include "xf/Dialect/XF/Transforms/Passes.h.inc"
 
-/// The stage: a model of composite ops to primitive ops and entry points (docs/Stages.md).
-void buildInputStage(OpPassManager &pm);
+/// The stage: a model of composite ops to primitive ops and entry points (docs/Stages.md). Weights of predictions are
+/// packed, or only kept apart.
+void buildInputStage(OpPassManager &pm, bool packsWeights = true);
 } // namespace mlir::xf
 
 #endif

@@ -25,8 +25,9 @@ def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
   let summary = "pack the weights of predictions once";
   let description = [{
     Where `@encode` and `@decode` multiply by a parameter, they read its packed form instead (xf.get_prepared), and `@prepare` computes it (xf.pack, xf.set_prepared). The two are inlined: their layers no longer read what those of
-    the training do.
+    the training do. With `pack=false` what is kept is the weight as it is, of which a later stage makes a copy of another type.
   }];
+  let options = [Option<"pack", "pack", "bool", "true", "keep weights in panels, as products on processors read them">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 
