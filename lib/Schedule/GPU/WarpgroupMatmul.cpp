@@ -282,6 +282,8 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
           columns = 0;
   for (int64_t candidate : {256, 128, 64}) {
+    if (candidate == 256 && matmul && matmul.getInto())
+      continue; // for what is read besides there are no registers
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
     int64_t cost = llvm::divideCeil(tiles, processors) * (candidate + edge);
     if (columns == 0 || cost < best)
