@@ -1,5 +1,6 @@
 //===- Fuse.cpp - which ops share a kernel --------------------------------===//
-// Stage `fuse`. One walk in program order; a group grows downwards, to the position of its latest op.
+// Stage `fuse`. One walk in program order; a group grows downwards, to the position of its latest op, or where that
+// can't be, takes the op up.
 //===----------------------------------------------------------------------===//
 #include "xf/Kernels/Passes.h"
 
@@ -35,7 +36,7 @@ public:
   explicit Fuser(Block &block) : block(block) {}
 
   void run() {
-    for (Operation &op : block)
+    for (Operation &op : llvm::make_early_inc_range(block))
       if (auto kernelOp = dyn_cast<KernelOpInterface>(op);
           kernelOp && kernelOp.getKernelKind() != KernelKind::Optimizer)
         place(&op, kernelOp.getKernelKind());
@@ -93,12 +94,24 @@ private:
         if (type != operand.getType())
           return false;
     }
-    // The group moves down to `op`: nobody in between may wait for it.
+    // The group moves down to `op`, where nobody in between waits for it; else `op` moves up.
     for (Operation *member : group.ops)
       for (Operation *user : member->getUsers())
         if (Operation *inBlock = block.findAncestorOpInBlock(*user);
             inBlock && inBlock != op && groupOf.lookup(inBlock) != &group && inBlock->isBeforeInBlock(op))
-          return false;
+          return moveUp(op, group);
+    return true;
+  }
+
+  /// Moves an op of a chain to the end of that, if all it takes is known there.
+  bool moveUp(Operation *op, const Group &group) {
+    Operation *last = group.ops.back();
+    if (!isChain(group) || llvm::any_of(op->getOperands(), [&](Value operand) {
+          Operation *source = operand.getDefiningOp();
+          return source && last->isBeforeInBlock(source);
+        }))
+      return false;
+    op->moveAfter(last);
     return true;
   }
 

@@ -43,6 +43,26 @@ func.func @used_between(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>) -> (tensor<?x8
   return %1, %2 : tensor<?x8xf32>, tensor<?x8xf32>
 }
 
+// An op of a chain of rows goes up to it where another kernel in between waits for the chain; not past what it takes.
+// CHECK-LABEL: func.func @moved_up
+// CHECK: xf.group row
+// CHECK-NEXT: xf.layer_norm_backward
+// CHECK-NEXT: xf.dropout
+// CHECK: xf.group column
+// CHECK: xf.group scatter
+// CHECK: xf.group row "embedding"
+// CHECK-NEXT: xf.embedding
+// CHECK-NEXT: xf.add
+func.func @moved_up(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %w: tensor<8xf32>, %random: tensor<2xi64>, %site: i64, %ids: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>) {
+  %dx, %mean, %r = xf.layer_norm_backward %dy, %x, %w : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8xf32>) -> (tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>)
+  %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<8xf32>, tensor<8xf32>)
+  %ds = xf.dropout %dx, %random, %site rate(0.1) : tensor<?x8xf32>, tensor<2xi64>
+  %table = xf.embedding_backward %ds, %ids : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<8x8xf32>
+  %e = xf.embedding %ids, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %sum = xf.add %ds, %e : tensor<?x8xf32>
+  return %dx, %dw, %sum : tensor<?x8xf32>, tensor<8xf32>, tensor<?x8xf32>
+}
+
 // The statistics of blocks of logits are computed with them; what reads them all is a kernel of its own.
 // CHECK-LABEL: func.func @predict
 // CHECK: %[[PROJECTED:.*]]:3 = xf.group matmul "project" {
