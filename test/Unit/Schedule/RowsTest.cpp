@@ -177,8 +177,12 @@ TEST_P(Rows, AgreeWithDoubles) {
 
 // A number that lies between two of bf16 may be rounded to either.
 using RowsOfBF16 = Rows;
-TEST_P(RowsOfBF16, AgreeWithDoubles) { check(inBF16(moduleOfWidth(GetParam())), GetParam(), vectorWidths(), 0x1p-6); }
-INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512),
+TEST_P(RowsOfBF16, AgreeWithDoubles) {
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(gpu);
+  check(inBF16(moduleOfWidth(GetParam())), GetParam(), ways, 0x1p-6);
+}
+INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512, 2052),
                          [](const auto &info) { return std::to_string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Columns, Rows, testing::Values(1, 2, 4, 17, 64, 100, 512, 2052, 5893),
