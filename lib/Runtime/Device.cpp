@@ -24,6 +24,12 @@ enum Attribute {  // CUdevice_attribute
 using Address = unsigned long long; // CUdeviceptr
 using Handle = void *;              // contexts, streams, modules, functions, graphs, events
 
+struct NodeParameters { // CUDA_KERNEL_NODE_PARAMS_v1
+  Handle function;
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared;
+  void **parameters, **extra;
+};
+
 /// The driver's functions, each named as in its library, without "cu"; all but the last are in CUDA 11.8's.
 #define XF_DRIVER(F)                                                                                                   \
   F(Init, unsigned flags)                                                                                              \
@@ -48,8 +54,8 @@ using Handle = void *;              // contexts, streams, modules, functions, gr
   F(StreamCreate, Handle *stream, unsigned flags)                                                                      \
   F(StreamDestroy_v2, Handle stream)                                                                                   \
   F(StreamSynchronize, Handle stream)                                                                                  \
-  F(StreamBeginCapture_v2, Handle stream, int mode)                                                                    \
-  F(StreamEndCapture, Handle stream, Handle *graph)                                                                    \
+  F(GraphCreate, Handle *graph, unsigned flags)                                                                        \
+  F(GraphAddKernelNode, Handle *node, Handle graph, const Handle *after, size_t count, const NodeParameters *kernel)   \
   F(GraphInstantiateWithFlags, Handle *executable, Handle graph, unsigned long long flags)                             \
   F(GraphDestroy, Handle graph)                                                                                        \
   F(GraphExecDestroy, Handle executable)                                                                               \
@@ -104,6 +110,7 @@ struct Device::State {
   Handle stream = nullptr;
   bool hasContext = false;
   std::vector<Handle> modules, functions, events;
+  std::vector<bool> singles; // by kernel
   const Program *program = nullptr;
   int64_t processors = 0;
   Address memory = 0;
@@ -122,6 +129,8 @@ struct Device::State {
                                  fmt::format(what, std::forward<Args>(args)...), text, result));
   }
 
+  /// How a kernel is launched, by itself or in a graph.
+  NodeParameters launchOf(int64_t kernel, int64_t tiles, void *const *parameters) const;
   Expected<void> find();
   Expected<void> load(const Program &program, std::span<const XfImage *const> images);
 };
@@ -219,6 +228,7 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
       return userError(fmt::format("the NVIDIA driver is too old: {} has no cuTensorMapEncodeTiled; CUDA 12.0's (525) "
                                    "or a newer one is needed",
                                    library));
+    singles.push_back(std::string_view(image.ptx, image.ptxSize).find("\n.global .align") != std::string_view::npos);
   }
   return {};
 }
@@ -365,14 +375,27 @@ Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *
   return maps;
 }
 
+NodeParameters Device::State::launchOf(int64_t kernel, int64_t tiles, void *const *parameters) const {
+  const Launch &launch = program->kernels[kernel].launch;
+  int64_t blocks = launch.blocksPerProcessor ? std::min(tiles, launch.blocksPerProcessor * processors) : tiles;
+  return {functions[kernel],
+          unsigned(blocks),
+          1,
+          1,
+          unsigned(launch.threads),
+          1,
+          1,
+          unsigned(launch.shared),
+          const_cast<void **>(parameters),
+          nullptr};
+}
+
 Expected<void> Device::launch(int64_t kernel, int64_t tiles, void *const *parameters) {
-  const Kernel &facts = state->program->kernels[kernel];
-  const Launch &launch = facts.launch;
-  int64_t blocks = launch.blocksPerProcessor ? std::min(tiles, launch.blocksPerProcessor * state->processors) : tiles;
-  return state->check(state->driver.LaunchKernel(state->functions[kernel], unsigned(blocks), 1, 1,
-                                                 unsigned(launch.threads), 1, 1, unsigned(launch.shared), state->stream,
-                                                 const_cast<void **>(parameters), nullptr),
-                      "run kernel '{}'", facts.name);
+  NodeParameters node = state->launchOf(kernel, tiles, parameters);
+  return state->check(state->driver.LaunchKernel(node.function, node.gridX, node.gridY, node.gridZ, node.blockX,
+                                                 node.blockY, node.blockZ, node.shared, state->stream, node.parameters,
+                                                 node.extra),
+                      "run kernel '{}'", state->program->kernels[kernel].name);
 }
 
 Expected<void> Device::wait() { return state->check(state->driver.StreamSynchronize(state->stream), "compute"); }
@@ -382,24 +405,32 @@ Device::Graph::~Graph() {
     device->state->driver.GraphExecDestroy(handle);
 }
 
-Expected<Device::Graph> Device::record(const std::function<Expected<void>()> &launches) {
+Expected<Device::Graph> Device::makeGraph(std::span<const Node> nodes) {
   const Driver &driver = state->driver;
-  constexpr int thisThread = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-  if (Expected<void> ok = state->check(driver.StreamBeginCapture_v2(state->stream, thisThread), "record launches"); !ok)
-    return ok.error();
-  Expected<void> recorded = launches();
   Handle graph = nullptr;
-  Expected<void> ended = state->check(driver.StreamEndCapture(state->stream, &graph), "record launches");
-  if (!recorded || !ended)
-    return recorded ? ended.error() : recorded.error();
+  if (Expected<void> ok = state->check(driver.GraphCreate(&graph, 0), "make a graph"); !ok)
+    return ok.error();
+  std::vector<Handle> handles(nodes.size()), after;
+  Expected<void> made;
+  for (size_t i = 0; i < nodes.size() && made; ++i) {
+    const Node &node = nodes[i];
+    after.clear();
+    for (size_t each : node.after)
+      after.push_back(handles[each]);
+    NodeParameters parameters = state->launchOf(node.kernel, node.tiles, node.parameters);
+    made = state->check(driver.GraphAddKernelNode(&handles[i], graph, after.data(), after.size(), &parameters),
+                        "put kernel '{}' into a graph", state->program->kernels[node.kernel].name);
+  }
   Graph result;
   result.device = this;
-  Expected<void> made = state->check(driver.GraphInstantiateWithFlags(&result.handle, graph, 0), "make a graph");
+  if (made)
+    if (Result status = driver.GraphInstantiateWithFlags(&result.handle, graph, 0); status != outOfMemory)
+      made = state->check(status, "make a graph of {} kernels", nodes.size());
   driver.GraphDestroy(graph);
-  if (!made)
-    return made.error();
-  return result;
+  return made ? Expected<Graph>(std::move(result)) : made.error();
 }
+
+bool Device::isSingle(int64_t kernel) const { return state->singles[kernel]; }
 
 Expected<void> Device::launch(const Graph &graph) {
   return state->check(state->driver.GraphLaunch(graph.handle, state->stream), "run a graph");

@@ -2,6 +2,7 @@
 // The layout of its memory, what is copied when, and graphs.
 //===------------------------------------------------------------------------------------===//
 #include "xf/Runtime/DeviceRunner.h"
+#include "xf/Runtime/Order.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -224,7 +225,7 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
     if (Expected<void> made = makeRoom(ready.arenas, room.bytes, what); !made)
       return made;
     // Windows of a text are all alike; the steps of a search never are, and must not pile up.
-    constexpr size_t most = 32;
+    constexpr size_t most = 16;
     if (shapes.size() >= most)
       shapes.erase(std::min_element(shapes.begin(), shapes.end(),
                                     [](const auto &a, const auto &b) { return a->lastUse < b->lastUse; }));
@@ -265,7 +266,8 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
   for (size_t i = 0; i < outputs.size(); ++i)
     if (!outputs[i].arena && outputs[i].data && outputs[i].bytes() > 0)
       ready.results.push_back({outputs[i].data, room.outputs[i], outputs[i].bytes()});
-  return {};
+  // To make a graph takes longer than to launch it all once, but now there may be time.
+  return isRunning || ready.shape->calls > 0 ? makeGraph(*ready.shape) : Expected<void>();
 }
 
 const Walk &DeviceRunner::walk() const { return ready.shape->walk; }
@@ -292,10 +294,26 @@ Expected<void> DeviceRunner::launchAll(const Shape &shape, const std::function<v
   return {};
 }
 
-/// For measurements: what graphs gain.
-static bool useGraphs() {
-  const char *setting = std::getenv("XF_GRAPHS");
-  return !setting || std::string_view(setting) != "0";
+Expected<void> DeviceRunner::makeGraph(Shape &shape) {
+  // For measurements: none, or one after another.
+  const char *variable = std::getenv("XF_GRAPHS");
+  std::string_view setting = variable ? variable : "";
+  if (shape.graph || setting == "none")
+    return {};
+  std::vector<std::vector<size_t>> order = orderOf(shape.walk, [&](int64_t kernel) { return gpu->isSingle(kernel); });
+  std::vector<Device::Node> nodes;
+  for (size_t i = 0; i < shape.walk.steps.size(); ++i) {
+    const Walk::Step &step = shape.walk.steps[i];
+    if (setting == "chain")
+      order[i] = i ? std::vector<size_t>{i - 1} : std::vector<size_t>();
+    nodes.push_back(
+        {step.dispatch->kernel, step.tiles, shape.parameters.data() + shape.firstParameter[i], std::move(order[i])});
+  }
+  Expected<Device::Graph> graph = gpu->makeGraph(nodes);
+  if (!graph)
+    return graph.error();
+  shape.graph = std::move(*graph);
+  return {};
 }
 
 Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, bool timed) {
@@ -309,13 +327,8 @@ Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, b
       return there;
   if (Expected<void> copied = gpu->copyIn(shape.begin, running.room->data(), shape.room.inputBytes); !copied)
     return copied;
-  // To make a graph takes longer than what it saves once.
-  if (++shape.calls > 1 && !shape.graph && !observe && !timed && useGraphs()) {
-    Expected<Device::Graph> graph = gpu->record([&] { return launchAll(shape, nullptr, false); });
-    if (!graph)
-      return graph.error();
-    shape.graph = std::move(*graph);
-  }
+  ++shape.calls;
+  isRunning = true;
   bool asGraph = shape.graph && !observe && !timed;
   if (Expected<void> asked = asGraph ? gpu->launch(shape.graph) : launchAll(shape, observe, timed); !asked)
     return asked;
@@ -331,6 +344,7 @@ Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, b
 }
 
 Expected<void> DeviceRunner::finish() {
+  isRunning = false;
   if (Expected<void> done = gpu->wait(); !done)
     return done;
   for (const InFlight::Result &result : running.results)

@@ -7,7 +7,6 @@
 
 #include "xf/Runtime/Program.h"
 
-#include <functional>
 #include <memory>
 
 /// A kernel for GPUs: assembly that any driver translates for a GPU that is as new, and where the compiler had an
@@ -80,7 +79,7 @@ public:
   /// Waits for all that was asked for.
   Expected<void> wait();
 
-  /// Launches that were recorded, to be asked for together.
+  /// Launches to be asked for together.
   class Graph {
   public:
     Graph() = default;
@@ -98,9 +97,17 @@ public:
     Device *device = nullptr;
     void *handle = nullptr;
   };
-  /// Records what `launches` asks for, which is nothing but launches.
-  Expected<Graph> record(const std::function<Expected<void>()> &launches);
+  /// A launch of a graph, and which of those before it it comes after.
+  struct Node {
+    int64_t kernel, tiles;
+    void *const *parameters;
+    std::vector<size_t> after;
+  };
+  /// No graph where the GPU has no memory left for one.
+  Expected<Graph> makeGraph(std::span<const Node> nodes);
   Expected<void> launch(const Graph &graph);
+  /// Whether a kernel has memory of its own, so that two launches of it must not run at the same time.
+  bool isSingle(int64_t kernel) const;
 
   /// Notes the time when the work asked for so far is done, as number `index`.
   Expected<void> mark(size_t index);

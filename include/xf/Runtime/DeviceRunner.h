@@ -1,7 +1,7 @@
 //===- DeviceRunner.h - Calls on a GPU ---------------------------------------------------===//
 // Lays out one allocation of a GPU's memory - arenas, which stay there, and behind them room for the call at hand: its
-// inputs, outputs and temporaries - and asks for the launches of calls in it: one by one, or where a call of the same
-// shape comes again, as one graph. While a call runs, the next one can be prepared.
+// inputs, outputs and temporaries - and asks for the launches of calls in it: one by one, or as a graph, in which they
+// run side by side as far as they can. While a call runs, the next one can be prepared.
 //===------------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_DEVICERUNNER_H
 #define XF_RUNTIME_DEVICERUNNER_H
@@ -72,6 +72,7 @@ private:
 
   explicit DeviceRunner(std::unique_ptr<Device> device);
   Expected<void> makeRoom(std::span<const std::pair<Arena, bool>> arenas, int64_t callBytes, const std::string &what);
+  Expected<void> makeGraph(Shape &shape);
   Expected<void> launchAll(const Shape &shape, const std::function<void(size_t)> &observe, bool timed);
 
   std::unique_ptr<Device> gpu;
@@ -79,6 +80,7 @@ private:
   int64_t callsBegin = 0, calls = 0;
   std::vector<std::shared_ptr<Shape>> shapes; // of late
   InFlight ready, running;
+  bool isRunning = false;
 };
 
 } // namespace xf::runtime

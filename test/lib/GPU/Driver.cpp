@@ -7,12 +7,15 @@
 //===--------------------------------------------------------------------------------===//
 #include "Emulator.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -29,9 +32,7 @@ enum Result {
   invalidHandle = 400,
   notFound = 500,
   notReady = 600,
-  launchFailed = 719,
-  captureUnsupported = 900,
-  captureInvalidated = 901
+  launchFailed = 719
 };
 
 long setting(const char *name, long otherwise) {
@@ -51,7 +52,10 @@ struct Work {
   const void *pinned = nullptr; // the block that it copies from or to
   const void *graph = nullptr;  // that it is part of
 };
-using Graph = std::vector<Work>;
+struct Graph {
+  std::vector<Work> nodes;
+  std::vector<std::vector<size_t>> after; // of each node, who comes before it
+};
 
 struct Event {
   bool pending = false, done = false;
@@ -68,8 +72,6 @@ bool initialized = false, current = false;
 int contexts = 0, streams = 0;
 bool lost = false; // after a fault every call fails, as on a GPU
 std::deque<Work> pending;
-Graph *recording = nullptr; // while a stream is captured
-bool spoilt = false;        // by a call that a capture can't hold
 long launches = 0, replays = 0, copies = 0;
 
 int fail(int result, const std::string &what) {
@@ -93,15 +95,6 @@ int inContext(const char *name, const std::function<int()> &body) {
   }
 }
 
-/// For what a stream that is captured can't have.
-int notCaptured(const char *name, const std::function<int()> &body) {
-  if (recording) {
-    spoilt = true;
-    return fail(captureUnsupported, std::string(name) + " while a stream is captured");
-  }
-  return inContext(name, body);
-}
-
 /// Does what the stream has to do.
 int flush() {
   while (!pending.empty()) {
@@ -113,13 +106,7 @@ int flush() {
   return success;
 }
 
-int enqueue(Work work) {
-  if (recording)
-    recording->push_back(std::move(work));
-  else
-    pending.push_back(std::move(work));
-  return success;
-}
+int enqueue(Work work) { return pending.push_back(std::move(work)), success; }
 
 /// The pinned block that holds the bytes; part of one is a Fault.
 const void *pinnedBlock(const void *at, size_t bytes) {
@@ -208,7 +195,7 @@ XF_EXPORT cuMemGetInfo_v2(size_t *free, size_t *all) {
   });
 }
 XF_EXPORT cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
-  return notCaptured("cuMemAlloc", [&]() -> int {
+  return inContext("cuMemAlloc", [&]() -> int {
     if (bytes == 0)
       return fail(invalidValue, "cuMemAlloc of 0 bytes");
     if (memory.inUse() + bytes > total())
@@ -218,7 +205,7 @@ XF_EXPORT cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
   });
 }
 XF_EXPORT cuMemFree_v2(unsigned long long address) {
-  return notCaptured("cuMemFree", [&]() -> int {
+  return inContext("cuMemFree", [&]() -> int {
     if (int result = flush()) // it waits for the GPU
       return result;
     allocations.erase(address);
@@ -226,7 +213,7 @@ XF_EXPORT cuMemFree_v2(unsigned long long address) {
   });
 }
 XF_EXPORT cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
-  return notCaptured("cuMemHostAlloc", [&]() -> int {
+  return inContext("cuMemHostAlloc", [&]() -> int {
     if (bytes == 0 || flags != 0)
       return fail(invalidValue, "cuMemHostAlloc of " + std::to_string(bytes) + " bytes");
     *address = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -236,7 +223,7 @@ XF_EXPORT cuMemHostAlloc(void **address, size_t bytes, unsigned flags) {
   });
 }
 XF_EXPORT cuMemFreeHost(void *address) {
-  return notCaptured("cuMemFreeHost", [&]() -> int {
+  return inContext("cuMemFreeHost", [&]() -> int {
     for (const Work &work : pending)
       if (work.pinned == address)
         throw Fault("pinned memory is freed while it is copied");
@@ -258,10 +245,8 @@ XF_EXPORT cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t b
     if (const void *block = pinnedBlock(from, bytes))
       return enqueue({"cuMemcpyHtoD", [=] { copy(from); }, block});
     // Other memory has been read when this returns.
-    return notCaptured("cuMemcpyHtoD of pageable memory", [&] {
-      std::vector<char> read(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
-      return enqueue({"cuMemcpyHtoD", [copy, read = std::move(read)] { copy(read.data()); }});
-    });
+    std::vector<char> read(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
+    return enqueue({"cuMemcpyHtoD", [copy, read = std::move(read)] { copy(read.data()); }});
   });
 }
 XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
@@ -272,11 +257,9 @@ XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, 
     ++copies;
     if (const void *block = pinnedBlock(to, bytes))
       return enqueue({"cuMemcpyDtoH", copy, block});
-    return notCaptured("cuMemcpyDtoH to pageable memory", [&]() -> int {
-      if (int result = flush())
-        return result;
-      return copy(), success;
-    });
+    if (int result = flush())
+      return result;
+    return copy(), success;
   });
 }
 XF_EXPORT cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *stream) {
@@ -297,31 +280,18 @@ XF_EXPORT cuStreamDestroy_v2(void *stream) {
   return inContext("cuStreamDestroy", [&] { return isStream(stream) ? (--streams, success) : invalidHandle; });
 }
 XF_EXPORT cuStreamSynchronize(void *stream) {
-  return notCaptured("cuStreamSynchronize", [&]() -> int { return isStream(stream) ? flush() : invalidHandle; });
+  return inContext("cuStreamSynchronize", [&]() -> int { return isStream(stream) ? flush() : invalidHandle; });
 }
-XF_EXPORT cuStreamBeginCapture_v2(void *stream, int mode) {
-  return notCaptured("cuStreamBeginCapture", [&]() -> int {
-    if (!isStream(stream) || mode < 0 || mode > 2)
-      return fail(invalidValue, "cuStreamBeginCapture without stream or mode");
-    graphs.insert(recording = new Graph());
-    spoilt = false;
+XF_EXPORT cuGraphCreate(void **graph, unsigned flags) {
+  return inContext("cuGraphCreate", [&]() -> int {
+    if (flags != 0)
+      return fail(invalidValue, "cuGraphCreate with flags");
+    graphs.insert(static_cast<Graph *>(*graph = new Graph()));
     return success;
   });
 }
-XF_EXPORT cuStreamEndCapture(void *stream, void **graph) {
-  return inContext("cuStreamEndCapture", [&]() -> int {
-    if (!isStream(stream) || !recording)
-      return fail(invalidValue, "cuStreamEndCapture of what is not captured");
-    *graph = std::exchange(recording, nullptr);
-    if (!spoilt)
-      return success;
-    graphs.erase(static_cast<Graph *>(*graph));
-    delete static_cast<Graph *>(std::exchange(*graph, nullptr));
-    return captureInvalidated;
-  });
-}
 XF_EXPORT cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
-  return notCaptured("cuGraphInstantiate", [&]() -> int {
+  return inContext("cuGraphInstantiate", [&]() -> int {
     if (!graphs.count(static_cast<Graph *>(graph)) || flags != 0)
       return fail(invalidHandle, "cuGraphInstantiate of no graph");
     executables.insert(static_cast<Graph *>(*executable = new Graph(*static_cast<Graph *>(graph))));
@@ -346,19 +316,28 @@ XF_EXPORT cuGraphExecDestroy(void *executable) {
   });
 }
 XF_EXPORT cuGraphLaunch(void *executable, void *stream) {
-  return notCaptured("cuGraphLaunch", [&]() -> int {
+  return inContext("cuGraphLaunch", [&]() -> int {
     if (!executables.count(static_cast<Graph *>(executable)) || !isStream(stream))
       return fail(invalidHandle, "cuGraphLaunch without graph or stream");
     ++replays;
-    for (Work work : *static_cast<Graph *>(executable)) {
-      work.graph = executable;
-      enqueue(std::move(work));
-    }
+    enqueue({"cuGraphLaunch", [] {}, nullptr, executable});
+    // In an order that is allowed, and as far as may be from the one in which the nodes were made.
+    const Graph &graph = *static_cast<Graph *>(executable);
+    std::vector<bool> done(graph.nodes.size());
+    for (size_t count = 0; count < done.size(); ++count)
+      for (size_t i = done.size(); i-- > 0;)
+        if (!done[i] && std::all_of(graph.after[i].begin(), graph.after[i].end(), [&](size_t j) { return done[j]; })) {
+          Work work = graph.nodes[i];
+          work.graph = executable;
+          enqueue(std::move(work));
+          done[i] = true;
+          break;
+        }
     return success;
   });
 }
 XF_EXPORT cuEventCreate(void **event, unsigned flags) {
-  return notCaptured("cuEventCreate", [&]() -> int {
+  return inContext("cuEventCreate", [&]() -> int {
     if (flags != 0)
       return fail(invalidValue, "cuEventCreate without times");
     events.insert(static_cast<Event *>(*event = new Event()));
@@ -374,7 +353,7 @@ XF_EXPORT cuEventDestroy_v2(void *event) {
   });
 }
 XF_EXPORT cuEventRecord(void *event, void *stream) {
-  return notCaptured("cuEventRecord", [&]() -> int {
+  return inContext("cuEventRecord", [&]() -> int {
     auto *recorded = static_cast<Event *>(event);
     if (!events.count(recorded) || !isStream(stream))
       return fail(invalidHandle, "cuEventRecord without event or stream");
@@ -383,7 +362,7 @@ XF_EXPORT cuEventRecord(void *event, void *stream) {
   });
 }
 XF_EXPORT cuEventElapsedTime(float *milliseconds, void *start, void *end) {
-  return notCaptured("cuEventElapsedTime", [&]() -> int {
+  return inContext("cuEventElapsedTime", [&]() -> int {
     for (void *event : {start, end})
       if (!events.count(static_cast<Event *>(event)) || !static_cast<Event *>(event)->done)
         return fail(invalidHandle, "cuEventElapsedTime of an event that was not recorded");
@@ -395,7 +374,7 @@ XF_EXPORT cuEventElapsedTime(float *milliseconds, void *start, void *end) {
   });
 }
 XF_EXPORT cuModuleLoadData(void **module, const void *image) {
-  return notCaptured("cuModuleLoadData", [&]() -> int {
+  return inContext("cuModuleLoadData", [&]() -> int {
     if (std::memcmp(image, "\177ELF", 4) == 0)
       return fail(noBinary, "machine code can't be emulated");
     auto loaded = new Module{parse(static_cast<const char *>(image), memory)};
@@ -405,7 +384,7 @@ XF_EXPORT cuModuleLoadData(void **module, const void *image) {
   });
 }
 XF_EXPORT cuModuleUnload(void *module) {
-  return notCaptured("cuModuleUnload", [&]() -> int {
+  return inContext("cuModuleUnload", [&]() -> int {
     if (!modules.erase(static_cast<Module *>(module)))
       return fail(invalidHandle, "cuModuleUnload of no module");
     delete static_cast<Module *>(module);
@@ -422,7 +401,7 @@ XF_EXPORT cuModuleGetFunction(void **function, void *module, const char *name) {
   });
 }
 XF_EXPORT cuFuncSetAttribute(void *function, int attribute, int value) {
-  return notCaptured("cuFuncSetAttribute", [&]() -> int {
+  return inContext("cuFuncSetAttribute", [&]() -> int {
     auto *module = static_cast<Module *>(function);
     if (!modules.count(module) || attribute != 8 || value < 0 || value > 227 << 10)
       return fail(invalidValue, "cuFuncSetAttribute " + std::to_string(attribute) + " to " + std::to_string(value));
@@ -450,34 +429,69 @@ XF_EXPORT cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, unsigned lo
     return success;
   });
 }
+/// What a launch does, or nothing where its arguments are wrong.
+static std::optional<Work> launchOf(void *function, std::array<unsigned, 6> grid, unsigned shared, void **parameters,
+                                    void **extra) {
+  auto *module = static_cast<Module *>(function);
+  auto [gridX, gridY, gridZ, blockX, blockY, blockZ] = grid;
+  if (!modules.count(module) || gridX == 0 || gridX > 0x7fffffff || gridY != 1 || gridZ != 1 || blockX == 0 ||
+      blockX > 1024 || blockY != 1 || blockZ != 1 || int(shared) > module->mostShared || extra)
+    return std::nullopt;
+  std::vector<uint64_t> values;
+  std::vector<TensorMap> maps;
+  for (size_t i = 0; i < module->kernel.parameters.size(); ++i)
+    if (module->kernel.parameters[i].isMap)
+      maps.push_back(*static_cast<TensorMap *>(parameters[i]));
+    else
+      values.push_back(*static_cast<uint64_t *>(parameters[i]));
+  return Work{"cuLaunchKernel", [=, values = std::move(values), maps = std::move(maps)] {
+                static const long life = setting("XF_GPU_LOSE_AFTER", -1);
+                if (!modules.count(module))
+                  throw Fault("a module is unloaded before its kernel ran");
+                if (life >= 0 && launches >= life)
+                  throw Fault("lost");
+                ++launches;
+                std::vector<uint64_t> all = values; // maps come last
+                for (const TensorMap &map : maps)
+                  all.push_back(reinterpret_cast<uint64_t>(&map));
+                launch(module->kernel, gridX, blockX, all, memory, shared);
+              }};
+}
 XF_EXPORT cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
                          unsigned blockY, unsigned blockZ, unsigned shared, void *stream, void **parameters,
                          void **extra) {
   return inContext("cuLaunchKernel", [&]() -> int {
-    auto *module = static_cast<Module *>(function);
-    if (!modules.count(module) || !isStream(stream))
-      return fail(invalidHandle, "cuLaunchKernel without function or stream");
-    if (gridX == 0 || gridX > 0x7fffffff || gridY != 1 || gridZ != 1 || blockX == 0 || blockX > 1024 || blockY != 1 ||
-        blockZ != 1 || extra || int(shared) > module->mostShared)
-      return fail(invalidValue, "cuLaunchKernel of a grid that can't be");
-    std::vector<uint64_t> values;
-    std::vector<TensorMap> maps;
-    for (size_t i = 0; i < module->kernel.parameters.size(); ++i)
-      if (module->kernel.parameters[i].isMap)
-        maps.push_back(*static_cast<TensorMap *>(parameters[i]));
-      else
-        values.push_back(*static_cast<uint64_t *>(parameters[i]));
-    return enqueue({"cuLaunchKernel", [=, values = std::move(values), maps = std::move(maps)] {
-                      static const long life = setting("XF_GPU_LOSE_AFTER", -1);
-                      if (!modules.count(module))
-                        throw Fault("a module is unloaded before its kernel ran");
-                      if (life >= 0 && launches >= life)
-                        throw Fault("lost");
-                      ++launches;
-                      std::vector<uint64_t> all = values; // maps come last
-                      for (const TensorMap &map : maps)
-                        all.push_back(reinterpret_cast<uint64_t>(&map));
-                      launch(module->kernel, gridX, blockX, all, memory, shared);
-                    }});
+    auto work = launchOf(function, {gridX, gridY, gridZ, blockX, blockY, blockZ}, shared, parameters, extra);
+    if (!work || !isStream(stream))
+      return fail(invalidValue, "cuLaunchKernel of a function or grid that can't be");
+    return enqueue(std::move(*work));
+  });
+}
+namespace {
+struct NodeParameters {
+  void *function;
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, shared;
+  void **parameters, **extra;
+};
+} // namespace
+/// A node is its number, from 1 on.
+XF_EXPORT cuGraphAddKernelNode(void **node, void *graph, void *const *after, size_t count,
+                               const NodeParameters *kernel) {
+  return inContext("cuGraphAddKernelNode", [&]() -> int {
+    auto *into = static_cast<Graph *>(graph);
+    if (!graphs.count(into))
+      return fail(invalidHandle, "cuGraphAddKernelNode without a graph");
+    auto work = launchOf(kernel->function,
+                         {kernel->gridX, kernel->gridY, kernel->gridZ, kernel->blockX, kernel->blockY, kernel->blockZ},
+                         kernel->shared, kernel->parameters, kernel->extra);
+    std::vector<size_t> before;
+    for (size_t i = 0; i < count; ++i)
+      before.push_back(reinterpret_cast<uintptr_t>(after[i]) - 1);
+    if (!work || std::any_of(before.begin(), before.end(), [&](size_t i) { return i >= into->nodes.size(); }))
+      return fail(invalidValue, "cuGraphAddKernelNode of what can't be");
+    into->nodes.push_back(std::move(*work));
+    into->after.push_back(std::move(before));
+    *node = reinterpret_cast<void *>(into->nodes.size());
+    return success;
   });
 }
