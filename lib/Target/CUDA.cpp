@@ -61,23 +61,25 @@ llvm::Expected<std::string> runProgram(StringRef path, ArrayRef<StringRef> argum
   return said;
 }
 
-/// What of ptxas's words is a kernel that runs many times slower than it should: registers in local memory, and
-/// products that it makes wait for each other (C7510 and others; C7519 says only that it added a fence).
-std::string findSlowness(StringRef said) {
-  for (StringRef line : llvm::split(said, '\n')) {
-    int64_t bytes = 0;
-    bool spills = false;
-    for (StringRef what : {" bytes stack frame", " bytes spill stores", " bytes spill loads"})
-      if (size_t at = line.find(what); at != StringRef::npos)
-        spills |= !line.take_front(at).rsplit(' ').second.getAsInteger(10, bytes) && bytes > 0;
-    if (spills || (line.contains("(C75") && line.contains("serialized")))
-      return line.trim().str();
+/// What ptxas says of a kernel that is slower than it should be: that registers are in local memory; and that products
+/// wait for each other, many times slower (C7510 and others; C7519 says only that it added a fence).
+struct Slowness {
+  std::string spills, serialized;
+  explicit Slowness(StringRef said) {
+    for (StringRef line : llvm::split(said, '\n')) {
+      int64_t bytes = 0;
+      for (StringRef what : {" bytes stack frame", " bytes spill stores", " bytes spill loads"})
+        if (size_t at = line.find(what); at != StringRef::npos)
+          if (!line.take_front(at).rsplit(' ').second.getAsInteger(10, bytes) && bytes > 0)
+            spills = line.trim().str();
+      if (line.contains("(C75") && line.contains("serialized"))
+        serialized = line.trim().str();
+    }
   }
-  return "";
-}
+};
 
-/// The machine code that ptxas makes of `ptx`; "" where there is no ptxas.
-llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu) {
+/// The machine code that ptxas makes of `ptx`; "" where there is no ptxas. `spills`: what it says of them.
+llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu, std::string &spills) {
   const Assembler &assembler = findAssembler();
   if (assembler.path.empty())
     return std::string();
@@ -94,8 +96,10 @@ llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu) {
   llvm::Expected<std::string> said = runProgram(assembler.path, {architecture, "-v", source, "-o", binary});
   if (!said)
     return said.takeError();
-  if (std::string slow = findSlowness(*said); !slow.empty())
-    return llvm::createStringError("ptxas makes slow code of it: " + slow);
+  Slowness slowness(*said);
+  if (!slowness.serialized.empty())
+    return llvm::createStringError("ptxas makes slow code of it: " + slowness.serialized);
+  spills = slowness.spills;
   auto code = llvm::MemoryBuffer::getFile(binary, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!code)
     return llvm::createStringError(code.getError(), "can't read what '" + assembler.path + "' wrote");
@@ -146,7 +150,7 @@ const Assembler &findAssembler() {
 FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel) {
   std::unique_ptr<llvm::TargetMachine> machine = createGPUMachine(gpu);
   if (!machine)
-    return module.emitError() << "this build of LLVM has no target '" << gpuTriple << "'";
+    return emitError(module.getLoc()) << "this build of LLVM has no target '" << gpuTriple << "'";
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(module, context, "xf");
   if (!llvmModule)
@@ -158,12 +162,13 @@ FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel)
   llvm::raw_svector_ostream ptxStream(ptx);
   llvm::legacy::PassManager codegen;
   if (machine->addPassesToEmitFile(codegen, ptxStream, nullptr, llvm::CodeGenFileType::AssemblyFile))
-    return module.emitError() << "the target '" << gpuTriple << "' can't write assembly";
+    return emitError(module.getLoc()) << "the target '" << gpuTriple << "' can't write assembly";
   codegen.run(*llvmModule);
   // libdevice's functions are in no driver: a call that is left would fail where the program runs.
   if (size_t call = StringRef(ptx).find("__nv_"); call != StringRef::npos)
-    return module.emitError() << "kernel '" << kernel << "' calls '" << StringRef(ptx).substr(call, 32).split(',').first
-                              << "' of libdevice at stage 'link'";
+    return emitError(module.getLoc()) << "kernel '" << kernel << "' calls '"
+                                      << StringRef(ptx).substr(call, 32).split(',').first
+                                      << "' of libdevice at stage 'link'";
   return std::string(ptx);
 }
 
@@ -172,9 +177,15 @@ LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringR
   FailureOr<std::string> ptx = emitPTX(module, gpu, kernel);
   if (failed(ptx))
     return failure();
-  llvm::Expected<std::string> code = assemble(*ptx, gpu);
+  std::string spills;
+  llvm::Expected<std::string> code = assemble(*ptx, gpu, spills);
   if (!code)
-    return module.emitError() << "kernel '" << kernel << "' at stage 'link': " << llvm::toString(code.takeError());
+    return emitError(module.getLoc()) << "kernel '" << kernel
+                                      << "' at stage 'link': " << llvm::toString(code.takeError());
+  // Right, if slower: a model of unusual widths must not fail for it.
+  if (!spills.empty())
+    emitWarning(module.getLoc()) << "kernel '" << kernel
+                                 << "' has more numbers at work than a thread has registers: " << spills;
 
   std::unique_ptr<llvm::TargetMachine> hostMachine = createTargetMachine(host);
   llvm::LLVMContext context;
@@ -184,7 +195,7 @@ LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringR
   addImage(object, imageName(kernel), *ptx, *code);
   llvm::legacy::PassManager write;
   if (hostMachine->addPassesToEmitFile(write, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
-    return module.emitError() << "the target '" << host.triple << "' can't write object files";
+    return emitError(module.getLoc()) << "the target '" << host.triple << "' can't write object files";
   write.run(object);
   return success();
 }

@@ -80,7 +80,8 @@ inline std::string imageName(StringRef kernel) { return (kernel + ".image").str(
 /// The PTX of a module of one kernel, after xf-emit-gpu-entries and buildLowerToLLVM.
 FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel);
 
-/// Writes the object for the host that holds the image of one kernel: its PTX, and what ptxas makes of it where it is found (`struct XfImage` of lib/Runtime).
+/// Writes the object for the host that holds the image of one kernel: its PTX, and what ptxas makes of it where it is
+/// found (`struct XfImage` of lib/Runtime).
 LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
                         llvm::raw_pwrite_stream &stream);
 

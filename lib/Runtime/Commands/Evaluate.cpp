@@ -93,7 +93,8 @@ void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
   command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
       ->check(positiveNumber());
   if (translates(session.program)) {
-    command->add_option("--beam", options->search.beam, "Hypotheses followed for BLEU; 1: greedy")->check(CLI::Range(1, 1000));
+    command->add_option("--beam", options->search.beam, "Hypotheses followed for BLEU; 1: greedy")
+        ->check(CLI::Range(1, 1000));
     command->add_option("--length-penalty", options->search.lengthPenalty, "As of translate, where --beam is above 1")
         ->check(nonNegativeNumber());
     command->add_option("--bleu-tokenizer", options->tokenizer, "How BLEU splits lines, as in sacreBLEU")

@@ -281,9 +281,11 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
   int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
           columns = 0;
+  bool writesF32 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isF32(); });
   for (int64_t candidate : {256, 128, 64}) {
-    if (candidate == 256 && matmul && matmul.getInto())
-      continue; // for what is read besides there are no registers
+    // For what is read besides, and for sums that leave in f32 as they are, there are no registers then.
+    if (candidate == 256 && ((matmul && matmul.getInto()) || writesF32))
+      continue;
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
     int64_t cost = llvm::divideCeil(tiles, processors) * (candidate + edge);
     if (columns == 0 || cost < best)

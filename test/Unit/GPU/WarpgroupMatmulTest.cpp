@@ -57,8 +57,9 @@ Kernel compile(Product product, int64_t stages = 3, int64_t blocks = 1) {
   std::string text = "func.func private @product(" + arguments + ") -> " + c +
                      " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = " +
                      std::to_string(product.columns) + ", stages = " + std::to_string(stages) +
-                     ", blocks = " + std::to_string(blocks) + ">} {\n%0 = " + operation + " : (" + types + ") -> " + c + "\n" +
-                     (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c + "\n}\n";
+                     ", blocks = " + std::to_string(blocks) + ">} {\n%0 = " + operation + " : (" + types + ") -> " + c +
+                     "\n" + (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c +
+                     "\n}\n";
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   PassManager passes(&context());
   passes.addPass(xf::createScheduleGPUPass({"sm_90a"}));
