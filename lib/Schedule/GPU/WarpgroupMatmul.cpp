@@ -283,8 +283,8 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
           columns = 0;
   bool writesF32 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isF32(); });
   for (int64_t candidate : {256, 128, 64}) {
-    // For what is read besides, and for sums that leave in f32 as they are, there are no registers then.
-    if (candidate == 256 && ((matmul && matmul.getInto()) || writesF32))
+    // For what is read besides, and for a weight's gradient in f32, there are no registers then.
+    if (candidate == 256 && matmul && (matmul.getInto() || (matmul.getTransposeA() && writesF32)))
       continue;
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
     int64_t cost = llvm::divideCeil(tiles, processors) * (candidate + edge);

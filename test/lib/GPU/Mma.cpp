@@ -4,6 +4,8 @@
 //===--------------------------------------------------------------------------------===//
 #include "Warp.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace xf::gpu {
@@ -38,6 +40,24 @@ void pack(Warp &w, const Operation &op, uint32_t mask) {
 /// cvt.rn.bf16.f32
 void round(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = toBfloat(w.line<float>(op.from[0])[i]); });
+}
+
+/// fma.rn.bf16 to, a, b, c; or of two numbers each
+template <int numbers> void multiplyAdd(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint32_t result = 0;
+    for (int number = 0; number < numbers; ++number) {
+      auto operand = [&](int from) { return ofBfloat(w.line<uint32_t>(op.from[from])[i] >> 16 * number & 0xffff); };
+      double exact = double(operand(0)) * operand(1) + operand(2);
+      // Rounded once: what float can't hold of it is the last bit, which lies below all of bf16's.
+      float near = float(exact);
+      if (near != exact && std::isfinite(near))
+        near = std::bit_cast<float>(
+            std::bit_cast<uint32_t>(std::abs(near) > std::abs(exact) ? std::nextafter(near, 0.f) : near) | 1);
+      result |= uint32_t(toBfloat(near)) << 16 * number;
+    }
+    w.line<uint32_t>(op.to[0])[i] = result;
+  });
 }
 
 /// Thread t has of each 8 x 8 matrix, whose rows eight threads give, row t / 4 from column t % 4 * 2: two elements.
@@ -145,6 +165,10 @@ Handler findMatrixHandler(const std::string &name, Operation &op) {
     return found(pack, 1);
   if (name == "cvt.rn.bf16.f32")
     return found(round, 1);
+  if (name == "fma.rn.bf16")
+    return found(multiplyAdd<1>, 1);
+  if (name == "fma.rn.bf16x2")
+    return found(multiplyAdd<2>, 1);
   if (name == "cp.async.cg.shared.global" || name == "cp.async.ca.shared.global")
     return found(copy, 0);
   if (name == "cp.async.commit_group")
