@@ -12,7 +12,7 @@ using namespace xf::runtime;
 
 namespace {
 using Result = int; // CUresult: 0 is success
-constexpr Result outOfMemory = 2;
+constexpr Result outOfMemory = 2, noBinary = 209;
 enum Attribute {  // CUdevice_attribute
   clockRate = 13, // in kHz, as the other
   multiprocessors = 16,
@@ -207,9 +207,12 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
     const XfImage &image = *images[i];
     bool takesCode = image.codeSize > 0 && have / 10 == wanted / 10;
     const std::string &name = program->kernels[i].name;
-    if (Expected<void> ok = check(driver.ModuleLoadData(&modules.emplace_back(), takesCode ? image.code : image.ptx),
-                                  "load kernel '{}'", name);
-        !ok) {
+    Result loadedAs = takesCode ? driver.ModuleLoadData(&modules.emplace_back(), image.code) : noBinary;
+    if (loadedAs == noBinary) { // for this GPU
+      modules.resize(i + 1);
+      loadedAs = driver.ModuleLoadData(&modules.back(), image.ptx);
+    }
+    if (Expected<void> ok = check(loadedAs, "load kernel '{}'", name); !ok) {
       modules.pop_back();
       return ok;
     }

@@ -470,21 +470,22 @@ Value Emitter::allocateGlobal(ArrayRef<int64_t> shape, Type element) {
   return memref::GetGlobalOp::create(b, loc, type, name);
 }
 
+Value Emitter::countRound(Value counters, Value number, int64_t count) {
+  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, counters);
+  Value address = arith::IndexCastOp::create(b, loc, b.getI64Type(), add(start, mul(number, index(4))));
+  // The last sets it to zero. Releases what the threads that this one has met have written, and acquires what the
+  // others have.
+  return LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange{address, i32(count - 1)},
+                                   "atom.acq_rel.gpu.inc.u32 $0, [$1], $2;", "=r,l,r,~{memory}",
+                                   /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
 Value Emitter::isLastBlock(Value counters, Value number, int64_t blocks) {
   Value shared = allocateShared({1}, b.getI32Type());
   syncBlock();
-  onFirstThread([&] {
-    Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, counters);
-    Value address = arith::IndexCastOp::create(b, loc, b.getI64Type(), add(start, mul(number, index(4))));
-    // Counts round: the last sets it to zero. Releases what the block has written, and acquires what the others have.
-    Value before =
-        LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange{address, i32(blocks - 1)},
-                                  "atom.acq_rel.gpu.inc.u32 $0, [$1], $2;", "=r,l,r,~{memory}",
-                                  /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                  LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-            .getResult(0);
-    store(before, shared, index(0));
-  });
+  onFirstThread([&] { store(countRound(counters, number, blocks), shared, index(0)); });
   syncBlock();
   return compare(arith::CmpIPredicate::eq, load(shared, index(0)), i32(blocks - 1));
 }

@@ -10,7 +10,7 @@
 // CHECK-LABEL: func.func private @forward(%{{.*}}: memref<?x512xbf16>, %{{.*}}: memref<512x512xbf16>, %{{.*}}: memref<?x512xf32>, %{{.*}}: !xfg.tensor_map<128x64xbf16>, %{{.*}}: !xfg.tensor_map<128x64xbf16>)
 // CHECK-SAME: xf.blocks_per_processor = 1
 // CHECK-SAME: xf.grid = [array<i64: 2, 0, 0, 128>, array<i64: -1, 512, 0, 128>]
-// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 128, stages = 6, blocks = 1>
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 128, stages = 6, blocks = 1, parts = 1>
 // CHECK-SAME: xf.shared = 196704
 // CHECK-SAME: xf.tensor_maps = [array<i64: 0, 128, 64>, array<i64: 1, 128, 64>], xf.threads = 384
 // CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} transpose_b
@@ -19,15 +19,16 @@ func.func private @forward(%x: tensor<?x512xbf16>, %w: tensor<512x512xbf16>) -> 
   return %0 : tensor<?x512xf32>
 }
 // CHECK-LABEL: func.func private @wide
-// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1>
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1, parts = 1>
 // CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} : !xfg.tile<64x64xbf16, of 128>, <64x256xbf16>, <64x256xf32>
 func.func private @wide(%x: tensor<?x512xbf16>, %w: tensor<512x2048xbf16>) -> tensor<?x2048xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.matmul %x, %w : (tensor<?x512xbf16>, tensor<512x2048xbf16>) -> tensor<?x2048xf32>
   return %0 : tensor<?x2048xf32>
 }
-// A gradient's tiles are few: the smallest of them.
+// A gradient's tiles are few: their sums are cut.
 // CHECK-LABEL: func.func private @gradient
-// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 64, stages = 8, blocks = 1>
+// CHECK-SAME: xf.grid = [array<i64: 2, 0, 0, 128>, array<i64: -1, 512, 0, 128>, array<i64: -1, 8, 0, 1>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 128, stages = 6, blocks = 1, parts = 8>
 // CHECK-SAME: xf.tensor_maps = [array<i64: 1, 64, 64>, array<i64: 0, 64, 64>]
 // CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} transpose_a
 func.func private @gradient(%x: tensor<?x512xbf16>, %dy: tensor<?x512xbf16>) -> tensor<512x512xf32> attributes {xf.kernel = #xf<kernel matmul>} {
@@ -49,14 +50,19 @@ func.func private @f32(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x
 
 //--- invalid.mlir
 // expected-error@+1 {{expected 'columns' to be 64, 128, 192 or 256, but got 96}}
-#columns = #xf.warpgroup_schedule<columns = 96, stages = 4, blocks = 1>
+#columns = #xf.warpgroup_schedule<columns = 96, stages = 4, blocks = 1, parts = 1>
 
 // -----
 
 // expected-error@+1 {{expected 'stages' of a schedule to be at least 1, but got 0}}
-#stages = #xf.warpgroup_schedule<columns = 64, stages = 0, blocks = 1>
+#stages = #xf.warpgroup_schedule<columns = 64, stages = 0, blocks = 1, parts = 1>
 
 // -----
 
 // expected-error@+1 {{expected 'blocks' to be 1, or 2 of at most 128 columns, but got 2}}
-#blocks = #xf.warpgroup_schedule<columns = 256, stages = 2, blocks = 2>
+#blocks = #xf.warpgroup_schedule<columns = 256, stages = 2, blocks = 2, parts = 1>
+
+// -----
+
+// expected-error@+1 {{expected 'parts' to be 1, 2, 4 or 8, but got 3}}
+#parts = #xf.warpgroup_schedule<columns = 256, stages = 2, blocks = 1, parts = 3>

@@ -204,6 +204,9 @@ public:
   Value allocateShared(ArrayRef<int64_t> shape, Type element = {});
   /// Memory of all blocks, zero before the first launch; of use where launches of a kernel follow one another.
   Value allocateGlobal(ArrayRef<int64_t> shape, Type element);
+  /// How many of `count` have counted by counters[index] (i32) before this thread, in turn: zero again after the last.
+  /// It sees what they had written before.
+  Value countRound(Value counters, Value index, int64_t count);
   /// Whether this is the last to come here of `blocks` blocks that count by counters[index] (i32, and zero again after
   /// them). It sees what the others had written before.
   Value isLastBlock(Value counters, Value index, int64_t blocks);

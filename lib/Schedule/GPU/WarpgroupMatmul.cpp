@@ -11,7 +11,8 @@
 
 namespace mlir::xf {
 namespace {
-constexpr int64_t groups = 2, groupRows = 64, blockRows = groups * groupRows, depth = 64, group = 128, warp = 32;
+constexpr int64_t groups = 2, groupRows = 64, blockRows = groups * groupRows, depth = 64, group = 128, warp = 32,
+                  warps = groups * group / warp; // that compute
 /// Elements of a row of which dropout draws at once, and of which a thread has 16.
 constexpr int64_t unit = 64;
 
@@ -19,7 +20,7 @@ class WarpgroupMatmul {
 public:
   WarpgroupMatmul(Emitter &e, WarpgroupScheduleAttr schedule, Value a, Value b, bool transposeA, bool transposeB)
       : e(e), schedule(schedule), columns(schedule.getColumns()), transposeA(transposeA), transposeB(transposeB),
-        k(e.dim(a, transposeA ? 0 : 1)) {
+        k(e.dim(a, transposeA ? 0 : 1)), staticRows(cast<MemRefType>(a.getType()).getDimSize(transposeA ? 1 : 0)) {
     Type element = cast<MemRefType>(a.getType()).getElementType();
     auto tileOf = [&](bool depthIsRow, int64_t extent) {
       return depthIsRow ? xfg::TileType::get(element, depth, extent) : xfg::TileType::get(element, extent, depth);
@@ -36,53 +37,120 @@ public:
   using Finish = function_ref<void(Value rowBegin, Value columnBegin, ValueRange elements)>;
   /// All tiles of the result, m x n, that fall to this block.
   void emit(Value m, int64_t n, Finish finish) {
-    Value rowTiles = e.ceilDiv(m, blockRows), tiles = e.mul(rowTiles, e.index(llvm::divideCeil(n, columns)));
-    Value blocks = e.ceilDiv(k, depth);
+    rowTiles = e.ceilDiv(m, blockRows);
+    int64_t parts = schedule.getParts(), columnTiles = llvm::divideCeil(n, columns);
+    Value works = e.mul(rowTiles, e.index(columnTiles * parts));
+    blocks = e.ceilDiv(k, depth);
+    if (parts > 1) { // then m is known
+      int64_t tiles = llvm::divideCeil(staticRows, blockRows) * columnTiles;
+      partials = e.allocateGlobal({tiles * warps, parts, columns / 2, warp}, e.b.getF32Type());
+      counters = e.allocateGlobal({tiles * warps}, e.b.getI32Type());
+    }
     // Of the 65,536 of a processor, 168 a thread of one block, or 80 of two.
     auto [own, theirs] = schedule.getBlocks() == 1 ? std::pair(40, 232) : std::pair(24, 104);
     auto roles = xfg::RolesOp::create(e.b, e.loc, own, theirs);
     OpBuilder::InsertionGuard guard(e.b);
     e.b.createBlock(&roles.getProducer());
-    forTiles(rowTiles, tiles, blocks, [&](Value rowBegin, Value columnBegin, Value turn) {
-      e.loop(e.index(0), blocks, 1, [&](Value block) { fill(rowBegin, columnBegin, block, e.add(turn, block)); });
-    });
+    forWorks(works,
+             [&](const Work &work) { e.loop(e.index(0), work.blocks, 1, [&](Value block) { fill(work, block); }); });
     e.b.createBlock(&roles.getConsumers());
-    forTiles(rowTiles, tiles, blocks, [&](Value rowBegin, Value columnBegin, Value turn) {
-      finish(e.add(rowBegin, e.mul(groupNumber(), e.index(groupRows))), columnBegin, multiply(turn, blocks));
+    forWorks(works, [&](const Work &work) {
+      SmallVector<Value> elements = multiply(work);
+      auto finishTile = [&](ValueRange elements) {
+        finish(e.add(work.rowBegin, e.mul(groupNumber(), e.index(groupRows))), work.columnBegin, elements);
+      };
+      parts > 1 ? addParts(work, elements, finishTile) : finishTile(elements);
     });
   }
 
 private:
   Value groupNumber() { return e.sub(e.make<arith::DivUIOp>(e.thread(), e.index(group)), e.index(1)); }
 
-  /// Rows vary fastest. `turn` counts the blocks of k that came before.
-  void forTiles(Value rowTiles, Value tiles, Value blocks, function_ref<void(Value, Value, Value)> body) {
+  /// A tile, or a part of its sums: `blocks` blocks of k from `firstBlock` on. `turn` counts the blocks that came
+  /// before it in this block of threads.
+  struct Work {
+    Value rowBegin, columnBegin, tile, part, firstBlock, blocks, turn;
+  };
+
+  /// Those of this block of threads: parts vary fastest, then rows.
+  void forWorks(Value works, function_ref<void(const Work &)> body) {
     Value step = e.toIndex(NVVM::GridDimXOp::create(e.b, e.loc, e.b.getI32Type()));
-    auto loop = scf::ForOp::create(e.b, e.loc, e.tile(), tiles, step, ValueRange(e.index(0)));
+    auto loop = scf::ForOp::create(e.b, e.loc, e.tile(), works, step, ValueRange(e.index(0)));
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPointToEnd(loop.getBody());
-    Value tile = loop.getInductionVar(), turn = loop.getRegionIterArg(0);
     // In 32 bits: a division of 64 branches, and a branch between products and the wait for them makes ptxas wait
     // before.
-    Value number = e.toI32(tile), ofRows = e.toI32(rowTiles);
-    body(e.mul(e.toIndex(e.make<arith::RemUIOp>(number, ofRows)), e.index(blockRows)),
-         e.mul(e.toIndex(e.make<arith::DivUIOp>(number, ofRows)), e.index(columns)), turn);
-    scf::YieldOp::create(e.b, e.loc, e.add(turn, blocks));
+    auto divide = [&](Value x, Value y) {
+      Value number = e.toI32(x), by = e.toI32(y);
+      return std::pair(e.toIndex(e.make<arith::DivUIOp>(number, by)), e.toIndex(e.make<arith::RemUIOp>(number, by)));
+    };
+    Work work;
+    work.turn = loop.getRegionIterArg(0);
+    work.tile = loop.getInductionVar();
+    work.blocks = blocks;
+    if (int64_t parts = schedule.getParts(); parts > 1) {
+      std::tie(work.tile, work.part) = divide(work.tile, e.index(parts));
+      Value most = e.ceilDiv(blocks, parts);
+      work.firstBlock = e.min(e.mul(work.part, most), blocks);
+      work.blocks = e.min(e.sub(blocks, work.firstBlock), most);
+    }
+    auto [column, row] = divide(work.tile, rowTiles);
+    work.rowBegin = e.mul(row, e.index(blockRows));
+    work.columnBegin = e.mul(column, e.index(columns));
+    body(work);
+    scf::YieldOp::create(e.b, e.loc, e.add(work.turn, work.blocks));
   }
 
-  void fill(Value rowBegin, Value columnBegin, Value block, Value turn) {
+  /// Leaves the elements of this part in memory. Whichever warp is the last of its rows and columns adds all parts, in
+  /// their order, and goes on with the sums.
+  void addParts(const Work &work, ValueRange elements, function_ref<void(ValueRange)> finish) {
+    int64_t parts = schedule.getParts();
+    Value thread = e.sub(e.thread(), e.index(group)); // among those that compute
+    Value lane = e.make<arith::RemUIOp>(thread, e.index(warp));
+    Value number = e.add(e.mul(work.tile, e.index(warps)), e.make<arith::DivUIOp>(thread, e.index(warp)));
+    for (auto [i, element] : llvm::enumerate(elements))
+      e.store(element, partials, {number, work.part, e.index(i), lane});
+    e.syncWarp();
+    Value isFirst = e.compare(arith::CmpIPredicate::eq, lane, e.index(0));
+    auto count = scf::IfOp::create(e.b, e.loc, TypeRange(e.b.getI32Type()), isFirst, /*withElseRegion=*/true);
+    {
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPointToStart(count.elseBlock());
+      scf::YieldOp::create(e.b, e.loc, e.i32(0));
+      e.b.setInsertionPointToStart(count.thenBlock());
+      scf::YieldOp::create(e.b, e.loc, e.countRound(counters, number, parts));
+    }
+    Value before = e.fromLane(count.getResult(0), e.i32(0));
+    e.syncWarp();
+    e.when(e.compare(arith::CmpIPredicate::eq, before, e.i32(parts - 1)), [&] {
+      SmallVector<Value> sums;
+      for (size_t i = 0; i < elements.size(); ++i) {
+        Value sum = e.load(partials, {number, e.index(0), e.index(i), lane});
+        for (int64_t part = 1; part < parts; ++part)
+          sum = e.add(sum, e.load(partials, {number, e.index(part), e.index(i), lane}));
+        sums.push_back(sum);
+      }
+      finish(sums);
+    });
+  }
+
+  void fill(const Work &work, Value block) {
+    Value turn = e.add(work.turn, block);
+    if (work.firstBlock)
+      block = e.add(work.firstBlock, block);
     Value kBegin = e.mul(block, e.index(depth));
     xfg::AcquireOp::create(e.b, e.loc, ring, turn);
     auto copy = [&](Value map, bool depthIsRow, Value begin, int64_t tile) {
       xfg::CopyInOp::create(e.b, e.loc, map, depthIsRow ? kBegin : begin, depthIsRow ? begin : kBegin, ring, turn,
                             tile);
     };
-    copy(mapA, transposeA, rowBegin, 0);
-    copy(mapB, !transposeB, columnBegin, 1);
+    copy(mapA, transposeA, work.rowBegin, 0);
+    copy(mapB, !transposeB, work.columnBegin, 1);
   }
 
   /// The elements of this thread of its group's rows.
-  SmallVector<Value> multiply(Value turn, Value blocks) {
+  SmallVector<Value> multiply(const Work &work) {
+    Value turn = work.turn, blocks = work.blocks;
     auto type = xfg::AccumulatorType::get(e.b.getContext(), groupRows, columns, e.b.getF32Type());
     auto release = [&](Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, turn); };
     Value rows = e.mul(groupNumber(), e.index(groupRows)), zero = e.index(0);
@@ -113,7 +181,8 @@ private:
   WarpgroupScheduleAttr schedule;
   int64_t columns;
   bool transposeA, transposeB;
-  Value k, mapA, mapB, ring;
+  Value k, mapA, mapB, ring, rowTiles, blocks, partials, counters;
+  int64_t staticRows;
   xfg::TileType tileA, tileB;
 };
 
@@ -250,7 +319,10 @@ LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &t
   });
   if (failed(epilogue->status))
     return e.function.erase(), failure();
-  e.finish({{place, 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}}, schedule.getBlocks());
+  SmallVector<GridEntry> grid{{place, 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}};
+  if (schedule.getParts() > 1)
+    grid.push_back({-1, schedule.getParts(), 0, 1});
+  e.finish(grid, schedule.getBlocks());
   return success();
 }
 
@@ -280,20 +352,24 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   // beginning and end. Batches that are packed have some thousand rows.
   constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
   int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
-          columns = 0;
+          columns = 0, parts = 1;
   bool writesF32 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isF32(); });
   for (int64_t candidate : {256, 128, 64}) {
     // For what is read besides, and for a weight's gradient in f32, there are no registers then.
     if (candidate == 256 && matmul && (matmul.getInto() || (matmul.getTransposeA() && writesF32)))
       continue;
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
-    int64_t cost = llvm::divideCeil(tiles, processors) * (candidate + edge);
+    // A gradient's sums are long, over all rows of a batch, and its tiles are few.
+    int64_t ways = result.isDynamicDim(0)
+                       ? 1
+                       : static_cast<int64_t>(llvm::bit_floor<uint64_t>(std::clamp<int64_t>(processors / tiles, 1, 8)));
+    int64_t cost = llvm::divideCeil(tiles * ways, processors) * (candidate + edge) * 8 / ways;
     if (columns == 0 || cost < best)
-      best = cost, columns = candidate;
+      best = cost, columns = candidate, parts = ways;
   }
   // All of the shared memory that a block may have, but for what a tile of results takes.
   constexpr int64_t sharedBytes = 192 << 10;
   return WarpgroupScheduleAttr::get(kernel.getContext(), columns, sharedBytes / ((blockRows + columns) * depth * 2),
-                                    /*blocks=*/1);
+                                    /*blocks=*/1, parts);
 }
 } // namespace mlir::xf

@@ -31,7 +31,8 @@ MLIRContext &context() {
 }
 
 /// The kernel of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
-Kernel compile(Product product, int64_t stages = 3, int64_t blocks = 1) {
+Kernel compile(Product product, int64_t parts = 1) {
+  constexpr int stages = 3, blocks = 1;
   auto matrix = [](bool isDynamic, int64_t rows, int64_t columns, StringRef element) {
     return llvm::formatv("tensor<{0}x{1}x{2}>", isDynamic ? "?" : std::to_string(rows), columns, element).str();
   };
@@ -57,9 +58,9 @@ Kernel compile(Product product, int64_t stages = 3, int64_t blocks = 1) {
   std::string text = "func.func private @product(" + arguments + ") -> " + c +
                      " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = " +
                      std::to_string(product.columns) + ", stages = " + std::to_string(stages) +
-                     ", blocks = " + std::to_string(blocks) + ">} {\n%0 = " + operation + " : (" + types + ") -> " + c +
-                     "\n" + (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c +
-                     "\n}\n";
+                     ", blocks = " + std::to_string(blocks) + ", parts = " + std::to_string(parts) +
+                     ">} {\n%0 = " + operation + " : (" + types + ") -> " + c + "\n" +
+                     (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c + "\n}\n";
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   PassManager passes(&context());
   passes.addPass(xf::createScheduleGPUPass({"sm_90a"}));
@@ -128,6 +129,31 @@ TEST(WarpgroupMatmul, EveryLengthOfSums) {
   }
 }
 
+// Sums in parts, some of which may have nothing to add; by fewer blocks than there are parts, and by more.
+TEST(WarpgroupMatmul, PartsOfSums) {
+  for (int64_t parts : {2, 8}) {
+    Kernel kernel = compile({.m = 136,
+                             .n = 72,
+                             .k = 0,
+                             .transposeA = yes,
+                             .transposeB = no,
+                             .hasBias = no,
+                             .hasInto = yes,
+                             .hasRelu = no,
+                             .isNarrow = no,
+                             .columns = 64,
+                             .shared = 0,
+                             .blocks = 1},
+                            parts);
+    for (int64_t k : {0, 1, 64, 65, 128, 200, 333, 640})
+      for (int64_t blocks : {1, 3, 20}) {
+        kernel.product.k = k;
+        kernel.product.blocks = blocks;
+        EXPECT_EQ(kernel.product.run(kernel.ptx), "") << parts << " parts of " << k << " by " << blocks << " blocks";
+      }
+  }
+}
+
 TEST(WarpgroupMatmul, EveryNumberOfColumns) {
   for (int64_t n = 1; n <= 65; ++n) {
     Kernel kernel = compile({.m = 70,
@@ -138,7 +164,7 @@ TEST(WarpgroupMatmul, EveryNumberOfColumns) {
                              .hasBias = n % 2 == 0,
                              .hasInto = no,
                              .hasRelu = no,
-                             .isNarrow = n % 3 == 0,
+                             .isNarrow = n % 6 == 0,
                              .columns = 64,
                              .shared = 0,
                              .blocks = 2});

@@ -504,7 +504,7 @@ const std::map<std::string, Handler> &handlers() {
                                            : unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
     t["cvt.f32.bf16"] = unary<float, uint32_t, XF_FUNCTION(std::bit_cast<float>(x << 16))>;
     t["cvt.u32.u16"] = t["mov.b16"] = t["mov.u16"] = t["mov.b32"];
-    t["cvt.u64.u16"] = t["cvt.u64.u32"];
+    t["cvt.u64.u16"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x & 0xffff))>;
     t["and.b16"] = t["and.b32"];
     t["selp.b16"] = select<uint32_t>;
     t["or.b16"] = t["or.b32"];
@@ -513,6 +513,8 @@ const std::map<std::string, Handler> &handlers() {
     t["bfe.s32"] = extractSigned;
     t["bfe.u32"] = extract<uint32_t>;
     t["bfe.u64"] = extract<uint64_t>;
+    t["cvt.u16.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
+    t["add.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x + y & 0xffff))>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
     for (std::string type : {"f32", "b32", "u32", "s32"})
       t["selp." + type] = select<uint32_t>;

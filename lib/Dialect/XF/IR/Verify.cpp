@@ -587,9 +587,11 @@ LogicalResult AttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
 }
 
 LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
-                                            int64_t stages, int64_t blocks) {
+                                            int64_t stages, int64_t blocks, int64_t parts) {
   if (blocks < 1 || blocks > 2 || (blocks == 2 && columns > 128))
     return emitError() << "expected 'blocks' to be 1, or 2 of at most 128 columns, but got " << blocks;
+  if (parts != 1 && parts != 2 && parts != 4 && parts != 8)
+    return emitError() << "expected 'parts' to be 1, 2, 4 or 8, but got " << parts;
   if (columns != 64 && columns != 128 && columns != 192 && columns != 256)
     return emitError() << "expected 'columns' to be 64, 128, 192 or 256, but got " << columns;
   return verifyPositive(emitError, {{"stages", stages}});

@@ -52,12 +52,12 @@ def XF_RowScheduleAttr : XF_Schedule<"RowSchedule", "row_schedule"> {
 def XF_WarpgroupScheduleAttr : XF_Schedule<"WarpgroupSchedule", "warpgroup_schedule"> {
   let summary = "tiles of a matrix product on Hopper's tensor cores";
   let description = [{
-    A block of threads takes tiles of 128 x `columns` of the result, through a ring of `stages` blocks of 64 of k; `blocks` of them, one or two, share a processor.
+    A block of threads takes tiles of 128 x `columns` of the result, through a ring of `stages` blocks of 64 of k; `blocks` of them, one or two, share a processor. The sums of a tile are computed in `parts` parts, by blocks of their own, and added in order.
 
     ```mlir
-    #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1>
+    #xf.warpgroup_schedule<columns = 256, stages = 4, blocks = 1, parts = 1>
     ```
   }];
-  let parameters = (ins "int64_t":$columns, "int64_t":$stages, "int64_t":$blocks);
+  let parameters = (ins "int64_t":$columns, "int64_t":$stages, "int64_t":$blocks, "int64_t":$parts);
 }
 #endif
