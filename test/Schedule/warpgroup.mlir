@@ -25,10 +25,9 @@ func.func private @wide(%x: tensor<?x512xbf16>, %w: tensor<512x2048xbf16>) -> te
   %0 = xf.matmul %x, %w : (tensor<?x512xbf16>, tensor<512x2048xbf16>) -> tensor<?x2048xf32>
   return %0 : tensor<?x2048xf32>
 }
-// A gradient's tiles are few: their sums are cut.
+// A gradient's tiles are few: the smallest of them.
 // CHECK-LABEL: func.func private @gradient
-// CHECK-SAME: xf.grid = [array<i64: 2, 0, 0, 128>, array<i64: -1, 512, 0, 128>, array<i64: -1, 8, 0, 1>]
-// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 128, stages = 6, blocks = 1, parts = 8>
+// CHECK-SAME: xf.schedule = #xf.warpgroup_schedule<columns = 64, stages = 8, blocks = 1, parts = 1>
 // CHECK-SAME: xf.tensor_maps = [array<i64: 1, 64, 64>, array<i64: 0, 64, 64>]
 // CHECK: xfg.mma %{{.*}}, %{{.*}}, %{{.*}} adds %{{.*}} transpose_a
 func.func private @gradient(%x: tensor<?x512xbf16>, %dy: tensor<?x512xbf16>) -> tensor<512x512xf32> attributes {xf.kernel = #xf<kernel matmul>} {

@@ -351,6 +351,8 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   // Few waves of blocks over the processors of the chip, each as long as its tiles are wide and a little more: a tile's
   // beginning and end. Batches that are packed have some thousand rows.
   constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
+  // 8, once sums in parts have run on a GPU and not on the emulator alone.
+  constexpr int64_t mostParts = 1;
   int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
           columns = 0, parts = 1;
   bool writesF32 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isF32(); });
@@ -360,9 +362,9 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
       continue;
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
     // A gradient's sums are long, over all rows of a batch, and its tiles are few.
-    int64_t ways = result.isDynamicDim(0)
-                       ? 1
-                       : static_cast<int64_t>(llvm::bit_floor<uint64_t>(std::clamp<int64_t>(processors / tiles, 1, 8)));
+    int64_t ways = result.isDynamicDim(0) ? 1
+                                          : static_cast<int64_t>(llvm::bit_floor<uint64_t>(
+                                                std::clamp<int64_t>(processors / tiles, 1, mostParts)));
     int64_t cost = llvm::divideCeil(tiles * ways, processors) * (candidate + edge) * 8 / ways;
     if (columns == 0 || cost < best)
       best = cost, columns = candidate, parts = ways;
