@@ -362,9 +362,10 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
       continue;
     int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
     // A gradient's sums are long, over all rows of a batch, and its tiles are few.
-    int64_t ways = result.isDynamicDim(0) ? 1
-                                          : static_cast<int64_t>(llvm::bit_floor<uint64_t>(
-                                                std::clamp<int64_t>(processors / tiles, 1, mostParts)));
+    int64_t ways =
+        result.isDynamicDim(0)
+            ? 1
+            : static_cast<int64_t>(llvm::bit_floor<uint64_t>(std::clamp<int64_t>(processors / tiles, 1, mostParts)));
     int64_t cost = llvm::divideCeil(tiles * ways, processors) * (candidate + edge) * 8 / ways;
     if (columns == 0 || cost < best)
       best = cost, columns = candidate, parts = ways;
