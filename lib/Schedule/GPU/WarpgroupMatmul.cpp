@@ -123,13 +123,17 @@ private:
     Value before = e.fromLane(count.getResult(0), e.i32(0));
     e.syncWarp();
     e.when(e.compare(arith::CmpIPredicate::eq, before, e.i32(parts - 1)), [&] {
+      // A loop: unrolled, ptxas would load all parts before it adds, to more registers than there are.
+      auto partOf = [&](Value part, size_t i) { return e.load(partials, {number, part, e.index(i), lane}); };
       SmallVector<Value> sums;
-      for (size_t i = 0; i < elements.size(); ++i) {
-        Value sum = e.load(partials, {number, e.index(0), e.index(i), lane});
-        for (int64_t part = 1; part < parts; ++part)
-          sum = e.add(sum, e.load(partials, {number, e.index(part), e.index(i), lane}));
-        sums.push_back(sum);
-      }
+      for (size_t i = 0; i < elements.size(); ++i)
+        sums.push_back(partOf(e.index(0), i));
+      sums = e.loop(e.index(1), e.index(parts), 1, sums, [&](Value part, ValueRange carried) {
+        SmallVector<Value> next;
+        for (auto [i, sum] : llvm::enumerate(carried))
+          next.push_back(e.add(sum, partOf(part, i)));
+        return next;
+      });
       finish(sums);
     });
   }

@@ -405,6 +405,11 @@ template <typename To> To saturate(double x) {
 /// Without numbers below the normal ones.
 float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
 
+/// A number of bf16 in a register.
+struct Bfloat {
+  uint32_t bits;
+  operator float() const { return std::bit_cast<float>(bits << 16); }
+};
 template <typename T, bool isFloat>
 void addComparisons(std::map<std::string, Handler> &table, const std::string &type) {
   table["setp.eq." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x == y))>;
@@ -515,6 +520,8 @@ const std::map<std::string, Handler> &handlers() {
     t["bfe.u64"] = extract<uint64_t>;
     t["cvt.u16.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
     t["add.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x + y & 0xffff))>;
+    addComparisons<Bfloat, true>(t, "bf16");
+    t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
     for (std::string type : {"f32", "b32", "u32", "s32"})
       t["selp." + type] = select<uint32_t>;
