@@ -1,13 +1,13 @@
 //===- CPU.cpp - processors, machine code ---------------------------------===//
 // Names a processor, and turns an LLVM-dialect module into an object file for it.
 //===----------------------------------------------------------------------===//
+#include "Analyses.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "xf/Target/Target.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/AArch64TargetParser.h"
@@ -189,17 +189,7 @@ static void addBlobs(llvm::Module &module, ArrayRef<Blob> blobs) {
 /// Schedules have tiled, vectorised and unrolled; what LLVM has to do is scalar bookkeeping and addresses. Its own O2
 /// takes four times as long and makes slower attention kernels.
 static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graph, modules);
-
+  Analyses analyses(machine);
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG)); // MLIR reads extents through memory
   passes.addPass(llvm::EarlyCSEPass());
@@ -213,7 +203,7 @@ static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   passes.addPass(llvm::SeparateConstOffsetFromGEPPass(/*LowerGEP=*/true));
   passes.addPass(llvm::EarlyCSEPass());
   passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
-  llvm::createModuleToFunctionPassAdaptor(std::move(passes)).run(module, modules);
+  llvm::createModuleToFunctionPassAdaptor(std::move(passes)).run(module, analyses.modules);
 }
 
 LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef<Blob>> blobs,

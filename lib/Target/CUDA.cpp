@@ -2,6 +2,7 @@
 // Turns an LLVM-dialect module of one kernel into PTX, that into machine code where the CUDA toolkit's ptxas is found,
 // and both into data of an object for the host.
 //===----------------------------------------------------------------------===//
+#include "Analyses.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
@@ -9,7 +10,6 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
@@ -30,17 +30,8 @@ std::unique_ptr<llvm::TargetMachine> createGPUMachine(StringRef gpu) {
 }
 
 void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager graph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+  Analyses analyses(machine);
+  analyses.builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, analyses.modules);
 }
 
 /// What a program prints, or an error with it.
