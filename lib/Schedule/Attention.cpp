@@ -24,6 +24,7 @@ void emit(Emitter &e, AttentionOp op) {
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
   int64_t step = task.stepWidth(static_cast<bool>(dropout));
   ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
+  double scoreFactor = region ? region.takeScoreFactor() : M_LOG2E;
 
   e.loop(e.index(0), task.queryCount, queriesPerTurn, [&](Value turnBegin) {
     Value turnEnd = e.min(e.add(turnBegin, e.index(queriesPerTurn)), task.queryCount);
@@ -40,8 +41,7 @@ void emit(Emitter &e, AttentionOp op) {
       Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(task.keysPerBlock));
       Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, firstBlock),
             keyRow = e.add(task.keyStart, keyBegin);
-      task.packTransposed(key, dK, keyRow, keysHere, packedKeys,
-                          op.getScale().convertToDouble() * (region ? 1 : M_LOG2E));
+      task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * scoreFactor);
       task.copyRows(value, dV, keyRow, keysHere, values);
       e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
         Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
@@ -58,7 +58,7 @@ void emit(Emitter &e, AttentionOp op) {
                 task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
                   Value s = e.loadVector(scores, {r, j}, width);
                   if (region) {
-                    s = e.mul(region.apply(s, e.add(keyBegin, j))[0], e.splat(M_LOG2E));
+                    s = region.apply(s, e.add(keyBegin, j), M_LOG2E)[0];
                     e.storeVector(s, scores, {r, j}, width);
                   }
                   if (masked)
@@ -77,7 +77,7 @@ void emit(Emitter &e, AttentionOp op) {
               for (int64_t v = 0; v < step / width; ++v) {
                 Value at = e.add(j, e.index(v * width));
                 Value s = e.loadVector(scores, {r, at}, width), p = emitExp2(e, e.sub(s, e.splat(now)));
-                if (region)
+                if (region && region.mayMask())
                   p = e.select(region.isScore(s), p, e.splat(0));
                 if (masked)
                   p = e.select(task.laneMask(at, visible), p, e.splat(0));

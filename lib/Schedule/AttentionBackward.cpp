@@ -95,6 +95,8 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
   Value scale = e.splat(scaleNumber);
   // A region is of scores as they are, and between its cotangents and the scale is its derivative.
   ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
+  double scoreFactor = region ? region.takeScoreFactor() : M_LOG2E;
+  bool mayMask = region && region.mayMask();
 
   // What no block writes is zero: all where the sequence has none of the others, and with masks what is not visible.
   auto clear = [&](Value matrix, Value start, Value count, int64_t features) {
@@ -115,7 +117,7 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
   e.loop(e.index(0), task.keyCount, keysPerBlock, [&](Value keyBegin) {
     Value keysHere = e.min(e.sub(task.keyCount, keyBegin), e.index(keysPerBlock)),
           keyRow = e.add(task.keyStart, keyBegin);
-    task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * (region ? 1 : M_LOG2E));
+    task.packTransposed(key, dK, keyRow, keysHere, transposedKeys, scaleNumber * scoreFactor);
     task.packTransposed(value, dV, keyRow, keysHere, transposedValues);
     task.copyRows(key, dK, keyRow, keysHere, keys);
     auto forSums =
@@ -168,25 +170,28 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
               Value at = e.add(j, e.index(v * width));
               Value s = e.loadVector(probabilities, {r, at}, width), isScore, derivative;
               if (region) {
-                SmallVector<Value> yielded = region.apply(s, e.add(keyBegin, at));
-                s = e.mul(yielded[0], e.splat(M_LOG2E));
+                SmallVector<Value> yielded = region.apply(s, e.add(keyBegin, at), M_LOG2E);
+                s = yielded[0];
                 derivative = yielded[1];
-                isScore = region.isScore(s);
-                if (masked)
-                  isScore = e.make<arith::AndIOp>(isScore, task.laneMask(at, visible));
               }
               Value p = emitExp2(e, e.sub(s, sum));
-              if (region)
+              // Lanes past the last key are read by sums over lanes alone; those past the last visible one by products.
+              if (mayMask)
+                isScore = region.isScore(s);
+              if (masked && (region || task.masks)) {
+                Value seen = task.laneMask(at, visible);
+                isScore = isScore ? e.make<arith::AndIOp>(isScore, seen) : seen;
+              }
+              if (isScore)
                 p = e.select(isScore, p, e.splat(0));
-              // Lanes past the last key are read by nobody; those past the last visible one are.
-              else if (masked && task.masks)
-                p = e.select(task.laneMask(at, visible), p, e.splat(0));
               Value dp = e.loadVector(differences, {r, at}, width);
               if (dropout)
                 dp = dropout.apply(keeps[v], dp);
               e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, probabilities, {r, at}, width);
               if (region) {
-                Value ofScore = e.select(isScore, e.mul(p, e.add(dp, d)), e.splat(0));
+                Value ofScore = e.mul(p, e.add(dp, d));
+                if (isScore)
+                  ofScore = e.select(isScore, ofScore, e.splat(0));
                 captured.add(region.additions(), ofScore);
                 e.storeVector(e.mul(ofScore, e.mul(derivative, scale)), differences, {r, at}, width);
               } else {

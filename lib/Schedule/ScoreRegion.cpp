@@ -25,18 +25,55 @@ ScoreRegion::ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value 
   emit(OfHead);
 }
 
+/// Of a multiplication by a constant: the other operand and the constant; or null.
+static std::pair<Value, double> factorOf(Operation *op) {
+  if (auto product = dyn_cast_or_null<arith::MulFOp>(op))
+    for (auto [value, other] : {std::pair(product.getLhs(), product.getRhs()), {product.getRhs(), product.getLhs()}}) {
+      APFloat factor(0.0);
+      if (matchPattern(other, m_ConstantFloat(&factor)))
+        return {value, factor.convertToFloat()};
+    }
+  return {nullptr, 1};
+}
+
+double ScoreRegion::takeScoreFactor() {
+  BlockArgument score = block->getArgument(ScoreValue);
+  auto [value, factor] = factorOf(score.hasOneUse() ? *score.user_begin() : nullptr);
+  if (value == score)
+    taken = *score.user_begin();
+  return taken ? factor : 1;
+}
+
+bool ScoreRegion::mayMask() const {
+  return llvm::any_of(block->without_terminator(), [](Operation &op) {
+    APFloat constant(0.0);
+    if (matchPattern(&op, m_ConstantFloat(&constant)))
+      return !constant.isFinite() || std::fabs(constant.convertToFloat()) > 1e6f;
+    return !isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::IndexCastOp, arith::SIToFPOp,
+                arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::NegFOp, math::AbsFOp, math::TanhOp, math::Exp2Op>(
+        op);
+  });
+}
+
 void ScoreRegion::setQuery(Value position) {
   scalars[block->getArgument(ScoreQuery)] = position;
   emit(OfQuery);
 }
 
-SmallVector<Value> ScoreRegion::applyTo(Value scores, Value keys) {
+SmallVector<Value> ScoreRegion::applyTo(Value scores, Value keys, double factor) {
   vectors.clear();
   added.clear();
-  vectors[block->getArgument(ScoreValue)] = scores;
+  vectors[taken ? taken->getResult(0) : Value(block->getArgument(ScoreValue))] = scores;
   vectors[block->getArgument(ScoreKey)] = keys;
   emit(OfKey);
-  return llvm::map_to_vector(block->getTerminator()->getOperands(), [&](Value value) { return vectorOf(value); });
+  SmallVector<Value> yielded =
+      llvm::map_to_vector(block->getTerminator()->getOperands(), [&](Value value) { return vectorOf(value); });
+  if (factor != 1) { // a constant that the region ends with joins it
+    Operation *op = block->getTerminator()->getOperand(0).getDefiningOp();
+    auto [value, last] = factorOf(op != taken ? op : nullptr);
+    yielded[0] = e.mul(value ? vectorOf(value) : yielded[0], e.splat(factor * last));
+  }
+  return yielded;
 }
 
 void ScoreRegion::emit(Level level) {
@@ -101,6 +138,8 @@ void ScoreRegion::emitScalar(Operation *op) {
 }
 
 void ScoreRegion::emitVector(Operation *op) {
+  if (op == taken)
+    return;
   if (auto add = dyn_cast<AddGradientOp>(op)) {
     bool asVector = llvm::any_of(add.getIndices(), [&](Value index) { return levelOf(index) == OfKey; });
     added.push_back({cast<BlockArgument>(add.getCapture()).getArgNumber() - ScoreCaptures,

@@ -15,15 +15,23 @@ public:
   /// Whether there is one; without it nothing else may be called.
   explicit operator bool() const { return block; }
 
+  /// Takes a constant that the region multiplies the score by before all else out of it: the caller multiplies the
+  /// product of query and key by it, with the scale. 1 where there is none.
+  double takeScoreFactor();
+
+  /// Whether it can mask a key, which a score of -inf does: not where it only calculates with finite numbers. (What
+  /// overflows there has a weight of 2^-126 of the largest.)
+  bool mayMask() const;
+
   /// For the query that stands at key `position`.
   void setQuery(Value position);
   /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative
-  /// two.
-  SmallVector<Value> apply(Value scores, Value key) {
-    return applyTo(scores, e.add(e.splat(e.toI32(key)), e.laneNumbers()));
+  /// two. The first one times `factor`.
+  SmallVector<Value> apply(Value scores, Value key, double factor = 1) {
+    return applyTo(scores, e.add(e.splat(e.toI32(key)), e.laneNumbers()), factor);
   }
   /// Of the scores of any keys, of which `keys` has the numbers (i32).
-  SmallVector<Value> applyTo(Value scores, Value keys);
+  SmallVector<Value> applyTo(Value scores, Value keys, double factor = 1);
 
   /// Whether a score is one, and not masked by a region's -inf: i1 lanes.
   Value isScore(Value score) { return e.compare(arith::CmpFPredicate::UGT, score, e.splat(-1e30)); }
@@ -51,7 +59,8 @@ private:
 
   Emitter &e;
   Block *block = nullptr;
-  SmallVector<Value> memory; // of the captured tensors
+  Operation *taken = nullptr; // a multiplication, by takeScoreFactor
+  SmallVector<Value> memory;  // of the captured tensors
   DenseMap<Value, Level> levels;
   DenseMap<Operation *, Level> levelsOfOps;
   DenseMap<Value, Value> scalars, vectors;

@@ -51,6 +51,17 @@ const Score cappedAlibi = {{},
                            R"(%square = arith.mulf %tanh, %tanh : f32
     %one = arith.constant 1.0 : f32
     %d = arith.subf %one, %square : f32)"};
+/// Constants that join the scale: the first of two, and of one that is the first and the last.
+const Score factors = {{},
+                       R"(%half = arith.constant 0.5 : f32
+    %three = arith.constant 3.0 : f32
+    %small = arith.mulf %half, %score : f32
+    %s = arith.mulf %small, %three : f32)",
+                       "%d = arith.constant 1.5 : f32"},
+            factor = {{},
+                      R"(%half = arith.constant -0.5 : f32
+    %s = arith.mulf %score, %half : f32)",
+                      "%d = arith.constant -0.5 : f32"};
 /// A bias for every distance, those far away the same; and a slope for every head.
 const Score relative = {{"table", "slopes"},
                         R"(%four = arith.constant 4 : index
@@ -356,8 +367,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 7, 16, true, 0, 40, true}, Shape{2, 16, 16, true, 0, -1, false, &cappedAlibi},
                     Shape{3, 8, 5, false, 0.2, -1, false, &cappedAlibi},
                     Shape{2, 16, 7, false, 0, -1, false, &relative}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
-                    Shape{1, 16, 16, false, 0, -1, false, &documents},
-                    Shape{2, 7, 4, false, 0, -1, false, &arithmetic}),
+                    Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{2, 7, 4, false, 0, -1, false, &arithmetic},
+                    Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor}),
     [](const auto &info) { return std::to_string(info.index); });
 
 // Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
