@@ -16,7 +16,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
 
     A score region changes a score before the softmax: from the score, the numbers of the head and of the key that the query stands at, that of the key, and captured tensors. It is scalar code: arithmetic of arith, of
     math absf, exp, exp2, log and tanh, and reads of captured tensors by tensor.extract, where an index that lies outside is that of the nearest element. A score of -inf is masked, but visited. The derivative, also by captured tensors that are
-    parameters, is derived. ALiBi, relative positions, soft caps are such regions.
+    parameters, is derived. ALiBi, relative positions, soft caps are such regions; whole modules with T5's buckets, with documents and with a prefix that all see are in `test/Examples`.
 
     | operand | shape |
     |---|---|
@@ -60,7 +60,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
            (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `,` $value `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
-    (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict custom<Score>($captures, $score) `:` functional-type(operands, results)
+    (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDefinition = [{ bool $cppClass::isStatistic(unsigned result) { return result == 1; } }];
@@ -112,7 +112,7 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
            (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + (4 + scoreFlops(getScore())) * getHeads()) + 2 * extent.elements(getForwardResult()) }];
   let assemblyFormat = [{
     $cotangent `,` $query `,` $key `,` $value `,` $forward_result `,` $log_sum_exp `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)`
-    (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict custom<Score>($captures, $score) `:` functional-type(operands, results)
+    (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDeclaration = [{
@@ -167,7 +167,7 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [Attr
            (2 * extent(getQuery(), 1) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `heads` `(` $heads `)` `scale` `(` $scale `)` (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? attr-dict
-    custom<Score>($captures, $score) `:` functional-type(operands, results)
+    `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDefinition = [{
@@ -196,7 +196,7 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [Isolat
   let flops = [{ rowsSeen(extent) * (2 * (extent(getQuery(), 1) + extent(getValue(), 1)) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
     $query `,` $key `,` $value `rows` `(` $rows `,` $row_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)` (`window` `(` $window^ `)`)? attr-dict
-    custom<Score>($captures, $score) `:` functional-type(operands, results)
+    `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDeclaration = [{

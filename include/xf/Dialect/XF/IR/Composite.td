@@ -49,7 +49,7 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
     $name `(` $query `,` $key `,` $value `)` `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `head_dims` `(` $d_k `,` $d_v `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
-    (`lengths` `(` $lengths^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict custom<Score>($captures, $score) `:` functional-type(operands, results)
+    (`lengths` `(` $lengths^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
 }
 
