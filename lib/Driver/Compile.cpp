@@ -8,6 +8,7 @@
 #include "xf/Driver/Check.h"
 #include "xf/Driver/Diagnostics.h"
 #include "xf/Driver/Header.h"
+#include "xf/Driver/Job.h"
 #include "xf/Driver/Reproducer.h"
 #include "xf/Driver/Tune.h"
 #include "xf/Driver/WriteFile.h"
@@ -22,7 +23,6 @@
 #include "xf/Runtime/WeightsMap.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Format.h"
@@ -45,8 +45,10 @@ public:
   explicit Compilation(const ::xf::CompileOptions &options) : options(options) {}
 
   int run() {
-    if (int code = checkOptions())
-      return code;
+    llvm::Expected<Job> parsed = parseJob(options);
+    if (!parsed)
+      return fail(userMistake, llvm::toString(parsed.takeError()));
+    job = std::move(*parsed);
     DialectRegistry registry;
     registerAllDialects(registry);
     MLIRContext context(registry);
@@ -62,11 +64,11 @@ public:
     if (!options.check.empty())
       return check(module);
 
-    for (int i = static_cast<int>(from); i <= static_cast<int>(to); ++i) {
+    for (int i = static_cast<int>(job.from); i <= static_cast<int>(job.to); ++i) {
       auto stage = static_cast<Stage>(i);
       start = std::chrono::steady_clock::now();
       // A preset's parameters are declared by stage input.
-      if (stage == std::max(from, Stage::autodiff))
+      if (stage == std::max(job.from, Stage::autodiff))
         if (int code = loadWeights(*module))
           return code;
       if (stage == Stage::autodiff)
@@ -79,7 +81,7 @@ public:
           return 0;
       }
       // From here on kernels go their own ways, unless someone wants to see them together.
-      if (stage == Stage::link || (stage >= Stage::schedule && to == Stage::link && options.dumpStages.empty())) {
+      if (stage == Stage::link || (stage >= Stage::schedule && job.to == Stage::link && options.dumpStages.empty())) {
         if (int code = link(*module, stage))
           return code;
         break;
@@ -94,7 +96,7 @@ public:
     if (!options.fit.empty()) {
       if (int code = fit(*module))
         return code;
-    } else if (to != Stage::link) {
+    } else if (job.to != Stage::link) {
       if (int code = write(*module))
         return code;
     }
@@ -105,169 +107,9 @@ public:
   }
 
 private:
-  int checkOptions() {
-    auto stage = [&](const std::string &name, Stage fallback, Stage &result) -> int {
-      std::optional<Stage> parsed = name.empty() ? fallback : parseStage(name);
-      if (!parsed) {
-        std::string known;
-        for (int i = 0; i < numStages; ++i)
-          known += " " + stageName(static_cast<Stage>(i)).str();
-        return fail(userMistake, "unknown stage '" + name + "'; the stages are" + known);
-      }
-      result = *parsed;
-      return 0;
-    };
-    if (int code = stage(options.compileFrom, Stage::input, from))
-      return code;
-    if (int code = stage(options.compileTo, Stage::link, to))
-      return code;
-    // A file dumped after a stage goes on with the next one, so equal names mean one stage.
-    if (from > to)
-      return fail(userMistake,
-                  "--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
-    if (!options.check.empty()) {
-      if (from > Stage::plan || !options.compileTo.empty() || !options.output.empty())
-        return fail(userMistake, "--check compiles nothing: expected no -o, no --compile-to, and a model before stage "
-                                 "'schedule'");
-      to = Stage::plan;
-    }
-    if (!options.fit.empty()) {
-      auto parsed = ::xf::runtime::parseBytes(options.fit);
-      if (!parsed)
-        return fail(userMistake, "--fit: " + parsed.error().message);
-      fitBytes = *parsed;
-      if (from > Stage::schedule || !options.compileTo.empty() || !options.output.empty())
-        return fail(userMistake, "--fit compiles nothing: expected no -o, no --compile-to, and a model before stage "
-                                 "'target'");
-      to = Stage::schedule;
-    }
-    std::optional<OutputKind> parsed = llvm::StringSwitch<std::optional<OutputKind>>(options.emit)
-                                           .Case("exe", OutputKind::Executable)
-                                           .Case("shared", OutputKind::Shared)
-                                           .Case("static", OutputKind::Static)
-                                           .Case("object", OutputKind::Object)
-                                           .Default(std::nullopt);
-    if (!parsed)
-      return fail(userMistake,
-                  "unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
-    kind = *parsed;
-    if (int code = checkTarget())
-      return code;
-    std::optional<Precision> precision = parsePrecision(options.precision);
-    if (!precision)
-      return fail(userMistake, "unsupported precision '" + options.precision + "'; supported: f32, bf16");
-    if (*precision != Precision::F32 && (from > Stage::outline || to < Stage::outline))
-      return fail(userMistake, "--precision=" + options.precision + " needs stage 'outline'");
-    stageOptions.precision = *precision;
-    if (options.recompute != "none" && options.recompute != "full") {
-      auto bytes = ::xf::runtime::parseBytes(options.recompute);
-      if (!bytes)
-        return fail(userMistake,
-                    "--recompute: expected none, full, or bytes of memory, such as 2GiB or 512M, but got '" +
-                        options.recompute + "'");
-      if (from > Stage::autodiff || to < Stage::autodiff)
-        return fail(userMistake, "--recompute=" + options.recompute + " needs stage 'autodiff'");
-      recomputeBytes = *bytes;
-    }
-    if (!options.report.empty() && to != Stage::link)
-      return fail(userMistake, "--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
-                                   " stops before they are complete");
-    if (!options.tune.empty() && !options.schedules.empty())
-      return fail(userMistake,
-                  "expected --tune, which writes schedules, or --schedules, which reads them, but got both");
-    if (!(options.tune + options.schedules).empty() && (from > Stage::schedule || to < Stage::schedule))
-      return fail(userMistake, "--tune and --schedules need stage 'schedule'");
-    if (!options.tune.empty() && options.cpu != "native")
-      return fail(userMistake, "--tune measures this machine, but got --cpu=" + options.cpu);
-    if (!options.weightsMap.empty() && options.weights.empty())
-      return fail(userMistake,
-                  "--weights-map says how the names of --weights become the model's, but there is no --weights");
-    if (to == Stage::link && !options.printInput && options.output.empty() && options.report.empty() &&
-        options.tune.empty())
-      return fail(userMistake, "an output file is needed: -o FILE");
-    for (const std::string &path : {to == Stage::link && !options.printInput ? options.output : std::string(),
-                                    headerPath(), options.report == "-" ? std::string() : options.report, options.tune})
-      if (int code = checkWritable(path))
-        return code;
-    llvm::Expected<CPU> resolved = resolveCPU(options.cpu);
-    if (!resolved)
-      return fail(userMistake, llvm::toString(resolved.takeError()));
-    cpu = *resolved;
-    if (to == Stage::link && !options.output.empty() && kind != OutputKind::Object && !cpu.isX86())
-      return fail(userMistake, "can't link for '" + cpu.triple +
-                                   "', for which no runtime is built; supported: executables and libraries for x86-64, "
-                                   "and for '" +
-                                   options.cpu + "' --emit=object");
-    stageOptions.cpu = options.cpu;
-    if (options.recompute == "full")
-      stageOptions.recompute = Recompute::Full;
-    stageOptions.recompute.tokens = options.reportTokens;
-    stageOptions.recompute.sequences = batchSequences();
-    stageOptions.gpu = gpu;
-    stageOptions.packsWeights = gpu.empty() || forBoth || *precision == Precision::F32;
-    return 0;
-  }
-
-  int checkTarget() {
-    SmallVector<StringRef> targets;
-    StringRef(options.target).split(targets, ',');
-    for (StringRef target : targets)
-      if (target != "cpu" && target != "cuda")
-        return fail(userMistake, "unsupported target '" + target + "'; supported: cpu, cuda, and cpu,cuda for both");
-    bool cuda = llvm::is_contained(targets, "cuda");
-    forBoth = cuda && llvm::is_contained(targets, "cpu");
-    if (!cuda && !options.gpu.empty())
-      return fail(userMistake, "expected --gpu, which names a GPU, with --target=cuda, but got --target=cpu");
-    if (!cuda)
-      return 0;
-    if (kind != OutputKind::Executable && kind != OutputKind::Object)
-      return fail(userMistake, "unsupported output kind '" + options.emit + "' for --target=" + options.target +
-                                   "; supported: exe, object");
-    if (forBoth && (to != Stage::link || !options.report.empty() || !options.fit.empty()))
-      return fail(userMistake,
-                  "--report, --fit and --compile-to are about one target, but got --target=" + options.target);
-    gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
-    if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
-      return fail(
-          userMistake,
-          "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
-              " (newer ones run what is compiled for these, but for sm_90a, which Hopper's own instructions are for)");
-    if (!(options.tune + options.schedules).empty())
-      return fail(userMistake, "--tune and --schedules are for processors, but got --target=" + options.target);
-    // A GPU's kernels and the program for the host are modules of different targets.
-    if (from > Stage::schedule || to == Stage::target || !options.dumpStages.empty())
-      return fail(userMistake,
-                  "--target=" + options.target + " can't be started from stage '" + stageName(from) +
-                      "', stopped at 'target' or dumped: kernels are compiled one by one after 'schedule'; "
-                      "supported: --compile-from and --compile-to up to schedule");
-    return 0;
-  }
-
-  /// Of the C header, where one is written.
-  std::string headerPath() const {
-    bool writes = to == Stage::link && !options.printInput && !options.output.empty() && kind != OutputKind::Executable;
-    return writes ? HeaderNames(options.output).path : "";
-  }
-
-  /// Said before work is done for nothing; an empty path is no file.
-  int checkWritable(const std::string &path) {
-    if (path.empty())
-      return 0;
-    llvm::SmallString<256> folder(path);
-    llvm::sys::path::remove_filename(folder);
-    if (std::error_code code =
-            llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
-      return fail(userMistake, "can't write '" + path + "': " + code.message());
-    if (llvm::sys::fs::is_directory(path))
-      return fail(userMistake, "can't write '" + path + "': it is a folder");
-    if (llvm::sys::fs::exists(path) && !llvm::sys::fs::is_regular_file(path))
-      return fail(userMistake, "can't write '" + path + "': it is no regular file");
-    return 0;
-  }
-
   int load(MLIRContext &context, OwningOpRef<ModuleOp> &module) {
     input = options.input;
-    if (!options.check.empty() && from == Stage::input)
+    if (!options.check.empty() && job.from == Stage::input)
       if (std::optional<std::string> path = dumped(Stage::input))
         input = *path;
     // The sizes of the model's vocabularies are those of the files.
@@ -289,8 +131,9 @@ private:
     if (!module)
       return userMistake;
     // After `plan` entry points are part of the program; before it they are functions that say so.
-    if (from <= Stage::outline && llvm::none_of(module->getOps<func::FuncOp>(),
-                                                [](func::FuncOp function) { return function->hasAttr("xf.entry"); }))
+    if (job.from <= Stage::outline && llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp function) {
+          return function->hasAttr("xf.entry");
+        }))
       return fail(userMistake, "expected '" + options.input +
                                    "' to have an entry point (a function with the attribute "
                                    "'xf.entry'), but it has none");
@@ -360,7 +203,7 @@ private:
 
   int runStage(ModuleOp module, Stage stage) {
     PassManager pm(module.getContext());
-    buildStage(pm, stage, stageOptions);
+    buildStage(pm, stage, job.stages);
     if (stage == Stage::fuse)
       if (int code = selectFunctions(module))
         return code;
@@ -373,7 +216,7 @@ private:
 
   int failStage(Stage stage, bool crashed = false, StringRef reproducer = "") {
     // What a person wrote is checked until gradients exist; a failure after that, or a crash, is the compiler's.
-    bool isTheirs = !crashed && (stage <= Stage::autodiff || stage == from);
+    bool isTheirs = !crashed && (stage <= Stage::autodiff || stage == job.from);
     fail(isTheirs ? userMistake : ourMistake, "stage '" + stageName(stage) + "' " + (crashed ? "crashed" : "failed"));
     if (isTheirs && !reproducer.empty())
       llvm::sys::fs::remove(reproducer);
@@ -396,7 +239,7 @@ private:
       return result ? fail(result->exitCode, result->message) : 0;
     };
     OwningOpRef<ModuleOp> scheduled;
-    Stage first = static_cast<Stage>(std::max(static_cast<int>(from) - 1, 0));
+    Stage first = static_cast<Stage>(std::max(static_cast<int>(job.from) - 1, 0));
     for (int i = static_cast<int>(first); i <= static_cast<int>(Stage::schedule); ++i) {
       auto stage = static_cast<Stage>(i);
       if (std::optional<std::string> path = dumped(stage)) {
@@ -404,7 +247,7 @@ private:
         target = loadModel(*path, *(*module)->getContext());
         if (!target)
           return userMistake;
-      } else if (stage >= from && stage <= Stage::plan) {
+      } else if (stage >= job.from && stage <= Stage::plan) {
         if (int code = runStage(*module, stage))
           return code;
       }
@@ -424,14 +267,14 @@ private:
   /// The cheapest of the policies with which the workspace of a training step stays within the bytes given.
   int setRecompute(ModuleOp module) {
     std::string text = options.recompute;
-    if (recomputeBytes) {
+    if (job.recomputeBytes) {
       if (!module.lookupSymbol("model"))
         return fail(userMistake,
                     "--recompute=" + options.recompute + " is about training, but the model does not train");
       int64_t least = std::numeric_limits<int64_t>::max();
       int failure = 0;
       auto fits = [&](double price, int64_t layers) {
-        Recompute &recompute = stageOptions.recompute;
+        Recompute &recompute = job.stages.recompute;
         recompute.price = price;
         recompute.layers = layers;
         FailureOr<int64_t> workspace = trainingWorkspace(module);
@@ -440,15 +283,15 @@ private:
           return true;
         }
         least = std::min(least, *workspace);
-        return *workspace <= recomputeBytes;
+        return *workspace <= job.recomputeBytes;
       };
       constexpr double dearest = 1 << 16; // operations a byte: a product with sums of 128K terms
       double price = 0;
       while (!fits(price, -1)) {
         if (price > dearest)
           return fail(userMistake, "--recompute=" + options.recompute + ": a training step on " +
-                                       std::to_string(options.reportTokens) + " tokens a side in " +
-                                       std::to_string(batchSequences()) + " sequences needs a workspace of " +
+                                       std::to_string(job.tokens()) + " tokens a side in " +
+                                       std::to_string(job.sequences()) + " sequences needs a workspace of " +
                                        ::xf::runtime::mebibytes(least) + " (" + std::to_string(least) +
                                        " bytes) at least; --report-tokens makes the batch smaller");
         price = price ? 4 * price : 1;
@@ -465,10 +308,10 @@ private:
         }
         fits(price, layers);
       }
-      text = llvm::formatv("{0} at {1} tokens", options.recompute, options.reportTokens);
+      text = llvm::formatv("{0} at {1} tokens", options.recompute, job.tokens());
       if (options.verbose)
         llvm::errs() << llvm::formatv("recompute: {0} operations a byte that is not kept, for the first {1} layers\n",
-                                      price, stageOptions.recompute.layers);
+                                      price, job.stages.recompute.layers);
     }
     Builder builder(module.getContext());
     module->setAttr("xf.options", builder.getDictionaryAttr(
@@ -485,11 +328,11 @@ private:
         entry.erase();
     PassManager pm(module.getContext());
     for (Stage stage : {Stage::autodiff, Stage::fuse, Stage::outline, Stage::plan})
-      buildStage(pm, stage, stageOptions);
+      buildStage(pm, stage, job.stages);
     if (failed(pm.run(*copy)))
       return failure();
     auto step = copy->lookupSymbol<func::FuncOp>("train_step");
-    return workspaceAt(step, dimsOfBatch(step, options.reportTokens, batchSequences()));
+    return workspaceAt(step, dimsOfBatch(step, job.tokens(), job.sequences()));
   }
 
   /// Entry points that were not asked for become private, and go where nothing else uses them.
@@ -573,9 +416,9 @@ private:
     if (path.empty())
       return 0;
     if (!options.tune.empty())
-      if (llvm::Error error = tuneSchedules(module, kernelOptions(), options.reportTokens, batchSequences(), path))
+      if (llvm::Error error = tuneSchedules(module, kernelOptions(), job.tokens(), job.sequences(), path))
         return fail(userMistake, llvm::toString(std::move(error)));
-    llvm::Expected<AppliedSchedules> applied = applySchedules(module, cpu, path);
+    llvm::Expected<AppliedSchedules> applied = applySchedules(module, job.cpu, path);
     if (!applied)
       return fail(userMistake, llvm::toString(applied.takeError()));
     if (options.verbose)
@@ -585,15 +428,10 @@ private:
   }
 
   KernelOptions kernelOptions() const {
-    KernelOptions result{stageOptions, cpu, std::nullopt, options.threads};
+    KernelOptions result{job.stages, job.cpu, std::nullopt, options.threads};
     if (options.cache)
       result.cache = KernelCache::open(uint64_t(options.cacheSize) << 20);
     return result;
-  }
-
-  /// Sequences of the batch that --report and --tune are about.
-  int64_t batchSequences() const {
-    return options.reportSequences ? options.reportSequences : std::max<int64_t>(options.reportTokens / 25, 1);
   }
 
   /// The module before stage `next` becomes the executable.
@@ -608,11 +446,11 @@ private:
       archives.push_back((folder + "/" + prefix + "kernels.a").str());
       return compileProgram(module, next, objects.back(), archives.back());
     };
-    if (forBoth) {
+    if (job.forBoth) {
       OwningOpRef<ModuleOp> forGPU = module.clone();
       if (int code = add(*forGPU, "gpu-"))
         return code;
-      gpu = stageOptions.gpu = "";
+      job.stages.gpu.clear();
     }
     if (int code = add(module, ""))
       return code;
@@ -625,9 +463,9 @@ private:
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
     HeaderNames names(options.output);
     if (llvm::Error error =
-            linkProgram(kind, cpu, objects, {kit, folder.str().str()}, names.model + "_open", options.output))
+            linkProgram(job.kind, job.cpu, objects, {kit, folder.str().str()}, names.model + "_open", options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
-    if (kind != OutputKind::Executable)
+    if (job.kind != OutputKind::Executable)
       if (int code = writeHeader(module, names, kit + "/Library.h"))
         return code;
     record("link", start);
@@ -638,10 +476,10 @@ private:
   /// of its kernels. Files go along with the one for the processor, or the only one.
   int compileProgram(ModuleOp module, Stage next, const std::string &program, const std::string &kernels) {
     auto start = std::chrono::steady_clock::now();
-    if (next == Stage::schedule && gpu.empty()) {
+    if (next == Stage::schedule && !job.isForGPU()) {
       // Here, and not with each kernel: the program tells what was chosen.
       PassManager choose(module.getContext());
-      buildChooseSchedules(choose, stageOptions);
+      buildChooseSchedules(choose, job.stages);
       if (failed(choose.run(module)))
         return failStage(next);
     }
@@ -651,7 +489,7 @@ private:
     std::string note = llvm::formatv("  {0} from the cache, {1} compiled", kernelTimes.hits, kernelTimes.misses);
     if (kernelTimes.misses > 0)
       note += llvm::formatv(" on {0} thread(s)", kernelTimes.threads);
-    record(forBoth ? gpu.empty() ? "kernels (cpu)" : "kernels (cuda)" : "kernels", start, note);
+    record(job.forBoth ? job.isForGPU() ? "kernels (cuda)" : "kernels (cpu)" : "kernels", start, note);
     if (kernelTimes.misses > 0)
       for (auto [name, seconds] : {std::pair("  schedule", kernelTimes.schedule),
                                    {"  target", kernelTimes.target},
@@ -669,8 +507,8 @@ private:
         return code;
     llvm::SmallVector<char, 0> object;
     llvm::raw_svector_ostream stream(object);
-    bool withFiles = !forBoth || gpu.empty();
-    if (failed(emitObject(module, cpu, withFiles ? std::optional(ArrayRef(blobs)) : std::nullopt, stream)))
+    bool withFiles = !job.forBoth || !job.isForGPU();
+    if (failed(emitObject(module, job.cpu, withFiles ? std::optional(ArrayRef(blobs)) : std::nullopt, stream)))
       return ourMistake;
     if (int code = writeOutput(program, [&](raw_ostream &os) { os << stream.str(); }))
       return code;
@@ -681,7 +519,7 @@ private:
   /// The C header of a module after `target`.
   int writeHeader(ModuleOp module, const HeaderNames &names, const std::string &interface) {
     auto value = [&](StringRef symbol) { return module.lookupSymbol<LLVM::GlobalOp>(symbol).getValueAttr(); };
-    std::string prefix = gpu.empty() ? "xf_" : "xf_gpu_";
+    std::string prefix = job.isForGPU() ? "xf_gpu_" : "xf_";
     auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value(prefix + "program_json")).str(),
                                                cast<IntegerAttr>(value(prefix + "kernel_count")).getInt());
     if (!program)
@@ -690,14 +528,14 @@ private:
     if (!common)
       return fail(ourMistake, "can't read '" + interface + "': " + common.getError().message());
     return writeOutput(names.path, [&](raw_ostream &os) {
-      os << headerText(*program, names.model, kind != OutputKind::Object, (*common)->getBuffer());
+      os << headerText(*program, names.model, job.kind != OutputKind::Object, (*common)->getBuffer());
     });
   }
 
   /// The program as its runtime will see it, of a module whose kernels have grids.
   int describe(ModuleOp module, std::optional<::xf::runtime::Program> &program) {
     SmallVector<std::string> kernels;
-    FailureOr<std::string> json = describeProgram(module, cpu, gpu, kernels);
+    FailureOr<std::string> json = describeProgram(module, job.cpu, job.stages.gpu, kernels);
     if (failed(json))
       return failStage(Stage::target);
     auto parsed = ::xf::runtime::parseProgram(*json, kernels.size());
@@ -713,7 +551,7 @@ private:
     if (int code = describe(module, program))
       return code;
     int threads = ::xf::runtime::Team(options.threads).size();
-    llvm::outs() << ::xf::runtime::describeFit(*program, fitBytes, options.reportSequences, threads);
+    llvm::outs() << ::xf::runtime::describeFit(*program, job.fitBytes, options.reportSequences, threads);
     return 0;
   }
 
@@ -726,7 +564,7 @@ private:
     std::optional<runtime::Program> program;
     if (int code = describe(module, program))
       return code;
-    int64_t tokens = options.reportTokens, sequences = batchSequences();
+    int64_t tokens = job.tokens(), sequences = job.sequences();
     runtime::Report report(*program);
     report.heading =
         llvm::formatv("one call with {0} tokens a side in {1} sequences of equal length", tokens, sequences);
@@ -748,14 +586,8 @@ private:
 
   const ::xf::CompileOptions &options;
   const DiagnosticPrinter *diagnostics = nullptr;
-  Stage from = Stage::input, to = Stage::link;
-  StageOptions stageOptions;
-  int64_t fitBytes = 0, recomputeBytes = 0; // 0: not asked for
-  std::string input;                        // with the sizes of the vocabularies
-  CPU cpu;
-  OutputKind kind = OutputKind::Executable;
-  std::string gpu;      // none: kernels are for `cpu`
-  bool forBoth = false; // two programs, of which the one for `gpu` is made first
+  Job job;           // once there are two programs to make, of the one at hand
+  std::string input; // with the sizes of the vocabularies
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;

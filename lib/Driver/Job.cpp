@@ -1,0 +1,214 @@
+//===- Job.cpp - what a command line asks for -----------------------------===//
+// What an option may be, and which go together. The user is told before a model is read, and before work is done that
+// could not be written.
+//===----------------------------------------------------------------------===//
+#include "xf/Driver/Job.h"
+#include "xf/Driver/Header.h"
+#include "xf/Runtime/Memory.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+namespace mlir::xf {
+namespace {
+using llvm::Error;
+
+Error mistake(const llvm::Twine &message) { return llvm::createStringError(llvm::inconvertibleErrorCode(), message); }
+
+class Parser {
+public:
+  explicit Parser(const ::xf::CompileOptions &options) : options(options) {}
+
+  llvm::Expected<Job> parse() {
+    // In this order: what comes later rests on what came before.
+    for (auto part : {&Parser::parseStages, &Parser::parseTarget, &Parser::parsePrecision, &Parser::parseRecompute,
+                      &Parser::checkKernelOptions, &Parser::checkOutputs, &Parser::parseCPU})
+      if (Error error = (this->*part)())
+        return std::move(error);
+    return std::move(job);
+  }
+
+private:
+  Error parseStage(const std::string &name, Stage &stage) {
+    if (name.empty())
+      return Error::success();
+    std::optional<Stage> parsed = xf::parseStage(name);
+    if (!parsed) {
+      std::string known;
+      for (int i = 0; i < numStages; ++i)
+        known += " " + stageName(static_cast<Stage>(i)).str();
+      return mistake("unknown stage '" + name + "'; the stages are" + known);
+    }
+    stage = *parsed;
+    return Error::success();
+  }
+
+  /// Where the job starts and ends; --check and --fit end it themselves.
+  Error parseStages() {
+    if (Error error = parseStage(options.compileFrom, job.from))
+      return error;
+    if (Error error = parseStage(options.compileTo, job.to))
+      return error;
+    // A file dumped after a stage goes on with the next one, so equal names mean one stage.
+    if (job.from > job.to)
+      return mistake("--compile-from=" + options.compileFrom + " lies after --compile-to=" + options.compileTo);
+    if (!options.check.empty()) {
+      if (job.from > Stage::plan || !options.compileTo.empty() || !options.output.empty())
+        return mistake("--check compiles nothing: expected no -o, no --compile-to, and a model before stage "
+                       "'schedule'");
+      job.to = Stage::plan;
+    }
+    if (!options.fit.empty()) {
+      auto bytes = ::xf::runtime::parseBytes(options.fit);
+      if (!bytes)
+        return mistake("--fit: " + bytes.error().message);
+      job.fitBytes = *bytes;
+      if (job.from > Stage::schedule || !options.compileTo.empty() || !options.output.empty())
+        return mistake("--fit compiles nothing: expected no -o, no --compile-to, and a model before stage 'target'");
+      job.to = Stage::schedule;
+    }
+    return Error::success();
+  }
+
+  Error parseTarget() {
+    auto kind = llvm::StringSwitch<std::optional<OutputKind>>(options.emit)
+                    .Case("exe", OutputKind::Executable)
+                    .Case("shared", OutputKind::Shared)
+                    .Case("static", OutputKind::Static)
+                    .Case("object", OutputKind::Object)
+                    .Default(std::nullopt);
+    if (!kind)
+      return mistake("unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
+    job.kind = *kind;
+
+    SmallVector<StringRef> targets;
+    StringRef(options.target).split(targets, ',');
+    for (StringRef target : targets)
+      if (target != "cpu" && target != "cuda")
+        return mistake("unsupported target '" + target + "'; supported: cpu, cuda, and cpu,cuda for both");
+    if (llvm::is_contained(targets, "cuda")) {
+      job.forBoth = llvm::is_contained(targets, "cpu");
+      return parseGPU();
+    }
+    if (!options.gpu.empty())
+      return mistake("expected --gpu, which names a GPU, with --target=cuda, but got --target=cpu");
+    return Error::success();
+  }
+
+  Error parseGPU() {
+    std::string target = "--target=" + options.target, &gpu = job.stages.gpu;
+    if (job.kind != OutputKind::Executable && job.kind != OutputKind::Object)
+      return mistake("unsupported output kind '" + options.emit + "' for " + target + "; supported: exe, object");
+    if (job.forBoth && (job.to != Stage::link || !options.report.empty() || !options.fit.empty()))
+      return mistake("--report, --fit and --compile-to are about one target, but got " + target);
+    gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
+    if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
+      return mistake(
+          "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +
+          " (newer ones run what is compiled for these, but for sm_90a, which Hopper's own instructions are for)");
+    if (!(options.tune + options.schedules).empty())
+      return mistake("--tune and --schedules are for processors, but got " + target);
+    // A GPU's kernels and the program for the host are modules of different targets.
+    if (job.from > Stage::schedule || job.to == Stage::target || !options.dumpStages.empty())
+      return mistake(target + " can't be started from stage '" + stageName(job.from) +
+                     "', stopped at 'target' or dumped: kernels are compiled one by one after 'schedule'; "
+                     "supported: --compile-from and --compile-to up to schedule");
+    return Error::success();
+  }
+
+  Error parsePrecision() {
+    std::optional<Precision> precision = xf::parsePrecision(options.precision);
+    if (!precision)
+      return mistake("unsupported precision '" + options.precision + "'; supported: f32, bf16");
+    if (*precision != Precision::F32 && (job.from > Stage::outline || job.to < Stage::outline))
+      return mistake("--precision=" + options.precision + " needs stage 'outline'");
+    job.stages.precision = *precision;
+    job.stages.packsWeights = !job.isForGPU() || job.forBoth || *precision == Precision::F32;
+    return Error::success();
+  }
+
+  Error parseRecompute() {
+    Recompute &recompute = job.stages.recompute;
+    if (options.recompute == "full")
+      recompute = Recompute::Full;
+    recompute.tokens = options.reportTokens;
+    recompute.sequences =
+        options.reportSequences ? options.reportSequences : std::max<int64_t>(options.reportTokens / 25, 1);
+    if (options.recompute == "none" || options.recompute == "full")
+      return Error::success();
+    auto bytes = ::xf::runtime::parseBytes(options.recompute);
+    if (!bytes)
+      return mistake("--recompute: expected none, full, or bytes of memory, such as 2GiB or 512M, but got '" +
+                     options.recompute + "'");
+    if (job.from > Stage::autodiff || job.to < Stage::autodiff)
+      return mistake("--recompute=" + options.recompute + " needs stage 'autodiff'");
+    job.recomputeBytes = *bytes;
+    return Error::success();
+  }
+
+  /// Options about scheduled kernels, and about weights.
+  Error checkKernelOptions() {
+    if (!options.report.empty() && job.to != Stage::link)
+      return mistake("--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
+                     " stops before they are complete");
+    if (!options.tune.empty() && !options.schedules.empty())
+      return mistake("expected --tune, which writes schedules, or --schedules, which reads them, but got both");
+    if (!(options.tune + options.schedules).empty() && (job.from > Stage::schedule || job.to < Stage::schedule))
+      return mistake("--tune and --schedules need stage 'schedule'");
+    if (!options.tune.empty() && options.cpu != "native")
+      return mistake("--tune measures this machine, but got --cpu=" + options.cpu);
+    if (!options.weightsMap.empty() && options.weights.empty())
+      return mistake("--weights-map says how the names of --weights become the model's, but there is no --weights");
+    return Error::success();
+  }
+
+  Error checkOutputs() {
+    bool links = job.to == Stage::link && !options.printInput;
+    if (links && options.output.empty() && options.report.empty() && options.tune.empty())
+      return mistake("an output file is needed: -o FILE");
+    bool writesHeader = links && !options.output.empty() && job.kind != OutputKind::Executable;
+    for (const std::string &path :
+         {links ? options.output : std::string(), writesHeader ? HeaderNames(options.output).path : std::string(),
+          options.report == "-" ? std::string() : options.report, options.tune})
+      if (Error error = checkWritable(path))
+        return error;
+    return Error::success();
+  }
+
+  /// An empty path is no file.
+  static Error checkWritable(const std::string &path) {
+    if (path.empty())
+      return Error::success();
+    llvm::SmallString<256> folder(path);
+    llvm::sys::path::remove_filename(folder);
+    if (std::error_code code =
+            llvm::sys::fs::access(folder.empty() ? "." : folder.str(), llvm::sys::fs::AccessMode::Write))
+      return mistake("can't write '" + path + "': " + code.message());
+    if (llvm::sys::fs::is_directory(path))
+      return mistake("can't write '" + path + "': it is a folder");
+    if (llvm::sys::fs::exists(path) && !llvm::sys::fs::is_regular_file(path))
+      return mistake("can't write '" + path + "': it is no regular file");
+    return Error::success();
+  }
+
+  Error parseCPU() {
+    llvm::Expected<CPU> cpu = resolveCPU(options.cpu);
+    if (!cpu)
+      return cpu.takeError();
+    job.cpu = *cpu;
+    job.stages.cpu = options.cpu;
+    if (job.to == Stage::link && !options.output.empty() && job.kind != OutputKind::Object && !cpu->isX86())
+      return mistake("can't link for '" + cpu->triple +
+                     "', for which no runtime is built; supported: executables and libraries for x86-64, and for '" +
+                     options.cpu + "' --emit=object");
+    return Error::success();
+  }
+
+  const ::xf::CompileOptions &options;
+  Job job;
+};
+} // namespace
+
+llvm::Expected<Job> parseJob(const ::xf::CompileOptions &options) { return Parser(options).parse(); }
+} // namespace mlir::xf
