@@ -58,8 +58,9 @@ Value emitExp(Emitter &e, Value x) {
 }
 
 Value emitExp2(Emitter &e, Value x) {
-  // 2^x = 2^n 2^r, |r| <= 1/2.
-  x = e.maximum(x, e.splat(-126));
+  // 2^x = 2^n 2^r, |r| <= 1/2. From -127 down the bits come out as 0: keys far away, as ALiBi has them, leave no
+  // subnormal numbers to calculate with.
+  x = e.maximum(x, e.splat(-127)); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, x);
   Value p = polynomial(e, e.sub(x, n),
                        {1.53458116e-4, 1.33999312e-3, 9.61848896e-3, 5.55032878e-2, 2.40226469e-1, 6.93147206e-1, 1});

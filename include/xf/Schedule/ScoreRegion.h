@@ -19,8 +19,7 @@ public:
   /// product of query and key by it, with the scale. 1 where there is none.
   double takeScoreFactor();
 
-  /// Whether it can mask a key, which a score of -inf does: not where it only calculates with finite numbers. (What
-  /// overflows there has a weight of 2^-126 of the largest.)
+  /// Whether it can mask a key, which a score of -inf does: not where it only calculates with finite numbers.
   bool mayMask() const;
 
   /// For the query that stands at key `position`.

@@ -371,6 +371,30 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor}),
     [](const auto &info) { return std::to_string(info.index); });
 
+// Keys whose probability is too small for a number have none: subnormal numbers would slow all that is made of them.
+TEST(AttentionFar, LeavesNoSubnormalNumbers) {
+  const Score steep = {{},
+                       R"(%distance = arith.subi %query, %key : index
+    %i = arith.index_cast %distance : index to i32
+    %f = arith.sitofp %i : i32 to f32
+    %slope = arith.constant 1.37 : f32
+    %bias = arith.mulf %f, %slope : f32
+    %s = arith.subf %score, %bias : f32)",
+                       "%d = arith.constant 1.0 : f32"};
+  Shape shape{1, 8, 8, false, 0, -1, false, &steep};
+  for (unsigned way : vectorWidths()) {
+    Compiled compiled(moduleOf(shape), way);
+    ASSERT_TRUE(compiled.valid());
+    Tensors inputs = inputsOf(shape, {1}, {200}), forward = compiled.run("attention", inputs);
+    inputs.insert(forward.begin(), forward.end());
+    Tensors gradients = compiled.run("attention_backward", inputs);
+    for (const char *name : {"dk", "dv"})
+      for (int64_t i = 0; i < 100 * 8; ++i) // the keys farther than 99 tokens
+        EXPECT_EQ(gradients[name][i], 0) << name << ", key " << i / 8;
+    EXPECT_NE(gradients["dv"][199 * 8], 0);
+  }
+}
+
 // Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
 TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
   std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
