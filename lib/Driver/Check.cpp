@@ -99,6 +99,15 @@ Tensor fromMemory(RankedTensorType type, void *data, const int64_t *&dims) {
                                  : type.getElementType().isBF16()      ? runtime::ElementType::BF16
                                  : type.getElementType().isInteger(32) ? runtime::ElementType::I32
                                                                        : runtime::ElementType::I64;
+  // Without what lies between rows.
+  std::vector<char> rows;
+  if (MemRefType memory = memoryOf(type); hasGaps(memory)) {
+    int64_t bytes = runtime::byteWidth(element), width = shape[1] * bytes;
+    rows.resize(shape[0] * width);
+    for (int64_t row = 0; row < shape[0]; ++row)
+      std::memcpy(rows.data() + row * width, static_cast<char *>(data) + row * pitchOf(memory) * bytes, width);
+    data = rows.data();
+  }
   return reference::fromView({"", element, shape, data});
 }
 

@@ -89,6 +89,8 @@ public:
               kind == KernelKind::Attention || kind == KernelKind::AttentionBackward
                   ? i * extentAt(dispatch->getOperand(0), 0, functionDims) / std::max<int64_t>(count - 1, 1)
                   : 0;
+        else if (type.getElementType().isBF16())
+          reinterpret_cast<uint16_t *>(data)[i] = 0x3f80 | i % 64; // 1 and a little
         else
           reinterpret_cast<int64_t *>(data)[i] = 1;
     }

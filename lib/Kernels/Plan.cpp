@@ -49,10 +49,7 @@ struct Step {
   Cost cost;
 };
 
-MemRefType bufferType(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return MemRefType::get(tensor.getShape(), tensor.getElementType());
-}
+MemRefType bufferType(Type type) { return memoryOf(cast<RankedTensorType>(type)); }
 
 class EntryPlanner {
 public:

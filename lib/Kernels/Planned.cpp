@@ -30,8 +30,8 @@ int64_t extentAt(Value buffer, unsigned dim, ArrayRef<int64_t> dims) {
 
 int64_t elementsAt(Value buffer, ArrayRef<int64_t> dims) {
   int64_t elements = 1;
-  for (int64_t dim = 0; dim < cast<MemRefType>(buffer.getType()).getRank(); ++dim)
-    elements *= extentAt(buffer, dim, dims);
+  for (auto [dim, extent] : llvm::enumerate(extentsWithGaps(cast<MemRefType>(buffer.getType()))))
+    elements *= ShapedType::isDynamic(extent) ? extentAt(buffer, dim, dims) : extent;
   return elements;
 }
 

@@ -362,8 +362,7 @@ Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *
     auto extentOf = [&](int64_t extent) {
       return uint64_t(std::max<int64_t>(extent < 0 ? dims[-1 - extent] : extent, 1));
     };
-    uint64_t extents[] = {extentOf(matrix.columns), extentOf(matrix.rows)},
-             pitch = extents[0] * uint64_t(matrix.elementBytes);
+    uint64_t extents[] = {extentOf(matrix.columns), extentOf(matrix.rows)}, pitch = uint64_t(matrix.rowBytes);
     uint32_t box[] = {uint32_t(matrix.boxColumns), uint32_t(matrix.boxRows)}, steps[] = {1, 1};
     constexpr int bf16 = 9, none = 0, by128Bytes = 3,
                   by256Bytes = 3; // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_, _L2_PROMOTION_

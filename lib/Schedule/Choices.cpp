@@ -86,8 +86,14 @@ RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
   bool isVector = columns == 0 && type.hasStaticShape();
   if (isVector)
     columns = type.getNumElements();
-  // 16 bytes a thread, where all rows begin at a multiple of them.
-  block.perThread = columns > 0 && columns % 4 == 0 ? 4 : 1;
+  // 16 bytes a thread (of bf16 8), where all rows begin at a multiple of them.
+  auto isAligned = [](Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return !tensor || tensor.getRank() != 2 || pitchOf(memoryOf(tensor)) % 4 == 0;
+  };
+  bool areAligned =
+      llvm::all_of(kernel.getArgumentTypes(), isAligned) && llvm::all_of(kernel.getResultTypes(), isAligned);
+  block.perThread = columns >= 4 && areAligned && (!isVector || columns % 4 == 0) ? 4 : 1;
   int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 4 ? 8 : 16;
   if (takesSums(body) && columns > most * warp) // a row that a warp's registers don't hold is a block's
     block.warps = std::clamp<int64_t>(llvm::PowerOf2Ceil(llvm::divideCeil(columns, most / 2 * warp)), 2, 32);

@@ -31,7 +31,7 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
     : b(kernel.getContext()), loc(kernel.getLoc()), registers(registers), kernel(kernel) {
   auto memrefOf = [](Type type) -> Type {
     auto tensor = dyn_cast<RankedTensorType>(type);
-    return tensor ? Type(MemRefType::get(tensor.getShape(), tensor.getElementType())) : type;
+    return tensor ? Type(memoryOf(tensor)) : type;
   };
   SmallVector<Type> types;
   for (Type type : kernel.getArgumentTypes())
@@ -274,9 +274,13 @@ void Emitter::syncBlock() {
     NVVM::Barrier0Op::create(b, loc);
 }
 
+/// Of a partial vector, how many threads have a whole share (an index).
+static Value wholeShares(Emitter &e, int64_t count) { return e.index(count / e.registers.perThread); }
+
 Value Emitter::partialMask(int64_t count) {
   if (registers.isGPU())
-    return compare(arith::CmpIPredicate::slt, currentLane, index(count / registers.perThread));
+    return count % registers.perThread ? compare(arith::CmpIPredicate::slt, laneNumbers(), splatI32(count))
+                                       : compare(arith::CmpIPredicate::slt, currentLane, wholeShares(*this, count));
   SmallVector<bool> lanes(registers.width);
   for (int64_t i = 0; i < registers.width; ++i)
     lanes[i] = i < count;
@@ -311,9 +315,36 @@ static Value loadShare(Emitter &e, Value condition, Value memref, ValueRange pla
   return condition ? e.where(condition, e.vectorType(e.b.getF32Type()), share) : share();
 }
 
+/// In the thread that has the last numbers of a partial vector, fewer than a share, body(number in the share, place).
+static void forRest(Emitter &e, int64_t count, ArrayRef<Value> place, function_ref<void(int64_t, ValueRange)> body) {
+  for (int64_t i = 0; i < count % e.registers.perThread; ++i) {
+    SmallVector<Value> at(place);
+    at.back() = e.add(at.back(), e.index(i));
+    body(i, at);
+  }
+}
+
 Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
-  if (registers.isGPU())
-    return loadShare(*this, count >= registers.width ? Value() : partialMask(count), memref, atShare(at));
+  if (registers.isGPU()) {
+    SmallVector<Value> place = atShare(at);
+    if (count >= registers.width || count % registers.perThread == 0)
+      return loadShare(*this, count >= registers.width ? Value() : partialMask(count), memref, place);
+    Value whole = wholeShares(*this, count);
+    Value isWhole = compare(arith::CmpIPredicate::slt, currentLane, whole),
+          isRest = compare(arith::CmpIPredicate::eq, currentLane, whole);
+    Type type = vectorType(isNarrow(memref) ? b.getF32Type() : getElementTypeOrSelf(memref.getType()));
+    auto rest = [&] {
+      Value share = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+      forRest(*this, count, place, [&](int64_t i, ValueRange from) {
+        share = vector::InsertOp::create(b, loc, load(memref, from), share, i);
+      });
+      return share;
+    };
+    using Values = SmallVector<Value>;
+    return choose(
+        isWhole, [&] { return Values{loadShare(*this, Value(), memref, place)}; },
+        [&] { return Values{where(isRest, type, rest)}; })[0];
+  }
   Type type = vectorType(getElementTypeOrSelf(memref.getType()));
   if (count >= registers.width)
     return widen(vector::LoadOp::create(b, loc, cast<VectorType>(type), memref, at));
@@ -337,7 +368,16 @@ void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t cou
       else
         store(stored, memref, place);
     };
-    return count >= registers.width ? share() : when(partialMask(count), share);
+    if (count >= registers.width)
+      return share();
+    Value whole = wholeShares(*this, count);
+    when(compare(arith::CmpIPredicate::slt, currentLane, whole), share);
+    if (count % registers.perThread)
+      when(compare(arith::CmpIPredicate::eq, currentLane, whole), [&] {
+        forRest(*this, count, place,
+                [&](int64_t i, ValueRange to) { store(vector::ExtractOp::create(b, loc, vector, i), memref, to); });
+      });
+    return;
   }
   if (isNarrow(memref))
     vector = narrow(vector);

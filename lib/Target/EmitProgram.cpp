@@ -13,7 +13,8 @@ namespace mlir::xf {
 #include "xf/Target/Passes.h.inc"
 namespace {
 
-/// The descriptor of row-major memory; `nextDim` gives its dynamic extents in order.
+/// The descriptor of memory, row-major and with gaps where its type says so; `nextDim` gives its dynamic extents in
+/// order.
 Value makeMemref(OpBuilder &builder, Location loc, MemRefType memref, Value pointer, function_ref<Value()> nextDim) {
   MLIRContext *context = builder.getContext();
   auto ptr = LLVM::LLVMPointerType::get(context);
@@ -37,7 +38,9 @@ Value makeMemref(OpBuilder &builder, Location loc, MemRefType memref, Value poin
   for (int64_t dim = rank - 1; dim >= 0; --dim) {
     insert(sizes[dim], {3, dim});
     insert(stride, {4, dim});
-    if (dim > 0)
+    if (dim > 0 && dim == rank - 1 && !memref.isDynamicDim(dim))
+      stride = constant(pitchOf(memref));
+    else if (dim > 0)
       stride = LLVM::MulOp::create(builder, loc, stride, sizes[dim]);
   }
   return UnrealizedConversionCastOp::create(builder, loc, memref, descriptor).getResult(0);

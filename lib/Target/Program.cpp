@@ -99,9 +99,7 @@ private:
   }
 
   /// What a buffer takes of a flat array, which is measured in f32.
-  static int64_t elementsOf(MemRefType type) {
-    return llvm::divideCeil(type.getNumElements() * type.getElementTypeBitWidth(), 32);
-  }
+  static int64_t elementsOf(MemRefType type) { return llvm::divideCeil(bytesOf(type), 4); }
 
   /// The end of the last buffer there.
   int64_t preparedElements() {
@@ -146,8 +144,11 @@ private:
     auto type = cast<MemRefType>(buffer.getType());
     if (type.isDynamicDim(dim))
       return Affine(cast<DenseI64ArrayAttr>((*buffer.getExtents())[type.getDynamicDimIndex(dim)]).asArrayRef());
+    return constant(type.getDimSize(dim), numDims);
+  }
+  static Affine constant(int64_t value, size_t numDims) {
     Affine constant(numDims + 1, 0);
-    constant[0] = type.getDimSize(dim);
+    constant[0] = value;
     return constant;
   }
 
@@ -156,8 +157,8 @@ private:
     auto type = cast<MemRefType>(buffer.getType());
     Affine size(numDims + 1, 0);
     size[0] = type.getElementTypeBitWidth() / 8;
-    for (int64_t dim = 0; dim < type.getRank(); ++dim) {
-      Affine factor = extent(buffer, dim, numDims);
+    for (auto [dim, taken] : llvm::enumerate(extentsWithGaps(type))) {
+      Affine factor = ShapedType::isDynamic(taken) ? extent(buffer, dim, numDims) : constant(taken, numDims);
       bool sizeConstant = llvm::all_of(ArrayRef(size).drop_front(), [](int64_t c) { return c == 0; });
       bool factorConstant = llvm::all_of(ArrayRef(factor).drop_front(), [](int64_t c) { return c == 0; });
       if (!sizeConstant && !factorConstant)
@@ -235,7 +236,7 @@ private:
     return (read.empty() ? "" : read + " ") + "-> " + written;
   }
 
-  /// Of each tensor map the number of the operand among the pointers, its rows, columns and bytes of an element, and
+  /// Of each tensor map the number of the operand among the pointers, its rows, columns and bytes from row to row, and
   /// the rows and columns of a box. An extent that is dynamic is -1 - its number among the dispatch's `dims`.
   static json::Array mapsOf(DispatchOp dispatch, ArrayAttr list) {
     struct Matrix {
@@ -246,7 +247,7 @@ private:
     for (Value operand : dispatch->getOperands()) {
       Matrix matrix{};
       if (auto type = dyn_cast<MemRefType>(operand.getType())) {
-        matrix = {number++, 1, 1, type.getElementTypeBitWidth() / 8};
+        matrix = {number++, 1, 1, pitchOf(type) * type.getElementTypeBitWidth() / 8};
         for (auto [dim, size] : llvm::enumerate(type.getShape())) {
           int64_t extent = ShapedType::isDynamic(size) ? -1 - dims++ : size;
           (dim == 0 ? matrix.rows : matrix.columns) = extent;
@@ -346,7 +347,7 @@ private:
         place.push_back(elementsOf(type));
       if (buffer.getChunk()) {
         int64_t bytes = type.getElementTypeBitWidth() / 8;
-        for (int64_t size : type.getShape().drop_front())
+        for (int64_t size : llvm::drop_begin(extentsWithGaps(type)))
           bytes *= size;
         chunks.push_back(json::Array{static_cast<int64_t>(operands.size()), bytes});
       }

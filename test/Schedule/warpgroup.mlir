@@ -35,13 +35,18 @@ func.func private @gradient(%x: tensor<?x512xbf16>, %dy: tensor<?x512xbf16>) -> 
   return %0 : tensor<512x512xf32>
 }
 
-//--- plain.mlir
-// Rows that begin where the copy engine can't read, and operands of f32.
-// CHECK-NOT: xfg.
-func.func private @odd(%x: tensor<?x12xbf16>, %w: tensor<64x12xbf16>) -> tensor<?x64xf32> attributes {xf.kernel = #xf<kernel matmul>} {
-  %0 = xf.linear %x, %w : (tensor<?x12xbf16>, tensor<64x12xbf16>) -> tensor<?x64xf32>
-  return %0 : tensor<?x64xf32>
+// Rows of any width begin where the copy engine reads.
+// CHECK-LABEL: func.func private @odd(%{{.*}}: memref<?x12xbf16, strided<[16, 1]>>, %{{.*}}: memref<63x12xbf16, strided<[16, 1]>>, %{{.*}}: memref<?x63xbf16, strided<[64, 1]>>
+// CHECK: xfg.mma
+func.func private @odd(%x: tensor<?x12xbf16>, %w: tensor<63x12xbf16>) -> tensor<?x63xbf16> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x12xbf16>, tensor<63x12xbf16>) -> tensor<?x63xf32>
+  %1 = xf.cast %0 : tensor<?x63xf32> to tensor<?x63xbf16>
+  return %1 : tensor<?x63xbf16>
 }
+
+//--- plain.mlir
+// Operands of f32.
+// CHECK-NOT: xfg.
 func.func private @f32(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x64xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>

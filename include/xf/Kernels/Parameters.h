@@ -22,8 +22,8 @@ struct ParameterLayout {
     elements = llvm::alignTo(elements, blockSize);
     module.walk([&](SetPreparedOp set) {
       preparedOffsets[set.getName()] = preparedElements;
-      auto type = cast<RankedTensorType>(set.getValue().getType());
-      preparedElements += llvm::alignTo(type.getNumElements() * type.getElementTypeBitWidth() / 32, alignment);
+      preparedElements += llvm::alignTo(
+          llvm::divideCeil(bytesOf(memoryOf(cast<RankedTensorType>(set.getValue().getType()))), 4), alignment);
     });
   }
   int64_t offsetOf(StringRef name) const { return offsets.lookup(name); }

@@ -128,8 +128,8 @@ public:
   /// The first number of a vector.
   Value firstLane(Value vector);
 
-  /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read. A GPU's
-  /// counts and columns are multiples of `perThread`, since a thread loads all or nothing.
+  /// A vector from row-major memory; of a partial one (count < width) the other lanes are zero and not read. On a GPU
+  /// rows and columns are multiples of `perThread` apart, so that a thread loads its share at once.
   Value loadVector(Value memref, ValueRange at, int64_t count);
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
   /// condition ? loadVector : 0; GPUs only.
@@ -142,6 +142,7 @@ public:
       return; // which has other warps to run meanwhile
     memref::PrefetchOp::create(b, loc, memref, at, write, /*localityHint=*/2, /*isDataCache=*/true);
   }
+  /// Of each lane whether it is before `count`; on a GPU one condition where threads have whole shares.
   Value partialMask(int64_t count);
   /// 0, 1, 2, ... of i32.
   Value laneNumbers();

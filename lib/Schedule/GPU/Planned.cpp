@@ -132,7 +132,8 @@ memref::StoreOp findFill(func::FuncOp kernel) {
   return isWhole ? found : memref::StoreOp();
 }
 
-/// Fills or copies memory as it lies, 16 bytes a thread where rows are multiples of them.
+/// Fills or copies memory as it lies, 16 bytes a thread where rows are multiples of them; or where there are gaps
+/// between rows, number by number.
 SmallVector<GridEntry> emitFill(Emitter &e, IRMapping &values, memref::StoreOp store) {
   Value to = values.lookup(store.getMemref());
   auto type = cast<MemRefType>(to.getType());
@@ -170,7 +171,15 @@ SmallVector<GridEntry> emitFill(Emitter &e, IRMapping &values, memref::StoreOp s
     return memref::ReinterpretCastOp::create(e.b, e.loc, flatType, memory, OpFoldResult(e.b.getIndexAttr(0)), sizes,
                                              strides);
   };
-  Value flatTo = flat(to), flatFrom = load ? flat(values.lookup(load.getMemref())) : Value();
+  Value from = load ? values.lookup(load.getMemref()) : Value();
+  if (hasGaps(type)) {
+    e.elements(begin, end, [&](Value i) {
+      SmallVector<Value> at{e.make<arith::DivUIOp>(i, e.index(columns)), e.make<arith::RemUIOp>(i, e.index(columns))};
+      e.store(valueOf([&](Value) { return e.load(from, at); }), to, at);
+    });
+    return {{cast<BlockArgument>(store.getMemref()).getArgNumber(), 0, 0, rows}};
+  }
+  Value flatTo = flat(to), flatFrom = load ? flat(from) : Value();
   if (!isWide) {
     e.elements(begin, end, [&](Value i) { e.store(valueOf([&](Value) { return e.load(flatFrom, i); }), flatTo, i); });
   } else {

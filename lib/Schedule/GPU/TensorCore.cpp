@@ -31,8 +31,8 @@ SmallVector<Fragment> fragmentsOf(ValueRange values) {
 
 HeadMatrix::HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads) {
   auto type = cast<MemRefType>(memory.getType());
-  width = type.getDimSize(1);
-  features = width / heads;
+  pitch = pitchOf(type);
+  features = type.getDimSize(1) / heads;
   element = type.getElementType();
   this->memory = pointerOf(e, memory, NVVM::NVVMMemorySpace::Global);
   begin = e.mul(head, e.index(features));
@@ -130,7 +130,7 @@ Fragment TensorCore::load(const SharedRows &tile, Value place, int64_t row, int6
 
 //===-- Memory ------------------------------------------------------------===//
 Value TensorCore::addressOf(const HeadMatrix &matrix, Value row, Value column) {
-  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.width)), e.add(matrix.begin, e.toIndex(column)));
+  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.pitch)), e.add(matrix.begin, e.toIndex(column)));
   Value number = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), element);
   return LLVM::GEPOp::create(e.b, e.loc, matrix.memory.getType(), matrix.element, matrix.memory,
                              ArrayRef<LLVM::GEPArg>{number});
@@ -253,7 +253,7 @@ void TensorCore::copyRows(const HeadMatrix &matrix, Value row, Value count, cons
       Value inside = isLeft(e.i32(passed));
       if (tile.features % 16 != 0)
         inside = e.make<arith::AndIOp>(inside, isFeature(e, tile.features, column));
-      NVVM::CpAsyncOp::create(e.b, e.loc, at(to, passed * tile.pitch), at(from, passed * matrix.width * 2), 16,
+      NVVM::CpAsyncOp::create(e.b, e.loc, at(to, passed * tile.pitch), at(from, passed * matrix.pitch * 2), 16,
                               NVVM::LoadCacheModifierKind::CG, e.select(inside, e.i32(16), e.i32(0)));
     }
   };

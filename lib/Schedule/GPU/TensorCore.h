@@ -21,12 +21,12 @@ SmallVector<Fragment> fragmentsOf(ValueRange values);
 struct HeadMatrix {
   HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads);
 
-  int64_t width, features; // elements of a row, and of the head in it
+  int64_t pitch, features; // elements from row to row, and of the head in one
   Type element;            // bf16 or f32
   Value memory, begin;     // where the rows begin, and in a row the head (an index)
   /// Whether 16 bytes may be copied at once, and elements read and written in pairs.
-  bool hasVectors() const { return element.isBF16() && width % 8 == 0 && features % 8 == 0; }
-  bool hasPairs() const { return width % 2 == 0 && features % 2 == 0; }
+  bool hasVectors() const { return element.isBF16() && pitch % 8 == 0 && features % 8 == 0; }
+  bool hasPairs() const { return pitch % 2 == 0 && features % 2 == 0; }
 };
 
 /// Rows of bf16 in shared memory, `features` long and zeros after them up to a multiple of 16. Rows begin an odd number

@@ -269,11 +269,12 @@ private:
     e.setLane(own);
   }
 
-  /// Two neighbours; as one where every row has whole pairs. `end`: of the columns, where they may lie past it.
+  /// Two neighbours; as one where rows begin with whole pairs. `end`: of the columns, where they may lie past it.
   void store(ArrayRef<Value> numbers, Value memory, Value row, Value column, Value end) {
     auto where = [&](Value at, function_ref<void()> body) { end ? e.when(isBelow(at, end), body) : body(); };
-    Type element = cast<MemRefType>(memory.getType()).getElementType();
-    if (n % 2 != 0) {
+    auto type = cast<MemRefType>(memory.getType());
+    Type element = type.getElementType();
+    if (pitchOf(type) % 2 != 0 || (end && n % 2 != 0)) {
       for (int64_t p : {0, 1}) {
         Value at = e.add(column, e.index(p));
         where(at, [&] { e.store(numbers[p], memory, {row, at}); });
@@ -340,9 +341,7 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
     auto cast = operand.getDefiningOp<CastOp>();
     auto argument = dyn_cast<BlockArgument>(cast ? cast.getX() : operand);
     auto type = argument ? dyn_cast<RankedTensorType>(kernel.getArgumentTypes()[argument.getArgNumber()]) : nullptr;
-    // The copy engine's rows begin at multiples of 16 bytes.
-    if (!type || !type.getElementType().isBF16() || type.isDynamicDim(1) || type.getDimSize(1) % 8 != 0 ||
-        type.getDimSize(1) == 0)
+    if (!type || !type.getElementType().isBF16() || type.isDynamicDim(1) || type.getDimSize(1) == 0)
       return {};
   }
   for (Operation &op : root->getBlock()->without_terminator())

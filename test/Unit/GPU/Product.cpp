@@ -27,39 +27,48 @@ struct Device {
     state = state * 1664525u + 1013904223u;
     return float(int(state >> 9) % 2048 - 1024) / 1024;
   }
-  /// count numbers, as they are in memory, which is there for one more: an address is needed where there are none.
-  std::vector<float> make(int64_t count, bool isNarrow, uint64_t &address) {
-    std::vector<float> values(count);
+  /// rows x columns numbers, as they are in memory, which is there for some more: an address is needed where there are
+  /// none. What is between rows is never written.
+  std::vector<float> make(int64_t rows, int64_t columns, bool isNarrow, uint64_t &address) {
+    std::vector<float> values(rows * columns);
     size_t width = isNarrow ? 2 : 4;
-    address = memory.allocate(count * width + 16);
-    for (int64_t i = 0; i < count; ++i) {
-      uint16_t half = toBfloat(random());
-      values[i] = ofBfloat(half);
-      Region &region = memory.find(address + i * width, width, "test");
-      isNarrow ? std::memcpy(region.at(address + i * width), &half, 2)
-               : std::memcpy(region.at(address + i * width), &values[i], 4);
-    }
-    if (count > 0)
-      memory.find(address, count * width, "test").setWritten(address, count * width);
+    address = memory.allocate(rows * rowBytes(columns, isNarrow) + 16);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column) {
+        uint16_t half = toBfloat(random());
+        float &value = values[row * columns + column] = ofBfloat(half);
+        uint64_t place = address + row * rowBytes(columns, isNarrow) + column * width;
+        Region &region = memory.find(place, width, "test");
+        isNarrow ? std::memcpy(region.at(place), &half, 2) : std::memcpy(region.at(place), &value, 4);
+        region.setWritten(place, width);
+      }
     return values;
+  }
+
+  /// From row to row: those of bf16 begin at multiples of 16 bytes.
+  static int64_t rowBytes(int64_t columns, bool isNarrow) {
+    return isNarrow ? (columns * 2 + 15) / 16 * 16 : columns * 4;
   }
 };
 
 TensorMap mapOf(uint64_t address, int64_t rows, int64_t columns, int64_t boxRows) {
-  return {TensorMap::known,     64, uint32_t(boxRows), 2, address, uint64_t(columns), uint64_t(rows),
-          uint64_t(columns) * 2};
+  return {TensorMap::known,  64,
+          uint32_t(boxRows), 2,
+          address,           uint64_t(columns),
+          uint64_t(rows),    uint64_t(Device::rowBytes(columns, true))};
 }
 } // namespace
 
 std::string Product::run(const std::string &ptx) const {
   Device device;
   uint64_t a, b, bias = 0, c;
-  std::vector<float> as = device.make(m * k, true, a), bs = device.make(k * n, true, b), biases, before;
+  std::vector<float> as = transposeA ? device.make(k, m, true, a) : device.make(m, k, true, a),
+                     bs = transposeB ? device.make(n, k, true, b) : device.make(k, n, true, b), biases, before;
   if (hasBias)
-    biases = device.make(n, false, bias);
-  before = device.make(hasInto ? m * n : 0, false, c);
+    biases = device.make(1, n, false, bias);
+  before = device.make(hasInto ? m : 0, n, false, c);
   if (!hasInto)
-    c = device.memory.allocate(m * n * 4 + 16);
+    c = device.memory.allocate(m * Device::rowBytes(n, isNarrow) + 16);
   TensorMap maps[] = {mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
                       mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64), mapOf(c, m, n, 64)};
   std::vector<uint64_t> parameters{a, b};
@@ -86,9 +95,9 @@ std::string Product::run(const std::string &ptx) const {
         }
         if (hasRelu)
           expected = std::max(expected, 0.0);
-        uint64_t at = c + (i * n + j) * width;
+        uint64_t at = c + i * Device::rowBytes(n, isNarrow) + j * width;
         Region &region = device.memory.find(at, width, "result");
-        if (!region.words[(at - region.address) / 4].written)
+        if (!region.words[(at - region.address) / Region::unit].written)
           return "(" + std::to_string(i) + ", " + std::to_string(j) + ") is not written";
         float value;
         uint16_t half;

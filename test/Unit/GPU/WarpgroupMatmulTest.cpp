@@ -164,7 +164,7 @@ TEST(WarpgroupMatmul, EveryNumberOfColumns) {
                              .hasBias = n % 2 == 0,
                              .hasInto = no,
                              .hasRelu = no,
-                             .isNarrow = n % 6 == 0,
+                             .isNarrow = n % 3 == 0,
                              .columns = 64,
                              .shared = 0,
                              .blocks = 2});
@@ -191,6 +191,26 @@ TEST(WarpgroupMatmul, EveryTile) {
                                  .blocks = 3});
         EXPECT_EQ(kernel.product.run(kernel.ptx), "") << columns << " " << n << " " << transposeB;
       }
+}
+
+// Widths that no 16 bytes divide: rows have gaps between them, which nothing reads.
+TEST(WarpgroupMatmul, RowsWithGaps) {
+  for (int64_t width : {1, 7, 9, 63, 100, 129})
+    for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}}) {
+      Kernel kernel = compile({.m = transposeA ? width : 70,
+                               .n = width + 2,
+                               .k = transposeA ? 77 : width,
+                               .transposeA = transposeA,
+                               .transposeB = transposeB,
+                               .hasBias = no,
+                               .hasInto = no,
+                               .hasRelu = no,
+                               .isNarrow = transposeB,
+                               .columns = 64,
+                               .shared = 0,
+                               .blocks = 2});
+      EXPECT_EQ(kernel.product.run(kernel.ptx), "") << width << " " << transposeA << " " << transposeB;
+    }
 }
 
 // What is changed in the PTX of a kernel that is right.

@@ -42,13 +42,16 @@ void round(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = toBfloat(w.line<float>(op.from[0])[i]); });
 }
 
-/// fma.rn.bf16 to, a, b, c; or of two numbers each
-template <int numbers> void multiplyAdd(Warp &w, const Operation &op, uint32_t mask) {
+/// add, mul, fma .rn.bf16 to, a, b, c; or of two numbers each
+constexpr auto sum = [](auto operand) -> double { return operand(0) + operand(1); };
+constexpr auto product = [](auto operand) -> double { return operand(0) * operand(1); };
+constexpr auto productAndSum = [](auto operand) -> double { return operand(0) * operand(1) + operand(2); };
+template <int numbers, auto function> void inBfloat(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) {
     uint32_t result = 0;
     for (int number = 0; number < numbers; ++number) {
-      auto operand = [&](int from) { return ofBfloat(w.line<uint32_t>(op.from[from])[i] >> 16 * number & 0xffff); };
-      double exact = double(operand(0)) * operand(1) + operand(2);
+      double exact = function(
+          [&](int from) -> double { return ofBfloat(w.line<uint32_t>(op.from[from])[i] >> 16 * number & 0xffff); });
       // Rounded once: what float can't hold of it is the last bit, which lies below all of bf16's.
       float near = float(exact);
       if (near != exact && std::isfinite(near))
@@ -165,10 +168,18 @@ Handler findMatrixHandler(const std::string &name, Operation &op) {
     return found(pack, 1);
   if (name == "cvt.rn.bf16.f32")
     return found(round, 1);
+  if (name == "add.rn.bf16")
+    return found(inBfloat<1, sum>, 1);
+  if (name == "add.rn.bf16x2")
+    return found(inBfloat<2, sum>, 1);
+  if (name == "mul.rn.bf16")
+    return found(inBfloat<1, product>, 1);
+  if (name == "mul.rn.bf16x2")
+    return found(inBfloat<2, product>, 1);
   if (name == "fma.rn.bf16")
-    return found(multiplyAdd<1>, 1);
+    return found(inBfloat<1, productAndSum>, 1);
   if (name == "fma.rn.bf16x2")
-    return found(multiplyAdd<2>, 1);
+    return found(inBfloat<2, productAndSum>, 1);
   if (name == "cp.async.cg.shared.global" || name == "cp.async.ca.shared.global")
     return found(copy, 0);
   if (name == "cp.async.commit_group")

@@ -14,6 +14,7 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "xf/Dialect/XF/IR/Extents.h"
+#include "xf/Dialect/XF/IR/Memory.h"
 
 #include "xf/Dialect/XF/IR/XFEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
