@@ -64,11 +64,15 @@ LogicalResult reference::evaluate(LayerNormParameterBackwardOp op, Frame &frame)
   const Tensor &mean = frame[op.getMean()], &reciprocalDeviation = frame[op.getReciprocalDeviation()];
   if (failed(expectRows(op, "x", x, cotangent.rows(), "'cotangent'")))
     return failure();
-  Tensor weight = Tensor::reals({x.columns()}), bias = Tensor::reals({x.columns()});
+  // Sums of all rows are one part.
+  int64_t parts = std::max<int64_t>(op.getParts(), 1), rows = std::max<int64_t>((x.rows() + parts - 1) / parts, 1);
+  auto shape = op.getParts() ? std::vector<int64_t>{parts, x.columns()} : std::vector<int64_t>{x.columns()};
+  Tensor weight = Tensor::reals(shape), bias = Tensor::reals(shape);
   for (int64_t t = 0; t < x.rows(); ++t)
     for (int64_t c = 0; c < x.columns(); ++c) {
-      weight[c] += cotangent(t, c) * (x(t, c) - mean[t]) * reciprocalDeviation[t];
-      bias[c] += cotangent(t, c);
+      int64_t at = t / rows * x.columns() + c;
+      weight[at] += cotangent(t, c) * (x(t, c) - mean[t]) * reciprocalDeviation[t];
+      bias[at] += cotangent(t, c);
     }
   frame.set(op.getWeight(), weight);
   frame.set(op.getBias(), bias);

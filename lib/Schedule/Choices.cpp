@@ -70,6 +70,8 @@ Attribute chooseRows(Block &body, const ScheduleTarget &target) {
   int64_t columns = columnsOfRows(body);
   if (type.getRank() > 2 || (columns == 0 && type.hasStaticShape()))
     return {}; // refused, or one row
+  if (sumsOfParts(body))
+    return {}; // a tile is a part
   if (target.registers.isGPU())
     return RowScheduleAttr::get(body.getParentOp()->getContext(),
                                 target.registers.threads() / target.registers.lanes());

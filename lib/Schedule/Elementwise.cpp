@@ -191,6 +191,24 @@ LogicalResult Evaluator::compute(Operation *op) {
   return success();
 }
 
+LogicalResult Evaluator::addTo(LayerNormParameterBackwardOp sums, Value part) {
+  FailureOr<SmallVector<Value>> cotangent = get(sums.getCotangent()), x = get(sums.getX());
+  if (failed(cotangent) || failed(x))
+    return failure();
+  Value mean = rowNumber(sums.getMean()), r = rowNumber(sums.getReciprocalDeviation());
+  auto add = [&](Value result, function_ref<Value(Value sum, size_t vector)> next) {
+    if (Value place = e.placeOf(result)) // where anybody wants it
+      for (auto [vector, count] : llvm::enumerate(lanes)) {
+        SmallVector<Value> at{part, column(vector)};
+        e.storeVector(next(e.loadVector(place, at, count), vector), place, at, count);
+      }
+  };
+  add(sums.getWeight(),
+      [&](Value sum, size_t vector) { return e.fma((*cotangent)[vector], e.mul(e.sub((*x)[vector], mean), r), sum); });
+  add(sums.getBias(), [&](Value sum, size_t vector) { return e.add(sum, (*cotangent)[vector]); });
+  return success();
+}
+
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
   if (registers.perThread > 1)
     return 4; // loads that are under way at once

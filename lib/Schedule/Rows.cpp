@@ -2,7 +2,8 @@
 // A tile is some rows. Each row is passed over as few times as its reductions need: a row op begins with the sums over
 // its operands' row, and its last, elementwise pass takes the ops that follow along. Values that a later pass needs
 // live in the result they belong to, or in a row of scratch memory; all others stay in registers. A GPU's registers
-// hold whole rows: there each operand is read once. A row's result depends on that row alone.
+// hold whole rows: there each operand is read once. A row's result depends on that row alone; where sums of parts of
+// the rows are wanted too, a tile is a part.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 #include <cmath>
@@ -46,6 +47,15 @@ public:
       if (static_cast<int64_t>(wholeRow.size()) * e.registers.perThread > most)
         wholeRow.clear();
     }
+    parts = sumsOfParts(body);
+    for (Operation &op : body.without_terminator())
+      if (auto sums = dyn_cast<LayerNormParameterBackwardOp>(op);
+          sums && (e.registers.isGPU() || sums.getParts() != parts.getParts()))
+        return sums.emitOpError() << "has no schedule by rows: stage 'schedule' can't sum " << sums.getParts()
+                                  << " parts of the rows "
+                                  << (e.registers.isGPU()
+                                          ? "on a GPU"
+                                          : "where another op sums " + std::to_string(parts.getParts()));
     passes.emplace_back();
     for (Operation &op : body.without_terminator()) {
       bool givesNumber = !isVector && cast<RankedTensorType>(op.getResult(0).getType()).getRank() == 1;
@@ -65,6 +75,17 @@ public:
       if (failed(result))
         return failure();
       e.finish({});
+      return success();
+    }
+    if (parts) {
+      Value rows = e.dim(e.placeOf(parts.getX()), 0), each = e.ceilDiv(rows, parts.getParts());
+      clearSums(body);
+      Value begin = e.mul(e.tile(), each);
+      LogicalResult result = success();
+      e.rows(begin, e.min(e.add(begin, each), rows), [&](Value row) { result = emitRow(row); });
+      if (failed(result))
+        return failure();
+      e.finish({{-1, parts.getParts(), 0, 1}});
       return success();
     }
     int64_t rowsPerTile = e.schedule<RowScheduleAttr>().getRows();
@@ -90,11 +111,22 @@ private:
                                              /*strides=*/ArrayRef<int64_t>{1});
   }
 
+  void clearSums(Block &body) {
+    for (auto sums : body.getOps<LayerNormParameterBackwardOp>())
+      for (Value result : sums->getResults())
+        if (Value place = e.placeOf(result))
+          e.columns(columns, 1, [&](Value column, ArrayRef<int64_t> lanes) {
+            e.storeVector(e.splat(0), place, {e.tile(), column}, lanes[0]);
+          });
+  }
+
   void assignMemory(Block &body, bool isVector) {
     for (BlockArgument argument : body.getArguments())
       evaluator.setMemory(argument, placeOf(argument), isVector);
     for (auto [number, pass] : llvm::enumerate(passes))
       for (Operation *op : pass.ops) {
+        if (isa<LayerNormParameterBackwardOp>(op))
+          continue;
         Value value = op->getResult(0);
         if (Value place = placeOf(value)) {
           evaluator.setMemory(value, place, isVector);
@@ -160,6 +192,10 @@ private:
         for (Operation *op : pass.ops) {
           if (failed(result))
             return;
+          if (auto sums = dyn_cast<LayerNormParameterBackwardOp>(op)) {
+            result = evaluator.addTo(sums, e.tile());
+            continue;
+          }
           result = evaluator.compute(op);
           if (succeeded(result) && stored.contains(op->getResult(0)))
             evaluator.store(op->getResult(0));
@@ -237,31 +273,33 @@ private:
   LogicalResult reduce(Operation *op, Value row) {
     auto sum = vector::CombiningKind::ADD;
     Value count = e.f32(columns);
-    auto meanAndDeviation = [&](Value x, const APFloat &epsilon) -> std::pair<Value, Value> {
-      Value mean = e.div(
+    auto meanOf = [&](Value x) {
+      return e.div(
           rowReduce(row, x, sum, [](ArrayRef<Value> v, Value, int64_t) { return SmallVector<Value>{v[0]}; })[0], count);
-      Value variance = e.div(rowReduce(row, x, sum,
-                                       [&](ArrayRef<Value> v, Value, int64_t) {
-                                         Value d = e.sub(v[0], e.splat(mean));
-                                         return SmallVector<Value>{e.mul(d, d)};
-                                       })[0],
-                             count);
-      Value deviation = math::SqrtOp::create(e.b, e.loc, e.add(variance, e.f32(epsilon.convertToDouble())));
-      return {mean, e.div(e.f32(1), deviation)};
+    };
+    auto reciprocalDeviation = [&](Value squares, const APFloat &epsilon) {
+      Value variance = e.add(e.div(squares, count), e.f32(epsilon.convertToDouble()));
+      return e.div(e.f32(1), math::SqrtOp::create(e.b, e.loc, variance));
     };
     if (auto norm = dyn_cast<LayerNormOp>(op)) {
-      auto [mean, r] = meanAndDeviation(norm.getX(), norm.getEpsilon());
-      evaluator.setRowNumbers(op, {mean, r});
+      Value mean = meanOf(norm.getX());
+      Value squares = rowReduce(row, norm.getX(), sum, [&](ArrayRef<Value> v, Value, int64_t) {
+        Value d = e.sub(v[0], e.splat(mean));
+        return SmallVector<Value>{e.mul(d, d)};
+      })[0];
+      evaluator.setRowNumbers(op, {mean, reciprocalDeviation(squares, norm.getEpsilon())});
     } else if (auto norm = dyn_cast<LayerNormBackwardOp>(op)) {
-      auto [mean, r] = meanAndDeviation(norm.getX(), norm.getEpsilon());
-      Value m = mean, rr = r;
-      SmallVector<Value> sums = rowReduce(
-          row, {norm.getCotangent(), norm.getX()}, {sum, sum}, [&](ArrayRef<Value> v, Value column, int64_t lanes) {
-            Value g = e.mul(v[0], e.loadVector(e.placeOf(norm.getWeight()), column, lanes)),
-                  h = e.mul(e.sub(v[1], e.splat(m)), e.splat(rr));
-            return SmallVector<Value>{g, e.mul(g, h)};
-          });
-      evaluator.setRowNumbers(op, {mean, r, e.div(sums[0], count), e.div(sums[1], count)});
+      Value mean = meanOf(norm.getX());
+      // What the cotangent has to do with x needs no deviation yet: one pass sums it and the squares.
+      SmallVector<Value> sums =
+          rowReduce(row, {norm.getCotangent(), norm.getX()}, {sum, sum, sum},
+                    [&](ArrayRef<Value> v, Value column, int64_t lanes) {
+                      Value g = e.mul(v[0], e.loadVector(e.placeOf(norm.getWeight()), column, lanes)),
+                            d = e.sub(v[1], e.splat(mean));
+                      return SmallVector<Value>{g, e.mul(g, d), e.mul(d, d)};
+                    });
+      Value r = reciprocalDeviation(sums[2], norm.getEpsilon());
+      evaluator.setRowNumbers(op, {mean, r, e.div(sums[0], count), e.mul(e.div(sums[1], count), r)});
       storeNumber(norm.getMean(), mean, row);
       storeNumber(norm.getReciprocalDeviation(), r, row);
     } else if (isa<LogSoftmaxOp, CrossEntropyOp>(op)) {
@@ -320,6 +358,7 @@ private:
   Evaluator evaluator;
   std::vector<Pass> passes;
   DenseSet<Value> stored;
+  LayerNormParameterBackwardOp parts; // or null
   int64_t columns = 0;
   SmallVector<int64_t> wholeRow; // lanes of its vectors, where registers hold a row
 };
@@ -327,6 +366,11 @@ private:
 
 bool takesSums(Block &body) {
   return llvm::any_of(body, [](Operation &op) { return beginsPass(&op) || isa<CrossEntropyOp>(op); });
+}
+
+LayerNormParameterBackwardOp sumsOfParts(Block &body) {
+  auto sums = body.getOps<LayerNormParameterBackwardOp>();
+  return sums.empty() ? LayerNormParameterBackwardOp() : *sums.begin();
 }
 
 int64_t columnsOfRows(Block &body) {

@@ -13,6 +13,15 @@ def ChunkLogitsPass : Pass<"xf-chunk-logits", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def SumPartsPass : Pass<"xf-sum-parts", "::mlir::ModuleOp"> {
+  let summary = "sum a norm's gradients where its rows are";
+  let description = [{
+    The gradients of a norm's weight and bias become sums of `parts` parts of the rows, which `xf-fuse` then leaves in the kernel of the rows' own gradient, and an xf.column_sum over the parts. Parts are cut by the number of rows
+    alone. A GPU sums columns in parts already, and has many more of them.
+  }];
+  let options = [Option<"parts", "parts", "int64_t", "64", "parts of the rows">];
+}
+
 def FusePass : Pass<"xf-fuse", "::mlir::ModuleOp"> {
   let summary = "wrap primitive ops into groups, one a kernel";
   let description = [{

@@ -37,6 +37,8 @@ public:
   }
   /// Computes `op` at this place.
   LogicalResult compute(Operation *op);
+  /// Adds what this row has at this place to the sums of `part`.
+  LogicalResult addTo(LayerNormParameterBackwardOp sums, Value part);
   /// Writes a value of this place to its memory.
   void store(Value tensor);
   /// Writes a value of this place to a matrix.
@@ -75,6 +77,9 @@ int64_t columnsOfRows(Block &body);
 
 /// Whether a kernel on rows begins with what depends on whole rows.
 bool takesSums(Block &body);
+
+/// The sums of parts of the rows that a kernel on rows leaves beside its rows; null where there are none.
+LayerNormParameterBackwardOp sumsOfParts(Block &body);
 
 /// Vectors to take at a time: dropout draws 64 columns at once.
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers);

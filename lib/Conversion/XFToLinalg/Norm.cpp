@@ -53,7 +53,27 @@ Results lower(LayerNormBackwardOp op, TensorBuilder &b) {
   return {result, row.mean, row.reciprocalDeviation};
 }
 
+/// Sums of parts of the rows, as loops over parts, columns and all rows.
+static Results lowerParts(LayerNormParameterBackwardOp op, TensorBuilder &b) {
+  SmallVector<unsigned> rowAndColumn{2, 1};
+  SmallVector<Indexed> inputs = {{op.getCotangent(), rowAndColumn},
+                                 {op.getX(), rowAndColumn},
+                                 {op.getMean(), {2}},
+                                 {op.getReciprocalDeviation(), {2}}};
+  Number rows = b.number(tensor::DimOp::create(b, op.getX(), 0));
+  rows = maximum((rows + (op.getParts() - 1)) / op.getParts(), 1);
+  auto sums = [&](unsigned result, TensorBuilder::Body term) {
+    return b.reduce(matrix(b.filled(b.empty(op, result), 0)), inputs, [&](ArrayRef<Number> v, Number sum) {
+      return sum + select(b.index(2) / rows == b.index(0), term(v), 0);
+    });
+  };
+  return {sums(0, [](ArrayRef<Number> v) { return v[0] * ((v[1] - v[2]) * v[3]); }),
+          sums(1, [](ArrayRef<Number> v) { return v[0]; })};
+}
+
 Results lower(LayerNormParameterBackwardOp op, TensorBuilder &b) {
+  if (op.getParts())
+    return lowerParts(op, b);
   Value weight = b.reduce(
       perColumn(b.filled(b.empty(op, 0), 0)),
       {matrix(op.getCotangent()), matrix(op.getX()), perRow(op.getMean()), perRow(op.getReciprocalDeviation())},

@@ -499,6 +499,24 @@ func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %m: tensor<?xf32>) {
 
 // -----
 
+// A matrix of sums has a row a part.
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %m: tensor<?xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_parameter_backward' op expected 'bias' to have shape 5 x 8 (parts x the features of 'x'), but got 8}}
+  %w, %b = xf.layer_norm_parameter_backward %dy, %x, %m, %m : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<5x8xf32>, tensor<8xf32>)
+  return
+}
+
+// -----
+
+// How many parts there are is known.
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %m: tensor<?xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_parameter_backward' op expected 'weight' to have shape 8 (the features of 'x'), but got ? x 8}}
+  %w, %b = xf.layer_norm_parameter_backward %dy, %x, %m, %m : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>)
+  return
+}
+
+// -----
+
 // xf.attention C1
 func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.attention' op expected the features of 'query' to be a multiple of heads (3), but got 8}}

@@ -386,9 +386,14 @@ LogicalResult LayerNormBackwardOp::verify() { // C1
 }
 
 LogicalResult LayerNormParameterBackwardOp::verify() { // C1
+  SmallVector<int64_t> shape{dimSize(getX(), 1)};
+  auto weight = cast<RankedTensorType>(getWeight().getType());
+  if (weight.getRank() == 2 && !weight.isDynamicDim(0) && weight.getDimSize(0) > 0)
+    shape.insert(shape.begin(), weight.getDimSize(0));
+  StringRef why = shape.size() == 2 ? "parts x the features of 'x'" : "the features of 'x'";
   if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) ||
-      failed(expectShape(*this, "weight", getWeight(), {dimSize(getX(), 1)}, "the features of 'x'")) ||
-      failed(expectShape(*this, "bias", getBias(), {dimSize(getX(), 1)}, "the features of 'x'")))
+      failed(expectShape(*this, "weight", getWeight(), shape, why)) ||
+      failed(expectShape(*this, "bias", getBias(), shape, why)))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }

@@ -57,9 +57,10 @@ def XF_LayerNormBackwardOp : XF_Primitive<"layer_norm_backward", "Row"> {
 def XF_LayerNormParameterBackwardOp : XF_Primitive<"layer_norm_parameter_backward", "Column"> {
   let summary = "gradients of layer_norm by weight and bias";
   let description = [{
-    `weight[c] = sum over t of cotangent[t, c] (x[t, c] - mean[t]) r[t]`, `bias[c] = sum over t of cotangent[t, c]`, both in increasing t.
+    `weight[c] = sum over t of cotangent[t, c] (x[t, c] - mean[t]) r[t]`, `bias[c] = sum over t of cotangent[t, c]`, both in increasing t. Where weight and bias are
+    matrices, each of their P rows has the sums of a part of the T tokens: row p those of tokens p n to (p + 1) n - 1, n = ceil(T / P). Then it is an op of rows, as far as they go together.
 
-    - C1: x has cotangent's type; mean and reciprocal_deviation have a number a row; weight and bias have the features.
+    - C1: x has cotangent's type; mean and reciprocal_deviation have a number a row; weight and bias have the features, or parts x features.
 
     ```mlir
     %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r
@@ -67,7 +68,15 @@ def XF_LayerNormParameterBackwardOp : XF_Primitive<"layer_norm_parameter_backwar
     ```
   }];
   let arguments = (ins XF_Matrix:$cotangent, XF_Matrix:$x, XF_Rows:$mean, XF_Rows:$reciprocal_deviation);
-  let results = (outs XF_Vector:$weight, XF_Vector:$bias);
+  let results = (outs XF_Activations:$weight, XF_Activations:$bias);
+  let kernelKind = [{ getParts() ? ::mlir::xf::KernelKind::Row : ::mlir::xf::KernelKind::Column }];
+  let extraDeclaration = [{
+    /// The number of parts that are summed by themselves; 0 where all tokens are.
+    int64_t getParts() {
+      auto type = ::llvm::cast<::mlir::RankedTensorType>(getWeight().getType());
+      return type.getRank() == 2 ? type.getDimSize(0) : 0;
+    }
+  }];
   let flops = [{ 5 * extent.elements(getX()) }];
   let assemblyFormat = "$cotangent `,` $x `,` $mean `,` $reciprocal_deviation attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;

@@ -115,13 +115,14 @@ class XF_Op<string mnemonic, list<Trait> traits = []> : Op<XF_Dialect, mnemonic,
 /// optionally a differentiation rule (`backward`, the body of buildBackward with `builder`, `cotangents`, `active`, and `loc` in scope).
 class XF_Primitive<string mnemonic, string kind, list<Trait> traits = []>
     : XF_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<XF_KernelOpInterface>], traits)> {
+  code kernelKind = "::mlir::xf::KernelKind::" # kind;
   code flops = ?;
   code backward = [{}];
   code extraDeclaration = [{}];
   code extraDefinition = [{}];
   let extraClassDeclaration = extraDeclaration;
   let extraClassDefinition = [{
-    ::mlir::xf::KernelKind $cppClass::getKernelKind() { return ::mlir::xf::KernelKind::}] # kind # [{; }
+    ::mlir::xf::KernelKind $cppClass::getKernelKind() { return }] # kernelKind # [{; }
     ::mlir::AffineExpr $cppClass::getFlops(const ::mlir::xf::Extents &extent) { return }] # flops # [{; }
   }] # extraDefinition # !if(!eq(backward, [{}]), "", [{
     ::llvm::SmallVector<::mlir::Value> $cppClass::buildBackward(::mlir::OpBuilder &builder, ::mlir::ValueRange cotangents,
