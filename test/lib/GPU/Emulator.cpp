@@ -523,6 +523,8 @@ const std::map<std::string, Handler> &handlers() {
     addComparisons<Bfloat, true>(t, "bf16");
     t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
     t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
+    t["mul.hi.u64"] = binary<uint64_t, uint64_t, XF_FUNCTION2(uint64_t((unsigned __int128)x * y >> 64))>;
+    t["mul.hi.s64"] = binary<int64_t, int64_t, XF_FUNCTION2(int64_t((__int128)x * y >> 64))>;
     for (std::string type : {"f32", "b32", "u32", "s32"})
       t["selp." + type] = select<uint32_t>;
     for (std::string type : {"f64", "b64", "u64", "s64"})
