@@ -116,7 +116,7 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   case KernelKind::Attention:
   case KernelKind::AttentionBackward:
     if (target.registers.isGPU())
-      return {};
+      return target.hasWarpgroups ? chooseWarpgroupAttention(kernel) : Attribute();
     return isa<AttentionOp, AttentionBackwardOp>(root) ? chooseAttention(root, target) : Attribute();
   case KernelKind::Elementwise:
   case KernelKind::Row:

@@ -25,6 +25,8 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 
 /// That of a product for warpgroups; null where the copy engine can't read its operands, or they are not bf16.
 Attribute chooseWarpgroupMatmul(func::FuncOp kernel);
+/// And of attention.
+Attribute chooseWarpgroupAttention(func::FuncOp kernel);
 
 /// The schedules beside a default one that give the same bits: one number of it halved or doubled.
 SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target);

@@ -239,6 +239,17 @@ void emitWrite(Writer &w, ValueRange values, Value tile) {
   }
 }
 
+/// A barrier, which ptxas moves no wait across, that nobody comes to.
+void emitPin(Writer &w, Value value) {
+  Value zero = arith::ConstantOp::create(w.b, w.loc, w.b.getF32FloatAttr(0));
+  w.when(arith::CmpFOp::create(w.b, w.loc, arith::CmpFPredicate::OLT, value, zero), [&] {
+    constexpr int64_t unused = 15;
+    LLVM::StoreOp::create(w.b, w.loc, value, w.shared(0));
+    NVVM::BarrierOp::create(w.b, w.loc, TypeRange(), w.i32(unused), w.i32(warpgroup), NVVM::BarrierReductionAttr(),
+                            Value());
+  });
+}
+
 void emitRoles(ConversionPatternRewriter &rewriter, Writer &w, RolesOp op) {
   auto setRegisters = [&](int64_t count, NVVM::SetMaxRegisterAction action) {
     NVVM::SetMaxRegisterOp::create(w.b, w.loc, w.b.getI32IntegerAttr(count),
@@ -334,6 +345,9 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   give.operator()<UndefinedOp>([&types](Writer &w, UndefinedOp op, auto) {
     return LLVM::PoisonOp::create(w.b, w.loc, types.convertType(op.getType())).getResult();
   });
+  give.operator()<AccumulatorOp>([&types](Writer &w, AccumulatorOp op, auto adaptor) {
+    return w.structure(types.convertType(op.getType()), adaptor.getValues());
+  });
   give.operator()<FragmentOp>([&types](Writer &w, FragmentOp op, auto adaptor) {
     SmallVector<Value> pairs;
     for (size_t i = 0; i < op.getValues().size(); i += 2)
@@ -365,6 +379,7 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
     }
     return results;
   });
+  act.operator()<PinOp>([](Writer &w, PinOp, auto adaptor) { emitPin(w, adaptor.getValue()); });
   give.operator()<ElementsOp>([](Writer &w, ElementsOp, auto adaptor) { return w.fields(adaptor.getAccumulator()); });
   act.operator()<WriteOp>(
       [](Writer &w, WriteOp, auto adaptor) { emitWrite(w, adaptor.getValues(), adaptor.getTile()); });

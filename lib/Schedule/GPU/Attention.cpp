@@ -224,17 +224,20 @@ LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &regi
   Operation *root = &kernel.getBody().front().front();
   RegisterFile block = registers;
   auto attention = dyn_cast<AttentionOp>(root);
+  bool onWarpgroups = kernel->hasAttr("xf.schedule");
   bool onTensorCores =
-      attention &&
+      attention && !onWarpgroups &&
       isForTensorCores(kernel, {attention.getQuery(), attention.getKey(), attention.getValue()}, attention.getHeads());
-  if (onTensorCores)
+  if (onWarpgroups)
+    block.warps = warpgroupWarps;
+  else if (onTensorCores)
     block.warps = tensorCoreWarps;
   else if (isa<CachedAttentionOp>(root))
     block.warps = 1;
   return scheduleForward(kernel, block, [&](Emitter &e, auto op) {
     if constexpr (std::is_same_v<decltype(op), AttentionOp>)
-      if (onTensorCores)
-        return emitAttentionTensorCore(e, op);
+      if (onWarpgroups || onTensorCores)
+        return onWarpgroups ? emitWarpgroupAttention(e, op) : emitAttentionTensorCore(e, op);
     emit(e, op);
   });
 }

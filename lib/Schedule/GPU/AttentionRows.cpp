@@ -1,5 +1,6 @@
 //===- AttentionRows.cpp - rows of scores and the columns that they see ---===//
 #include "AttentionTensorCore.h"
+#include <cmath>
 
 namespace mlir::xf {
 
@@ -15,12 +16,35 @@ CopiedRows::CopiedRows(Emitter &e, int64_t features0, int64_t features1)
     : CopiedRows(e, features0, features1,
                  2 * (SharedRows::bytes(step, features0) + SharedRows::bytes(step, features1)) <= (46 << 10) ? 2 : 1) {}
 
-RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles)
-    : e(e), core(core), size(e.registers.warps * tiles * 16) {
+Value nextProbabilities(Emitter &e, TensorCore &core, MutableArrayRef<Value> scores, Value &maximum, Value &sum,
+                        double factor) {
+  Value before = maximum, here = scores[0], none = e.f32(-std::numeric_limits<float>::infinity());
+  for (Value score : scores.drop_front())
+    here = e.make<arith::MaxNumFOp>(here, score);
+  maximum = e.make<arith::MaxNumFOp>(maximum, core.maximumOfRow(here));
+  // Where a row has seen no key yet, so that nothing is infinity less infinity.
+  Value origin = e.select(e.compare(arith::CmpFPredicate::OEQ, maximum, none), e.f32(0), maximum);
+  Value shift = e.mul(origin, e.f32(-factor));
+  // Not as one fma, by which the same maximum would not always give 1: a row's bits don't depend on steps that it
+  // doesn't see.
+  Value correction = core.exp2(e.add(e.mul(before, e.f32(factor)), shift));
+  for (Value &score : scores)
+    score = core.exp2(e.fma(score, e.f32(factor), shift));
+  SmallVector<Value> sums(scores.begin(), scores.end());
+  for (size_t count = sums.size(); count > 1; count = (count + 1) / 2)
+    for (size_t i = 0; i < count / 2; ++i)
+      sums[i] = e.add(sums[i], sums[count - 1 - i]);
+  sum = e.fma(sum, correction, sums[0]);
+  return correction;
+}
+
+RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps)
+    : e(e), core(core), size((e.registers.warps - otherWarps) * tiles * 16) {
   total = e.toI32(total);
   begin = e.mul(e.toI32(number), e.i32(size));
   end = e.min(e.add(begin, e.i32(size)), total);
-  Value first = e.add(e.add(begin, e.mul(e.toI32(e.warp()), e.i32(tiles * 16))), core.group);
+  Value warp = e.sub(e.toI32(e.warp()), e.i32(otherWarps));
+  Value first = e.add(e.add(begin, e.mul(warp, e.i32(tiles * 16))), core.group);
   for (int64_t i = 0; i < 2 * tiles; ++i) {
     Value row = e.add(first, e.i32(i * 8));
     rows.push_back({row, e.compare(arith::CmpIPredicate::slt, row, total)});
@@ -47,12 +71,47 @@ static Value sequenceOf(Emitter &e, Value offsets, Value row) {
 
 SmallVector<Value> RowBlock::forSequences(Value offsets, Value queryOffsets, Value keyOffsets, ValueRange initial,
                                           function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body) {
-  Value first = sequenceOf(e, offsets, begin), last = sequenceOf(e, offsets, e.sub(end, e.i32(1)));
+  auto numberOf = [&](Value row) {
+    Value number = sequenceOf(e, offsets, row);
+    return isWhole ? e.toIndex(uniform(e.toI32(number))) : number;
+  };
+  Value first = numberOf(begin), last = numberOf(e.sub(end, e.i32(1)));
   return e.loop(first, e.add(last, e.index(1)), 1, initial, [&](Value s, ValueRange carried) {
     auto [queryStart, queryCount] = rowsOf(e, queryOffsets, s);
     auto [keyStart, keyCount] = rowsOf(e, keyOffsets, s);
     return body({queryStart, queryCount, keyStart, keyCount}, carried);
   });
+}
+
+void RowBlock::storeLogSumExp(int64_t number, Value maximum, Value total, double factor, Value memory, Value head) {
+  const Row &row = rows[number];
+  Value sum = e.mul(e.fma(maximum, e.f32(factor), core.log2(total)), e.f32(M_LN2));
+  // +inf of a query that sees no key, so that the backward's probabilities vanish.
+  Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+  Value isFirst = e.compare(arith::CmpIPredicate::eq, core.pair, e.i32(0));
+  e.when(e.make<arith::AndIOp>(row.inside, isFirst), [&] {
+    e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), memory, {e.toIndex(row.number), head});
+  });
+}
+
+KeyRange RowBlock::columnsOf(Value row, Value start, Value count, Columns columns) {
+  // A row of another sequence sees none, and the sequence's first one is asked for in its place.
+  Value i = e.sub(row, start);
+  Value isOfSequence = e.make<arith::AndIOp>(e.compare(arith::CmpIPredicate::sge, i, e.i32(0)),
+                                             e.compare(arith::CmpIPredicate::slt, i, count));
+  KeyRange range = columns(e.select(isOfSequence, i, e.i32(0)));
+  range.end = e.select(isOfSequence, range.end, e.i32(0));
+  if (range.begin)
+    range.begin = e.select(isOfSequence, range.begin, e.i32(std::numeric_limits<int32_t>::max()));
+  return range;
+}
+
+void RowBlock::setColumns(Value start, Value count, Columns columns) {
+  for (Row &row : rows) {
+    KeyRange range = columnsOf(row.number, start, count, columns);
+    row.begin = range.begin;
+    row.end = range.end;
+  }
 }
 
 Value RowBlock::ofWarp(Value value, bool largest) {
@@ -67,18 +126,6 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
                                         ValueRange initial, function_ref<void(Value, Value)> copy,
                                         function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body) {
   constexpr int64_t step = CopiedRows::step;
-  Value none = e.i32(std::numeric_limits<int32_t>::max());
-  // A row of another sequence sees none, and the sequence's first one is asked for in its place.
-  auto columnsOf = [&](Value row) {
-    Value i = e.sub(row, start);
-    Value isOfSequence = e.make<arith::AndIOp>(e.compare(arith::CmpIPredicate::sge, i, e.i32(0)),
-                                               e.compare(arith::CmpIPredicate::slt, i, count));
-    KeyRange range = columns(e.select(isOfSequence, i, e.i32(0)));
-    range.end = e.select(isOfSequence, range.end, e.i32(0));
-    if (range.begin)
-      range.begin = e.select(isOfSequence, range.begin, none);
-    return range;
-  };
   struct Extremes {
     Value leastBegin, mostBegin, leastEnd, mostEnd;
   };
@@ -104,13 +151,11 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
     return result;
   };
   SmallVector<KeyRange> own, all;
-  for (Row &row : rows) {
-    own.push_back(columnsOf(row.number));
-    row.begin = own.back().begin;
-    row.end = own.back().end;
-  }
+  setColumns(start, count, columns);
+  for (Row &row : rows)
+    own.push_back({row.begin, row.end});
   for (int64_t i = 0; i < size; i += e.registers.width)
-    all.push_back(columnsOf(e.add(begin, e.add(e.laneNumbers(), e.i32(i)))));
+    all.push_back(columnsOf(e.add(begin, e.add(e.laneNumbers(), e.i32(i))), start, count, columns));
   Extremes ofRows = extremesOf(own), ofBlock = extremesOf(all);
 
   auto stageOf = [&](Value column) {

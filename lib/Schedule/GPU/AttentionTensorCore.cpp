@@ -109,7 +109,7 @@ void Forward::emit() {
 void Forward::step(RowBlock &block, State &state, const Sequence &sequence, Value keyBegin, Value stage,
                    Value needsMask) {
   constexpr int64_t columns = CopiedRows::step / 8;
-  Value none = e.f32(-std::numeric_limits<float>::infinity()), firstKey = e.add(keyBegin, core.pair);
+  Value firstKey = e.add(keyBegin, core.pair);
   // S = Q K^T
   SmallVector<Fragment> scores(rowTiles * columns, core.zeros());
   /// Of a row of the block.
@@ -148,21 +148,12 @@ void Forward::step(RowBlock &block, State &state, const Sequence &sequence, Valu
       [&] { return flattened(scores); }));
 
   for (int64_t number = 0; number < rowCount; ++number) {
-    Value most = state.maxima[number], before = most, here = score(number, 0, 0);
-    for (int64_t i = 1; i < columns * 2; ++i)
-      here = e.make<arith::MaxNumFOp>(here, score(number, i / 2, i % 2));
-    most = e.make<arith::MaxNumFOp>(most, core.maximumOfRow(here));
-    state.maxima[number] = most;
-    // Where a row has seen no key yet, so that nothing is infinity less infinity.
-    Value origin = e.select(e.compare(arith::CmpFPredicate::OEQ, most, none), e.f32(0), most);
-    Value shift = e.mul(origin, e.f32(-factor)), correction = core.exp2(e.fma(before, e.f32(factor), shift)), sum;
-    for (int64_t n = 0; n < columns; ++n)
-      for (int64_t c = 0; c < 2; ++c) {
-        Value p = core.exp2(e.fma(score(number, n, c), e.f32(factor), shift));
-        sum = sum ? e.add(sum, p) : p;
-        score(number, n, c) = p;
-      }
-    state.sums[number] = e.fma(state.sums[number], correction, sum);
+    SmallVector<Value> row;
+    for (int64_t i = 0; i < columns * 2; ++i)
+      row.push_back(score(number, i / 2, i % 2));
+    Value correction = nextProbabilities(e, core, row, state.maxima[number], state.sums[number], factor);
+    for (auto [i, p] : llvm::enumerate(row))
+      score(number, i / 2, i % 2) = p;
     for (int64_t n = 0; n < valueSteps * 2; ++n)
       for (int64_t c = 0; c < 2; ++c) {
         Value &output = outputOf(state, number / 2, n)[number % 2 * 2 + c];
@@ -204,7 +195,7 @@ void Forward::store(RowBlock &block, const State &state) {
   double kept = dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1;
   for (auto [number, row] : llvm::enumerate(block.rows)) {
     Value total = core.sumOfRow(state.sums[number]);
-    // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
+    // Of a query that sees no key zeros.
     Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
     Value inverse = e.select(sees, e.div(e.f32(kept), total), e.f32(0));
     for (int64_t n = 0; result && n < valueSteps * 2; ++n) {
@@ -212,14 +203,8 @@ void Forward::store(RowBlock &block, const State &state) {
       core.storePair(*result, row.number, row.inside, n * 8, e.mul(output[number % 2 * 2], inverse),
                      e.mul(output[number % 2 * 2 + 1], inverse));
     }
-    if (!logSumExp)
-      continue;
-    Value sum = e.mul(e.fma(state.maxima[number], e.f32(factor), core.log2(total)), e.f32(M_LN2));
-    Value isFirst = e.compare(arith::CmpIPredicate::eq, core.pair, e.i32(0));
-    e.when(e.make<arith::AndIOp>(row.inside, isFirst), [&] {
-      e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), logSumExp,
-              {e.toIndex(row.number), head});
-    });
+    if (logSumExp)
+      block.storeLogSumExp(number, state.maxima[number], total, factor, logSumExp, head);
   }
 }
 } // namespace

@@ -15,10 +15,18 @@ namespace mlir::xf {
 /// Whether these arguments of a kernel are in memory as tensor cores take them, with heads of at most 128 features.
 bool isForTensorCores(func::FuncOp kernel, ValueRange arguments, int64_t heads);
 /// Warps of a block there.
-constexpr int64_t tensorCoreWarps = 4;
+constexpr int64_t tensorCoreWarps = 4, warpgroupWarps = 12;
 /// The schedules; the kernel is finished then.
 void emitAttentionTensorCore(Emitter &e, AttentionOp op);
 void emitAttentionBackwardTensorCore(Emitter &e, AttentionBackwardOp op);
+
+/// The forms for Hopper's warpgroups.
+void emitWarpgroupAttention(Emitter &e, AttentionOp op);
+
+/// Takes a row's scores, of which a thread has some, to probabilities: scores times `factor` are powers of two. The
+/// row's maximum and the thread's part of its sum go on; what was summed before is to be multiplied by the result.
+Value nextProbabilities(Emitter &e, TensorCore &core, MutableArrayRef<Value> scores, Value &maximum, Value &sum,
+                        double factor);
 
 /// Of a batch: rows start .. start + count.
 struct Sequence {
@@ -44,8 +52,9 @@ private:
 /// The rows of the scores that a block has.
 class RowBlock {
 public:
-  /// Rows begin .. begin + warps * 16 * tiles of `total`; `number` (an index) is the block's.
-  RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles);
+  /// Rows begin .. begin + warps * 16 * tiles of `total`; `number` (an index) is the block's. The first
+  /// `otherWarps` of the block have none.
+  RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps = 0);
 
   /// A thread's row: number i is row `group` or (odd i) group + 8 of fragment i / 2.
   struct Row {
@@ -54,12 +63,16 @@ public:
   };
   SmallVector<Row> rows;
   Value begin, end;
+  /// Once all of its rows are done. Of a row, by the sum of all its threads.
+  void storeLogSumExp(int64_t number, Value maximum, Value total, double factor, Value memory, Value head);
 
   /// Columns of the rows of one sequence: begin is null where it is 0 for all.
   using Columns = function_ref<KeyRange(Value row)>;
   /// For each sequence that has some of the rows (of which there is one), by the offsets of those.
   SmallVector<Value> forSequences(Value offsets, Value queryOffsets, Value keyOffsets, ValueRange initial,
                                   function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body);
+  /// Sets begin and end of the thread's rows to what they see of a sequence whose rows are start .. start + count.
+  void setColumns(Value start, Value count, Columns columns);
   /// For all steps of columns that some of the rows see, of a sequence whose rows are start .. start + count:
   /// `copy(column, stage)` begins to copy a step's rows, `body(column, stage, needs mask, carried)` uses them in warps
   /// that have such rows.
@@ -69,11 +82,17 @@ public:
   /// The score, or -inf where row `number` does not see column + offset; `column` has the thread's `pair` in it.
   Value masked(Value score, int64_t number, Value column, int64_t offset);
 
-private:
-  Value ofWarp(Value value, bool largest);
-
+protected:
+  /// An i32 that is the same in all threads of a warp, known as such where whole warps run this.
+  Value uniform(Value number) { return isWhole ? e.fromLane(number, e.i32(0)) : number; }
+  bool isWhole = false;
   Emitter &e;
   TensorCore &core;
+
+private:
+  KeyRange columnsOf(Value row, Value start, Value count, Columns columns);
+  Value ofWarp(Value value, bool largest);
+
   int64_t size;
 };
 } // namespace mlir::xf

@@ -66,7 +66,17 @@ func.func @products(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<32x64xbf16, of 64>,
   // CHECK: llvm.inline_asm has_side_effects asm_dialect = att "wgmma.wait_group.sync.aligned 0;"
   %3:2 = xfg.wait 0 for %0, %2 : !xfg.accumulator<64x32xf32>, !xfg.accumulator<64x128xf32>
   %e:16 = xfg.elements %3#0 : !xfg.accumulator<64x32xf32>
-  return %e#3 : f32
+  // A barrier in a branch that no thread takes.
+  // CHECK: %[[ELEMENT:.*]] = llvm.extractvalue %{{.*}}[3] : !llvm.struct
+  // CHECK: %[[LESS:.*]] = arith.cmpf olt, %[[ELEMENT]]
+  // CHECK: scf.if %[[LESS]]
+  // CHECK: nvvm.barrier id
+  xfg.pin %e#3
+  // Elements that are put together and taken apart again are themselves.
+  %s = xfg.accumulator %e#0, %e#1, %e#2, %e#3 : !xfg.accumulator<64x8xf32>
+  %f:4 = xfg.elements %s : !xfg.accumulator<64x8xf32>
+  // CHECK: return %[[ELEMENT]]
+  return %f#3 : f32
 }
 
 // CHECK-LABEL: func.func @results(

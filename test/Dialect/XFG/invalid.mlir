@@ -137,6 +137,15 @@ func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %tile: !xfg.tile<64x64xbf16>, %
 
 // -----
 
+// xfg.accumulator C1
+func.func @accumulator(%x: f32) {
+  // expected-error@+1 {{expected 4 values for 8 columns, but got 2}}
+  %a = xfg.accumulator %x, %x : !xfg.accumulator<64x8xf32>
+  return
+}
+
+// -----
+
 // xfg.fragment C1
 func.func @f(%x: f32) {
   // expected-error@+1 {{expected 8 values for 16 columns, but got 2}}

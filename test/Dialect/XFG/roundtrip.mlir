@@ -53,6 +53,10 @@ func.func @products(%ring: !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>, %tile: !x
   %done = xfg.wait 0 for %sum : !xfg.accumulator<64x256xf32>
   // CHECK: %{{.*}}:128 = xfg.elements %{{.*}} : !xfg.accumulator<64x256xf32>
   %all:128 = xfg.elements %done : !xfg.accumulator<64x256xf32>
+  // CHECK: xfg.accumulator {{.*}} : <64x8xf32>
+  %scaled = xfg.accumulator %all#0, %all#1, %all#2, %all#3 : !xfg.accumulator<64x8xf32>
+  // CHECK: xfg.pin %{{.*}}#0
+  xfg.pin %all#0
   // CHECK: xfg.fragment {{.*}} : <64x16xbf16>
   %p = xfg.fragment %all#0, %all#1, %all#2, %all#3, %all#4, %all#5, %all#6, %all#7 : !xfg.fragment<64x16xbf16>
   // CHECK: xfg.write {{.*}} to %{{.*}} : <64x64xbf16>

@@ -2,33 +2,19 @@
 // The compiler's kernels at every tail of a tile, in all three forms; and what is seen of a barrier or a layout that is
 // wrong.
 //===--------------------------------------------------------------------------------===//
+#include "Compile.h"
 #include "Product.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassManager.h"
-#include "xf/Conversion/Passes.h"
-#include "xf/Dialect/XF/IR/XF.h"
-#include "xf/InitAll.h"
-#include "xf/Schedule/Passes.h"
-#include "xf/Target/Target.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <gtest/gtest.h>
 
-using namespace mlir;
+using namespace llvm;
 
 namespace {
 struct Kernel {
   std::string ptx;
   Product product;
 };
-
-MLIRContext &context() {
-  static MLIRContext *context = [] {
-    DialectRegistry registry;
-    xf::registerAllDialects(registry);
-    return new MLIRContext(registry, MLIRContext::Threading::DISABLED);
-  }();
-  return *context;
-}
 
 /// The kernel of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
 Kernel compile(Product product, int64_t parts = 1) {
@@ -61,28 +47,10 @@ Kernel compile(Product product, int64_t parts = 1) {
                      ", blocks = " + std::to_string(blocks) + ", parts = " + std::to_string(parts) +
                      ">} {\n%0 = " + operation + " : (" + types + ") -> " + c + "\n" +
                      (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c + "\n}\n";
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
-  PassManager passes(&context());
-  passes.addPass(xf::createScheduleGPUPass({"sm_90a"}));
-  Kernel kernel{"", product};
-  if (!module || failed(passes.run(*module))) {
-    ADD_FAILURE() << text;
-    return kernel;
-  }
-  auto function = *module->getOps<func::FuncOp>().begin();
-  kernel.product.shared = function->getAttrOfType<IntegerAttr>("xf.shared").getInt();
-  kernel.product.mapsResult = function->getAttrOfType<ArrayAttr>("xf.tensor_maps").size() > 2;
-  PassManager lowering(&context());
-  lowering.addPass(xf::createConvertXFGToNVVMPass());
-  lowering.addPass(xf::createEmitGPUEntriesPass());
-  xf::buildLowerToLLVM(lowering);
-  FailureOr<std::string> ptx = failure();
-  if (succeeded(lowering.run(*module)))
-    ptx = xf::emitPTX(*module, "sm_90a", "product");
-  if (failed(ptx))
-    ADD_FAILURE() << "no PTX of " << text;
-  else
-    kernel.ptx = *ptx;
+  CompiledKernel compiled(text);
+  Kernel kernel{compiled.ptx, product};
+  kernel.product.shared = compiled.shared;
+  kernel.product.mapsResult = compiled.maps.size() > 2;
   return kernel;
 }
 

@@ -531,6 +531,7 @@ const std::map<std::string, Handler> &handlers() {
       t["selp." + type] = select<uint64_t>;
     t["cvt.u64.u32"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x))>;
     t["cvt.s64.s32"] = unary<int64_t, int32_t, XF_FUNCTION(int64_t(x))>;
+    t["cvt.s64.s32 of 64 bits"] = unary<int64_t, int64_t, XF_FUNCTION(int64_t(int32_t(x)))>;
     t["cvt.u32.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x))>;
     t["cvt.rn.f32.s32"] = unary<float, int32_t, XF_FUNCTION(float(x))>;
     t["cvt.rn.f32.u32"] = unary<float, uint32_t, XF_FUNCTION(float(x))>;
@@ -797,13 +798,15 @@ private:
       op.handler = handler;
       addMatrixOperands(op, operands);
     } else {
+      std::string type = name.substr(name.rfind('.') + 1);
+      bool wide = type.ends_with("64");
+      if (!wide && name.starts_with("cvt") && isWide(operands.at(1))) // of a part of a register
+        wide = true, name += " of 64 bits";
       auto it = handlers().find(name);
       if (it == handlers().end())
         fail("unknown instruction '" + name + "'");
       op.handler = it->second;
       op.isSigned = name.starts_with("shl"); // the way of a shift
-      std::string type = name.substr(name.rfind('.') + 1);
-      bool wide = type.ends_with("64");
       op.to[0] = this->line(operands.at(0), wide);
       for (size_t i = 1; i < operands.size(); ++i) {
         bool isAmount =

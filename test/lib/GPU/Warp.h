@@ -148,11 +148,12 @@ struct Warp {
         fault(op,
               "a copy or product of what thread " + std::to_string(word.writer.thread) + " wrote without a fence after",
               lane);
-      if (conflicts(word.writer) || (write && (conflicts(word.reader) || conflicts(word.otherReader))))
-        fault(op,
-              std::string(write ? "store" : "load") + " races with thread " + std::to_string(word.writer.thread) +
-                  "'s access to the same word",
-              lane);
+      for (const Access *before : {&word.writer, &word.reader, &word.otherReader})
+        if ((write || before == &word.writer) && conflicts(*before))
+          fault(op,
+                std::string(write ? "store" : "load") + " races with thread " + std::to_string(before->thread) +
+                    "'s access to the same word",
+                lane);
       if (write) {
         word.writer = now;
         word.written = true;

@@ -602,6 +602,13 @@ LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
   return verifyPositive(emitError, {{"stages", stages}});
 }
 
+LogicalResult WarpgroupAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
+                                                     int64_t stages) {
+  if (columns != 64 && columns != 128)
+    return emitError() << "expected 'columns' to be 64 or 128, but got " << columns;
+  return verifyPositive(emitError, {{"stages", stages}});
+}
+
 LogicalResult RowScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {
   return verifyPositive(emitError, {{"rows", rows}});
 }

@@ -146,12 +146,14 @@ LogicalResult CopyInOp::verify() {
 
 LogicalResult CopyOutOp::verify() { return verifyBoxes(*this, getMap().getType(), getTile().getType()); } // C1
 
-LogicalResult FragmentOp::verify() { // C1
-  if (int64_t count = getResult().getType().getColumns() / 2; count != static_cast<int64_t>(getValues().size()))
-    return emitOpError() << "expected " << count << " values for " << count * 2 << " columns, but got "
-                         << getValues().size();
+static LogicalResult verifyValues(Operation *op, int64_t columns) {
+  if (int64_t count = columns / 2; count != op->getNumOperands())
+    return op->emitOpError() << "expected " << count << " values for " << columns << " columns, but got "
+                             << op->getNumOperands();
   return success();
 }
+LogicalResult AccumulatorOp::verify() { return verifyValues(*this, getResult().getType().getColumns()); } // C1
+LogicalResult FragmentOp::verify() { return verifyValues(*this, getResult().getType().getColumns()); }    // C1
 
 LogicalResult MmaOp::verify() {
   auto tile = dyn_cast<TileType>(getA().getType());

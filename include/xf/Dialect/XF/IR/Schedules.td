@@ -60,4 +60,16 @@ def XF_WarpgroupScheduleAttr : XF_Schedule<"WarpgroupSchedule", "warpgroup_sched
   }];
   let parameters = (ins "int64_t":$columns, "int64_t":$stages, "int64_t":$blocks, "int64_t":$parts);
 }
+
+def XF_WarpgroupAttentionScheduleAttr : XF_Schedule<"WarpgroupAttentionSchedule", "warpgroup_attention_schedule"> {
+  let summary = "steps of attention on Hopper's tensor cores";
+  let description = [{
+    A block of threads has 128 rows of scores of a head, and goes through their columns by steps of `columns`, through rings of `stages` steps. Forward, rows are queries and columns keys; backward, first this and then the reverse.
+
+    ```mlir
+    #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
+    ```
+  }];
+  let parameters = (ins "int64_t":$columns, "int64_t":$stages);
+}
 #endif

@@ -213,6 +213,21 @@ def XFG_UndefinedOp : XFG_PureOp<"undefined"> {
   let results = (outs XFG_Accumulator:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
 }
+def XFG_AccumulatorOp : XFG_PureOp<"accumulator"> {
+  let summary = "an accumulator of a thread's elements";
+  let description = [{
+    The reverse of `xfg.elements`: for sums that are changed between products.
+
+    ```mlir
+    %sum = xfg.accumulator %e#0, %e#1, %e#2, %e#3 : !xfg.accumulator<64x8xf32>
+    ```
+    - C1: there is half a value for each column.
+  }];
+  let arguments = (ins Variadic<F32>:$values);
+  let results = (outs XFG_Accumulator:$result);
+  let assemblyFormat = "$values attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
 def XFG_FragmentOp : XFG_PureOp<"fragment"> {
   let summary = "an accumulator's elements, rounded to bf16, as a product's left operand";
   let description = [{
@@ -276,6 +291,18 @@ def XFG_WaitOp : XFG_Op<"wait", [AllTypesMatch<["accumulators", "results"]>]> {
   let arguments = (ins ConfinedAttr<I64Attr, [IntMinValue<0>, IntMaxValue<7>]>:$pending, Variadic<XFG_Accumulator>:$accumulators);
   let results = (outs Variadic<XFG_Accumulator>:$results);
   let assemblyFormat = "$pending (`for` $accumulators^ `:` type($accumulators))? attr-dict";
+}
+def XFG_PinOp : XFG_Op<"pin"> {
+  let summary = "compute a number here, not behind the wait that follows";
+  let description = [{
+    ptxas moves what a number is computed from down to where that is used, past a wait for products, which then have nothing beside them. It moves nothing past a barrier, not even one that is come to only where the number is less than 0, which it must never be (a sum of powers is not).
+
+    ```mlir
+    xfg.pin %x
+    ```
+  }];
+  let arguments = (ins F32:$value);
+  let assemblyFormat = "$value attr-dict";
 }
 def XFG_ElementsOp : XFG_PureOp<"elements"> {
   let summary = "a thread's elements of an accumulator";

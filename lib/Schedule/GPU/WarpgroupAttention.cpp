@@ -1,0 +1,252 @@
+//===- WarpgroupAttention.cpp - attention's forward on warpgroups ---------===//
+// FlashAttention-3 (Shah et al. 2024): keys and values pass through rings that the copy engine fills. While the
+// product of a step's probabilities with its values is on its way, the next step's scores become probabilities.
+//===----------------------------------------------------------------------===//
+#include "WarpgroupAttention.h"
+#include "xf/Schedule/Choices.h"
+#include <cmath>
+
+namespace mlir::xf {
+namespace {
+class Forward {
+public:
+  Forward(Emitter &e, AttentionOp op)
+      : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), columns(schedule.getColumns()),
+        heads(op.getHeads()), tile(e.splitTile({e.index(heads)})), head(tile[1]), query(e.placeOf(op.getQuery())),
+        result(e.placeOf(op.getResult())), features(featuresOf(query)), valueFeatures(featuresOf(op.getValue())),
+        masks(e, op), factor(op.getScale().convertToDouble() * M_LOG2E),
+        queryMap(e.tensorMap(query, WarpgroupRows::blockRows, 64)),
+        keyMap(e.tensorMap(e.placeOf(op.getKey()), columns, 64)),
+        valueMap(e.tensorMap(e.placeOf(op.getValue()), columns, 64)),
+        queries(e, 1, WarpgroupRows::blockRows, std::max(features, valueFeatures)),
+        keys(e, schedule.getStages(), columns, features), values(e, schedule.getStages(), columns, valueFeatures) {
+    if (result)
+      resultMap = e.tensorMap(result, WarpgroupRows::groupRows, 64);
+  }
+
+  void emit();
+
+private:
+  struct State {
+    Value outputs;                     // an accumulator
+    std::array<Value, 2> maxima, sums; // of the thread's rows; its part of the sum
+    SmallVector<Value> flat() const { return {outputs, maxima[0], maxima[1], sums[0], sums[1]}; }
+    static State of(ValueRange values) { return {values[0], {values[1], values[2]}, {values[3], values[4]}}; }
+  };
+  int64_t featuresOf(Value matrix) { return cast<ShapedType>(matrix.getType()).getDimSize(1) / heads; }
+  Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
+  /// For each sequence, whose steps begin at turn `turn`.
+  SmallVector<Value>
+  forSequences(WarpgroupRows &block, ValueRange initial,
+               function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, Value, ValueRange)> body);
+  void copy(WarpgroupRows &block);
+  State attend(WarpgroupRows &block, const ColumnSteps &steps, Value turn, State state);
+  /// Takes scores to probabilities, and the state but for its outputs on; what those are to be multiplied by.
+  std::array<Value, 2> update(SmallVector<Value> &scores, State &state);
+  void scale(State &state, std::array<Value, 2> factors);
+  void store(WarpgroupRows &block, const State &state);
+
+  Emitter &e;
+  AttentionOp op;
+  TensorCore core;
+  WarpgroupAttentionScheduleAttr schedule;
+  int64_t columns, heads;
+  SmallVector<Value> tile;
+  Value head, query, result;
+  int64_t features, valueFeatures;
+  AttentionMasks masks;
+  double factor;
+  Value queryMap, keyMap, valueMap, resultMap;
+  TileRing queries, keys, values;
+};
+
+void Forward::emit() {
+  e.syncBlock();
+  // Late queries see most under a causal mask, and begin first.
+  Value total = e.dim(query, 0), blocks = e.ceilDiv(total, WarpgroupRows::blockRows),
+        number = e.sub(e.sub(blocks, e.index(1)), tile[0]);
+  auto roles = xfg::RolesOp::create(e.b, e.loc, 24, 240);
+  {
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.createBlock(&roles.getProducer());
+    WarpgroupRows block(e, core, number, total, /*computes=*/false);
+    copy(block);
+    e.b.createBlock(&roles.getConsumers());
+    WarpgroupRows rows(e, core, number, total, /*computes=*/true);
+    State state;
+    state.outputs = accumulatorOf(e, SmallVector<Value>(valueFeatures / 2, e.f32(0)));
+    state.maxima.fill(e.f32(-std::numeric_limits<float>::infinity()));
+    state.sums.fill(e.f32(0));
+    queries.await(e.i32(0));
+    state = State::of(forSequences(
+        rows, state.flat(), [&](const Sequence &sequence, const ColumnSteps &steps, Value turn, ValueRange carried) {
+          auto skip = [&](Value begin, Value end) {
+            e.loop(begin, end, 1, [&](Value step) {
+              Value now = e.add(turn, e.sub(step, steps.begin));
+              for (TileRing *ring : {&keys, &values}) {
+                ring->await(now);
+                ring->release(now);
+              }
+            });
+          };
+          skip(steps.begin, steps.ownBegin);
+          SmallVector<Value> next = e.choose(
+              e.compare(arith::CmpIPredicate::slt, steps.ownBegin, steps.ownEnd),
+              [&] { return attend(rows, steps, turn, State::of(carried)).flat(); },
+              [&] { return SmallVector<Value>(carried); });
+          skip(steps.ownEnd, steps.end);
+          return next;
+        }));
+    store(rows, state);
+  }
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, WarpgroupRows::blockRows},
+            {-1, heads, 0, 1}});
+}
+
+SmallVector<Value>
+Forward::forSequences(WarpgroupRows &block, ValueRange initial,
+                      function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, Value, ValueRange)> body) {
+  Value queryOffsets = e.placeOf(op.getQueryOffsets()), keyOffsets = e.placeOf(op.getKeyOffsets());
+  SmallVector<Value> carried{e.i32(0)};
+  llvm::append_range(carried, initial);
+  return SmallVector<Value>(llvm::drop_begin(block.forSequences(
+      queryOffsets, queryOffsets, keyOffsets, carried, [&](const Sequence &sequence, ValueRange carried) {
+        auto visible = [&](Value i) {
+          return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
+        };
+        block.setColumns(sequence.queryStart, sequence.queryCount, visible);
+        ColumnSteps steps = block.stepsOf(sequence.queryStart, sequence.queryCount, visible, columns);
+        SmallVector<Value> next = body(sequence, steps, carried[0], carried.drop_front());
+        next.insert(next.begin(), e.add(carried[0], e.sub(steps.end, steps.begin)));
+        return next;
+      })));
+}
+
+void Forward::copy(WarpgroupRows &block) {
+  queries.fill(queryMap, block.begin, columnOf(features), e.i32(0));
+  forSequences(block, {}, [&](const Sequence &sequence, const ColumnSteps &steps, Value turn, ValueRange) {
+    e.loop(steps.begin, steps.end, 1, [&](Value step) {
+      Value now = e.add(turn, e.sub(step, steps.begin));
+      Value row = e.add(sequence.keyStart, e.mul(step, e.i32(columns)));
+      keys.fill(keyMap, row, columnOf(features), now);
+      values.fill(valueMap, row, columnOf(valueFeatures), now);
+    });
+    return SmallVector<Value>();
+  });
+}
+
+std::array<Value, 2> Forward::update(SmallVector<Value> &scores, State &state) {
+  std::array<Value, 2> corrections;
+  for (int64_t number : {0, 1}) {
+    SmallVector<Value> row;
+    for (auto [i, score] : llvm::enumerate(scores))
+      if (WarpgroupRows::rowOf(i) == number)
+        row.push_back(score);
+    corrections[number] = nextProbabilities(e, core, row, state.maxima[number], state.sums[number], factor);
+    for (auto [i, p] : llvm::enumerate(row))
+      scores[i / 2 * 4 + number * 2 + i % 2] = p;
+  }
+  return corrections;
+}
+
+void Forward::scale(State &state, std::array<Value, 2> factors) {
+  SmallVector<Value> outputs = elementsOf(e, state.outputs);
+  for (auto [i, output] : llvm::enumerate(outputs))
+    output = e.mul(output, factors[WarpgroupRows::rowOf(i)]);
+  state.outputs = accumulatorOf(e, outputs);
+}
+
+/// The order of instructions is what keeps tensor cores busy, and ptxas from waiting for each product.
+Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, Value turn, State state) {
+  auto turnOf = [&](Value step) { return e.add(turn, e.sub(step, steps.begin)); };
+  auto beginScores = [&](Value now) {
+    Value key = keys.await(now);
+    return beginProduct(e, block.own(queries.tile(e.i32(0)), 0, features), key, columns, Value(), /*transposeB=*/true);
+  };
+  auto beginOutputs = [&](Value probabilities, Value now) {
+    Value value = values.await(now);
+    return beginProduct(e, probabilities, value, valueFeatures, state.outputs, /*transposeB=*/false);
+  };
+  auto firstColumn = [&](Value step) { return e.mul(step, e.i32(columns)); };
+
+  Value first = steps.ownBegin, one = e.i32(1);
+  SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 0, beginScores(turnOf(first))));
+  keys.release(turnOf(first));
+  block.mask(scores, firstColumn(first));
+  std::array<Value, 2> corrections = update(scores, state);
+  scale(state, corrections);
+  Value probabilities = fragmentOf(e, scores);
+
+  auto forSteps = [&](Value begin, Value end, bool needsMask) {
+    SmallVector<Value> carried = state.flat();
+    carried.push_back(probabilities);
+    carried = e.loop(begin, end, 1, carried, [&](Value step, ValueRange carried) {
+      Value now = turnOf(step), before = e.sub(now, one);
+      state = State::of(carried);
+      Value product = beginScores(now);
+      state.outputs = beginOutputs(carried.back(), before);
+      SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
+      keys.release(now);
+      if (needsMask)
+        block.mask(scores, firstColumn(step));
+      std::array<Value, 2> corrections = update(scores, state);
+      xfg::PinOp::create(e.b, e.loc, e.add(state.sums[0], state.sums[1]));
+      state.outputs = awaitProduct(e, 0, state.outputs);
+      values.release(before);
+      Value probabilities = fragmentOf(e, scores);
+      scale(state, corrections);
+      SmallVector<Value> next = state.flat();
+      next.push_back(probabilities);
+      return next;
+    });
+    probabilities = carried.pop_back_val();
+    state = State::of(carried);
+  };
+  Value second = e.add(first, one), clearEnd = e.make<arith::MaxSIOp>(second, steps.clearEnd);
+  forSteps(second, clearEnd, /*needsMask=*/false);
+  forSteps(clearEnd, steps.ownEnd, /*needsMask=*/true);
+  Value last = e.sub(turnOf(steps.ownEnd), one);
+  state.outputs = awaitProduct(e, 0, beginOutputs(probabilities, last));
+  values.release(last);
+  return state;
+}
+
+void Forward::store(WarpgroupRows &block, const State &state) {
+  SmallVector<Value> outputs = elementsOf(e, state.outputs);
+  std::array<Value, 2> totals, inverses;
+  for (int64_t number : {0, 1}) {
+    Value total = totals[number] = core.sumOfRow(state.sums[number]);
+    // Of a query that sees no key zeros.
+    Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+    inverses[number] = e.select(sees, e.div(e.f32(1), total), e.f32(0));
+  }
+  for (auto [i, output] : llvm::enumerate(outputs))
+    output = e.mul(output, inverses[WarpgroupRows::rowOf(i)]);
+  if (result)
+    block.store(outputs, queries.tile(e.i32(0)), resultMap, columnOf(valueFeatures));
+  if (Value logSumExp = e.placeOf(op.getLogSumExp()))
+    for (int64_t number : {0, 1})
+      block.storeLogSumExp(number, state.maxima[number], totals[number], factor, logSumExp, head);
+}
+} // namespace
+
+void emitWarpgroupAttention(Emitter &e, AttentionOp op) { Forward(e, op).emit(); }
+
+Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
+  auto op = dyn_cast<AttentionOp>(rootOf(kernel));
+  if (!op)
+    return {};
+  auto features = [&](Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / op.getHeads(); };
+  auto isTaken = [](int64_t features) { return features == 64 || features == 128; };
+  bool isForRings = isForTensorCores(kernel, {op.getQuery(), op.getKey(), op.getValue()}, op.getHeads()) &&
+                    isTaken(features(op.getQuery())) && isTaken(features(op.getValue())) &&
+                    op.getScale().convertToDouble() > 0;
+  // What is not here yet goes by mma.sync: masks that don't follow the order of queries, random numbers, regions.
+  if (!isForRings || op.getWindow() || op.getLengths() || op.getRandom() || !op.getScore().empty())
+    return {};
+  for (auto [i, value] : llvm::enumerate(op->getBlock()->getTerminator()->getOperands()))
+    if (value == op.getResult() && !getElementTypeOrSelf(kernel.getResultTypes()[i]).isBF16())
+      return {};
+  return WarpgroupAttentionScheduleAttr::get(kernel.getContext(), /*columns=*/128, /*stages=*/2);
+}
+} // namespace mlir::xf

@@ -1,0 +1,71 @@
+//===- WarpgroupAttention.h - attention on Hopper's tensor cores -*- C++ -*-===//
+// What its two passes share: rows of the packed batch as those of mma.sync have them (AttentionTensorCore.h), 64 of
+// each of two warpgroups, and rings that a third one fills. Both sides count the same steps. All numbers of rows,
+// columns and turns are i32.
+//===----------------------------------------------------------------------===//
+#ifndef XF_LIB_SCHEDULE_GPU_WARPGROUPATTENTION_H
+#define XF_LIB_SCHEDULE_GPU_WARPGROUPATTENTION_H
+
+#include "AttentionTensorCore.h"
+#include "xf/Dialect/XFG/IR/XFG.h"
+
+namespace mlir::xf {
+
+/// Steps of columns of a sequence, by their numbers.
+struct ColumnSteps {
+  Value begin, end;           // those that some row of the block sees
+  Value ownBegin, ownEnd;     // of these, those that some row of the warpgroup sees
+  Value clearBegin, clearEnd; // of these, those that all its rows see all columns of
+};
+
+class WarpgroupRows : public RowBlock {
+public:
+  static constexpr int64_t groups = 2, groupThreads = 128, groupRows = 64, blockRows = groups * groupRows;
+  static_assert((groups + 1) * groupThreads == warpgroupWarps * 32);
+
+  /// `computes`: for a warpgroup that does, or else for the thread that copies.
+  WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes);
+
+  Value group, groupBegin; // the warpgroup's number among those that compute, and its first row
+
+  /// Of a sequence whose rows are start .. start + count, if no row sees columns before those of a row before it.
+  ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
+  /// The score where the thread's row `number` sees the column, which element `i` of its accumulator is in a step.
+  void mask(MutableArrayRef<Value> elements, Value firstColumn);
+  /// Writes elements of an accumulator over the warpgroup's rows of a tile, and has them copied to a matrix; the tile
+  /// is free afterwards.
+  void store(ArrayRef<Value> elements, Value tile, Value map, Value column);
+  /// The row of a thread's two that element `i` of an accumulator is of.
+  static int64_t rowOf(int64_t i) { return i / 2 % 2; }
+  /// The warpgroup's rows of a tile that has the block's.
+  Value own(Value tile, int64_t column, int64_t columns);
+};
+
+/// A ring whose stages have one tile each.
+class TileRing {
+public:
+  TileRing(Emitter &e, int64_t stages, int64_t rows, int64_t columns);
+
+  void fill(Value map, Value row, Value column, Value turn);
+  Value await(Value turn); // the tile
+  Value tile(Value turn);
+  void release(Value turn);
+
+  xfg::TileType type;
+
+private:
+  Emitter &e;
+  Value ring;
+};
+
+/// The product of a and b, begun and committed, on top of `sums`; alone where that is null.
+Value beginProduct(Emitter &e, Value a, Value b, int64_t columns, Value sums, bool transposeB);
+/// Waits for all but the last `pending` products; elements of the accumulator.
+Value awaitProduct(Emitter &e, int64_t pending, Value accumulator);
+SmallVector<Value> elementsOf(Emitter &e, Value accumulator);
+Value accumulatorOf(Emitter &e, ValueRange elements);
+Value fragmentOf(Emitter &e, ValueRange elements);
+
+} // namespace mlir::xf
+
+#endif

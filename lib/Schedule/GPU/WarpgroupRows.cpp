@@ -1,0 +1,117 @@
+//===- WarpgroupRows.cpp - rows of scores of warpgroups, and their rings --===//
+#include "WarpgroupAttention.h"
+
+namespace mlir::xf {
+
+WarpgroupRows::WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes)
+    : RowBlock(e, core, number, total, /*tiles=*/1, /*otherWarps=*/groupThreads / 32) {
+  isWhole = computes;
+  group = uniform(e.sub(e.make<arith::DivUIOp>(e.toI32(e.thread()), e.i32(groupThreads)), e.i32(1)));
+  groupBegin = e.add(begin, e.mul(group, e.i32(groupRows)));
+}
+
+ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, int64_t size) {
+  Value zero = e.i32(0);
+  auto max = [&](Value x, Value y) -> Value { return e.make<arith::MaxSIOp>(x, y); };
+  auto isNoMore = [&](Value x, Value y) { return e.compare(arith::CmpIPredicate::sle, x, y); };
+  auto floor = [&](Value column) -> Value { return e.make<arith::DivUIOp>(column, e.i32(size)); };
+  auto ceil = [&](Value column) { return floor(e.add(column, e.i32(size - 1))); };
+  struct Ranges {
+    Value begin, end, allBegin, allEnd; // what some of the rows see, and what all do
+  };
+  auto rangesOf = [&](Value rowBegin, Value rowEnd) {
+    Value first = max(e.sub(rowBegin, start), zero), last = e.sub(e.min(e.sub(rowEnd, start), count), e.i32(1));
+    Value isAny = isNoMore(first, last);
+    Value isWhole = e.make<arith::AndIOp>(isNoMore(start, rowBegin), isNoMore(rowEnd, e.add(start, count)));
+    KeyRange atFirst = columns(first), atLast = columns(last);
+    auto beginOf = [&](const KeyRange &range) { return range.begin ? range.begin : zero; };
+    return Ranges{beginOf(atFirst), e.select(isAny, atLast.end, zero), beginOf(atLast),
+                  e.select(isWhole, atFirst.end, zero)};
+  };
+  auto clamp = [&](Value x, Value least, Value most) { return e.min(max(x, least), most); };
+  Ranges all = rangesOf(begin, end), ours = rangesOf(groupBegin, e.add(groupBegin, e.i32(groupRows)));
+  ColumnSteps steps;
+  steps.begin = uniform(floor(e.min(all.begin, all.end)));
+  steps.end = uniform(e.select(isNoMore(all.end, all.begin), steps.begin, ceil(all.end)));
+  steps.ownBegin = uniform(clamp(floor(e.min(ours.begin, ours.end)), steps.begin, steps.end));
+  Value isNone = isNoMore(ours.end, ours.begin);
+  steps.ownEnd = uniform(e.select(isNone, steps.ownBegin, clamp(ceil(ours.end), steps.ownBegin, steps.end)));
+  steps.clearBegin = uniform(clamp(ceil(ours.allBegin), steps.ownBegin, steps.ownEnd));
+  steps.clearEnd = uniform(clamp(floor(ours.allEnd), steps.clearBegin, steps.ownEnd));
+  return steps;
+}
+
+void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
+  Value column = e.add(firstColumn, core.pair);
+  for (auto [i, element] : llvm::enumerate(elements))
+    element = masked(element, rowOf(i), column, i / 4 * 8 + i % 2);
+}
+
+Value WarpgroupRows::own(Value tile, int64_t column, int64_t columns) {
+  auto type = cast<xfg::TileType>(tile.getType());
+  auto part = xfg::TileType::get(e.b.getContext(), groupRows, columns, type.getElementType(), type.getPanel());
+  return xfg::SubtileOp::create(e.b, e.loc, part, tile, e.toIndex(e.mul(group, e.i32(groupRows))), e.index(column));
+}
+
+void WarpgroupRows::store(ArrayRef<Value> elements, Value tile, Value map, Value column) {
+  constexpr int64_t panel = xfg::TileType::panelColumns;
+  int64_t columns = elements.size() * 2;
+  auto meet = [&] { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); };
+  meet(); // products of other warps may still read the tile
+  for (int64_t at = 0; at < columns; at += panel)
+    xfg::WriteOp::create(e.b, e.loc, elements.slice(at / 2, panel / 2), own(tile, at, panel));
+  xfg::FenceCopiesOp::create(e.b, e.loc);
+  meet();
+  Value thread = e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads));
+  e.when(e.compare(arith::CmpIPredicate::eq, thread, e.i32(0)), [&] {
+    xfg::CopyOutOp::create(e.b, e.loc, own(tile, 0, columns), map, e.toIndex(groupBegin), e.toIndex(column));
+    xfg::WaitCopiesOp::create(e.b, e.loc, 0);
+  });
+}
+
+TileRing::TileRing(Emitter &e, int64_t stages, int64_t rows, int64_t columns)
+    : type(xfg::TileType::get(e.b.getBF16Type(), rows, columns)), e(e) {
+  auto ringType = xfg::RingType::get(e.b.getContext(), stages, {type});
+  ring = xfg::CreateRingOp::create(e.b, e.loc, ringType, e.allocateDynamic(ringType.getBytes()), WarpgroupRows::groups);
+}
+
+void TileRing::fill(Value map, Value row, Value column, Value turn) {
+  xfg::AcquireOp::create(e.b, e.loc, ring, e.toIndex(turn));
+  xfg::CopyInOp::create(e.b, e.loc, map, e.toIndex(row), e.toIndex(column), ring, e.toIndex(turn), 0);
+}
+Value TileRing::tile(Value turn) { return xfg::StageOp::create(e.b, e.loc, type, ring, e.toIndex(turn), 0); }
+Value TileRing::await(Value turn) {
+  xfg::AwaitOp::create(e.b, e.loc, ring, e.toIndex(turn));
+  return tile(turn);
+}
+void TileRing::release(Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, e.toIndex(turn)); }
+
+Value beginProduct(Emitter &e, Value a, Value b, int64_t columns, Value sums, bool transposeB) {
+  auto type = xfg::AccumulatorType::get(e.b.getContext(), WarpgroupRows::groupRows, columns, e.b.getF32Type());
+  Value adds;
+  if (!sums) {
+    sums = xfg::UndefinedOp::create(e.b, e.loc, type);
+    adds = arith::ConstantIntOp::create(e.b, e.loc, 0, 1);
+  }
+  xfg::FenceOp::create(e.b, e.loc);
+  Value result = xfg::MmaOp::create(e.b, e.loc, type, a, b, sums, adds, /*transposeA=*/false, transposeB);
+  xfg::CommitOp::create(e.b, e.loc);
+  return result;
+}
+Value awaitProduct(Emitter &e, int64_t pending, Value accumulator) {
+  return xfg::WaitOp::create(e.b, e.loc, TypeRange(accumulator.getType()), pending, accumulator).getResult(0);
+}
+SmallVector<Value> elementsOf(Emitter &e, Value accumulator) {
+  return SmallVector<Value>(xfg::ElementsOp::create(e.b, e.loc, accumulator).getResults());
+}
+Value accumulatorOf(Emitter &e, ValueRange elements) {
+  auto type =
+      xfg::AccumulatorType::get(e.b.getContext(), WarpgroupRows::groupRows, elements.size() * 2, e.b.getF32Type());
+  return xfg::AccumulatorOp::create(e.b, e.loc, type, elements);
+}
+Value fragmentOf(Emitter &e, ValueRange elements) {
+  auto type =
+      xfg::FragmentType::get(e.b.getContext(), WarpgroupRows::groupRows, elements.size() * 2, e.b.getBF16Type());
+  return xfg::FragmentOp::create(e.b, e.loc, type, elements);
+}
+} // namespace mlir::xf

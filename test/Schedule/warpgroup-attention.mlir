@@ -1,0 +1,78 @@
+// Attention of bf16 for Hopper's tensor cores: what is chosen by the extents, and which ops have another form.
+// RUN: split-file %s %t
+// RUN: xf-opt %t/chosen.mlir --xf-schedule-gpu=gpu=sm_90a | FileCheck %t/chosen.mlir
+// RUN: xf-opt %t/chosen.mlir --xf-schedule-gpu=gpu=sm_90 | FileCheck %t/chosen.mlir --check-prefix=PLAIN
+// RUN: xf-opt %t/given.mlir --xf-schedule-gpu=gpu=sm_90a | FileCheck %t/given.mlir
+// RUN: xf-opt %t/plain.mlir --xf-schedule-gpu=gpu=sm_90a | FileCheck %t/plain.mlir
+// RUN: xf-opt %t/invalid.mlir --xf-schedule-gpu=gpu=sm_90a --split-input-file --verify-diagnostics
+
+//--- chosen.mlir
+!m = tensor<?x128xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// PLAIN-NOT: xfg.
+// CHECK-LABEL: func.func private @forward
+// CHECK-SAME: xf.grid = [array<i64: 0, 0, 0, 128>, array<i64: -1, 2, 0, 1>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
+// CHECK-SAME: xf.tensor_maps = [array<i64: 0, 128, 64>, array<i64: 1, 128, 64>, array<i64: 2, 128, 64>, array<i64: 5, 64, 64>], xf.threads = 384
+// Scores, then outputs of the step before; probabilities while the latter are on their way.
+// CHECK: scf.for
+// CHECK: xfg.mma {{.*}} transpose_b : !xfg.tile<64x64xbf16, of 128>, <128x64xbf16>, <64x128xf32>
+// CHECK: xfg.mma {{.*}} : !xfg.fragment<64x128xbf16>, <128x64xbf16>, <64x64xf32>
+// CHECK: xfg.wait 1
+// CHECK: llvm.nvvm.ex2
+// CHECK: xfg.pin
+// CHECK: xfg.wait 0
+func.func private @forward(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) causal : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+
+//--- given.mlir
+!m = tensor<?x128xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// CHECK-LABEL: func.func private @given
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 3>
+// CHECK: xfg.mma {{.*}} transpose_b : !xfg.tile<64x64xbf16, of 128>, <64x64xbf16>, <64x64xf32>
+func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
+    attributes {xf.kernel = #xf<kernel attention>, xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 3>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+
+//--- plain.mlir
+!m = tensor<?x128xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// Heads whose columns are no panels; windows, lengths, dropout and score regions.
+// CHECK-NOT: xfg.
+func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
+  return %o, %s : !m, tensor<?x4xf32>
+}
+func.func private @window(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) window(3) : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+func.func private @lengths(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i, %l: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) lengths(%l) : (!m, !m, !m, !i, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+func.func private @region(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) score() {
+  ^bb0(%score: bf16, %head: index, %query: index, %key: index):
+    %t = math.tanh %score : bf16
+    xf.yield %t : bf16
+  } : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+
+//--- invalid.mlir
+// expected-error @+1 {{expected 'columns' to be 64 or 128, but got 96}}
+#columns = #xf.warpgroup_attention_schedule<columns = 96, stages = 2>
+
+// -----
+
+// expected-error @+1 {{expected 'stages' of a schedule to be at least 1, but got 0}}
+#stages = #xf.warpgroup_attention_schedule<columns = 64, stages = 0>

@@ -1,0 +1,228 @@
+//===- Attention.cpp - attention's kernels on the emulated GPU ---------------------------===//
+#include "Attention.h"
+#include "Device.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+using namespace xf::gpu;
+
+namespace {
+struct Matrix {
+  int64_t rows, columns;
+  std::vector<float> values;
+  uint64_t address;
+};
+
+/// A batch on the device, and attention over it in double precision.
+struct Batch {
+  const Attention &a;
+  Device device;
+  std::vector<int32_t> queryOffsets{0}, keyOffsets{0};
+  Matrix query, key, value, cotangent;
+  uint64_t queryOffsetsAt, keyOffsetsAt;
+  // Of (query row, head): log_sum_exp and outputs, and what a sum of as many terms may be off by.
+  std::vector<double> sums, outputs, magnitudes;
+
+  explicit Batch(const Attention &a) : a(a) {
+    for (auto [counts, offsets] : {std::pair(&a.queryCounts, &queryOffsets), {&a.keyCounts, &keyOffsets}})
+      for (int64_t count : *counts)
+        offsets->push_back(offsets->back() + int32_t(count));
+    queryOffsetsAt = device.put(queryOffsets), keyOffsetsAt = device.put(keyOffsets);
+    query = make(queryOffsets, a.features), key = make(keyOffsets, a.features),
+    value = make(keyOffsets, a.valueFeatures);
+    cotangent = make(queryOffsets, a.valueFeatures);
+    attend();
+  }
+
+  /// The same numbers for a sequence wherever it stands.
+  Matrix make(const std::vector<int32_t> &offsets, int64_t features) {
+    Matrix matrix{offsets.back(), a.heads * features, {}, 0};
+    std::vector<uint16_t> halves;
+    for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+      device.state = uint32_t(features + offsets[s + 1] - offsets[s]);
+      for (int64_t i = 0; i < (offsets[s + 1] - offsets[s]) * matrix.columns; ++i) {
+        halves.push_back(toBfloat(device.random()));
+        matrix.values.push_back(ofBfloat(halves.back()));
+      }
+    }
+    matrix.address = device.put(halves);
+    return matrix;
+  }
+
+  double dot(const Matrix &x, int64_t row, const Matrix &y, int64_t otherRow, int64_t head) const {
+    int64_t features = x.columns / a.heads;
+    double sum = 0;
+    for (int64_t c = head * features; c < (head + 1) * features; ++c)
+      sum += double(x.values[row * x.columns + c]) * y.values[otherRow * y.columns + c];
+    return sum;
+  }
+
+  /// body(row, head, key row) of all pairs that see each other.
+  void forPairs(const std::function<void(int64_t, int64_t, int64_t)> &body) const {
+    for (size_t s = 0; s + 1 < queryOffsets.size(); ++s) {
+      int64_t queries = queryOffsets[s + 1] - queryOffsets[s], keys = keyOffsets[s + 1] - keyOffsets[s];
+      for (int64_t i = 0; i < queries; ++i)
+        for (int64_t head = 0; head < a.heads; ++head)
+          for (int64_t j = 0; j < keys && (!a.causal || j <= i + keys - queries); ++j)
+            body(queryOffsets[s] + i, head, keyOffsets[s] + j);
+    }
+  }
+  double score(int64_t row, int64_t head, int64_t keyRow) const { return a.scale * dot(query, row, key, keyRow, head); }
+  double probability(int64_t row, int64_t head, int64_t keyRow) const {
+    return std::exp(score(row, head, keyRow) - sums[row * a.heads + head]);
+  }
+
+  void attend() {
+    sums.assign(query.rows * a.heads, 0);
+    forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
+      sums[row * a.heads + head] += std::exp(score(row, head, keyRow));
+    });
+    for (double &sum : sums) // of a query that sees no key +inf
+      sum = sum > 0 ? std::log(sum) : std::numeric_limits<double>::infinity();
+    outputs.assign(query.rows * value.columns, 0);
+    magnitudes = outputs;
+    forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
+      double p = probability(row, head, keyRow);
+      for (int64_t c = head * a.valueFeatures; c < (head + 1) * a.valueFeatures; ++c) {
+        double term = p * value.values[keyRow * value.columns + c];
+        outputs[row * value.columns + c] += term;
+        magnitudes[row * value.columns + c] += std::abs(term);
+      }
+    });
+  }
+
+  /// Launches a kernel of these arrays, one of whose dimensions is dynamic: pairs of address and rows.
+  struct Array {
+    uint64_t address;
+    int64_t rows, columns;
+  };
+  void run(const std::string &ptx, const std::vector<Array> &arrays, int64_t blocks) {
+    std::vector<TensorMap> maps;
+    for (auto [operand, rows, columns] : a.maps)
+      maps.push_back(
+          mapOf(arrays[operand].address, std::max<int64_t>(arrays[operand].rows, 1), arrays[operand].columns, rows));
+    std::vector<uint64_t> parameters;
+    for (const Array &array : arrays)
+      parameters.push_back(array.address);
+    for (const Array &array : arrays)
+      parameters.push_back(uint64_t(array.rows));
+    for (TensorMap &map : maps)
+      parameters.push_back(reinterpret_cast<uint64_t>(&map));
+    Kernel kernel = parse(ptx, device.memory);
+    launch(kernel, uint32_t(blocks), kernel.threads, parameters, device.memory, uint64_t(a.shared));
+  }
+};
+
+std::string compare(const char *name, const std::vector<float> &values, const std::vector<double> &expected,
+                    const std::vector<double> &magnitudes, int64_t columns, double tolerance) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (!(values[i] == expected[i] || std::abs(values[i] - expected[i]) <= tolerance * magnitudes[i]))
+      return std::string(name) + " (" + std::to_string(i / columns) + ", " + std::to_string(i % columns) + ") is " +
+             std::to_string(values[i]) + ", not " + std::to_string(expected[i]);
+  return "";
+}
+} // namespace
+
+std::string Attention::forward(const std::string &ptx) {
+  Batch batch(*this);
+  int64_t rows = batch.query.rows, keyRows = batch.key.rows;
+  auto sequences = int64_t(batch.queryOffsets.size());
+  uint64_t result = batch.device.allocate(rows * batch.value.columns * 2),
+           sums = batch.device.allocate(rows * heads * 4);
+  try {
+    batch.run(ptx,
+              {{batch.query.address, rows, batch.query.columns},
+               {batch.key.address, keyRows, batch.key.columns},
+               {batch.value.address, keyRows, batch.value.columns},
+               {batch.queryOffsetsAt, sequences, 1},
+               {batch.keyOffsetsAt, sequences, 1},
+               {result, rows, batch.value.columns},
+               {sums, rows, heads}},
+              (rows + blockRows - 1) / blockRows * heads);
+    std::vector<float> outputs = batch.device.read(result, rows, batch.value.columns, true);
+    results.clear();
+    for (float output : outputs)
+      results.push_back(toBfloat(output));
+    std::string wrong = compare("result", outputs, batch.outputs, batch.magnitudes, batch.value.columns, 1e-2);
+    std::vector<double> one(rows * heads, 1);
+    return !wrong.empty()
+               ? wrong
+               : compare("log_sum_exp", batch.device.read(sums, rows, heads, false), batch.sums, one, heads, 1e-4);
+  } catch (const Fault &fault) {
+    return fault.what();
+  }
+}
+
+std::string Attention::backward(const std::string &ptx) {
+  Batch batch(*this);
+  int64_t rows = batch.query.rows, keyRows = batch.key.rows;
+  auto sequences = int64_t(batch.queryOffsets.size());
+  // What the forward has left: rounded results, and log_sum_exp.
+  Matrix forward{rows, batch.value.columns, {}, 0};
+  std::vector<uint16_t> halves;
+  for (double output : batch.outputs)
+    halves.push_back(toBfloat(float(output))), forward.values.push_back(ofBfloat(halves.back()));
+  forward.address = batch.device.put(halves);
+  uint64_t sums = batch.device.put(std::vector<float>(batch.sums.begin(), batch.sums.end()));
+
+  std::vector<double> corrections(rows * heads);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t head = 0; head < heads; ++head)
+      corrections[row * heads + head] = batch.dot(batch.cotangent, row, forward, row, head);
+  struct Gradient {
+    const char *name;
+    const Matrix &of;
+    uint64_t address;
+    std::vector<double> expected, magnitudes;
+    void add(int64_t row, int64_t column, double factor, const Matrix &x, int64_t xRow, double size) {
+      double other = x.values[xRow * x.columns + column];
+      expected[row * of.columns + column] += factor * other;
+      magnitudes[row * of.columns + column] += size * std::abs(other);
+    }
+  };
+  auto gradientOf = [&](const char *name, const Matrix &of) {
+    std::vector<double> zeros(of.values.size());
+    return Gradient{name, of, batch.device.allocate(int64_t(of.values.size()) * 2), zeros, zeros};
+  };
+  Gradient gradients[] = {gradientOf("query's gradient", batch.query), gradientOf("key's gradient", batch.key),
+                          gradientOf("value's gradient", batch.value)};
+  batch.forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
+    double p = batch.probability(row, head, keyRow), correction = corrections[row * heads + head];
+    double dP = batch.dot(batch.cotangent, row, batch.value, keyRow, head);
+    double dS = scale * p * (dP - correction), size = scale * p * (std::abs(dP) + std::abs(correction));
+    for (int64_t c = head * features; c < (head + 1) * features; ++c) {
+      gradients[0].add(row, c, dS, batch.key, keyRow, size);
+      gradients[1].add(keyRow, c, dS, batch.query, row, size);
+    }
+    for (int64_t c = head * valueFeatures; c < (head + 1) * valueFeatures; ++c)
+      gradients[2].add(keyRow, c, p, batch.cotangent, row, p);
+  });
+  try {
+    std::vector<Batch::Array> arrays{{batch.cotangent.address, rows, batch.cotangent.columns},
+                                     {batch.query.address, rows, batch.query.columns},
+                                     {batch.key.address, keyRows, batch.key.columns},
+                                     {batch.value.address, keyRows, batch.value.columns},
+                                     {forward.address, rows, forward.columns},
+                                     {sums, rows, heads},
+                                     {batch.queryOffsetsAt, sequences, 1},
+                                     {batch.keyOffsetsAt, sequences, 1}};
+    for (const Gradient &gradient : gradients)
+      arrays.push_back({gradient.address, gradient.of.rows, gradient.of.columns});
+    batch.run(ptx, arrays, (rows + blockRows) / blockRows * heads);
+    results.clear();
+    for (const Gradient &gradient : gradients) {
+      std::vector<float> values = batch.device.read(gradient.address, gradient.of.rows, gradient.of.columns, true);
+      for (float value : values)
+        results.push_back(toBfloat(value));
+      std::string wrong = compare(gradient.name, values, gradient.expected, gradient.magnitudes, gradient.of.columns, 1e-2);
+      if (!wrong.empty())
+        return wrong;
+    }
+  } catch (const Fault &fault) {
+    return fault.what();
+  }
+  return "";
+}

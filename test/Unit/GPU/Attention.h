@@ -1,0 +1,30 @@
+//===- Attention.h - attention's kernels on the emulated GPU -----------------------------===//
+// Kept apart from the compiler, whose headers know no exceptions.
+//===--------------------------------------------------------------------------------===//
+#ifndef XF_TEST_UNIT_GPU_ATTENTION_H
+#define XF_TEST_UNIT_GPU_ATTENTION_H
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// Attention of bf16 over a batch of sequences, by kernels of these launch facts.
+struct Attention {
+  std::vector<int64_t> queryCounts, keyCounts; // of sequences
+  int64_t heads, features, valueFeatures;
+  bool causal;
+  float scale;
+  int64_t shared = 0, blockRows = 128;
+  std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
+
+  /// What a kernel wrote, as bits.
+  std::vector<uint16_t> results = {};
+
+  /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of;
+  /// "" where nothing is. Rows of a sequence are those that it has in any batch.
+  std::string forward(const std::string &ptx);
+  std::string backward(const std::string &ptx);
+};
+
+#endif // XF_TEST_UNIT_GPU_ATTENTION_H

@@ -1,0 +1,21 @@
+//===- Compile.h - one kernel for sm_90a, as PTX -----------------------------------------===//
+#ifndef XF_TEST_UNIT_GPU_COMPILE_H
+#define XF_TEST_UNIT_GPU_COMPILE_H
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// PTX of a module's one kernel, and its launch facts; no PTX, and a failure of the test, where it can't be compiled.
+struct CompiledKernel {
+  std::string ptx;
+  int64_t shared = 0;
+  std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
+
+  explicit CompiledKernel(const std::string &module);
+  /// The PTX with `from` replaced everywhere.
+  std::string seeded(const std::string &from, const std::string &to) const;
+};
+
+#endif // XF_TEST_UNIT_GPU_COMPILE_H
