@@ -29,8 +29,9 @@ struct Storage {
   SmallVector<Extent> extents; // one a dynamic extent of the type
   int64_t first = -1, last = -1;
   std::string label;
-  int base = -1; // of which this is the rows of the chunk at hand
-  int loop = -1; // in whose chunks it was made
+  int base = -1;       // of which this is the rows of the chunk at hand, or the part at `offset`
+  int loop = -1;       // in whose chunks it was made
+  int64_t offset = -1; // bytes
 };
 
 /// Steps that are repeated for chunks of rows.
@@ -57,6 +58,7 @@ public:
       : entry(entry), symbols(symbols), layout(layout) {}
 
   LogicalResult run() {
+    sharesCopy = usesMostParametersNarrow();
     for (BlockArgument argument : entry.getArguments())
       addInput(argument);
     for (Operation &op : entry.getBody().front())
@@ -353,8 +355,55 @@ private:
     return success();
   }
 
+  //===-- Parameters in bf16 ------------------------------------------------===//
+  /// The parameter that a dispatch does nothing to but cast it, as it lies.
+  GetParamOp castParameterOf(DispatchOp dispatch) {
+    Block &body = symbols.lookup<func::FuncOp>(dispatch.getKernel()).front();
+    auto param = dispatch->getOperand(0).getDefiningOp<GetParamOp>();
+    auto cast = dyn_cast<CastOp>(body.front());
+    bool isCast = param && cast && body.getTerminator() == cast->getNextNode() && !hasGaps(memoryOf(cast.getType()));
+    return isCast ? param : GetParamOp();
+  }
+
+  /// Whether it is worth it to cast all of them at once: one kernel, where there would be one a weight.
+  bool usesMostParametersNarrow() {
+    int64_t elements = 0, casts = 0;
+    for (auto dispatch : entry.front().getOps<DispatchOp>())
+      if (dispatch->getNumOperands() == 1)
+        if (GetParamOp param = castParameterOf(dispatch)) {
+          elements += cast<RankedTensorType>(param.getType()).getNumElements();
+          ++casts;
+        }
+    return casts > 1 && 2 * elements >= layout.elements - ParameterLayout::blockSize &&
+           entry.front().getOps<SetPreparedOp>().empty();
+  }
+
+  /// The flat array of parameters in bf16, made where it is first needed.
+  int narrowParameters() {
+    if (narrowArena >= 0)
+      return narrowArena;
+    int parameters = arena(BufferKind::Parameter);
+    Builder builder(entry.getContext());
+    auto wide = RankedTensorType::get(storages[parameters].type.getShape(), builder.getF32Type());
+    RankedTensorType narrow = wide.clone(builder.getBF16Type());
+    std::string name = "cast_" + std::to_string(wide.getDimSize(0)) + "x" + std::to_string(wide.getDimSize(1));
+    if (!symbols.lookup(name))
+      symbols.insert(buildCastKernel(name, wide, narrow));
+    narrowArena = newStorage({BufferKind::Slot, 0, false, bufferType(narrow), {}, -1, -1, "parameters in bf16"});
+    addStep(name, "parameters in bf16", {{parameters, Value()}}, {narrowArena});
+    return narrowArena;
+  }
+
   LogicalResult visitDispatch(DispatchOp dispatch) {
     auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
+    if (GetParamOp param =
+            sharesCopy && loop < 0 && dispatch->getNumOperands() == 1 ? castParameterOf(dispatch) : GetParamOp()) {
+      Storage part{BufferKind::Slot, -1, /*pinned=*/true, bufferType(dispatch.getResult(0).getType()), {}, -1, -1, ""};
+      part.base = narrowParameters();
+      part.offset = layout.offsetOf(param.getName()) * part.type.getElementTypeBitWidth() / 8;
+      storageOf[dispatch.getResult(0)] = newStorage(std::move(part));
+      return success();
+    }
     SmallVector<std::pair<int, Value>> operands;
     for (Value operand : dispatch->getOperands())
       operands.push_back(isa<RankedTensorType>(operand.getType()) ? std::pair(storageOf.lookup(operand), Value())
@@ -528,13 +577,14 @@ private:
         auto base = bufferOf(bufferOf, s.base).template getDefiningOp<BufferOp>();
         return buffers[storage] =
                    BufferOp::create(builder, entry.getLoc(), s.type, base.getKind(), base.getIndex(), affineExtents(s),
-                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/true);
+                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/s.offset < 0,
+                                    s.offset < 0 ? IntegerAttr() : builder.getI64IntegerAttr(s.offset));
       }
       bool slot = s.kind == BufferKind::Slot;
-      return buffers[storage] =
-                 BufferOp::create(builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
-                                  slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
-                                  s.label.empty() ? StringAttr() : builder.getStringAttr(s.label));
+      return buffers[storage] = BufferOp::create(
+                 builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
+                 slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
+                 s.label.empty() ? StringAttr() : builder.getStringAttr(s.label), /*chunk=*/false, IntegerAttr());
     };
     IRMapping mapping;
     for (const Step &step : steps) {
@@ -569,6 +619,8 @@ private:
   std::vector<Step> steps;
   std::vector<Loop> loops;
   int loop = -1; // that is being visited
+  bool sharesCopy = false;
+  int narrowArena = -1;
   DenseMap<Value, int> storageOf;
   SmallVector<std::pair<StringAttr, Value>> outputs;
   int64_t numOutputs = 0;
@@ -592,6 +644,13 @@ struct PlanPass : impl::PlanPassBase<PlanPass> {
       if (!scalarsKnown || failed(EntryPlanner(entry, symbols, layout).run()))
         return signalPassFailure();
     }
+    // Those of casts that became one.
+    SymbolTableCollection tables;
+    SymbolUserMap users(tables, getOperation());
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
+      if (kernel->hasAttr("xf.kernel") && !kernel.isExternal() && users.useEmpty(kernel) &&
+          isa<CastOp>(kernel.front().front()))
+        kernel.erase();
   }
 };
 } // namespace

@@ -38,7 +38,7 @@ int64_t elementsAt(Value buffer, ArrayRef<int64_t> dims) {
 int64_t workspaceAt(func::FuncOp entry, ArrayRef<int64_t> dims) {
   std::vector<runtime::Interval> intervals;
   for (auto buffer : entry.getBody().front().getOps<BufferOp>())
-    if (buffer.getKind() == BufferKind::Slot && !buffer.getChunk())
+    if (buffer.isSlot())
       intervals.push_back({elementsAt(buffer, dims) * cast<MemRefType>(buffer.getType()).getElementTypeBitWidth() / 8,
                            (*buffer.getLive())[0], (*buffer.getLive())[1]});
   return runtime::planArena(intervals).totalBytes;

@@ -185,22 +185,8 @@ private:
     Location loc = value.getLoc();
     if (auto param = value.getDefiningOp<GetParamOp>())
       loc = NameLoc::get(param.getNameAttr().getAttr());
-    if (!symbols.lookup(name)) {
-      OpBuilder::InsertionGuard guard(b);
-      Location unknown = b.getUnknownLoc();
-      auto kernel = func::FuncOp::create(unknown, name, b.getFunctionType(from, to));
-      kernel.setPrivate();
-      kernel->setAttr("xf.kernel", KernelKindAttr::get(b.getContext(), KernelKind::Elementwise));
-      b.setInsertionPointToEnd(kernel.addEntryBlock());
-      func::ReturnOp::create(b, unknown, CastOp::create(b, unknown, to, kernel.getArgument(0)).getResult());
-      SmallVector<Attribute> extents;
-      for (int64_t dim = 0; dim < to.getRank(); ++dim)
-        if (to.isDynamicDim(dim))
-          extents.push_back(b.getDenseI64ArrayAttr({0, dim}));
-      if (!extents.empty())
-        kernel.setResultAttr(0, "xf.extents", b.getArrayAttr(extents));
-      symbols.insert(kernel);
-    }
+    if (!symbols.lookup(name))
+      symbols.insert(buildCastKernel(name, from, to));
     std::string label = labelOf(loc);
     return DispatchOp::create(b, loc, to, name, label.empty() ? "cast" : label, value, DenseI32ArrayAttr(),
                               AffineMapAttr())
@@ -254,4 +240,21 @@ struct PrecisionPass : impl::PrecisionPassBase<PrecisionPass> {
   void runOnOperation() override { Narrower(getOperation()).run(); }
 };
 } // namespace
+
+func::FuncOp buildCastKernel(StringRef name, RankedTensorType from, RankedTensorType to) {
+  OpBuilder b(from.getContext());
+  Location loc = b.getUnknownLoc();
+  auto kernel = func::FuncOp::create(loc, name, b.getFunctionType(from, to));
+  kernel.setPrivate();
+  kernel->setAttr("xf.kernel", KernelKindAttr::get(b.getContext(), KernelKind::Elementwise));
+  b.setInsertionPointToEnd(kernel.addEntryBlock());
+  func::ReturnOp::create(b, loc, CastOp::create(b, loc, to, kernel.getArgument(0)).getResult());
+  SmallVector<Attribute> extents;
+  for (int64_t dim = 0; dim < to.getRank(); ++dim)
+    if (to.isDynamicDim(dim))
+      extents.push_back(b.getDenseI64ArrayAttr({0, dim}));
+  if (!extents.empty())
+    kernel.setResultAttr(0, "xf.extents", b.getArrayAttr(extents));
+  return kernel;
+}
 } // namespace mlir::xf

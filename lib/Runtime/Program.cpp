@@ -250,6 +250,13 @@ static Operand parseOperand(const json &value, size_t dispatch, const Function &
     if (int64_t(dispatch) < slot.first || int64_t(dispatch) > slot.last)
       fail("dispatch {} in '{}' touches slot '{}' outside its lifetime [{}, {}]", dispatch, function.name, slot.name,
            slot.first, slot.last);
+    if (value.size() > 2) {
+      operand.offset = value.at(2).get<int64_t>();
+      operand.bytes = value.at(3).get<int64_t>();
+      if (operand.offset < 0 || operand.bytes <= 0)
+        fail("dispatch {} in '{}' touches {} bytes at {} of slot '{}'", dispatch, function.name, operand.bytes,
+             operand.offset, slot.name);
+    }
     return operand;
   }
   if (space == "input")

@@ -31,8 +31,11 @@ void Walk::layOut(const Function &function, std::span<const int64_t> dims, const
   auto place = [&](const Operand &operand) -> std::span<char> {
     auto tensor = [&](char *data, const TensorType &type) { return std::span(data, type.bytesAt(dims)); };
     switch (operand.space) {
-    case Space::Slot:
-      return {places.slots + plan.offsets[operand.index], size_t(function.slots[operand.index].bytes.at(dims))};
+    case Space::Slot: {
+      std::span<char> slot{places.slots + plan.offsets[operand.index],
+                           size_t(function.slots[operand.index].bytes.at(dims))};
+      return operand.bytes ? slot.subspan(operand.offset, operand.bytes) : slot;
+    }
     case Space::Input:
       return tensor(places.inputs[operand.index], function.inputs[operand.index]);
     case Space::Output:

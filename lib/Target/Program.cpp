@@ -291,7 +291,7 @@ private:
     FormulaTable formulas;
     formulas.dims = dims;
     for (Operation &op : entry.getBody().front()) {
-      if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.getKind() == BufferKind::Slot && !buffer.getChunk()) {
+      if (auto buffer = dyn_cast<BufferOp>(op); buffer && buffer.isSlot()) {
         FailureOr<Affine> size = sizeOf(buffer, dims.size());
         if (failed(size))
           return failure();
@@ -345,6 +345,10 @@ private:
       json::Array place{stringifyBufferKind(buffer.getKind()), static_cast<int64_t>(buffer.getIndex())};
       if (!llvm::is_contained({BufferKind::Slot, BufferKind::Input, BufferKind::Output}, buffer.getKind()))
         place.push_back(elementsOf(type));
+      if (std::optional<int64_t> offset = buffer.getOffset()) {
+        place.push_back(*offset);
+        place.push_back(bytesOf(type));
+      }
       if (buffer.getChunk()) {
         int64_t bytes = type.getElementTypeBitWidth() / 8;
         for (int64_t size : llvm::drop_begin(extentsWithGaps(type)))

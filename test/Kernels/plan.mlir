@@ -4,6 +4,7 @@
 xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
 xf.param @b : tensor<3xf32> zeros(1.0)
 xf.param @u : tensor<8x8xf32> xavier_uniform(1.0)
+xf.param @odd : tensor<2x3xf32> zeros(1.0)
 
 func.func private @linear(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>) -> (tensor<?x8xf32> {xf.extents = [array<i64: 0, 0>]}) attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
@@ -39,6 +40,49 @@ func.func @forward(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}) ->
   %1 = call @layer(%0, %u) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32> loc("b")
   %2 = call @layer(%1, %u) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32> loc("c")
   return %2 : tensor<?x8xf32>
+}
+
+// Copies of parameters in bf16 are parts of one slot, which one kernel makes of all of them where most are wanted; but for one whose
+// rows would have gaps.
+// CHECK-LABEL: func.func @narrow
+// CHECK: %[[ALL:.*]] = xf.buffer parameter(0) : memref<1x1024xf32>
+// CHECK: %[[COPY:.*]] = xf.buffer slot(0) live [0, 2] "parameters in bf16" : memref<1x1024xbf16>
+// CHECK: xf.dispatch @cast_1x1024 "parameters in bf16"(%[[ALL]], %[[COPY]]) writes [1]
+// CHECK: %[[NW:.*]] = xf.buffer slot(0) at 0 live [0, 2] "parameters in bf16" : memref<8x8xbf16>
+// CHECK: xf.dispatch @linear_bf16 "linear"(%{{.*}}, %[[NW]], %{{.*}})
+// CHECK: %[[NU:.*]] = xf.buffer slot(0) at 160 live [0, 2] "parameters in bf16" : memref<8x8xbf16>
+// CHECK: xf.dispatch @linear_bf16 "linear"(%{{.*}}, %[[NU]], %{{.*}})
+// CHECK: xf.dispatch @cast_2x3 "odd"(%{{.*}}) writes [1] {{.*}} : (memref<2x3xf32>, memref<2x3xbf16, strided<[8, 1]>>)
+func.func private @cast_8x8(%x: tensor<8x8xf32>) -> tensor<8x8xbf16> attributes {xf.kernel = #xf<kernel elementwise>} {
+  %0 = xf.cast %x : tensor<8x8xf32> to tensor<8x8xbf16>
+  return %0 : tensor<8x8xbf16>
+}
+func.func private @cast_2x3(%x: tensor<2x3xf32>) -> tensor<2x3xbf16> attributes {xf.kernel = #xf<kernel elementwise>} {
+  %0 = xf.cast %x : tensor<2x3xf32> to tensor<2x3xbf16>
+  return %0 : tensor<2x3xbf16>
+}
+func.func private @linear_bf16(%x: tensor<?x8xf32>, %w: tensor<8x8xbf16>) -> (tensor<?x8xf32> {xf.extents = [array<i64: 0, 0>]}) attributes {xf.kernel = #xf<kernel matmul>} {
+  %wide = xf.cast %w : tensor<8x8xbf16> to tensor<8x8xf32>
+  %0 = xf.linear %x, %wide : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+func.func private @linear_2x3_bf16(%x: tensor<?x3xf32>, %w: tensor<2x3xbf16>) -> (tensor<?x2xf32> {xf.extents = [array<i64: 0, 0>]}) attributes {xf.kernel = #xf<kernel matmul>} {
+  %wide = xf.cast %w : tensor<2x3xbf16> to tensor<2x3xf32>
+  %0 = xf.linear %x, %wide : (tensor<?x3xf32>, tensor<2x3xf32>) -> tensor<?x2xf32>
+  return %0 : tensor<?x2xf32>
+}
+func.func @narrow(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}, %z: tensor<?x3xf32> {xf.name = "z", xf.dims = ["tokens"]})
+    -> (tensor<?x8xf32> {xf.name = "y"}, tensor<?x2xf32> {xf.name = "v"}) attributes {xf.entry} {
+  %w = xf.get_param @w : tensor<8x8xf32>
+  %u = xf.get_param @u : tensor<8x8xf32>
+  %odd = xf.get_param @odd : tensor<2x3xf32>
+  %nw = xf.dispatch @cast_8x8 "w" (%w) : (tensor<8x8xf32>) -> tensor<8x8xbf16>
+  %0 = xf.dispatch @linear_bf16 "linear" (%x, %nw) : (tensor<?x8xf32>, tensor<8x8xbf16>) -> tensor<?x8xf32>
+  %nu = xf.dispatch @cast_8x8 "u" (%u) : (tensor<8x8xf32>) -> tensor<8x8xbf16>
+  %1 = xf.dispatch @linear_bf16 "linear" (%0, %nu) : (tensor<?x8xf32>, tensor<8x8xbf16>) -> tensor<?x8xf32>
+  %no = xf.dispatch @cast_2x3 "odd" (%odd) : (tensor<2x3xf32>) -> tensor<2x3xbf16>
+  %2 = xf.dispatch @linear_2x3_bf16 "linear" (%z, %no) : (tensor<?x3xf32>, tensor<2x3xbf16>) -> tensor<?x2xf32>
+  return %1, %2 : tensor<?x8xf32>, tensor<?x2xf32>
 }
 
 // Gradients that are asked for live in the gradient arena, at the place of their parameter; a sum in place shares its operand's memory.

@@ -4,6 +4,7 @@
 #ifndef XF_KERNELS_PASSES_H
 #define XF_KERNELS_PASSES_H
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 #include "xf/Dialect/XF/IR/XF.h"
 
@@ -16,6 +17,9 @@ namespace mlir::xf {
 /// The name a location gives: NameLocs joined by '.', outermost call first ("encoder.0.attention.query"), or "" where
 /// there is none.
 std::string labelOf(Location loc);
+
+/// A kernel that casts, and does nothing else.
+func::FuncOp buildCastKernel(StringRef name, RankedTensorType from, RankedTensorType to);
 } // namespace mlir::xf
 
 #endif

@@ -108,8 +108,9 @@ enum class Space { Slot, Parameter, Input, Output, Gradient, FirstMoment, Second
 
 struct Operand {
   Space space = Space::Slot;
-  int64_t index = 0;    // of a slot, input or output; elements into the other arenas
-  int64_t elements = 0; // of those arenas
+  int64_t index = 0;             // of a slot, input or output; elements into the other arenas
+  int64_t elements = 0;          // of those arenas
+  int64_t offset = 0, bytes = 0; // of a part of a slot; 0 bytes: all of it
 };
 
 struct GridAxis {

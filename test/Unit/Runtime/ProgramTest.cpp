@@ -64,6 +64,8 @@ TEST(Program, RejectsWhatBreaksTheContract) {
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"slot", 44}); }},
       {"unknown operand 'register'",
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"register", 0}); }},
+      {"touches -8 bytes at 0 of slot",
+       [&](json &p) { step(p)["dispatches"][0]["operands"][0] = json::array({"slot", 0, 0, -8}); }},
       {"operand 'parameter' 16 of dispatch 0 in 'train_step' has 99999 elements, there are ",
        [&](json &p) { step(p)["dispatches"][0]["operands"][7] = json::array({"parameter", 16, 99999}); }},
       {"writes operand 9, there are 9", [&](json &p) { step(p)["dispatches"][0]["writes"][0] = 9; }},

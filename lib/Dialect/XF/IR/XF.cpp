@@ -2,6 +2,7 @@
 // Registration. Verifiers are in Verify.cpp; what an op computes is written in its definition (the .td files).
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Transforms/InliningUtils.h"
 #include "xf/Dialect/XF/IR/Score.h"
 
@@ -47,6 +48,26 @@ static void printScore(OpAsmPrinter &printer, Operation *, OperandRange captures
 
 #define GET_OP_CLASSES
 #include "xf/Dialect/XF/IR/XFOps.cpp.inc"
+
+Operation *XFDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type, Location loc) {
+  return arith::ConstantOp::materialize(builder, value, type, loc);
+}
+
+/// A cast back gives what was cast; to f32 and back loses nothing. Constants are cast now.
+OpFoldResult CastOp::fold(FoldAdaptor adaptor) {
+  Type element = getType().getElementType();
+  if (auto inner = getX().getDefiningOp<CastOp>(); inner && inner.getX().getType() == getType() && element.isBF16())
+    return inner.getX();
+  auto values = dyn_cast_or_null<DenseElementsAttr>(adaptor.getX());
+  if (!values)
+    return {};
+  return values.mapValues(element, [&](const APFloat &value) {
+    APFloat result = value;
+    bool isExact;
+    result.convert(cast<FloatType>(element).getFloatSemantics(), APFloat::rmNearestTiesToEven, &isExact);
+    return result.bitcastToAPInt();
+  });
+}
 
 namespace {
 /// Layers are functions that calls may be replaced by: every op may be inlined.

@@ -36,6 +36,7 @@ def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
   let results = (outs AnyRankedTensor:$result);
   let flops = [{ 0 * extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";
+  let hasFolder = 1;
   let hasVerifier = 1;
   let backward = [{ return {CastOp::create(builder, loc, getX().getType(), cotangents[0])}; }];
 }

@@ -183,15 +183,20 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
     A slot of the arena (`index` is its number), an input or output of the function (its number), or a place in one of the flat
     arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
     `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot. With `chunk` it is the rows
-    of it that the chunk at hand is about, where dispatches are repeated.
+    of it that the chunk at hand is about, where dispatches are repeated; with `at` a part of the slot, so many bytes from its beginning.
 
     ```mlir
     %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
     ```
   }];
   let arguments = (ins XF_BufferKindAttr:$kind, I64Attr:$index, OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "affine extents">>:$extents,
-                       OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label, UnitAttr:$chunk);
+                       OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label, UnitAttr:$chunk,
+                       OptionalAttr<I64Attr>:$offset);
   let results = (outs AnyMemRef:$result);
-  let assemblyFormat = "$kind `(` $index `)` (`chunk` $chunk^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
+  let extraClassDeclaration = [{
+    /// Whether this is all of a slot.
+    bool isSlot() { return getKind() == BufferKind::Slot && !getChunk() && !getOffset(); }
+  }];
+  let assemblyFormat = "$kind `(` $index `)` (`at` $offset^)? (`chunk` $chunk^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
 }
 #endif

@@ -24,6 +24,7 @@ def XF_Dialect : Dialect {
     declare their parameters; the primitive ones, into which they decompose, are what every later stage works on.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasConstantMaterializer = 1;
 }
 
 //===-- Types ----------------------------------------------------------------===//
