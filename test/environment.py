@@ -56,5 +56,10 @@ def prepare(config, lit_config):
         config.available_features.add("qemu-aarch64")
     if _can_chroot():
         config.available_features.add("chroot")
+    gpu = "env LD_LIBRARY_PATH=" + os.path.join(config.xf_build, "test", "gpu")
+    if "XF_TEST_GPU" in os.environ:  # by `tools/dev test --gpu`
+        sanitizer, log = os.environ.get("XF_TEST_SANITIZER"), os.path.join(config.xf_build, "test", "compute-sanitizer.log")
+        gpu = f"{sanitizer} --error-exitcode 99 --log-file {log}" if sanitizer else "env"
+    config.substitutions.append(("%gpu", gpu))
     if lit_config.maxIndividualTestTimeIsSupported[0]:
         lit_config.maxIndividualTestTime = 900 if config.sanitize else 600
