@@ -21,6 +21,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SHA256.h"
 #include <chrono>
+#include <cstring>
 
 namespace mlir::xf {
 namespace {
@@ -228,9 +229,10 @@ llvm::Error measure(Subject &subject, runtime::Team &team) {
       shared.reset();
       Clock::time_point start = Clock::now();
       team.run([&](int worker) {
+        char *mine = scratch->data() + worker * scratchBytes;
+        std::memset(mine, 0, sizeof(int64_t));
         for (runtime::SharedTiles::Range range; !(range = shared.take(worker, tiles)).empty();)
-          trial.function(call.buffers.data(), call.dims.data(), call.scalars.data(), range.begin, range.end,
-                         scratch->data() + worker * scratchBytes);
+          trial.function(call.buffers.data(), call.dims.data(), call.scalars.data(), range.begin, range.end, mine);
       });
       trial.best = std::min(trial.best, std::chrono::duration<double>(Clock::now() - start).count());
     }

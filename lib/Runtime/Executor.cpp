@@ -211,6 +211,8 @@ void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
       void *const *buffers = own.pointers.data() + step.buffers;
       const int64_t *extent = own.extents.data() + step.dims;
       const int64_t *scalars = step.dispatch->scalars.data();
+      if (scratchBytes > 0) // what a kernel remembers from range to range
+        std::memset(mine, 0, sizeof(int64_t));
       if (step.tiles == 1) {
         if (worker == 0)
           kernel(buffers, extent, scalars, 0, 1, mine);

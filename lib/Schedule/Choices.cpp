@@ -6,6 +6,8 @@
 #include "xf/Schedule/Elementwise.h"
 #include "xf/Schedule/RegisterTile.h"
 
+#include <numeric>
+
 namespace mlir::xf {
 namespace {
 constexpr int64_t element = sizeof(float);
@@ -19,13 +21,27 @@ int64_t balanced(int64_t extent, int64_t most, int64_t unit) {
 
 struct ProductExtents {
   int64_t m, k, n; // m and k may be dynamic
+  bool transposed; // A lies as k x m
 };
 ProductExtents extentsOf(Operation *root) {
   auto result = cast<RankedTensorType>(root->getResult(0).getType());
   auto a = cast<RankedTensorType>(root->getOperand(0).getType());
   auto matmul = dyn_cast<MatmulOp>(root);
   bool transposed = matmul && matmul.getTransposeA();
-  return {a.getDimSize(transposed ? 1 : 0), a.getDimSize(transposed ? 0 : 1), result.getDimSize(1)};
+  return {a.getDimSize(transposed ? 1 : 0), a.getDimSize(transposed ? 0 : 1), result.getDimSize(1), transposed};
+}
+
+/// Whether a block of A is copied before it is multiplied: where it is transposed, so that no step of k lies on a page
+/// of its own; or where rows lie so far apart that those of a register tile don't find room in a set of the first
+/// cache.
+bool copiesA(const ProductExtents &extents, int64_t registerRows, const ScheduleTarget &target) {
+  if (extents.transposed || ShapedType::isDynamic(extents.k) || extents.k == 0)
+    return extents.transposed;
+  // A way is a page, as its address is looked for before it is translated; caches larger than that have 4 ways at
+  // least.
+  constexpr int64_t page = 4096;
+  int64_t ways = target.l1 <= 12 * page ? target.l1 / page : 4, setsOfRows = page / std::gcd(page, extents.k * element);
+  return llvm::divideCeil(registerRows, setsOfRows) > ways;
 }
 
 /// Columns of a tile that is not the whole width: whole panels, and for dropout whole groups of the 64 that it draws.
@@ -34,24 +50,31 @@ int64_t columnUnit(int64_t panel) { return std::max<int64_t>(panel, 64); }
 Attribute chooseMatmul(Operation *root, const ScheduleTarget &target) {
   ProductExtents extents = extentsOf(root);
   int64_t registerRows = rowsOfTile(target.registers), panel = 2 * target.registers.width;
-  // For every k a panel of B has a line or two, and the first cache one line; a block of B has half of the second.
-  int64_t most = target.l1 / 64, mostColumns = std::max<int64_t>(target.l2 / 2 / (most * element), panel);
-  int64_t depth = ShapedType::isDynamic(extents.k) || extents.k == 0 ? most : std::min(extents.k, most);
+  // The block of B that a worker has packed is read from the second cache or the third, in order and ahead of need, so
+  // that it may be as large as the second; longer sums than it is deep are carried from block to block in C. Where A is
+  // copied, more columns make more of each copy.
+  bool copyA = copiesA(extents, registerRows, target);
+  int64_t mostColumns = copyA ? 256 : 128, most = llvm::alignDown(target.l2 / (128 * element), target.registers.width);
+  int64_t depth = ShapedType::isDynamic(extents.k) || extents.k == 0
+                      ? most
+                      : std::min(extents.k, balanced(extents.k, most, target.registers.width));
   int64_t columns = balanced(extents.n, mostColumns, extents.n > mostColumns ? columnUnit(panel) : panel);
-  // A tile of work costs the packing of its columns at worst; 48 rows are worth it, and few enough to share.
+  // A tile of work costs the packing of its columns at worst, and a passage of the packed block in any case; 48 rows
+  // are worth it, and few enough to share.
   constexpr int64_t mostRows = 48;
   int64_t rows = ShapedType::isDynamic(extents.m) ? mostRows : balanced(extents.m, mostRows, registerRows);
   // But a worker computes its tiles as one range: where there are few, or nothing is packed, smaller ones leave nobody
   // idle.
   constexpr int64_t fewTiles = 32;
   auto linear = dyn_cast<LinearOp>(root);
-  if ((linear && linear.isPacked()) ||
-      (!ShapedType::isDynamic(extents.m) &&
-       llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns) < fewTiles))
+  if (linear && linear.isPacked())
     rows = registerRows;
-  // A block of A is read once a panel, from the second cache.
-  int64_t blockRows = std::max(target.l2 / 5 / (most * element) / mostRows, int64_t(1)) * mostRows;
-  return MatmulScheduleAttr::get(root->getContext(), registerRows, rows, columns, blockRows, depth);
+  else if (!ShapedType::isDynamic(extents.m) &&
+           llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns) < fewTiles)
+    rows = std::min(rows, 2 * registerRows);
+  // A block of A is read once a panel, from the second cache; a copy is no further from it than its row.
+  int64_t blockRows = copyA ? 96 : 48;
+  return MatmulScheduleAttr::get(root->getContext(), registerRows, rows, columns, blockRows, depth, copyA);
 }
 
 Attribute chooseAttention(Operation *root, const ScheduleTarget &target) {
@@ -137,7 +160,8 @@ SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const S
     int64_t panel = 2 * target.registers.width, unit = columnUnit(panel),
             width = llvm::alignTo(std::max<int64_t>(extentsOf(rootOf(kernel)).n, 1), panel);
     auto with = [&](int64_t rows, int64_t columns, int64_t blockRows) {
-      add(MatmulScheduleAttr::get(context, matmul.getRegisterRows(), rows, columns, blockRows, matmul.getDepth()));
+      add(MatmulScheduleAttr::get(context, matmul.getRegisterRows(), rows, columns, blockRows, matmul.getDepth(),
+                                  matmul.getCopyA()));
     };
     int64_t rows = matmul.getRows(), columns = matmul.getColumns(), blockRows = matmul.getBlockRows();
     for (int64_t other : {std::max<int64_t>(rows / 2, 1), rows * 2})
@@ -146,6 +170,8 @@ SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const S
       with(rows, std::min(other, width), blockRows);
     for (int64_t other : {blockRows / 2, blockRows * 2})
       with(rows, columns, std::max(other, rows));
+    add(MatmulScheduleAttr::get(context, matmul.getRegisterRows(), rows, columns, blockRows, matmul.getDepth(),
+                                !matmul.getCopyA()));
   } else if (auto attention = dyn_cast<AttentionScheduleAttr>(chosen)) {
     int64_t queries = attention.getQueries(), keys = attention.getKeys(), turn = attention.getTurn();
     for (int64_t other : {queries / 2, queries * 2})

@@ -119,6 +119,13 @@ Value Emitter::allocate(ArrayRef<int64_t> shape) {
   return memory;
 }
 
+Value Emitter::remembered() {
+  assert(scratchBytes == 0 && "it comes first");
+  scratchBytes = 64;
+  return memref::ViewOp::create(b, loc, MemRefType::get({1}, b.getIndexType()), function.getArguments().back(),
+                                index(0), ValueRange());
+}
+
 Value Emitter::allocateShared(ArrayRef<int64_t> shape, Type element) {
   auto module = function->getParentOfType<ModuleOp>();
   auto type = MemRefType::get(shape, element ? element : b.getF32Type(), AffineMap(),

@@ -41,7 +41,9 @@ public:
     auto aType = cast<MemRefType>(p.a.getType());
     staticM = aType.getDimSize(p.transposeA ? 1 : 0);
     staticK = aType.getDimSize(p.transposeA ? 0 : 1);
-    copiesA = p.transposeA || (!ShapedType::isDynamic(staticK) && staticK * 4 % 4096 == 0);
+    copiesA = choices.getCopyA();
+    if (!p.packed)
+      kept = e.remembered();
   }
 
   int64_t tileRows() const { return rowsPerTile; }
@@ -89,7 +91,7 @@ private:
     }
     auto block = [&](Value kBegin, Value kEnd, function_ref<void(Value, Value)> done) {
       if (!p.packed)
-        pack(columnBegin, kBegin, kEnd, buffer);
+        packUnlessKept(columnBegin, kBegin, kEnd, buffer);
       e.loop(rowBegin, rowEnd, rowsPerBlock, [&](Value row) {
         Value end = e.min(e.add(row, e.index(rowsPerBlock)), rowEnd);
         emitBlock(row, end, columnBegin, buffer, kBegin, kEnd);
@@ -131,6 +133,9 @@ private:
   }
   /// What a block of k adds to: the initial value, or what the blocks before it gave.
   Value sumSoFar(Value row, Value column, int64_t count) {
+    // Meanwhile what the next panel adds to in this row comes from memory: rows lie where no prefetcher follows.
+    if (p.initial && cast<MemRefType>(p.initial.getType()).getRank() == 2)
+      e.prefetch(p.initial, {row, e.add(column, e.index(panel))});
     Value initial = initialVector(row, column, count);
     if (!isFirstBlock || count == 0)
       return initial;
@@ -151,23 +156,39 @@ private:
   }
 
   //===-- Packing -----------------------------------------------------------===//
-  void pack(Value columnBegin, Value kBegin, Value kEnd, Value buffer) {
-    forPanels([&](Value index, int64_t valid) {
-      Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
-      p.transposeB ? packTransposed(column, valid, kBegin, kEnd, index, buffer)
-                   : packRows(column, valid, kBegin, kEnd, index, buffer);
+  /// A range that goes on in the columns of the worker's last one finds them packed, if all of k is one block.
+  void packUnlessKept(Value columnBegin, Value kBegin, Value kEnd, Value buffer) {
+    Value isWhole = e.compare(arith::CmpIPredicate::eq, e.sub(kEnd, kBegin), e.dim(p.a, p.transposeA ? 0 : 1)),
+          name = e.select(isWhole, e.add(columnBegin, e.index(1)), e.index(0)),
+          isOther = e.compare(arith::CmpIPredicate::ne, e.load(kept, e.index(0)), name);
+    e.when(e.make<arith::OrIOp>(isOther, e.compare(arith::CmpIPredicate::eq, name, e.index(0))), [&] {
+      pack(columnBegin, kBegin, kEnd, buffer);
+      e.store(name, kept, e.index(0));
     });
   }
 
-  /// B is k x n: rows are copied; columns past the end become zeros.
-  void packRows(Value column, int64_t valid, Value kBegin, Value kEnd, Value index, Value buffer) {
+  void pack(Value columnBegin, Value kBegin, Value kEnd, Value buffer) {
+    if (!p.transposeB)
+      return packRows(columnBegin, kBegin, kEnd, buffer);
+    forPanels([&](Value index, int64_t valid) {
+      packTransposed(e.add(columnBegin, e.mul(index, e.index(panel))), valid, kBegin, kEnd, index, buffer);
+    });
+  }
+
+  /// B is k x n: rows are copied, each through all panels; columns past the end become zeros.
+  void packRows(Value columnBegin, Value kBegin, Value kEnd, Value buffer) {
     e.loop(kBegin, kEnd, 1, [&](Value k) {
-      for (int64_t v = 0; v < vectors; ++v) {
-        int64_t lanes = std::clamp<int64_t>(valid - v * e.registers.width, 0, e.registers.width);
-        Value value =
-            lanes == 0 ? e.splat(0) : e.loadVector(p.b, {k, e.add(column, e.index(v * e.registers.width))}, lanes);
-        e.storeVector(value, buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
-      }
+      Value ahead = e.add(k, e.index(rowsAhead)); // rows lie on pages of their own, where no prefetcher follows
+      forPanels([&](Value index, int64_t valid) {
+        Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
+        for (int64_t v = 0; v < vectors; ++v) {
+          int64_t count = lanes(valid, v);
+          Value at = e.add(column, e.index(v * e.registers.width));
+          e.prefetch(p.b, {ahead, at});
+          e.storeVector(count == 0 ? e.splat(0) : e.loadVector(p.b, {k, at}, count), buffer,
+                        {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
+        }
+      });
     });
   }
 
@@ -335,7 +356,7 @@ private:
   static constexpr int64_t padding = 16, rowsAhead = 8;
   int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial = 0;
   bool copiesA;
-  Value fullPanels, hasPartial, copy, isFirstBlock;
+  Value fullPanels, hasPartial, copy, isFirstBlock, kept;
 };
 } // namespace
 

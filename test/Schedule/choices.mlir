@@ -12,31 +12,38 @@
 //--- default.mlir
 // TINY: error: expected at least 16 registers, l1 of at least 4096 bytes and l2 no less, but got 16, 64 and 1048576
 // WIDTH: error: expected vector-width to be 4, 8 or 16, but got 32
-// Columns in equal tiles of at most 256, multiples of the 64 that dropout draws at once; rows that are known too.
-// CHECK: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 300>
-// CACHES: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 64, block_rows = 48, depth = 300>
-// WIDE: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 48, columns = 256, block_rows = 96, depth = 300>
-// Half of a second cache of 256 KiB.
-// HASWELL: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 64>, array<i64: 2, 0, 0, 48>]
-// A tile of work is 48 rows by 256 columns.
-// APPLIED: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 256>, array<i64: 2, 0, 0, 48>], xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<
+// Columns in equal tiles of at most 128, multiples of the 64 that dropout draws at once; rows that are known too.
+// CHECK: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 128, block_rows = 48, depth = 300, copy_a = false>
+// WIDE: @linear({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 48, columns = 128, block_rows = 48, depth = 300, copy_a = false>
+// A tile of work is 48 rows by 128 columns.
+// HASWELL: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 128>, array<i64: 2, 0, 0, 48>]
+// APPLIED: @linear({{.*}}xf.grid = [array<i64: -1, 1000, 0, 128>, array<i64: 2, 0, 0, 48>], xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<
 func.func private @linear(%x: tensor<?x300xf32>, %w: tensor<1000x300xf32>) -> tensor<?x1000xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<1000x300xf32>) -> tensor<?x1000xf32>
   return %0 : tensor<?x1000xf32>
 }
 // A packed weight costs no packing: small tiles, for all workers.
-// CHECK: @packed({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 256, block_rows = 96, depth = 300>
+// CHECK: @packed({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 128, block_rows = 48, depth = 300, copy_a = false>
 func.func private @packed(%x: tensor<?x300xf32>, %w: tensor<32x300x32xf32>) -> tensor<?x1000xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<32x300x32xf32>) -> tensor<?x1000xf32>
   return %0 : tensor<?x1000xf32>
 }
-// Few tiles: small ones, for all workers.
-// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 112, block_rows = 96, depth = 512>
-// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 64, block_rows = 48, depth = 768>
-// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 12, columns = 128, block_rows = 96, depth = 512>
+// Few tiles: small ones, for all workers. What lies transposed is copied, for more columns.
+// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 12, columns = 112, block_rows = 96, depth = 2048, copy_a = true>
+// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 12, columns = 112, block_rows = 96, depth = 512, copy_a = true>
+// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 24, columns = 128, block_rows = 96, depth = 2048, copy_a = true>
 func.func private @gradient(%dy: tensor<?x100xf32>, %x: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.matmul %dy, %x transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>
+}
+// Rows a power of two apart share a set of the first cache: 6 have room in its 8 ways of 32 KiB, 12 don't. Longer sums
+// than a block is deep are cut into equal ones.
+// CHECK: @far({{.*}} columns = 32, block_rows = 48, depth = 2048, copy_a = false>
+// CACHES: @far({{.*}} columns = 32, block_rows = 48, depth = 512, copy_a = false>
+// WIDE: @far({{.*}} columns = 32, block_rows = 96, depth = 2048, copy_a = true>
+func.func private @far(%x: tensor<?x4096xf32>, %w: tensor<32x4096xf32>) -> tensor<?x32xf32> attributes {xf.kernel = #xf<kernel matmul>} {
+  %0 = xf.linear %x, %w : (tensor<?x4096xf32>, tensor<32x4096xf32>) -> tensor<?x32xf32>
+  return %0 : tensor<?x32xf32>
 }
 // CHECK: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
 // CACHES: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 72, keys = 128, turn = 128>
@@ -88,7 +95,7 @@ func.func private @none(%a: tensor<?x512xf32>) -> tensor<512xf32> attributes {xf
 // -----
 
 // expected-error@+1 {{expected 'columns' of 'xf.schedule' to be a multiple of 64, but got 48}}
-func.func private @columns(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 48, block_rows = 96, depth = 512>} {
+func.func private @columns(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 48, block_rows = 96, depth = 512, copy_a = true>} {
   %0 = xf.matmul %a, %a transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>
 }
@@ -96,7 +103,7 @@ func.func private @columns(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attribu
 // -----
 
 // expected-error@+1 {{expected 'depth' of 'xf.schedule' to be a multiple of 8, but got 77}}
-func.func private @depth(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 112, block_rows = 96, depth = 77>} {
+func.func private @depth(%a: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 112, block_rows = 96, depth = 77, copy_a = true>} {
   %0 = xf.matmul %a, %a transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>
 }

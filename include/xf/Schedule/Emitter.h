@@ -67,6 +67,9 @@ public:
   SmallVector<Value> splitTile(ArrayRef<Value> counts) { return splitTile(tile(), counts); }
   /// The next piece of the scratch memory, f32 of this shape, at a cache line's start.
   Value allocate(ArrayRef<int64_t> shape);
+  /// A number (memref<1xindex>) of the worker's: 0 when it begins a dispatch, and what the kernel left there when it
+  /// goes on with another range of its tiles. To be asked for before other scratch memory.
+  Value remembered();
 
   //===-- Short names -----------------------------------------------------===//
   Value index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }

@@ -30,6 +30,36 @@ func.func @decode(%q: !x {xf.name = "q", xf.dims = ["rows"]}, %cache: !x {xf.nam
   return %y : !x
 }
 
+// Score regions: a soft cap (tanh), and a trained number a relative position.
+func.func @score(%q: !x {xf.name = "q", xf.dims = ["tokens"]}, %do: !x {xf.name = "do", xf.dims = ["tokens"]}, %o: !i {xf.name = "offsets", xf.dims = ["sequences_plus_1"]}, %table: tensor<8x257xf32> {xf.name = "table"})
+    -> (!x {xf.name = "dq"}, !x {xf.name = "dk"}, !x {xf.name = "dv"}, tensor<?x2056xf32> {xf.name = "dtable"}) attributes {xf.entry} {
+  %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(8) scale(0.125) score(%table) {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<8x257xf32>):
+    %tanh = math.tanh %score : f32
+    %far = arith.constant 128 : index
+    %distance = arith.subi %key, %query : index
+    %place = arith.addi %distance, %far : index
+    %bias = tensor.extract %t[%head, %place] : tensor<8x257xf32>
+    %s = arith.addf %tanh, %bias : f32
+    xf.yield %s : f32
+  } : (!x, !x, !x, !i, !i, tensor<8x257xf32>) -> (!x, tensor<?x8xf32>)
+  %dq, %dk, %dv, %dt = xf.attention_backward %do, %q, %q, %q, %y, %lse offsets(%o, %o) heads(8) scale(0.125) score(%table) {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<8x257xf32>):
+    %tanh = math.tanh %score : f32
+    %far = arith.constant 128 : index
+    %distance = arith.subi %key, %query : index
+    %place = arith.addi %distance, %far : index
+    %bias = tensor.extract %t[%head, %place] : tensor<8x257xf32>
+    %s = arith.addf %tanh, %bias : f32
+    %one = arith.constant 1.0 : f32
+    %square = arith.mulf %tanh, %tanh : f32
+    %d = arith.subf %one, %square : f32
+    xf.add_gradient %one at %t[%head, %place] : tensor<8x257xf32>
+    xf.yield %s, %d : f32, f32
+  } : (!x, !x, !x, !x, !x, tensor<?x8xf32>, !i, !i, tensor<8x257xf32>) -> (!x, !x, !x, tensor<?x2056xf32>)
+  return %dq, %dk, %dv, %dt : !x, !x, !x, tensor<?x2056xf32>
+}
+
 func.func @norm(%x: !x {xf.name = "x", xf.dims = ["rows"]}, %dy: !x {xf.name = "dy", xf.dims = ["rows"]}, %w: tensor<512xf32> {xf.name = "w"}, %b: tensor<512xf32> {xf.name = "b"})
     -> (!x {xf.name = "y"}, !x {xf.name = "dx"}, tensor<512xf32> {xf.name = "dw"}, tensor<512xf32> {xf.name = "db"}) attributes {xf.entry} {
   %y = xf.layer_norm %x, %w, %b : (!x, tensor<512xf32>, tensor<512xf32>) -> !x
@@ -42,6 +72,13 @@ func.func @loss(%x: !l {xf.name = "x", xf.dims = ["rows"]}, %labels: !i {xf.name
   %dx = xf.cross_entropy_backward %loss, %x, %labels, %lse smoothing(0.1) : (!n, !l, !i, !n) -> !l
   %p = xf.log_softmax %x : !l
   return %dx, %p : !l, !l
+}
+// The likeliest tokens, of statistics that the projection's epilogue leaves.
+func.func @likeliest(%x: !x {xf.name = "x", xf.dims = ["rows"]}, %w: tensor<1000x512xf32> {xf.name = "w"}, %ranks: !i {xf.name = "ranks", xf.dims = ["ranks"]}) -> (tensor<?x?xf32> {xf.name = "values"}, tensor<?x?xi32> {xf.name = "tokens"}, !n {xf.name = "lse"}) attributes {xf.entry} {
+  %y = xf.linear %x, %w : (!x, tensor<1000x512xf32>) -> !l
+  %m, %s = xf.block_statistics %y : (!l) -> (tensor<?x16xf32>, tensor<?x16xf32>)
+  %values, %tokens, %lse = xf.top_k %y, %m, %s ranks(%ranks) : (!l, tensor<?x16xf32>, tensor<?x16xf32>, !i) -> (tensor<?x?xf32>, tensor<?x?xi32>, !n)
+  return %values, %tokens, %lse : tensor<?x?xf32>, tensor<?x?xi32>, !n
 }
 func.func @activation(%x: !x {xf.name = "x", xf.dims = ["rows"]}, %dy: !x {xf.name = "dy", xf.dims = ["rows"]}) -> (!x {xf.name = "dx"}) attributes {xf.entry} {
   %dx = xf.gelu_backward %dy, %x : !x

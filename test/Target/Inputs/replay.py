@@ -99,7 +99,7 @@ def generate(path, name):
         array(f"slot{i}", values[slot["size"]])
     for arena in arenas:
         array(arena, program["parameter_elements"], "float")
-    array("scratch", max(kernel.get("scratch", 0) for kernel in program["kernels"]))
+    array("scratch", max(8, *(kernel.get("scratch", 0) for kernel in program["kernels"])))
 
     out.append("void run(void) {\n  fill(parameter, sizeof parameter / 4);")
     for dispatch in function["dispatches"]:
@@ -109,7 +109,7 @@ def generate(path, name):
         tiles = math.prod(-(-values[extent] // tile) for extent, tile in dispatch["grid"])
         lists = [places, [values[d] for d in dispatch["dims"]], dispatch["scalars"]]
         pointers, dims, scalars = ("{" + ", ".join(map(str, part or [0])) + "}" for part in lists)
-        out.append(f"  xf_kernels[{dispatch['kernel']}]((void *[]){pointers}, (long[]){dims}, (long[]){scalars}, 0, {tiles}, scratch);")
+        out.append(f"  *(long *)scratch = 0;\n  xf_kernels[{dispatch['kernel']}]((void *[]){pointers}, (long[]){dims}, (long[]){scalars}, 0, {tiles}, scratch);")
     for symbol, count, size in outputs + [(arena, program["parameter_elements"], 4) for arena in arenas]:
         out.append(f"  emit((long[]){{{count * size}}}, 8);\n  emit({symbol}, {count * size});")
     out.append("  call(numberOfExit, 0, 0, 0);\n}")

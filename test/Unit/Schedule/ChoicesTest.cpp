@@ -53,9 +53,11 @@ TEST(Choices, KeepBits) {
   for (unsigned width : vectorWidths()) {
     Tensors expected = results(width, {});
     for (const std::vector<std::string> &schedules : std::vector<std::vector<std::string>>{
-             {"#xf.matmul_schedule<register_rows = 6, rows = 24, columns = 64, block_rows = 48, depth = 512>",
+             {"#xf.matmul_schedule<register_rows = 6, rows = 24, columns = 64, block_rows = 48, depth = 512, copy_a = "
+              "true>",
               "#xf.attention_schedule<queries = 24, keys = 128, turn = 96>", "#xf.row_schedule<rows = 1>"},
-             {"#xf.matmul_schedule<register_rows = 4, rows = 100, columns = 320, block_rows = 30, depth = 80>",
+             {"#xf.matmul_schedule<register_rows = 4, rows = 100, columns = 320, block_rows = 30, depth = 80, copy_a = "
+              "false>",
               "#xf.attention_schedule<queries = 100, keys = 128, turn = 70>", "#xf.row_schedule<rows = 333>"}}) {
       Tensors actual = results(width, schedules);
       ASSERT_EQ(actual.size(), 7u);

@@ -130,7 +130,23 @@ TEST(MatmulKernels, KeepTheirBits) {
   }
 }
 
+// Equal products are one kernel; what a worker has packed it keeps from range to range, and not to the next product.
+TEST(MatmulKernels, PackForEachDispatch) {
+  std::string text = R"(
+func.func @two(%x: tensor<?x100xf32> {xf.name = "x", xf.dims = ["rows"]}, %w: tensor<96x100xf32> {xf.name = "w"}, %v: tensor<96x100xf32> {xf.name = "v"}) -> (tensor<?x96xf32> {xf.name = "y"}, tensor<?x96xf32> {xf.name = "z"}) attributes {xf.entry} {
+  %y = xf.linear %x, %w : (tensor<?x100xf32>, tensor<96x100xf32>) -> tensor<?x96xf32>
+  %z = xf.linear %x, %v : (tensor<?x100xf32>, tensor<96x100xf32>) -> tensor<?x96xf32>
+  return %y, %z : tensor<?x96xf32>, tensor<?x96xf32>
+}
+)";
+  Compiled compiled(text, vectorWidths().back());
+  Tensors inputs = {{"x", normal({1000, 100}, 1)}, {"w", normal({96, 100}, 2)}, {"v", normal({96, 100}, 3)}};
+  Tensors expected = Module(text).run("two", inputs);
+  for (int threads : {1, 3})
+    expectClose(compiled.run("two", inputs, threads), expected, 1e-4, fmt::format("on {} threads", threads));
+}
+
 INSTANTIATE_TEST_SUITE_P(Extents, Matmul,
                          testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{64, 96}, Shape{130, 33}, Shape{300, 8},
-                                         Shape{520, 200}, Shape{1024, 40}),
+                                         Shape{520, 200}, Shape{2100, 40}),
                          [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });

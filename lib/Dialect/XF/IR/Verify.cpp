@@ -578,7 +578,7 @@ static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError
 }
 
 LogicalResult MatmulScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t registerRows,
-                                         int64_t rows, int64_t columns, int64_t blockRows, int64_t depth) {
+                                         int64_t rows, int64_t columns, int64_t blockRows, int64_t depth, bool copyA) {
   return verifyPositive(emitError, {{"register_rows", registerRows},
                                     {"rows", rows},
                                     {"columns", columns},

@@ -19,10 +19,10 @@ def XF_MatmulScheduleAttr : XF_Schedule<"MatmulSchedule", "matmul_schedule"> {
     A tile of work is `rows` x `columns` of the result. A worker takes its rows in blocks of `block_rows`, each through blocks of B of `depth` x `columns`, which it has packed; in registers are `register_rows` x 2 vectors.
 
     ```mlir
-    #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 512>
+    #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 512, copy_a = false>
     ```
   }];
-  let parameters = (ins "int64_t":$register_rows, "int64_t":$rows, "int64_t":$columns, "int64_t":$block_rows, "int64_t":$depth);
+  let parameters = (ins "int64_t":$register_rows, "int64_t":$rows, "int64_t":$columns, "int64_t":$block_rows, "int64_t":$depth, "bool":$copy_a);
 }
 
 def XF_AttentionScheduleAttr : XF_Schedule<"AttentionSchedule", "attention_schedule"> {
