@@ -210,6 +210,11 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
         return kernel.emitOpError() << "expected '" << name << "' of 'xf.schedule' to be a multiple of " << unit
                                     << ", but got " << value;
   }
+  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given))
+    if (int64_t columns = cast<WarpgroupAttentionScheduleAttr>(chosen).getColumns();
+        isa<AttentionBackwardOp>(rootOf(kernel)) && attention.getColumns() != columns)
+      return kernel.emitOpError() << "expected 'columns' of 'xf.schedule' to be " << columns
+                                  << " backward, as registers have it, but got " << attention.getColumns();
   if (auto attention = dyn_cast<AttentionScheduleAttr>(given))
     if (int64_t keys = cast<AttentionScheduleAttr>(chosen).getKeys(); attention.getKeys() != keys)
       return kernel.emitOpError() << "expected 'keys' of 'xf.schedule' to be " << keys

@@ -27,6 +27,19 @@ func.func private @forward(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) causal : (!m, !m, !m, !i, !i) -> (!m, !s)
   return %o, %s : !m, !s
 }
+// First a block's rows are queries, then keys: scores transposed, with sums for two gradients.
+// CHECK-LABEL: func.func private @backward
+// CHECK-SAME: xf.grid = [array<i64: 1, 0, 1, 128>, array<i64: -1, 2, 0, 1>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2>
+// CHECK: consumers
+// CHECK-COUNT-2: xfg.mma {{.*}} transpose_b : !xfg.tile<64x64xbf16, of 128>, <64x64xbf16>, <64x64xf32>
+// CHECK: xfg.mma {{.*}} : !xfg.fragment<64x64xbf16>, <64x64xbf16>, <64x64xf32>
+// CHECK: xfg.read
+// CHECK-COUNT-2: xfg.mma {{.*}} : !xfg.fragment<64x64xbf16>, <64x64xbf16>, <64x64xf32>
+func.func private @backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo: !i, %ko: !i) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) scale(0.125) causal : (!m, !m, !m, !m, !m, !s, !i, !i) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
 
 //--- given.mlir
 !m = tensor<?x128xbf16>
@@ -45,7 +58,7 @@ func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
 !i = tensor<?xi32>
-// Heads whose columns are no panels; windows, lengths, dropout and score regions.
+// Heads whose columns are no panels; windows, lengths and score regions; wide heads backward.
 // CHECK-NOT: xfg.
 func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
@@ -67,8 +80,24 @@ func.func private @region(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) 
   } : (!m, !m, !m, !i, !i) -> (!m, !s)
   return %o, %s : !m, !s
 }
+func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
 
 //--- invalid.mlir
+!m = tensor<?x128xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// expected-error @+1 {{expected 'columns' of 'xf.schedule' to be 64 backward, as registers have it, but got 128}}
+func.func private @columns(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo: !i, %ko: !i) -> (!m, !m, !m)
+    attributes {xf.kernel = #xf<kernel attention_backward>, xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !m, !m, !s, !i, !i) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
+
+// -----
+
 // expected-error @+1 {{expected 'columns' to be 64 or 128, but got 96}}
 #columns = #xf.warpgroup_attention_schedule<columns = 96, stages = 2>
 

@@ -219,6 +219,24 @@ void emitCopyOut(Writer &w, CopyOutOp op, Value tile, Value map) {
   NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
 }
 
+/// A piece's place is three bits of its address, as rows and tiles begin at multiples of all eight.
+SmallVector<Value> emitRead(Writer &w, ReadOp op, Value tile) {
+  constexpr int64_t pieceBytes = 16, pieces = TileType::rowBytes / pieceBytes;
+  Value row = w.toI32(op.getRow()), piece = w.make<arith::DivUIOp>(w.toI32(op.getColumn()), w.i32(8));
+  Value panel = w.make<arith::DivUIOp>(piece, w.i32(pieces));
+  Value place = w.make<arith::AndIOp>(w.make<arith::XOrIOp>(piece, row), w.i32(pieces - 1));
+  Value bytes = w.add(w.add(w.mul(panel, op.getTile().getType().getPanelBytes()), w.mul(row, TileType::rowBytes)),
+                      w.mul(place, pieceBytes));
+  Value first = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI32Type(), w.at(tile, bytes));
+  SmallVector<Value> results;
+  for (auto [i, result] : llvm::enumerate(op.getResults())) {
+    Value address = w.make<arith::XOrIOp>(first, w.i32(static_cast<int64_t>(i) * pieceBytes));
+    address = LLVM::IntToPtrOp::create(w.b, w.loc, w.pointer(sharedSpace), address);
+    results.push_back(LLVM::LoadOp::create(w.b, w.loc, result.getType(), address, /*alignment=*/pieceBytes));
+  }
+  return results;
+}
+
 /// Four matrices of 8 x 8 at a time: a warp's 16 rows of 16 columns. Thread t gives the address of row t mod 16, of the
 /// first eight columns or the others.
 void emitWrite(Writer &w, ValueRange values, Value tile) {
@@ -381,6 +399,7 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   });
   act.operator()<PinOp>([](Writer &w, PinOp, auto adaptor) { emitPin(w, adaptor.getValue()); });
   give.operator()<ElementsOp>([](Writer &w, ElementsOp, auto adaptor) { return w.fields(adaptor.getAccumulator()); });
+  give.operator()<ReadOp>([](Writer &w, ReadOp op, auto adaptor) { return emitRead(w, op, adaptor.getTile()); });
   act.operator()<WriteOp>(
       [](Writer &w, WriteOp, auto adaptor) { emitWrite(w, adaptor.getValues(), adaptor.getTile()); });
   act.operator()<FenceCopiesOp>([](Writer &w, FenceCopiesOp, auto) {

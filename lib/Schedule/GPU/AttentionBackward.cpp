@@ -135,6 +135,12 @@ LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFi
     return op.emitOpError() << "has gradients of captured tensors, which stage 'schedule' can't compute for a GPU; "
                                "compile with --target=cpu, or capture no parameter in a score region";
   unsigned first = kernel.getNumArguments();
+  if (kernel->hasAttr("xf.schedule")) {
+    RegisterFile block = registers;
+    block.warps = warpgroupWarps;
+    Emitter e(kernel, block);
+    return emitWarpgroupAttentionBackward(e, op), success();
+  }
   if (isForTensorCores(kernel, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue()}, op.getHeads())) {
     RegisterFile block = registers;
     block.warps = tensorCoreWarps;

@@ -83,6 +83,17 @@ SmallVector<Value> RowBlock::forSequences(Value offsets, Value queryOffsets, Val
   });
 }
 
+Value RowBlock::correctionOf(int64_t number, const HeadMatrix &cotangent, const HeadMatrix &forward) {
+  const Row &row = rows[number];
+  Value correction = e.f32(0);
+  for (int64_t column = 0; column < static_cast<int64_t>(llvm::alignTo(cotangent.features, 16)); column += 8) {
+    std::array<Value, 2> x = core.loadPair(cotangent, row.number, row.inside, column),
+                         y = core.loadPair(forward, row.number, row.inside, column);
+    correction = e.fma(x[0], y[0], e.fma(x[1], y[1], correction));
+  }
+  return core.sumOfRow(correction);
+}
+
 void RowBlock::storeLogSumExp(int64_t number, Value maximum, Value total, double factor, Value memory, Value head) {
   const Row &row = rows[number];
   Value sum = e.mul(e.fma(maximum, e.f32(factor), core.log2(total)), e.f32(M_LN2));

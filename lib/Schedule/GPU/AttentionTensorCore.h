@@ -22,6 +22,7 @@ void emitAttentionBackwardTensorCore(Emitter &e, AttentionBackwardOp op);
 
 /// The forms for Hopper's warpgroups.
 void emitWarpgroupAttention(Emitter &e, AttentionOp op);
+void emitWarpgroupAttentionBackward(Emitter &e, AttentionBackwardOp op);
 
 /// Takes a row's scores, of which a thread has some, to probabilities: scores times `factor` are powers of two. The
 /// row's maximum and the thread's part of its sum go on; what was summed before is to be multiplied by the result.
@@ -63,6 +64,9 @@ public:
   };
   SmallVector<Row> rows;
   Value begin, end;
+  /// Of a row what the backward takes from its probabilities' gradients: D = sum of dP P = sum of the result times its
+  /// cotangent.
+  Value correctionOf(int64_t number, const HeadMatrix &cotangent, const HeadMatrix &forward);
   /// Once all of its rows are done. Of a row, by the sum of all its threads.
   void storeLogSumExp(int64_t number, Value maximum, Value total, double factor, Value memory, Value head);
 

@@ -132,17 +132,11 @@ private:
 void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
   SmallVector<Fragment> queries = loadLefts(block, query, keySteps),
                         cotangents = loadLefts(block, cotangent, valueSteps);
-  // Of a row: log_sum_exp in powers of two, and D = sum of dP P = sum of the result times its cotangent.
+  // Of a row: log_sum_exp in powers of two, and D.
   SmallVector<Value> sums, corrections;
-  for (RowBlock::Row &row : block.rows) {
+  for (auto [number, row] : llvm::enumerate(block.rows)) {
     sums.push_back(sumOf(row.number, row.inside));
-    Value correction = e.f32(0);
-    for (int64_t n = 0; n < valueSteps * 2; ++n) {
-      std::array<Value, 2> x = core.loadPair(cotangent, row.number, row.inside, n * 8),
-                           y = core.loadPair(forward, row.number, row.inside, n * 8);
-      correction = e.fma(x[0], y[0], e.fma(x[1], y[1], correction));
-    }
-    corrections.push_back(core.sumOfRow(correction));
+    corrections.push_back(block.correctionOf(number, cotangent, forward));
   }
   SmallVector<Fragment> zeros(keySteps * 2, core.zeros());
   SmallVector<Value> results = block.forSequences(

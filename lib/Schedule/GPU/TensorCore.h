@@ -84,9 +84,10 @@ public:
   void commitCopies();
   void waitForCopies();
 
-private:
-  /// A pair of bf16 as f32.
+  /// A pair of bf16 (i32) as f32.
   std::array<Value, 2> widened(Value pair);
+
+private:
   Value ofRow(Value x, function_ref<Value(Value, Value)> combine);
   Value approximate(StringRef function, Value x);
   Value at(Value pointer, Value bytes);

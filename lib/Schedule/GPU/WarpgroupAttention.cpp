@@ -35,12 +35,15 @@ private:
   };
   int64_t featuresOf(Value matrix) { return cast<ShapedType>(matrix.getType()).getDimSize(1) / heads; }
   Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
-  /// For each sequence, whose steps begin at turn `turn`.
-  SmallVector<Value>
-  forSequences(WarpgroupRows &block, ValueRange initial,
-               function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, Value, ValueRange)> body);
+  SmallVector<Value> forSteps(WarpgroupRows &block, ValueRange initial, WarpgroupRows::Body body) {
+    SmallVector<Value> carried{e.i32(0)};
+    llvm::append_range(carried, initial);
+    carried = block.forSteps(e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, /*areKeys=*/false,
+                             columns, carried, body);
+    return SmallVector<Value>(llvm::drop_begin(carried));
+  }
   void copy(WarpgroupRows &block);
-  State attend(WarpgroupRows &block, const ColumnSteps &steps, Value turn, State state);
+  State attend(WarpgroupRows &block, const ColumnSteps &steps, State state);
   /// Takes scores to probabilities, and the state but for its outputs on; what those are to be multiplied by.
   std::array<Value, 2> update(SmallVector<Value> &scores, State &state);
   void scale(State &state, std::array<Value, 2> factors);
@@ -78,56 +81,21 @@ void Forward::emit() {
     state.maxima.fill(e.f32(-std::numeric_limits<float>::infinity()));
     state.sums.fill(e.f32(0));
     queries.await(e.i32(0));
-    state = State::of(forSequences(
-        rows, state.flat(), [&](const Sequence &sequence, const ColumnSteps &steps, Value turn, ValueRange carried) {
-          auto skip = [&](Value begin, Value end) {
-            e.loop(begin, end, 1, [&](Value step) {
-              Value now = e.add(turn, e.sub(step, steps.begin));
-              for (TileRing *ring : {&keys, &values}) {
-                ring->await(now);
-                ring->release(now);
-              }
-            });
-          };
-          skip(steps.begin, steps.ownBegin);
-          SmallVector<Value> next = e.choose(
-              e.compare(arith::CmpIPredicate::slt, steps.ownBegin, steps.ownEnd),
-              [&] { return attend(rows, steps, turn, State::of(carried)).flat(); },
-              [&] { return SmallVector<Value>(carried); });
-          skip(steps.ownEnd, steps.end);
-          return next;
-        }));
+    state = State::of(forSteps(rows, state.flat(), [&](const Sequence &, const ColumnSteps &steps, ValueRange carried) {
+      return rows.forOwn(steps, {&keys, &values}, carried,
+                         [&] { return attend(rows, steps, State::of(carried)).flat(); });
+    }));
     store(rows, state);
   }
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, WarpgroupRows::blockRows},
             {-1, heads, 0, 1}});
 }
 
-SmallVector<Value>
-Forward::forSequences(WarpgroupRows &block, ValueRange initial,
-                      function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, Value, ValueRange)> body) {
-  Value queryOffsets = e.placeOf(op.getQueryOffsets()), keyOffsets = e.placeOf(op.getKeyOffsets());
-  SmallVector<Value> carried{e.i32(0)};
-  llvm::append_range(carried, initial);
-  return SmallVector<Value>(llvm::drop_begin(block.forSequences(
-      queryOffsets, queryOffsets, keyOffsets, carried, [&](const Sequence &sequence, ValueRange carried) {
-        auto visible = [&](Value i) {
-          return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
-        };
-        block.setColumns(sequence.queryStart, sequence.queryCount, visible);
-        ColumnSteps steps = block.stepsOf(sequence.queryStart, sequence.queryCount, visible, columns);
-        SmallVector<Value> next = body(sequence, steps, carried[0], carried.drop_front());
-        next.insert(next.begin(), e.add(carried[0], e.sub(steps.end, steps.begin)));
-        return next;
-      })));
-}
-
 void Forward::copy(WarpgroupRows &block) {
   queries.fill(queryMap, block.begin, columnOf(features), e.i32(0));
-  forSequences(block, {}, [&](const Sequence &sequence, const ColumnSteps &steps, Value turn, ValueRange) {
+  forSteps(block, {}, [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
     e.loop(steps.begin, steps.end, 1, [&](Value step) {
-      Value now = e.add(turn, e.sub(step, steps.begin));
-      Value row = e.add(sequence.keyStart, e.mul(step, e.i32(columns)));
+      Value now = steps.turnOf(e, step), row = e.add(sequence.keyStart, e.mul(step, e.i32(columns)));
       keys.fill(keyMap, row, columnOf(features), now);
       values.fill(valueMap, row, columnOf(valueFeatures), now);
     });
@@ -157,8 +125,8 @@ void Forward::scale(State &state, std::array<Value, 2> factors) {
 }
 
 /// The order of instructions is what keeps tensor cores busy, and ptxas from waiting for each product.
-Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, Value turn, State state) {
-  auto turnOf = [&](Value step) { return e.add(turn, e.sub(step, steps.begin)); };
+Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, State state) {
+  auto turnOf = [&](Value step) { return steps.turnOf(e, step); };
   auto beginScores = [&](Value now) {
     Value key = keys.await(now);
     return beginProduct(e, block.own(queries.tile(e.i32(0)), 0, features), key, columns, Value(), /*transposeB=*/true);
@@ -233,20 +201,30 @@ void Forward::store(WarpgroupRows &block, const State &state) {
 void emitWarpgroupAttention(Emitter &e, AttentionOp op) { Forward(e, op).emit(); }
 
 Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
-  auto op = dyn_cast<AttentionOp>(rootOf(kernel));
-  if (!op)
-    return {};
-  auto features = [&](Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / op.getHeads(); };
-  auto isTaken = [](int64_t features) { return features == 64 || features == 128; };
-  bool isForRings = isForTensorCores(kernel, {op.getQuery(), op.getKey(), op.getValue()}, op.getHeads()) &&
-                    isTaken(features(op.getQuery())) && isTaken(features(op.getValue())) &&
-                    op.getScale().convertToDouble() > 0;
-  // What is not here yet goes by mma.sync: masks that don't follow the order of queries, random numbers, regions.
-  if (!isForRings || op.getWindow() || op.getLengths() || op.getRandom() || !op.getScore().empty())
-    return {};
-  for (auto [i, value] : llvm::enumerate(op->getBlock()->getTerminator()->getOperands()))
-    if (value == op.getResult() && !getElementTypeOrSelf(kernel.getResultTypes()[i]).isBF16())
+  // What is not here yet goes by mma.sync: masks that don't follow the order of rows, random numbers, regions.
+  auto choose = [&](auto op, ValueRange matrices, int64_t most, int64_t columns) -> Attribute {
+    int64_t heads = op.getHeads();
+    auto isTaken = [&](Value matrix) {
+      int64_t width = cast<RankedTensorType>(matrix.getType()).getDimSize(1);
+      return width == 64 * heads || width == most * heads;
+    };
+    if (!llvm::all_of(matrices, isTaken) || !isForTensorCores(kernel, matrices, heads) || op.getWindow() ||
+        op.getLengths() || op.getRandom() || !op.getScore().empty() || op.getScale().convertToDouble() <= 0)
       return {};
-  return WarpgroupAttentionScheduleAttr::get(kernel.getContext(), /*columns=*/128, /*stages=*/2);
+    for (auto [value, type] : llvm::zip(op->getBlock()->getTerminator()->getOperands(), kernel.getResultTypes())) {
+      auto result = dyn_cast<OpResult>(value);
+      if (result && !op.isStatistic(result.getResultNumber()) && !getElementTypeOrSelf(type).isBF16())
+        return {};
+    }
+    return WarpgroupAttentionScheduleAttr::get(kernel.getContext(), columns, /*stages=*/2);
+  };
+  Operation *root = rootOf(kernel);
+  if (auto op = dyn_cast<AttentionOp>(root))
+    return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*most=*/128, /*columns=*/128);
+  // Heads of 128 have twice the sums in registers, and ptxas would keep addresses in memory.
+  if (auto op = dyn_cast<AttentionBackwardOp>(root))
+    return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
+                  /*most=*/64, /*columns=*/64);
+  return {};
 }
 } // namespace mlir::xf

@@ -11,12 +11,18 @@
 
 namespace mlir::xf {
 
-/// Steps of columns of a sequence, by their numbers.
+/// Steps of columns of a sequence, by their numbers; the first of them is turn `turn` of the rings.
 struct ColumnSteps {
-  Value begin, end;           // those that some row of the block sees
-  Value ownBegin, ownEnd;     // of these, those that some row of the warpgroup sees
-  Value clearBegin, clearEnd; // of these, those that all its rows see all columns of
+  Value begin, end;       // those that some row of the block sees
+  Value ownBegin, ownEnd; // of these, those that some row of the warpgroup sees
+  /// Of these, where no mask is needed for the columns that come before those that a row sees, or after: from the one
+  /// on, and up to the other.
+  Value clearBegin, clearEnd;
+  Value turn = {};
+
+  Value turnOf(Emitter &e, Value step) const { return e.add(turn, e.sub(step, begin)); }
 };
+class TileRing;
 
 class WarpgroupRows : public RowBlock {
 public:
@@ -28,8 +34,14 @@ public:
 
   Value group, groupBegin; // the warpgroup's number among those that compute, and its first row
 
-  /// Of a sequence whose rows are start .. start + count, if no row sees columns before those of a row before it.
-  ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
+  /// For each sequence that has some of the rows, which are queries or keys, its steps of `size` columns. The values
+  /// carried begin with the turn of the rings, on which `body` gives no word.
+  using Body = function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, ValueRange)>;
+  SmallVector<Value> forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, bool areKeys,
+                              int64_t size, ValueRange initial, Body body);
+  /// Of the steps of a sequence the warpgroup's: `body` if there are any. Of the others it says that it has read them.
+  SmallVector<Value> forOwn(const ColumnSteps &steps, ArrayRef<TileRing *> rings, ValueRange initial,
+                            function_ref<SmallVector<Value>()> body);
   /// The score where the thread's row `number` sees the column, which element `i` of its accumulator is in a step.
   void mask(MutableArrayRef<Value> elements, Value firstColumn);
   /// Writes elements of an accumulator over the warpgroup's rows of a tile, and has them copied to a matrix; the tile
@@ -39,6 +51,13 @@ public:
   static int64_t rowOf(int64_t i) { return i / 2 % 2; }
   /// The warpgroup's rows of a tile that has the block's.
   Value own(Value tile, int64_t column, int64_t columns);
+  /// A barrier of the warpgroup's threads; and their numbers.
+  void meet();
+  Value thread();
+
+private:
+  /// If no row sees columns before those of a row before it.
+  ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
 };
 
 /// A ring whose stages have one tile each.
@@ -52,8 +71,10 @@ public:
   void release(Value turn);
 
   xfg::TileType type;
+  Value firstTurn; // that the others are counted from, null for 0
 
 private:
+  Value indexOf(Value turn) { return e.toIndex(firstTurn ? e.sub(turn, firstTurn) : turn); }
   Emitter &e;
   Value ring;
 };

@@ -25,7 +25,8 @@ ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, in
     Value isWhole = e.make<arith::AndIOp>(isNoMore(start, rowBegin), isNoMore(rowEnd, e.add(start, count)));
     KeyRange atFirst = columns(first), atLast = columns(last);
     auto beginOf = [&](const KeyRange &range) { return range.begin ? range.begin : zero; };
-    return Ranges{beginOf(atFirst), e.select(isAny, atLast.end, zero), beginOf(atLast),
+    Value none = e.i32(std::numeric_limits<int32_t>::max() - static_cast<int32_t>(size));
+    return Ranges{beginOf(atFirst), e.select(isAny, atLast.end, zero), e.select(isWhole, beginOf(atLast), none),
                   e.select(isWhole, atFirst.end, zero)};
   };
   auto clamp = [&](Value x, Value least, Value most) { return e.min(max(x, least), most); };
@@ -37,9 +38,49 @@ ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, in
   Value isNone = isNoMore(ours.end, ours.begin);
   steps.ownEnd = uniform(e.select(isNone, steps.ownBegin, clamp(ceil(ours.end), steps.ownBegin, steps.end)));
   steps.clearBegin = uniform(clamp(ceil(ours.allBegin), steps.ownBegin, steps.ownEnd));
-  steps.clearEnd = uniform(clamp(floor(ours.allEnd), steps.clearBegin, steps.ownEnd));
+  steps.clearEnd = uniform(clamp(floor(ours.allEnd), steps.ownBegin, steps.ownEnd));
   return steps;
 }
+
+SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks,
+                                           bool areKeys, int64_t size, ValueRange initial, Body body) {
+  return forSequences(areKeys ? keyOffsets : queryOffsets, queryOffsets, keyOffsets, initial,
+                      [&](const Sequence &sequence, ValueRange carried) {
+                        Value start = areKeys ? sequence.keyStart : sequence.queryStart,
+                              count = areKeys ? sequence.keyCount : sequence.queryCount;
+                        auto columns = [&](Value i) {
+                          return areKeys
+                                     ? masks.seeing(e, i, sequence.queryCount, sequence.keyCount)
+                                     : masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
+                        };
+                        setColumns(start, count, columns);
+                        ColumnSteps steps = stepsOf(start, count, columns, size);
+                        steps.turn = carried[0];
+                        SmallVector<Value> next = body(sequence, steps, carried.drop_front());
+                        next.insert(next.begin(), steps.turnOf(e, steps.end));
+                        return next;
+                      });
+}
+
+SmallVector<Value> WarpgroupRows::forOwn(const ColumnSteps &steps, ArrayRef<TileRing *> rings, ValueRange initial,
+                                         function_ref<SmallVector<Value>()> body) {
+  auto skip = [&](Value begin, Value end) {
+    e.loop(begin, end, 1, [&](Value step) {
+      for (TileRing *ring : rings) {
+        ring->await(steps.turnOf(e, step));
+        ring->release(steps.turnOf(e, step));
+      }
+    });
+  };
+  skip(steps.begin, steps.ownBegin);
+  SmallVector<Value> next = e.choose(e.compare(arith::CmpIPredicate::slt, steps.ownBegin, steps.ownEnd), body,
+                                     [&] { return SmallVector<Value>(initial); });
+  skip(steps.ownEnd, steps.end);
+  return next;
+}
+
+void WarpgroupRows::meet() { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); }
+Value WarpgroupRows::thread() { return e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads)); }
 
 void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
   Value column = e.add(firstColumn, core.pair);
@@ -56,14 +97,12 @@ Value WarpgroupRows::own(Value tile, int64_t column, int64_t columns) {
 void WarpgroupRows::store(ArrayRef<Value> elements, Value tile, Value map, Value column) {
   constexpr int64_t panel = xfg::TileType::panelColumns;
   int64_t columns = elements.size() * 2;
-  auto meet = [&] { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); };
   meet(); // products of other warps may still read the tile
   for (int64_t at = 0; at < columns; at += panel)
     xfg::WriteOp::create(e.b, e.loc, elements.slice(at / 2, panel / 2), own(tile, at, panel));
   xfg::FenceCopiesOp::create(e.b, e.loc);
   meet();
-  Value thread = e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads));
-  e.when(e.compare(arith::CmpIPredicate::eq, thread, e.i32(0)), [&] {
+  e.when(e.compare(arith::CmpIPredicate::eq, thread(), e.i32(0)), [&] {
     xfg::CopyOutOp::create(e.b, e.loc, own(tile, 0, columns), map, e.toIndex(groupBegin), e.toIndex(column));
     xfg::WaitCopiesOp::create(e.b, e.loc, 0);
   });
@@ -76,15 +115,15 @@ TileRing::TileRing(Emitter &e, int64_t stages, int64_t rows, int64_t columns)
 }
 
 void TileRing::fill(Value map, Value row, Value column, Value turn) {
-  xfg::AcquireOp::create(e.b, e.loc, ring, e.toIndex(turn));
-  xfg::CopyInOp::create(e.b, e.loc, map, e.toIndex(row), e.toIndex(column), ring, e.toIndex(turn), 0);
+  xfg::AcquireOp::create(e.b, e.loc, ring, indexOf(turn));
+  xfg::CopyInOp::create(e.b, e.loc, map, e.toIndex(row), e.toIndex(column), ring, indexOf(turn), 0);
 }
-Value TileRing::tile(Value turn) { return xfg::StageOp::create(e.b, e.loc, type, ring, e.toIndex(turn), 0); }
+Value TileRing::tile(Value turn) { return xfg::StageOp::create(e.b, e.loc, type, ring, indexOf(turn), 0); }
 Value TileRing::await(Value turn) {
-  xfg::AwaitOp::create(e.b, e.loc, ring, e.toIndex(turn));
+  xfg::AwaitOp::create(e.b, e.loc, ring, indexOf(turn));
   return tile(turn);
 }
-void TileRing::release(Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, e.toIndex(turn)); }
+void TileRing::release(Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, indexOf(turn)); }
 
 Value beginProduct(Emitter &e, Value a, Value b, int64_t columns, Value sums, bool transposeB) {
   auto type = xfg::AccumulatorType::get(e.b.getContext(), WarpgroupRows::groupRows, columns, e.b.getF32Type());

@@ -79,6 +79,18 @@ func.func @products(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<32x64xbf16, of 64>,
   return %f#3 : f32
 }
 
+// Piece p of row r is at place p xor (r mod 8), which is that of 16 bytes; the piece beside it at one that differs in a bit.
+// CHECK-LABEL: func.func @read(
+func.func @read(%tile: !xfg.tile<64x64xbf16>, %i: index, %j: index) -> (vector<8xbf16>, vector<8xbf16>) {
+  // CHECK: arith.xori
+  // CHECK: %[[FIRST:.*]] = llvm.ptrtoint
+  // CHECK: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<8xbf16>
+  // CHECK: arith.xori %[[FIRST]], %c16_i32
+  // CHECK: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<8xbf16>
+  %x:2 = xfg.read %tile[%i, %j] : !xfg.tile<64x64xbf16> -> vector<8xbf16>, vector<8xbf16>
+  return %x#0, %x#1 : vector<8xbf16>, vector<8xbf16>
+}
+
 // CHECK-LABEL: func.func @results(
 func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) {
   %tile = xfg.create_tile at 2048 : !xfg.tile<64x64xbf16>

@@ -137,6 +137,15 @@ func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %tile: !xfg.tile<64x64xbf16>, %
 
 // -----
 
+// xfg.read C1
+func.func @read(%t: !xfg.tile<64x64xbf16>, %i: index) {
+  // expected-error@+1 {{expected 1, 2, 4 or 8 vectors, but got 3}}
+  %x:3 = xfg.read %t[%i, %i] : !xfg.tile<64x64xbf16> -> vector<8xbf16>, vector<8xbf16>, vector<8xbf16>
+  return
+}
+
+// -----
+
 // xfg.accumulator C1
 func.func @accumulator(%x: f32) {
   // expected-error@+1 {{expected 4 values for 8 columns, but got 2}}

@@ -59,6 +59,8 @@ func.func @products(%ring: !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>, %tile: !x
   xfg.pin %all#0
   // CHECK: xfg.fragment {{.*}} : <64x16xbf16>
   %p = xfg.fragment %all#0, %all#1, %all#2, %all#3, %all#4, %all#5, %all#6, %all#7 : !xfg.fragment<64x16xbf16>
+  // CHECK: %{{.*}}:2 = xfg.read %{{.*}}[%{{.*}}, %{{.*}}] : <64x64xbf16> -> vector<8xbf16>, vector<8xbf16>
+  %x:2 = xfg.read %tile[%row, %column] : !xfg.tile<64x64xbf16> -> vector<8xbf16>, vector<8xbf16>
   // CHECK: xfg.write {{.*}} to %{{.*}} : <64x64xbf16>
   xfg.write %all#0, %all#1, %all#2, %all#3, %all#4, %all#5, %all#6, %all#7, %all#8, %all#9, %all#10, %all#11, %all#12, %all#13, %all#14, %all#15, %all#16, %all#17, %all#18, %all#19, %all#20, %all#21, %all#22, %all#23, %all#24, %all#25, %all#26, %all#27, %all#28, %all#29, %all#30, %all#31 to %tile : !xfg.tile<64x64xbf16>
   return

@@ -116,6 +116,15 @@ struct Batch {
   }
 };
 
+Attention::Result resultOf(const std::vector<float> &values, const std::vector<int32_t> &offsets, int64_t columns) {
+  Attention::Result result;
+  for (float value : values)
+    result.bits.push_back(toBfloat(value));
+  for (int32_t offset : offsets)
+    result.firstOf.push_back(offset * columns);
+  return result;
+}
+
 std::string compare(const char *name, const std::vector<float> &values, const std::vector<double> &expected,
                     const std::vector<double> &magnitudes, int64_t columns, double tolerance) {
   for (size_t i = 0; i < values.size(); ++i)
@@ -143,9 +152,7 @@ std::string Attention::forward(const std::string &ptx) {
                {sums, rows, heads}},
               (rows + blockRows - 1) / blockRows * heads);
     std::vector<float> outputs = batch.device.read(result, rows, batch.value.columns, true);
-    results.clear();
-    for (float output : outputs)
-      results.push_back(toBfloat(output));
+    results = {resultOf(outputs, batch.queryOffsets, batch.value.columns)};
     std::string wrong = compare("result", outputs, batch.outputs, batch.magnitudes, batch.value.columns, 1e-2);
     std::vector<double> one(rows * heads, 1);
     return !wrong.empty()
@@ -215,9 +222,10 @@ std::string Attention::backward(const std::string &ptx) {
     results.clear();
     for (const Gradient &gradient : gradients) {
       std::vector<float> values = batch.device.read(gradient.address, gradient.of.rows, gradient.of.columns, true);
-      for (float value : values)
-        results.push_back(toBfloat(value));
-      std::string wrong = compare(gradient.name, values, gradient.expected, gradient.magnitudes, gradient.of.columns, 1e-2);
+      results.push_back(
+          resultOf(values, &gradient.of == &batch.query ? batch.queryOffsets : batch.keyOffsets, gradient.of.columns));
+      std::string wrong =
+          compare(gradient.name, values, gradient.expected, gradient.magnitudes, gradient.of.columns, 1e-2);
       if (!wrong.empty())
         return wrong;
     }

@@ -18,8 +18,12 @@ struct Attention {
   int64_t shared = 0, blockRows = 128;
   std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
 
-  /// What a kernel wrote, as bits.
-  std::vector<uint16_t> results = {};
+  /// What a kernel wrote: bits of bf16, and where those of each sequence begin.
+  struct Result {
+    std::vector<uint16_t> bits;
+    std::vector<int64_t> firstOf;
+  };
+  std::vector<Result> results = {};
 
   /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of;
   /// "" where nothing is. Rows of a sequence are those that it has in any batch.

@@ -609,6 +609,8 @@ public:
     }
     if (kernel.name.empty())
       fail("expected an entry");
+    if (!dynamicShared.empty() && kernel.sharedBytes % 1024)
+      fail("expected dynamic shared memory alone, or after a multiple of 1024 bytes");
     for (auto &[operation, label] : branches) {
       if (!labels.count(label))
         fail("unknown label '" + label + "'");
@@ -651,9 +653,8 @@ private:
       fail("unknown data '" + line.substr(0, 80) + "'");
     size_t begin = isNumber ? number + 3 : type + 4;
     std::string name = line.substr(begin, std::min(open, line.find(';')) - begin);
-    if (line.starts_with(".extern")) { // what the launch adds, after all that is known
-      if (kernel.sharedBytes % 1024)
-        fail("expected dynamic shared memory alone, or after a multiple of 1024 bytes");
+    if (line.starts_with(".extern")) { // what the launch adds, after all others, be they declared later
+      dynamicShared = name;
       symbols[name] = kernel.sharedBytes;
       return;
     }
@@ -662,6 +663,8 @@ private:
       kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
       symbols[name] = kernel.sharedBytes;
       kernel.sharedBytes += bytes;
+      if (!dynamicShared.empty())
+        symbols[dynamicShared] = kernel.sharedBytes;
       return;
     }
     uint64_t address = symbols[name] = memory.allocate(bytes);
@@ -896,6 +899,7 @@ private:
   int current = 0, depth = 0, scope = 0; // of the line, its braces, and how many were opened before
   std::map<std::string, std::string> locals;
   std::map<std::string, uint64_t> symbols;
+  std::string dynamicShared; // its symbol
   std::map<std::string, size_t> labels;
   std::map<std::string, int> registers;
   std::map<std::pair<uint64_t, bool>, int> constantNumbers;

@@ -189,6 +189,12 @@ LogicalResult ElementsOp::verify() { // C1
   return success();
 }
 
+LogicalResult ReadOp::verify() { // C1
+  if (size_t count = getNumResults(); count == 1 || count == 2 || count == 4 || count == 8)
+    return success();
+  return emitOpError() << "expected 1, 2, 4 or 8 vectors, but got " << getNumResults();
+}
+
 LogicalResult WriteOp::verify() { // C1
   TileType tile = getTile().getType();
   if (tile.getRows() == 64 && tile.getColumns() == 64 && getValues().size() == 32)

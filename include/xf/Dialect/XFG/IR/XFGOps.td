@@ -87,6 +87,7 @@ def XFG_Fragment : XFG_MatrixType<"Fragment", "fragment"> {
   let summary = "64 rows of bf16 in the registers of a warpgroup, a product's left operand";
   let description = [{ Elements lie as those of an accumulator. Columns are a multiple of 16. }];
 }
+def XFG_EightElements : VectorOfLengthAndType<[8], [BF16]>;
 def XFG_LeftOperand : AnyTypeOf<[XFG_Tile, XFG_Fragment]>;
 
 //===-- Shared memory ---------------------------------------------------------===//
@@ -319,7 +320,22 @@ def XFG_ElementsOp : XFG_PureOp<"elements"> {
   let builders = [OpBuilder<(ins "::mlir::Value":$accumulator)>];
 }
 
-//===-- Results out ------------------------------------------------------------===//
+//===-- Threads in tiles ------------------------------------------------------------===//
+def XFG_ReadOp : XFG_Op<"read"> {
+  let summary = "neighbours in a tile's row, eight a vector";
+  let description = [{
+    Of n vectors, from a column that is a multiple of 8 n on; each thread its own.
+
+    ```mlir
+    %x:2 = xfg.read %tile[%row, %column] : !xfg.tile<64x64xbf16> -> vector<8xbf16>, vector<8xbf16>
+    ```
+    - C1: there are 1, 2, 4 or 8 vectors.
+  }];
+  let arguments = (ins XFG_Tile:$tile, Index:$row, Index:$column);
+  let results = (outs Variadic<XFG_EightElements>:$results);
+  let assemblyFormat = "$tile `[` $row `,` $column `]` attr-dict `:` type($tile) `->` type($results)";
+  let hasVerifier = 1;
+}
 def XFG_WriteOp : XFG_Op<"write"> {
   let summary = "elements, rounded to bf16, into a tile";
   let description = [{
