@@ -53,11 +53,15 @@ Operation *XFDialect::materializeConstant(OpBuilder &builder, Attribute value, T
   return arith::ConstantOp::materialize(builder, value, type, loc);
 }
 
-/// A cast back gives what was cast; to f32 and back loses nothing. Constants are cast now.
+/// A cast back gives what was cast; to f32 and back loses nothing. (But for a kernel, which can't give its argument.)
+/// Constants are cast now.
 OpFoldResult CastOp::fold(FoldAdaptor adaptor) {
   Type element = getType().getElementType();
-  if (auto inner = getX().getDefiningOp<CastOp>(); inner && inner.getX().getType() == getType() && element.isBF16())
-    return inner.getX();
+  if (auto inner = getX().getDefiningOp<CastOp>(); inner && inner.getX().getType() == getType() && element.isBF16()) {
+    auto isTerminator = [](Operation *user) { return user->hasTrait<OpTrait::IsTerminator>(); };
+    bool isGiven = llvm::any_of((*this)->getUsers(), isTerminator);
+    return isGiven && isa<BlockArgument>(inner.getX()) ? Value() : inner.getX();
+  }
   auto values = dyn_cast_or_null<DenseElementsAttr>(adaptor.getX());
   if (!values)
     return {};
