@@ -294,7 +294,10 @@ private:
 
   /// B is k x n: some of its rows at a time are added to sums that stay in L1.
   void fewRowsDirect(int64_t count, Value columnBegin, Value columnEnd) {
-    constexpr int64_t columnsPerSweep = 1024, ksPerSweep = 4;
+    // Memory is read fastest along several rows at once, and far along each; as many as leave registers for their
+    // factors.
+    constexpr int64_t columnsPerSweep = 4096;
+    int64_t ksPerSweep = count * 8 <= e.registers.count / 2 ? 8 : 4;
     e.loop(columnBegin, columnEnd, columnsPerSweep, [&](Value begin) {
       Value end = e.min(e.add(begin, e.index(columnsPerSweep)), columnEnd);
       auto sweep = [&](Value k, int64_t ks, bool first) {
