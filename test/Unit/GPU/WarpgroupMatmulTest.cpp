@@ -59,18 +59,8 @@ constexpr bool yes = true, no = false;
 
 // Rows, one after another: less than a tile, and more than one, by blocks that take several.
 TEST(WarpgroupMatmul, EveryNumberOfRows) {
-  Kernel kernel = compile({.m = 0,
-                           .n = 72,
-                           .k = 80,
-                           .transposeA = no,
-                           .transposeB = yes,
-                           .hasBias = yes,
-                           .hasInto = no,
-                           .hasRelu = yes,
-                           .isNarrow = yes,
-                           .columns = 64,
-                           .shared = 0,
-                           .blocks = 3});
+  Kernel kernel = compile(
+      {.m = 0, .n = 72, .k = 80, .transposeB = yes, .hasBias = yes, .hasRelu = yes, .isNarrow = yes, .blocks = 3});
   for (int64_t m = 1; m <= 129; ++m) {
     kernel.product.m = m + (m % 3) * 256;
     EXPECT_EQ(kernel.product.run(kernel.ptx), "") << kernel.product.m << " rows";
@@ -79,18 +69,7 @@ TEST(WarpgroupMatmul, EveryNumberOfRows) {
 
 // Sums, of none to more than all stages.
 TEST(WarpgroupMatmul, EveryLengthOfSums) {
-  Kernel kernel = compile({.m = 136,
-                           .n = 64,
-                           .k = 0,
-                           .transposeA = yes,
-                           .transposeB = no,
-                           .hasBias = no,
-                           .hasInto = yes,
-                           .hasRelu = no,
-                           .isNarrow = no,
-                           .columns = 64,
-                           .shared = 0,
-                           .blocks = 1});
+  Kernel kernel = compile({.m = 136, .n = 64, .k = 0, .transposeA = yes, .hasInto = yes});
   for (int64_t k = 0; k <= 65; ++k) {
     kernel.product.k = k + (k % 4) * 64;
     EXPECT_EQ(kernel.product.run(kernel.ptx), "") << "sums of " << kernel.product.k;
@@ -100,19 +79,7 @@ TEST(WarpgroupMatmul, EveryLengthOfSums) {
 // Sums in parts, some of which may have nothing to add; by fewer blocks than there are parts, and by more.
 TEST(WarpgroupMatmul, PartsOfSums) {
   for (int64_t parts : {2, 8}) {
-    Kernel kernel = compile({.m = 136,
-                             .n = 72,
-                             .k = 0,
-                             .transposeA = yes,
-                             .transposeB = no,
-                             .hasBias = no,
-                             .hasInto = yes,
-                             .hasRelu = no,
-                             .isNarrow = no,
-                             .columns = 64,
-                             .shared = 0,
-                             .blocks = 1},
-                            parts);
+    Kernel kernel = compile({.m = 136, .n = 72, .k = 0, .transposeA = yes, .hasInto = yes}, parts);
     for (int64_t k : {0, 1, 64, 65, 128, 200, 333, 640})
       for (int64_t blocks : {1, 3, 20}) {
         kernel.product.k = k;
@@ -124,18 +91,8 @@ TEST(WarpgroupMatmul, PartsOfSums) {
 
 TEST(WarpgroupMatmul, EveryNumberOfColumns) {
   for (int64_t n = 1; n <= 65; ++n) {
-    Kernel kernel = compile({.m = 70,
-                             .n = n,
-                             .k = 24,
-                             .transposeA = no,
-                             .transposeB = yes,
-                             .hasBias = n % 2 == 0,
-                             .hasInto = no,
-                             .hasRelu = no,
-                             .isNarrow = n % 3 == 0,
-                             .columns = 64,
-                             .shared = 0,
-                             .blocks = 2});
+    Kernel kernel = compile(
+        {.m = 70, .n = n, .k = 24, .transposeB = yes, .hasBias = n % 2 == 0, .isNarrow = n % 3 == 0, .blocks = 2});
     EXPECT_EQ(kernel.product.run(kernel.ptx), "") << n << " columns";
   }
 }
@@ -148,14 +105,10 @@ TEST(WarpgroupMatmul, EveryTile) {
         Kernel kernel = compile({.m = 150,
                                  .n = n,
                                  .k = 136,
-                                 .transposeA = no,
                                  .transposeB = transposeB,
-                                 .hasBias = no,
-                                 .hasInto = no,
                                  .hasRelu = n % 3 == 0,
                                  .isNarrow = columns % 128 == 0,
                                  .columns = columns,
-                                 .shared = 0,
                                  .blocks = 3});
         EXPECT_EQ(kernel.product.run(kernel.ptx), "") << columns << " " << n << " " << transposeB;
       }
@@ -170,12 +123,7 @@ TEST(WarpgroupMatmul, RowsWithGaps) {
                                .k = transposeA ? 77 : width,
                                .transposeA = transposeA,
                                .transposeB = transposeB,
-                               .hasBias = no,
-                               .hasInto = no,
-                               .hasRelu = no,
                                .isNarrow = transposeB,
-                               .columns = 64,
-                               .shared = 0,
                                .blocks = 2});
       EXPECT_EQ(kernel.product.run(kernel.ptx), "") << width << " " << transposeA << " " << transposeB;
     }
@@ -183,18 +131,7 @@ TEST(WarpgroupMatmul, RowsWithGaps) {
 
 // What is changed in the PTX of a kernel that is right.
 TEST(WarpgroupMatmul, FindsWhatIsWrong) {
-  Kernel kernel = compile({.m = 200,
-                           .n = 72,
-                           .k = 400,
-                           .transposeA = no,
-                           .transposeB = yes,
-                           .hasBias = no,
-                           .hasInto = no,
-                           .hasRelu = no,
-                           .isNarrow = yes,
-                           .columns = 64,
-                           .shared = 0,
-                           .blocks = 1});
+  Kernel kernel = compile({.m = 200, .n = 72, .k = 400, .transposeB = yes, .isNarrow = yes});
   ASSERT_EQ(kernel.product.run(kernel.ptx), "");
   auto seeded = [&](StringRef from, StringRef to) {
     std::string ptx = kernel.ptx;
