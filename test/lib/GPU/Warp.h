@@ -182,6 +182,11 @@ template <typename F> void forLanes(uint32_t mask, F f) {
       f(lane);
 }
 
+/// Of these `run` knows what they do.
+void branch(Warp &, const Operation &, uint32_t);
+void finish(Warp &, const Operation &, uint32_t);
+/// The handler of an instruction of Instructions.cpp, null where it knows none of this name.
+Handler findHandler(const std::string &name);
 /// The handler of an instruction of Mma.cpp, null where it knows none of this name; `op` gets what the name says of it.
 Handler findMatrixHandler(const std::string &name, Operation &op);
 /// The handler of an instruction of Hopper.cpp, whose operands are in order in `operands`; null where it is none.

@@ -1,0 +1,381 @@
+//===- Instructions.cpp - what instructions do ----------------------------===//
+// The handlers of what any GPU has, but for products (Mma.cpp) and Hopper's own (Hopper.cpp), by their names in PTX.
+//===--------------------------------------------------------------------------------===//
+#include "Warp.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace xf::gpu {
+void branch(Warp &, const Operation &, uint32_t) {}
+void finish(Warp &, const Operation &, uint32_t) {}
+
+namespace {
+template <typename To, typename From, auto function> void unary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i]); });
+}
+template <typename To, typename From, auto function> void binary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]), *y = w.line<From>(op.from[1]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i], y[i]); });
+}
+template <typename To, typename From, auto function> void ternary(Warp &w, const Operation &op, uint32_t mask) {
+  To *to = w.line<To>(op.to[0]);
+  const From *x = w.line<From>(op.from[0]), *y = w.line<From>(op.from[1]);
+  const To *z = w.line<To>(op.from[2]);
+  forLanes(mask, [&](int i) { to[i] = function(x[i], y[i], z[i]); });
+}
+template <typename T> void shift(Warp &w, const Operation &op, uint32_t mask) { // isSigned: to the left
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]);
+  const uint32_t *by = w.line<uint32_t>(op.from[1]);
+  constexpr uint32_t bits = sizeof(T) * 8;
+  forLanes(mask, [&](int i) {
+    T past = op.isSigned || std::is_unsigned_v<T> ? T(0) : x[i] >> (bits - 1);
+    to[i] = by[i] >= bits ? past : op.isSigned ? T(std::make_unsigned_t<T>(x[i]) << by[i]) : T(x[i] >> by[i]);
+  });
+}
+/// The bits of x from `first` on.
+template <typename T> void extract(Warp &w, const Operation &op, uint32_t mask) {
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]);
+  const uint32_t *first = w.line<uint32_t>(op.from[1]), *count = w.line<uint32_t>(op.from[2]);
+  constexpr uint32_t bits = sizeof(T) * 8;
+  forLanes(mask, [&](int i) {
+    T rest = first[i] >= bits ? T(0) : x[i] >> first[i];
+    to[i] = count[i] >= bits ? rest : rest & ((T(1) << count[i]) - 1);
+  });
+}
+/// The same with the sign of what is taken.
+void extractSigned(Warp &w, const Operation &op, uint32_t mask) {
+  extract<uint32_t>(w, op, mask);
+  const uint32_t *count = w.line<uint32_t>(op.from[2]);
+  forLanes(mask, [&](int i) {
+    uint32_t &x = w.line<uint32_t>(op.to[0])[i];
+    if (count[i] > 0 && count[i] < 32)
+      x = uint32_t(int32_t(x << (32 - count[i])) >> (32 - count[i]));
+  });
+}
+template <typename T> void select(Warp &w, const Operation &op, uint32_t mask) {
+  T *to = w.line<T>(op.to[0]);
+  const T *x = w.line<T>(op.from[0]), *y = w.line<T>(op.from[1]);
+  const uint32_t *condition = w.line<uint32_t>(op.from[2]);
+  forLanes(mask, [&](int i) { to[i] = condition[i] ? x[i] : y[i]; });
+}
+
+void loadParameter(Warp &w, const Operation &op, uint32_t mask) {
+  uint64_t value = w.block.parameters[op.offset];
+  forLanes(mask, [&](int i) { w.line<uint64_t>(op.to[0])[i] = value; });
+}
+void load(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = (op.from[0] < 0 ? 0 : w.line<uint64_t>(op.from[0])[i]) + op.offset;
+    const uint8_t *bytes = w.access(op, i, address, false);
+    for (int v = 0; v < op.count; ++v) {
+      uint64_t value = 0;
+      std::memcpy(&value, bytes + v * op.bytes, op.bytes);
+      if (op.isSigned && op.bytes == 4)
+        value = int64_t(int32_t(value));
+      if (op.isWide)
+        w.line<uint64_t>(op.to[v])[i] = value;
+      else
+        w.line<uint32_t>(op.to[v])[i] = uint32_t(value);
+    }
+  });
+}
+void store(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = (op.from[0] < 0 ? 0 : w.line<uint64_t>(op.from[0])[i]) + op.offset;
+    uint8_t *bytes = w.access(op, i, address, true);
+    for (int v = 0; v < op.count; ++v) {
+      uint64_t value = op.isWide ? w.line<uint64_t>(op.to[v])[i] : w.line<uint32_t>(op.to[v])[i];
+      std::memcpy(bytes + v * op.bytes, &value, op.bytes);
+    }
+  });
+}
+void shuffle(Warp &w, const Operation &op, uint32_t mask) { // isSigned: idx, else bfly
+  if (mask != all)
+    w.fault(op, "a shuffle that only some threads of the warp reach");
+  uint32_t values[width];
+  std::memcpy(values, w.line<uint32_t>(op.from[0]), sizeof(values));
+  const uint32_t *lane = w.line<uint32_t>(op.from[1]);
+  for (int i = 0; i < width; ++i) {
+    uint32_t source = op.isSigned ? lane[i] : i ^ lane[i];
+    if (source >= width)
+      w.fault(op, "a shuffle from lane " + std::to_string(source), i);
+    w.line<uint32_t>(op.to[0])[i] = values[source];
+  }
+}
+void ballot(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a vote that only some threads of the warp take part in");
+  const uint32_t *condition = w.line<uint32_t>(op.from[0]);
+  uint32_t bits = 0;
+  for (int i = 0; i < width; ++i)
+    bits |= uint32_t(condition[i] != 0) << i;
+  forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = bits; });
+}
+/// Counts round; gives what the block has written to those that count later, and takes what those before have.
+void countRound(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t address = w.line<uint64_t>(op.from[0])[i];
+    Region &region = w.block.memory.find(address, 4, "atom");
+    uint32_t number, last = w.line<uint32_t>(op.from[1])[i];
+    std::memcpy(&number, region.at(address), 4);
+    uint32_t next = number >= last ? 0 : number + 1;
+    std::memcpy(region.at(address), &next, 4);
+    w.line<uint32_t>(op.to[0])[i] = number;
+    w.block.released[w.block.number] = true;
+    w.block.known = w.block.released;
+  });
+}
+void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a barrier of the warp that only some of its threads reach");
+  ++w.times.known[w.number];
+}
+/// mov.b64 {low, high}, x: either may be `_`, for what is not wanted.
+void split(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t value = w.line<uint64_t>(op.from[0])[i];
+    for (int half : {0, 1})
+      if (op.to[half] >= 0)
+        w.line<uint32_t>(op.to[half])[i] = uint32_t(value >> 32 * half);
+  });
+}
+/// mov {low, ..., high}, x of halves of 32 bits, likewise, or quarters of 64; and mov to, {low, ..., high}.
+template <typename T> void splitHalves(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    for (size_t part = 0; part < sizeof(T) / 2; ++part)
+      if (op.to[part] >= 0)
+        w.line<uint32_t>(op.to[part])[i] = w.line<T>(op.from[0])[i] >> 16 * part & 0xffff;
+  });
+}
+template <typename T> void joinHalves(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    T value = 0;
+    for (size_t part = 0; part < sizeof(T) / 2; ++part)
+      value |= T(w.line<uint32_t>(op.from[part])[i]) << 16 * part;
+    w.line<T>(op.to[0])[i] = value;
+  });
+}
+/// bar.sync and bar.arrive: number, threads (0: all). isSigned: goes on at once.
+void barrier(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a barrier that only some threads of the warp reach");
+  uint32_t number = w.line<uint32_t>(op.from[0])[0],
+           threads = op.from[1] < 0 ? w.block.threads : w.line<uint32_t>(op.from[1])[0];
+  if (number >= w.block.barriers.size() || threads == 0 || threads > w.block.threads || threads % width)
+    w.fault(op, "barrier " + std::to_string(number) + " of " + std::to_string(threads) + " threads");
+  NamedBarrier &barrier = w.block.barriers[number];
+  if (barrier.arrived && barrier.threads != threads)
+    w.fault(op, "expected " + std::to_string(barrier.threads) + " threads at barrier " + std::to_string(number) +
+                    ", but got " + std::to_string(threads));
+  barrier.threads = threads;
+  barrier.arrived += width;
+  w.giveTimes(barrier.times);
+  if (!op.isSigned) {
+    w.wait(op, Warp::AtBarrier);
+    barrier.waiting.push_back(&w);
+  }
+  if (barrier.arrived < threads)
+    return;
+  for (Warp *waiting : barrier.waiting) {
+    waiting->times.join(barrier.times);
+    waiting->state = Warp::Running;
+  }
+  barrier = {};
+}
+
+template <int special> void readSpecial(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    w.line<uint32_t>(op.to[0])[i] = special == 0   ? w.number * width + i
+                                    : special == 1 ? w.block.number
+                                    : special == 2 ? w.block.threads
+                                                   : w.block.blocks;
+  });
+}
+
+#define XF_FUNCTION(...) [](auto x) { return __VA_ARGS__; }
+#define XF_FUNCTION2(...) [](auto x, auto y) { return __VA_ARGS__; }
+
+template <typename To> To saturate(double x) {
+  if (std::isnan(x))
+    return 0;
+  double low = double(std::numeric_limits<To>::min()), high = double(std::numeric_limits<To>::max());
+  return x <= low ? std::numeric_limits<To>::min() : x >= high ? std::numeric_limits<To>::max() : To(x);
+}
+
+/// Without numbers below the normal ones.
+float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
+
+/// A number of bf16 in a register.
+struct Bfloat {
+  uint32_t bits;
+  operator float() const { return std::bit_cast<float>(bits << 16); }
+};
+template <typename T, bool isFloat>
+void addComparisons(std::map<std::string, Handler> &table, const std::string &type) {
+  table["setp.eq." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x == y))>;
+  table["setp.lt." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x < y))>;
+  table["setp.le." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x <= y))>;
+  table["setp.gt." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x > y))>;
+  table["setp.ge." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x >= y))>;
+  table["setp.ne." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(x < y || x > y))>; // ordered
+  if constexpr (isFloat) {
+    table["setp.neu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x == y)))>;
+    table["setp.equ." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x < y || x > y)))>;
+    table["setp.ltu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x >= y)))>;
+    table["setp.leu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x > y)))>;
+    table["setp.gtu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x <= y)))>;
+    table["setp.geu." + type] = binary<uint32_t, T, XF_FUNCTION2(uint32_t(!(x < y)))>;
+  }
+}
+template <typename T> void addFloats(std::map<std::string, Handler> &table, const std::string &type) {
+  for (std::string rounding : {".rn.", "."}) {
+    table["add" + rounding + type] = binary<T, T, XF_FUNCTION2(x + y)>;
+    table["sub" + rounding + type] = binary<T, T, XF_FUNCTION2(x - y)>;
+    table["mul" + rounding + type] = binary<T, T, XF_FUNCTION2(x * y)>;
+  }
+  table["div.rn." + type] = binary<T, T, XF_FUNCTION2(x / y)>;
+  table["min." + type] = binary<T, T, XF_FUNCTION2(std::fmin(x, y))>;
+  table["max." + type] = binary<T, T, XF_FUNCTION2(std::fmax(x, y))>;
+  table["fma.rn." + type] = ternary<T, T, [](auto x, auto y, auto z) { return std::fma(x, y, z); }>;
+  table["min.NaN." + type] = binary<T, T, XF_FUNCTION2(x < y || std::isnan(x) ? x : y)>;
+  table["max.NaN." + type] = binary<T, T, XF_FUNCTION2(x > y || std::isnan(x) ? x : y)>;
+  table["neg." + type] = unary<T, T, XF_FUNCTION(-x)>;
+  table["abs." + type] = unary<T, T, XF_FUNCTION(std::fabs(x))>;
+  table["rcp.rn." + type] = unary<T, T, XF_FUNCTION(1 / x)>;
+  table["sqrt.rn." + type] = unary<T, T, XF_FUNCTION(std::sqrt(x))>;
+  table["cvt.rni." + type + "." + type] = unary<T, T, XF_FUNCTION(std::nearbyint(x))>;
+  addComparisons<T, true>(table, type);
+}
+template <typename T> void addIntegers(std::map<std::string, Handler> &table, const std::string &type) {
+  using U = std::make_unsigned_t<T>;
+  table["add." + type] = binary<U, U, XF_FUNCTION2(x + y)>;
+  table["sub." + type] = binary<U, U, XF_FUNCTION2(x - y)>;
+  table["mul.lo." + type] = binary<U, U, XF_FUNCTION2(x * y)>;
+  table["mad.lo." + type] = ternary<U, U, [](auto x, auto y, auto z) { return x * y + z; }>;
+  table["min." + type] = binary<T, T, XF_FUNCTION2(std::min(x, y))>;
+  table["max." + type] = binary<T, T, XF_FUNCTION2(std::max(x, y))>;
+  table["neg." + type] = unary<U, U, XF_FUNCTION(U(0) - x)>;
+  table["shr." + type] = shift<T>;
+  addComparisons<T, false>(table, type);
+  // By zero, where hardware gives any number.
+  table["div." + type] = binary<T, T, XF_FUNCTION2(y == 0 ? T(-1) : T(x / y))>;
+  table["rem." + type] = binary<T, T, XF_FUNCTION2(y == 0 ? x : T(x % y))>;
+}
+template <typename T> void addBits(std::map<std::string, Handler> &table, const std::string &type) {
+  table["and." + type] = binary<T, T, XF_FUNCTION2(x & y)>;
+  table["or." + type] = binary<T, T, XF_FUNCTION2(x | y)>;
+  table["xor." + type] = binary<T, T, XF_FUNCTION2(x ^ y)>;
+  table["not." + type] = unary<T, T, XF_FUNCTION(T(~x))>;
+  table["mov." + type] = unary<T, T, XF_FUNCTION(x)>;
+  addComparisons<T, false>(table, type);
+}
+
+std::map<std::string, Handler> makeTable() {
+  std::map<std::string, Handler> t;
+  addFloats<float>(t, "f32");
+  addFloats<double>(t, "f64");
+  addIntegers<int32_t>(t, "s32");
+  addIntegers<uint32_t>(t, "u32");
+  addIntegers<int64_t>(t, "s64");
+  addIntegers<uint64_t>(t, "u64");
+  addBits<uint32_t>(t, "b32");
+  addBits<uint64_t>(t, "b64");
+  for (std::string type : {"f32", "u32", "s32"})
+    t["mov." + type] = t["mov.b32"];
+  for (std::string type : {"f64", "u64", "s64"})
+    t["mov." + type] = t["mov.b64"];
+  t["cvta.to.global.u64"] = t["cvta.global.u64"] = t["cvta.param.u64"] = t["cvta.shared.u64"] =
+      t["cvta.to.shared::cluster.u64"] = t["mov.b64"]; // one address space, and a cluster of one block
+  t["mov.b16"] = t["mov.b32"];
+  t["shl.b32"] = shift<uint32_t>;
+  t["shl.b64"] = shift<uint64_t>;
+  t["and.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x & y)>;
+  t["or.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x | y)>;
+  t["xor.pred"] = binary<uint32_t, uint32_t, XF_FUNCTION2(x ^ y)>;
+  t["not.pred"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(!x))>;
+  t["mov.pred"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(x != 0))>;
+  t["mul.wide.u32"] = binary<uint64_t, uint32_t, XF_FUNCTION2(uint64_t(x) * y)>;
+  t["mul.wide.s32"] = binary<int64_t, int32_t, XF_FUNCTION2(int64_t(x) * y)>;
+  t["mad.wide.u32"] = ternary<uint64_t, uint32_t, [](auto x, auto y, auto z) { return uint64_t(x) * y + z; }>;
+  t["mad.wide.s32"] = ternary<int64_t, int32_t, [](auto x, auto y, auto z) { return int64_t(x) * y + z; }>;
+  t["ex2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(std::exp2(flushed(x))))>;
+  t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
+  t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
+  t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
+  // Registers of 16 bits are the low half of a number.
+  for (std::string wide : {"u32", "u64"})
+    t["cvt.u16." + wide] = wide == "u32" ? Handler(unary<uint32_t, uint32_t, XF_FUNCTION(x & 0xffff)>)
+                                         : unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
+  t["cvt.f32.bf16"] = unary<float, uint32_t, XF_FUNCTION(std::bit_cast<float>(x << 16))>;
+  t["cvt.u32.u16"] = t["mov.b16"] = t["mov.u16"] = t["mov.b32"];
+  t["cvt.u64.u16"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x & 0xffff))>;
+  t["and.b16"] = t["and.b32"];
+  t["selp.b16"] = select<uint32_t>;
+  t["or.b16"] = t["or.b32"];
+  t["mul.wide.u16"] = t["mul.lo.u32"];
+  t["shr.u16"] = t["shr.u32"];
+  t["bfe.s32"] = extractSigned;
+  t["bfe.u32"] = extract<uint32_t>;
+  t["bfe.u64"] = extract<uint64_t>;
+  t["cvt.u16.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
+  t["add.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x + y & 0xffff))>;
+  addComparisons<Bfloat, true>(t, "bf16");
+  t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
+  t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
+  t["mul.hi.u64"] = binary<uint64_t, uint64_t, XF_FUNCTION2(uint64_t((unsigned __int128)x * y >> 64))>;
+  t["mul.hi.s64"] = binary<int64_t, int64_t, XF_FUNCTION2(int64_t((__int128)x * y >> 64))>;
+  for (std::string type : {"f32", "b32", "u32", "s32"})
+    t["selp." + type] = select<uint32_t>;
+  for (std::string type : {"f64", "b64", "u64", "s64"})
+    t["selp." + type] = select<uint64_t>;
+  t["cvt.u64.u32"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x))>;
+  t["cvt.s64.s32"] = unary<int64_t, int32_t, XF_FUNCTION(int64_t(x))>;
+  t["cvt.s64.s32 of 64 bits"] = unary<int64_t, int64_t, XF_FUNCTION(int64_t(int32_t(x)))>;
+  t["cvt.u32.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x))>;
+  t["cvt.rn.f32.s32"] = unary<float, int32_t, XF_FUNCTION(float(x))>;
+  t["cvt.rn.f32.u32"] = unary<float, uint32_t, XF_FUNCTION(float(x))>;
+  t["cvt.rn.f32.s64"] = unary<float, int64_t, XF_FUNCTION(float(x))>;
+  t["cvt.rn.f32.u64"] = unary<float, uint64_t, XF_FUNCTION(float(x))>;
+  t["cvt.rn.f64.s64"] = unary<double, int64_t, XF_FUNCTION(double(x))>;
+  t["cvt.rn.f64.u64"] = unary<double, uint64_t, XF_FUNCTION(double(x))>;
+  t["cvt.f64.f32"] = unary<double, float, XF_FUNCTION(double(x))>;
+  t["cvt.rn.f32.f64"] = unary<float, double, XF_FUNCTION(float(x))>;
+  t["cvt.rzi.s32.f32"] = unary<int32_t, float, XF_FUNCTION(saturate<int32_t>(std::trunc(x)))>;
+  // What is no function of a thread's numbers alone.
+  t["bra"] = t["bra.uni"] = branch;
+  t["ret"] = finish;
+  t["bar.sync"] = t["barrier.sync"] = t["bar.arrive"] = barrier;
+  t["bar.warp.sync"] = syncWarp;
+  t["shfl.sync.idx.b32"] = t["shfl.sync.bfly.b32"] = shuffle;
+  t["vote.sync.ballot.b32"] = ballot;
+  t["atom.acq_rel.gpu.inc.u32"] = countRound;
+  t["ld"] = load;
+  t["st"] = store;
+  t["ld.param.b64"] = loadParameter;
+  t["mov.u32 of %tid.x"] = readSpecial<0>;
+  t["mov.u32 of %ctaid.x"] = readSpecial<1>;
+  t["mov.u32 of %ntid.x"] = readSpecial<2>;
+  t["mov.u32 of %nctaid.x"] = readSpecial<3>;
+  t["mov.b64 to words"] = split;
+  t["mov.b32 to halves"] = splitHalves<uint32_t>;
+  t["mov.b64 to halves"] = splitHalves<uint64_t>;
+  t["mov.b32 of halves"] = joinHalves<uint32_t>;
+  t["mov.b64 of halves"] = joinHalves<uint64_t>;
+  return t;
+}
+} // namespace
+
+Handler findHandler(const std::string &name) {
+  static const std::map<std::string, Handler> table = makeTable();
+  auto it = table.find(name);
+  return it == table.end() ? nullptr : it->second;
+}
+} // namespace xf::gpu
