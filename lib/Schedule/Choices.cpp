@@ -41,7 +41,7 @@ bool copiesA(const ProductExtents &extents, int64_t registerRows, const Schedule
   // least.
   constexpr int64_t page = 4096;
   int64_t ways = target.l1 <= 12 * page ? target.l1 / page : 4, setsOfRows = page / std::gcd(page, extents.k * element);
-  return llvm::divideCeil(registerRows, setsOfRows) > ways;
+  return llvm::divideCeilSigned(registerRows, setsOfRows) > ways;
 }
 
 /// Columns of a tile that is not the whole width: whole panels, and for dropout whole groups of the 64 that it draws.

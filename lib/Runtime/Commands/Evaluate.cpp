@@ -85,7 +85,8 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
 }
 
 void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
-  auto options = std::make_shared<EvaluateOptions>(EvaluateOptions{.search = Translator::defaults(session.program)});
+  auto options = std::make_shared<EvaluateOptions>();
+  options->search = Translator::defaults(session.program);
   options->search.beam = 1;
   CLI::App *command = app.add_subcommand("evaluate", "Measure a model on text");
   addModelOption(*command, session, options->model);

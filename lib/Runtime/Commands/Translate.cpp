@@ -101,7 +101,8 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
 }
 
 void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) {
-  auto options = std::make_shared<TranslateOptions>(TranslateOptions{.search = Translator::defaults(session.program)});
+  auto options = std::make_shared<TranslateOptions>();
+  options->search = Translator::defaults(session.program);
   CLI::App *command = app.add_subcommand("translate", "Translate lines from stdin to stdout");
   addModelOption(*command, session, options->model);
   command->add_option("--beam", options->search.beam, "Hypotheses that are followed; 1: greedy")

@@ -47,13 +47,13 @@ void AttentionBlock::forVectors(int64_t features, function_ref<void(int64_t, int
 namespace {
 /// One query over keys: what the ops that attend have in common.
 struct Query {
-  Value query, key, value, result, logSumExp; // memory; the last two may be null
-  int64_t dK, dV;
-  Value row;
-  KeyRange keys;
-  function_ref<Value(Value)> keyRow; // of a key's number
-  Value scale;
-  ScoreRegion region; // with the query set, where there is one
+  ScoreRegion region;                                                  // with the query set, where there is one
+  Value query = {}, key = {}, value = {}, result = {}, logSumExp = {}; // memory; the last two may be null
+  int64_t dK = 0, dV = 0;
+  Value row = {};
+  KeyRange keys = {};
+  function_ref<Value(Value)> keyRow = {}; // of a key's number
+  Value scale = {};
 };
 
 void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *dropout) {
