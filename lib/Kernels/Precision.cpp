@@ -1,5 +1,5 @@
 //===- Precision.cpp - bf16 between kernels -------------------------------===//
-// Last pass of stage `outline`. What kernels hand each other, and what products read of weights, becomes bf16 in
+// Last pass of stage `outline`. What kernels hand each other, and what products and attention multiply, becomes bf16 in
 // memory; what they compute stays f32: a kernel begins and ends with casts. Everything else keeps its type.
 //===----------------------------------------------------------------------===//
 #include "xf/Kernels/Passes.h"
@@ -128,9 +128,10 @@ private:
     for (auto [result, value] : llvm::zip(dispatch.getResults(), kernel.front().getTerminator()->getOperands())) {
       unsigned number = result.getResultNumber();
       auto op = value.getDefiningOp<KernelOpInterface>();
-      // A kernel itself can give the caller f32.
-      bool isOutput =
-          result.hasOneUse() && isa<func::ReturnOp>(*result.user_begin()) && isEntry(dispatch->getParentOp());
+      // A kernel itself can give the caller f32, but for attention: its forms for tensor cores write what they read.
+      bool isOutput = result.hasOneUse() && isa<func::ReturnOp>(*result.user_begin()) &&
+                      isEntry(dispatch->getParentOp()) && !(op && op.getKernelKind() == KernelKind::Attention) &&
+                      !(op && op.getKernelKind() == KernelKind::AttentionBackward);
       if (isOutput || (op && op.isStatistic(cast<OpResult>(value).getResultNumber())))
         pinned.insert(result);
       if (auto inPlace = kernel.getResultAttrOfType<IntegerAttr>(number, "xf.in_place"))
@@ -171,8 +172,7 @@ private:
       return isNarrow(symbols.lookup<func::FuncOp>(call.getCallee()).getArgument(use.getOperandNumber()));
     if (isa<SetPreparedOp>(use.getOwner()))
       return true;
-    return use.get().getDefiningOp<GetParamOp>() && cast<RankedTensorType>(use.get().getType()).getRank() == 2 &&
-           isFactor(use);
+    return cast<RankedTensorType>(use.get().getType()).getRank() == 2 && isFactor(use);
   }
 
   /// A dispatch before `op` of a kernel that does nothing else.

@@ -51,16 +51,31 @@ func.func @prepare() attributes {xf.entry} {
   xf.set_prepared @w, %p : tensor<1x8x32xf32>
   return
 }
-// An input is read as it is, and memory that is updated in place keeps its type.
+// Memory that is updated in place keeps its type.
 // CHECK-LABEL: func.func @decode(
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<?x8xf32>
 // CHECK: xf.get_prepared @w : tensor<1x8x32xbf16>
-// CHECK: xf.dispatch @packed_linear_bf16 "linear"(%{{.*}}, %{{.*}}) : (tensor<?x8xf32>, tensor<1x8x32xbf16>) -> tensor<?x8xbf16>
+// CHECK: %[[N:.*]] = xf.dispatch @cast_nx8 "cast"(%[[X]])
+// CHECK: xf.dispatch @packed_linear_bf16 "linear"(%[[N]], %{{.*}}) : (tensor<?x8xbf16>, tensor<1x8x32xbf16>) -> tensor<?x8xbf16>
 // CHECK: xf.dispatch @cache_write_bf16 "cache"(%{{.*}}) : (tensor<?x8xf32>, tensor<?x8xbf16>, tensor<?xi32>) -> tensor<?x8xf32>
 func.func @decode(%x: tensor<?x8xf32> {xf.name = "x"}, %cache: tensor<?x8xf32> {xf.name = "cache"}, %slots: tensor<?xi32> {xf.name = "slots"}) -> (tensor<?x8xf32> {xf.name = "cache"}) attributes {xf.entry} {
   %p = xf.get_prepared @w : tensor<1x8x32xf32>
   %y = xf.dispatch @packed_linear "linear"(%x, %p) : (tensor<?x8xf32>, tensor<1x8x32xf32>) -> tensor<?x8xf32>
   %c = xf.dispatch @cache_write "cache"(%cache, %y, %slots) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
   return %c : tensor<?x8xf32>
+}
+
+// An input that is multiplied is cast before, once; what attention gives the caller is widened after it.
+// CHECK-LABEL: func.func @given(
+// CHECK: %[[X:.*]] = xf.dispatch @cast_nx8 "cast"(%{{.*}}) : (tensor<?x8xf32>) -> tensor<?x8xbf16>
+// CHECK: %[[Y:.*]]:2 = xf.dispatch @attention_bf16 "attention"(%[[X]], %{{.*}}) : (tensor<?x8xbf16>, tensor<?xi32>) -> (tensor<?x8xbf16>, tensor<?x2xf32>)
+// CHECK: %[[D:.*]] = xf.dispatch @gradient_bf16 "gradient"(%[[X]], %[[Y]]#0) : (tensor<?x8xbf16>, tensor<?x8xbf16>) -> tensor<8x8xf32>
+// CHECK: %[[Z:.*]] = xf.dispatch @widen_nx8 "cast"(%[[Y]]#0)
+// CHECK: return %[[Z]], %[[D]]
+func.func @given(%x: tensor<?x8xf32> {xf.name = "x"}, %offsets: tensor<?xi32> {xf.name = "offsets"}) -> (tensor<?x8xf32> {xf.name = "y"}, tensor<8x8xf32> {xf.name = "d"}) attributes {xf.entry} {
+  %y:2 = xf.dispatch @attention "attention"(%x, %offsets) : (tensor<?x8xf32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  %d = xf.dispatch @gradient "gradient"(%x, %y#0) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<8x8xf32>
+  return %y#0, %d : tensor<?x8xf32>, tensor<8x8xf32>
 }
 
 // A kernel begins and ends with casts, and computes f32.

@@ -3,7 +3,7 @@
 #define XF_ATTENTION_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnStatistics]> {
+def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnFactors, XF_OwnStatistics]> {
   let summary = "softmax(scale Q K^T) V for every sequence and head of a packed batch";
   let description = [{
     Paper, 3.2.1. For sequence b and head h, with Q, K, V the rows offsets[b] .. offsets[b+1] and the h-th block of features:
@@ -63,7 +63,10 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
-  let extraDefinition = [{ bool $cppClass::isStatistic(unsigned result) { return result == 1; } }];
+  let extraDefinition = [{
+    bool $cppClass::isFactor(unsigned operand) { return operand < 3; }
+    bool $cppClass::isStatistic(unsigned result) { return result == 1; }
+  }];
   let backward = [{
     ::mlir::Region derivative;
     buildScoreDerivative(getScore(), derivative, active.take_back(getCaptures().size()));
@@ -84,7 +87,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
   }];
 }
 
-def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents, XF_OwnStatistics]> {
+def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents, XF_OwnFactors, XF_OwnStatistics]> {
   let summary = "gradients of attention by query, key, value and captured tensors";
   let description = [{
     FlashAttention-2 (Dao 2023): `D = rowsum(cotangent * result)`, `P = exp(S - log_sum_exp)`, `dV = (M P)^T dO`, `dS = P (M dO V^T - D)`, `dQ = scale dS K`,
@@ -127,6 +130,7 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned result, unsigned dim) {
       return {result < 3 ? result + 1 : getODSOperandIndexAndLength(6).first, dim};
     }
+    bool $cppClass::isFactor(unsigned operand) { return operand < 5; }
     bool $cppClass::isStatistic(unsigned result) { return result >= 3; }
   }];
 }
