@@ -345,7 +345,8 @@ SCORES = {  # by name: captured tensors, and a region's body up to %s and the de
 }
 
 
-def attention(work, options, folder):
+def attention_module(work):
+    """Attention, and with its gradients; the inputs of both, and the operations of the forward."""
     heads, d = work["heads"], work["head_dim"]
     lengths = work.get("lengths") or [work["query_length"]] * work["batch"]
     rows, lse = tensor(None, heads * d), tensor(None, heads)
@@ -388,7 +389,11 @@ def attention(work, options, folder):
     inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
     inputs |= {name: ("F32", [heads, columns], random_floats(heads * columns, rng)) for name, columns in captured.items()}
     flop = 4 * heads * d * sum(n * min(n, 2 * work.get("window", n) + 1) for n in lengths) / (2 if work.get("causal") else 1)
-    calls = {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}
+    return module, {"forward": inputs, "forward_backward": inputs | {"cotangent": values["cotangent"]}}, flop
+
+
+def attention(work, options, folder):
+    module, calls, flop = attention_module(work)
     yield from time_entries(module, calls, options, folder, {"forward": flop, "forward_backward": 3.5 * flop})
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Measures training steps on an NVIDIA GPU, in bf16 beside torch's, and their kernels beside cuBLAS and the memory's speed.
+"""Measures training steps, products and attention on an NVIDIA GPU, in bf16, beside torch's.
 
-    tools/dev bench --gpu [--peers]
+    tools/dev bench --gpu [--peers] [--section NAME]
 A step is compiled, runs on random tokens (the host's work, copies and launches included), and is run again under --profile,
 where the GPU's clock times each kernel. With --peers torch does the same in the same run: the whole step, eager and compiled, under
-bf16 autocast with a fused optimizer; and each of the step's products alone. --folder keeps what is compiled, so that it can be
+bf16 autocast with a fused optimizer; and each of the step's products alone (bench_gpu_kernels.py: other sections). --folder keeps what is compiled, so that it can be
 compiled on one machine (--compile-only) and measured on another (--measure-only)."""
 import argparse
 import json
@@ -16,17 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 import bench
+import bench_gpu_kernels
 
 HYPER = ["--learning-rate=5e-4", "--schedule=constant", "--clip-norm=1", "--seed=1"]
 
 
-def works(options):
-    listed = {w["name"]: w for w in json.loads((bench.SCRIPTS / "bench-works.json").read_text())["train_step"]}
-    base = listed["base_1k"]
-    all_works = {"base_1k": base, "base_8k": base | {"name": "base_8k", "batch": 64, "lengths": 128}, "gpt2_small": listed["gpt2_small"] | {"batch": 32, "lengths": 256}}
-    return [all_works[name] for name in options.work.split(",")]
+def works(section, options):
+    listed = json.loads(options.works.read_text())
+    if section != "train_step":
+        found = listed["gpu_" + section]
+    else:
+        steps = {w["name"]: w for w in listed[section]}
+        found = [steps["base_1k"], steps["base_1k"] | {"name": "base_8k", "batch": 64, "lengths": 128}, steps["gpt2_small"] | {"batch": 32, "lengths": 256}]
+    return [w for w in found if not options.work or w["name"] in options.work.split(",")]
 
 
 def prepare(work, options, folder):
@@ -46,34 +51,20 @@ def kernels(text):
             yield {"name": name, "calls": int(calls), "gflop": float(gflop), "mib": float(mib), "ms": float(ms), "shape": shape}
 
 
-def measure_step(work, options, folder):
+def run(command):
+    done = subprocess.run([str(w) for w in command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise bench.Unsupported(f"{command[0]}: exit code {done.returncode}: {done.stderr.strip()[:600]}")
+    return done.stdout + done.stderr
+
+
+def measure_step(work, folder):
     command = [folder / work["name"], "run", "train_step", f"--input={folder / work['name']}.safetensors", *HYPER]
-
-    def run(*arguments):
-        done = subprocess.run([str(w) for w in command] + list(arguments), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise bench.Unsupported(f"{work['name']}: exit code {done.returncode}: {done.stderr.strip()[:600]}")
-        return done.stdout + done.stderr
-
-    median = re.search(r"median_s=([\d.e-]+)", run("--repeat=30"))
-    return float(median.group(1)), list(kernels(run("--repeat=3", "--profile")))
+    median = re.search(r"median_s=([\d.e-]+)", run([*command, "--repeat=30"]))
+    return float(median.group(1)), list(kernels(run([*command, "--repeat=3", "--profile"])))
 
 
 # ---------------------------------------------------------------- torch
-def time_on_gpu(call, runs=7):
-    import torch
-    each, times = 20, []  # calls between two looks at the clock, so that it is not the launches that are timed
-    for _ in range(runs):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(each):
-            call()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) * 1e-3 / each)
-    return statistics.median(times)
-
-
 def torch_step(work, compiled, options):
     """One step as the peers' script for processors makes it, on the GPU."""
     sys.path.insert(0, str(options.peers_folder))
@@ -107,9 +98,8 @@ def torch_step(work, compiled, options):
 
 def torch_product(m, n, k, options):
     import torch
-    kind = torch.bfloat16 if options.precision == "bf16" else torch.float32
-    a, b = torch.randn(m, k, device="cuda", dtype=kind), torch.randn(n, k, device="cuda", dtype=kind)
-    return time_on_gpu(lambda: a @ b.T)
+    a, b = (torch.randn(rows, k, device="cuda", dtype=bench_gpu_kernels.kind_of(options)) for rows in (m, n))
+    return bench_gpu_kernels.time_on_gpu(lambda: a @ b.T)
 
 
 def product_of(kernel):
@@ -124,7 +114,7 @@ def product_of(kernel):
 
 
 def report(work, options, folder):
-    ours, table = measure_step(work, options, folder)
+    ours, table = measure_step(work, folder)
     flop = bench.step_flop(work, *(sum(side) for side in zip(*bench.sequence_lengths(work, options.data)[0])))
     print(f"{work['name']}: xf {ours * 1e3:.2f} ms a step, {flop / ours * 1e-12:.0f} TFLOP/s; its kernels, one after another, {sum(k['ms'] for k in table) / min(k['calls'] for k in table):.2f} ms", flush=True)
     if options.peers:
@@ -140,9 +130,19 @@ def report(work, options, folder):
         print(f"{k['name'][:44]:44} {k['calls'] // calls:6} {each * 1e6:8.1f} {k['gflop'] / k['ms']:8.1f} {k['mib'] * 1.048576 / k['ms']:6.0f} {ratio}  {k['shape'][:48]}")
 
 
+def section_of(name):
+    """Of single kernels: what compiles a work, and what measures it."""
+    return partial(bench_gpu_kernels.prepare, name), partial(bench_gpu_kernels.report, name, run, kernels)
+
+
+SECTIONS = {"train_step": (prepare, report)} | {name: section_of(name) for name in bench_gpu_kernels.SECTIONS}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/dev bench --gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", default="base_1k,base_8k,gpt2_small", help="names with commas (%(default)s)")
+    parser.add_argument("--works", type=pathlib.Path, default=bench.SCRIPTS / "bench-works.json", help="a list of works")
+    parser.add_argument("--section", choices=SECTIONS, help="only this one")
+    parser.add_argument("--work", help="only these works: names with commas")
     parser.add_argument("--architecture", default="sm_90a", help="xf-compile's --gpu (%(default)s)")
     parser.add_argument("--precision", default="bf16", help="as xf-compile's option (%(default)s)")
     parser.add_argument("--cpu", default="native", help="as xf-compile's option (%(default)s)")
@@ -159,15 +159,17 @@ def main():
     with tempfile.TemporaryDirectory(prefix="xf-bench-") as temporary:
         folder = options.folder or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for work in works(options):
-            try:
-                if not options.measure_only:
-                    prepare(work, options, folder)
-                if not options.compile_only:
-                    report(work, options, folder)
-            except bench.Unsupported as error:
-                print(f"{work['name']}: {error}", file=sys.stderr)
-                return 1
+        for section in [options.section] if options.section else SECTIONS:
+            compiled, measured = SECTIONS[section]
+            for work in works(section, options):
+                try:
+                    if not options.measure_only:
+                        compiled(work, options, folder)
+                    if not options.compile_only:
+                        measured(work, options, folder)
+                except bench.Unsupported as error:
+                    print(f"{work['name']}: {error}", file=sys.stderr)
+                    return 1
     return 0
 
 
