@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails where an op of the dialect lacks a test, and names it. The kinds:
 roundtrip   the example of the op's definition stands in test/Dialect/XF/roundtrip.mlir
-invalid     every constraint C1..Cn of the definition has a case `// xf.NAME Cn` in test/Dialect/XF/invalid.mlir
+invalid     every constraint C1..Cn of the definition has a case `// xf.NAME Cn` in test/Dialect/XF/Invalid
 input       a composite op occurs in the tests of the stage that decomposes it
 reference   the interpreter's result is compared with known numbers (test/Unit/Reference)
 autodiff    the op's derivative is compared with differences (test/Unit/Reference/GradientTest.cpp)
@@ -56,7 +56,7 @@ def main():
     ops = list(read_ops(root / "include/xf/Dialect/XF/IR"))
     tests = root / "test"
     roundtrip = " ".join(texts(tests, "Dialect/XF/roundtrip.mlir").split())
-    invalid = texts(tests, "Dialect/XF/invalid.mlir")
+    invalid = texts(tests, "Dialect/XF/Invalid/*.mlir")
     gradients = texts(tests, "Unit/Reference/GradientTest.cpp")
     reference = texts(tests, "Unit/Reference/*.cpp")
     lowering = texts(tests, "Conversion/**/*.mlir", "Kernels/*.mlir", "Schedule/*.mlir", "Unit/Schedule/*.cpp") if (tests / "Unit/Schedule").is_dir() else None

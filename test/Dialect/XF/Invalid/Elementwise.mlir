@@ -1,0 +1,72 @@
+// What the verifiers of Elementwise.td refuse, and in which words: a case a constraint, named after it.
+// RUN: xf-opt %s --split-input-file --verify-diagnostics
+
+// xf.add C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.add' op requires the same type for all operands and results}}
+  %z = "xf.add"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.relu_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.relu_backward' op requires the same type for all operands and results}}
+  %z = "xf.relu_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.gelu_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.gelu_backward' op requires the same type for all operands and results}}
+  %z = "xf.gelu_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.relu C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.relu' op requires the same type for all operands and results}}
+  %z = "xf.relu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.cast C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected 'result' to have shape ? x 8 (that of 'x'), but got ? x 4}}
+  %z = xf.cast %x : tensor<?x8xf32> to tensor<?x4xbf16>
+  return
+}
+
+// -----
+
+// xf.cast C2
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected a cast from f32 to bf16 or back, but got one from 'f32' to 'f32'}}
+  %z = xf.cast %x : tensor<?x8xf32> to tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.gelu C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.gelu' op requires the same type for all operands and results}}
+  %z = "xf.gelu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.dropout C1
+func.func @f(%x: tensor<?x8xf32>, %r: tensor<2xi64>, %s: i64) {
+  // expected-error@+1 {{'xf.dropout' op expected rate to be at least 0 and less than 1, but got 1.00}}
+  %y = xf.dropout %x, %r, %s rate(1.0) : tensor<?x8xf32>, tensor<2xi64>
+  return
+}

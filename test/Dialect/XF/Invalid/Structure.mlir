@@ -1,0 +1,192 @@
+// What the verifiers of Structure.td refuse, and in which words: a case a constraint, named after it.
+// RUN: xf-opt %s --split-input-file --verify-diagnostics
+
+// xf.param C1
+// expected-error@+1 {{'xf.param' op expected a tensor of f32 with static shape, but got 'tensor<?x4xf32>'}}
+xf.param @w : tensor<?x4xf32> zeros(0.0)
+
+// -----
+
+// xf.get_gradient C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<2x3xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_gradient' op expected parameter 'w' to have shape 2 x 3, but it is used as 3 x 2}}
+  %g = xf.get_gradient @w : tensor<3x2xf32>
+  return
+}
+
+// -----
+
+// xf.get_prepared C1
+func.func @f() {
+  // expected-error@+1 {{'xf.get_prepared' op expected 'missing' to be a parameter of the module}}
+  %p = xf.get_prepared @missing : tensor<1x4x32xf32>
+  return
+}
+
+// -----
+
+// xf.get_prepared C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<33x4xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_prepared' op expected a form of parameter 'w' of shape 33 x 4, but got 1 x 4 x 32}}
+  %p = xf.get_prepared @w : tensor<1x4x32xf32>
+  return
+}
+
+// -----
+
+// xf.set_prepared C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<33x4xf32> zeros(0.0)
+func.func @f(%p: tensor<2x5x32xf32>) {
+  // expected-error@+1 {{'xf.set_prepared' op expected a form of parameter 'w' of shape 33 x 4, but got 2 x 5 x 32}}
+  xf.set_prepared @w, %p : tensor<2x5x32xf32>
+  return
+}
+
+// -----
+
+// xf.get_param C1
+func.func @f() {
+  // expected-error@+1 {{'xf.get_param' op expected 'missing' to be a parameter of the module}}
+  %w = xf.get_param @missing : tensor<4xf32>
+  return
+}
+
+// -----
+
+// xf.get_param C1
+// expected-note@+1 {{declared here}}
+xf.param @w : tensor<4xf32> zeros(0.0)
+func.func @f() {
+  // expected-error@+1 {{'xf.get_param' op expected parameter 'w' to have shape 4, but it is used as 5}}
+  %w = xf.get_param @w : tensor<5xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected 'layer' to be a layer function of the module}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+// expected-note@+1 {{layer defined here}}
+func.func private @layer(%x: tensor<?x4xf32>) -> tensor<?x4xf32>
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected operand 0 of layer 'layer' to be 'tensor<?x4xf32>', but got 'tensor<?x8xf32>'}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.apply C1
+// expected-note@+1 {{layer defined here}}
+func.func private @layer() -> tensor<?x4xf32>
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.apply' op expected 0 operands for layer 'layer', but got 1}}
+  %y = xf.apply @layer as "encoder.0" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.dispatch C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.dispatch' op expected 'f' to be a kernel of the module}}
+  %y = xf.dispatch @f "name" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C1
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected 'rows' to be a multiple of 16, but got 24}}
+  %y:2 = xf.chunked rows(24) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C1
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected 'rows' to be a multiple of 16, but got 0}}
+  %y:2 = xf.chunked rows(0) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C2
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected tensor 0 to have a dynamic number of rows and other extents static, but got 'tensor<4x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%t : tensor<4x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<4x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r, %sum : tensor<4x8xf32>, tensor<8x8xf32>
+  } : tensor<4x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C3
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to take 'tensor<?x8xf32>', 'tensor<8x8xf32>', but got 'tensor<?x8xf32>', 'tensor<8x4xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x4xf32>):
+    xf.yield %r, %s : tensor<?x8xf32>, tensor<8x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to yield 'tensor<?x8xf32>', 'tensor<8x8xf32>', but got 'tensor<8x8xf32>', 'tensor<?x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %sum, %r : tensor<8x8xf32>, tensor<?x8xf32>
+  } : tensor<?x8xf32>, tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected its body to end with the sums 'tensor<8x8xf32>', but got 'tensor<?x8xf32>'}}
+  %y:1 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %r : tensor<?x8xf32>
+  } : tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected result 0 to have a dynamic number of rows and other extents static, but got 'tensor<8x8xf32>'}}
+  %y:2 = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s : tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>):
+    xf.yield %sum, %sum : tensor<8x8xf32>, tensor<8x8xf32>
+  } : tensor<8x8xf32>, tensor<8x8xf32>
+  return
+}
