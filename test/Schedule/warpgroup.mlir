@@ -37,7 +37,9 @@ func.func private @gradient(%x: tensor<?x512xbf16>, %dy: tensor<?x512xbf16>) -> 
 
 // Rows of any width begin where the copy engine reads.
 // CHECK-LABEL: func.func private @odd(%{{.*}}: memref<?x12xbf16, strided<[16, 1]>>, %{{.*}}: memref<63x12xbf16, strided<[16, 1]>>, %{{.*}}: memref<?x63xbf16, strided<[64, 1]>>
+// CHECK-SAME: %[[MAP:[a-z0-9]+]]: !xfg.tensor_map<64x64xbf16>) attributes
 // CHECK: xfg.mma
+// CHECK: xfg.copy_out %{{.*}} to %[[MAP]]
 func.func private @odd(%x: tensor<?x12xbf16>, %w: tensor<63x12xbf16>) -> tensor<?x63xbf16> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.linear %x, %w : (tensor<?x12xbf16>, tensor<63x12xbf16>) -> tensor<?x63xf32>
   %1 = xf.cast %0 : tensor<?x63xf32> to tensor<?x63xbf16>

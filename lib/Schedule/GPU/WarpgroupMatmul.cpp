@@ -13,8 +13,12 @@ namespace mlir::xf {
 namespace {
 constexpr int64_t groups = 2, groupRows = 64, blockRows = groups * groupRows, depth = 64, group = 128, warp = 32,
                   warps = groups * group / warp; // that compute
-/// Elements of a row of which dropout draws at once, and of which a thread has 16.
+/// Elements of a row of which dropout draws at once, of which a thread has 16, and which results leave by.
 constexpr int64_t unit = 64;
+constexpr int64_t slots = 2; // of a group's results on their way
+
+/// The number of the thread's warpgroup among those that compute.
+Value groupOf(Emitter &e) { return e.sub(e.make<arith::DivUIOp>(e.thread(), e.index(group)), e.index(1)); }
 
 class WarpgroupMatmul {
 public:
@@ -35,8 +39,8 @@ public:
   }
 
   using Finish = function_ref<void(Value rowBegin, Value columnBegin, ValueRange elements)>;
-  /// All tiles of the result, m x n, that fall to this block.
-  void emit(Value m, int64_t n, Finish finish) {
+  /// All tiles of the result, m x n, that fall to this block; `end` is when a thread that computes has done all.
+  void emit(Value m, int64_t n, Finish finish, function_ref<void()> end) {
     rowTiles = e.ceilDiv(m, blockRows);
     int64_t parts = schedule.getParts(), columnTiles = llvm::divideCeil(n, columns);
     Value works = e.mul(rowTiles, e.index(columnTiles * parts));
@@ -61,10 +65,11 @@ public:
       };
       parts > 1 ? addParts(work, elements, finishTile) : finishTile(elements);
     });
+    end();
   }
 
 private:
-  Value groupNumber() { return e.sub(e.make<arith::DivUIOp>(e.thread(), e.index(group)), e.index(1)); }
+  Value groupNumber() { return groupOf(e); }
 
   /// A tile, or a part of its sums: `blocks` blocks of k from `firstBlock` on. `turn` counts the blocks that came
   /// before it in this block of threads.
@@ -190,10 +195,12 @@ private:
   xfg::TileType tileA, tileB;
 };
 
-/// What follows a product, on a warpgroup's accumulators.
+/// What follows a product, on a warpgroup's accumulators. Results of bf16 leave by the copy engine, 64 columns of a
+/// group's rows at a time, while the next ones are computed; others are written by their threads.
 class Epilogue {
 public:
-  Epilogue(Emitter &e, Operation *root, Value initial, Value m, int64_t n)
+  /// `byGroups`: all threads of a group are there, and not some warps of it.
+  Epilogue(Emitter &e, Operation *root, Value initial, Value m, int64_t n, bool byGroups)
       : e(e), evaluator(e), root(root), initial(initial), m(m), n(n) {
     Block &body = *root->getBlock();
     for (Operation &op : llvm::drop_begin(body.without_terminator())) {
@@ -204,47 +211,102 @@ public:
     }
     thread = e.make<arith::RemUIOp>(e.thread(), e.index(group));
     lane = e.make<arith::RemUIOp>(thread, e.index(warp));
+    unsigned first = e.kernel.getNumArguments();
+    for (unsigned i = 0; i < e.kernel.getNumResults(); ++i) {
+      Value memory = e.function.getArgument(first + i);
+      bool isCopied = byGroups && cast<MemRefType>(memory.getType()).getElementType().isBF16();
+      maps.push_back(isCopied ? e.tensorMap(memory, groupRows, unit) : Value());
+    }
+    if (llvm::none_of(maps, [](Value map) { return !!map; }))
+      return;
+    tile = xfg::TileType::get(e.b.getBF16Type(), groupRows, unit);
+    auto all = xfg::TileType::get(e.b.getBF16Type(), slots * groups * groupRows, unit);
+    staging = xfg::CreateTileOp::create(e.b, e.loc, all, e.allocateDynamic(all.getBytes()));
   }
 
   void emit(Value rowBegin, Value columnBegin, ValueRange elements) {
-    Value warpRow = e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16));
-    Value firstRow = e.add(e.add(rowBegin, warpRow), e.make<arith::DivUIOp>(lane, e.index(4)));
     int64_t rest = n % unit;
+    copies = 0;
     for (int64_t begin = 0; begin < static_cast<int64_t>(elements.size()) * 2; begin += unit) {
       Value column = e.add(columnBegin, e.index(begin));
+      int64_t before = copies;
       auto rows = [&](int64_t count) {
-        for (int64_t half : {0, 1}) {
-          Value row = e.add(firstRow, e.index(half * 8));
-          e.when(isBelow(row, m), [&] { emitRow(row, column, count, elements.slice(begin / 2, unit / 2), half); });
-        }
+        copies = before;
+        emitRows(rowBegin, column, count, elements.slice(begin / 2, unit / 2));
       };
       e.when(isBelow(column, e.index(n / unit * unit)), [&] { rows(unit); });
       if (rest > 0)
         e.when(e.compare(arith::CmpIPredicate::eq, column, e.index(n - rest)), [&] { rows(rest); });
     }
   }
+  /// Once all has been emitted.
+  void emitEnd() {
+    if (staging)
+      onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, 0); });
+  }
 
   LogicalResult status = success();
 
 private:
+  using Values = SmallVector<Value>;
   Value isBelow(Value x, Value end) { return e.compare(arith::CmpIPredicate::slt, x, end); }
+  void onOneThread(function_ref<void()> body) { e.when(e.compare(arith::CmpIPredicate::eq, thread, e.index(0)), body); }
+
+  /// A group's rows of `count` columns.
+  void emitRows(Value rowBegin, Value column, int64_t count, ValueRange elements) {
+    Value warpRow = e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16));
+    Value firstRow = e.add(e.add(rowBegin, warpRow), e.make<arith::DivUIOp>(lane, e.index(4)));
+    // Of each result that is copied, in the order of an accumulator's elements.
+    SmallVector<Values> copied(maps.size(), Values(unit / 2));
+    for (int64_t half : {0, 1}) {
+      Value row = e.add(firstRow, e.index(half * 8)), zero = e.f32(0);
+      int64_t given = llvm::count_if(maps, [](Value map) { return !!map; }) * unit / 4;
+      Values numbers = e.choose(
+          isBelow(row, m), [&] { return computeRow(row, column, count, elements, half); },
+          [&] { return Values(given, zero); });
+      auto next = numbers.begin();
+      for (auto [map, values] : llvm::zip_equal(maps, copied))
+        for (int64_t pair = 0; map && pair < unit / 8; ++pair)
+          for (int64_t p : {0, 1})
+            values[pair * 4 + half * 2 + p] = *next++;
+    }
+    for (auto [map, values] : llvm::zip_equal(maps, copied))
+      if (map && succeeded(status))
+        copyOut(map, rowBegin, column, values);
+  }
+
+  void copyOut(Value map, Value rowBegin, Value column, ValueRange values) {
+    Value number = groupOf(e), barrier = e.add(number, e.index(1));
+    // The copies of the tile before are long done, whatever their number was.
+    onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, copies == 0 ? 0 : slots - 1); });
+    xfg::BarrierOp::create(e.b, e.loc, barrier, group);
+    auto part =
+        xfg::TileType::get(e.b.getContext(), groupRows, unit, tile.getElementType(), slots * groups * groupRows);
+    Value row = e.mul(e.add(number, e.index(copies++ % slots * groups)), e.index(groupRows));
+    Value slot = xfg::SubtileOp::create(e.b, e.loc, part, staging, row, e.index(0));
+    xfg::WriteOp::create(e.b, e.loc, values, slot);
+    xfg::FenceCopiesOp::create(e.b, e.loc);
+    xfg::BarrierOp::create(e.b, e.loc, barrier, group);
+    onOneThread([&] { xfg::CopyOutOp::create(e.b, e.loc, slot, map, rowBegin, column); });
+  }
 
   /// Two vectors of 32 columns, of which a thread has four pairs each: element 4 j + 2 half + p of the accumulators is
-  /// that of column 8 j + 2 (lane mod 4) + p.
-  void emitRow(Value row, Value column, int64_t count, ValueRange elements, int64_t half) {
-    constexpr int64_t vectors = unit / warp;
+  /// that of column 8 j + 2 (lane mod 4) + p. Gives what is to be copied, pair by pair, and stores the rest.
+  Values computeRow(Value row, Value column, int64_t count, ValueRange elements, int64_t half) {
+    constexpr int64_t vectors = unit / warp, pairs = warp / 8;
     SmallVector<int64_t> lanes{std::min(count, warp), std::max(count - warp, int64_t(0))};
     Operation *terminator = root->getBlock()->getTerminator();
     Value pair = e.mul(e.make<arith::RemUIOp>(lane, e.index(4)), e.index(2)), own = e.lane();
-    for (int64_t j = 0; j < warp / 8; ++j) {
+    SmallVector<Values> copied(maps.size(), Values(unit / 4, e.f32(0)));
+    for (int64_t j = 0; j < pairs; ++j) {
       // Of each result and vector, the pair.
       SmallVector<std::array<SmallVector<Value, 2>, vectors>> results(terminator->getNumOperands());
       for (int64_t p : {0, 1}) {
         e.setLane(e.add(pair, e.index(8 * j + p)));
         evaluator.moveTo(row, column, lanes);
-        SmallVector<Value> product;
+        Values product;
         for (int64_t v = 0; v < vectors; ++v) {
-          Value at = e.add(column, e.index(v * warp)), sum = elements[(v * 4 + j) * 4 + half * 2 + p];
+          Value at = e.add(column, e.index(v * warp)), sum = elements[(v * pairs + j) * 4 + half * 2 + p];
           if (initial) {
             bool isBias = cast<MemRefType>(initial.getType()).getRank() == 1;
             sum = e.add(sum, e.loadVector(initial, isBias ? ValueRange{at} : ValueRange{row, at}, lanes[v]));
@@ -261,12 +323,22 @@ private:
               results[i][v].push_back(number);
       }
       for (auto [i, vectorsOf] : llvm::enumerate(results))
-        for (auto [v, numbers] : llvm::enumerate(vectorsOf))
-          if (succeeded(status) && lanes[v] > 0)
+        for (auto [v, numbers] : llvm::enumerate(vectorsOf)) {
+          if (failed(status) || lanes[v] == 0)
+            continue;
+          if (maps[i])
+            llvm::copy(numbers, copied[i].begin() + (v * pairs + j) * 2);
+          else
             store(numbers, e.function.getArgument(e.kernel.getNumArguments() + i), row,
                   e.add(e.add(column, pair), e.index(v * warp + 8 * j)), lanes[v] == warp ? Value() : e.index(n));
+        }
     }
     e.setLane(own);
+    Values all;
+    for (auto [map, values] : llvm::zip_equal(maps, copied))
+      if (map)
+        all.append(values);
+    return all;
   }
 
   /// Two neighbours; as one where rows begin with whole pairs. `end`: of the columns, where they may lie past it.
@@ -295,8 +367,10 @@ private:
   Evaluator evaluator;
   Operation *root;
   SmallVector<Operation *> ops;
-  Value initial, m, thread, lane;
-  int64_t n;
+  Value initial, m, thread, lane, staging;
+  int64_t n, copies = 0;   // of this tile
+  SmallVector<Value> maps; // of results that are copied
+  xfg::TileType tile;
 };
 } // namespace
 
@@ -318,10 +392,11 @@ LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &t
   Value m = e.dim(e.function.getArgument(place), 0);
   WarpgroupMatmul product(e, schedule, a, b, matmul && matmul.getTransposeA(), linear || matmul.getTransposeB());
   std::optional<Epilogue> epilogue;
-  epilogue.emplace(e, root, initial, m, n);
-  product.emit(m, n, [&](Value rowBegin, Value columnBegin, ValueRange elements) {
-    epilogue->emit(rowBegin, columnBegin, elements);
-  });
+  epilogue.emplace(e, root, initial, m, n, schedule.getParts() == 1);
+  product.emit(
+      m, n,
+      [&](Value rowBegin, Value columnBegin, ValueRange elements) { epilogue->emit(rowBegin, columnBegin, elements); },
+      [&] { epilogue->emitEnd(); });
   if (failed(epilogue->status))
     return e.function.erase(), failure();
   SmallVector<GridEntry> grid{{place, 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}};
@@ -373,7 +448,7 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
     if (columns == 0 || cost < best)
       best = cost, columns = candidate, parts = ways;
   }
-  // All of the shared memory that a block may have, but for what a tile of results takes.
+  // All of the shared memory that a block may have, but for what results on their way take.
   constexpr int64_t sharedBytes = 192 << 10;
   return WarpgroupScheduleAttr::get(kernel.getContext(), columns, sharedBytes / ((blockRows + columns) * depth * 2),
                                     /*blocks=*/1, parts);
