@@ -42,7 +42,8 @@ public:
   /// All tiles of the result, m x n, that fall to this block; `end` is when a thread that computes has done all.
   void emit(Value m, int64_t n, Finish finish, function_ref<void()> end) {
     rowTiles = e.ceilDiv(m, blockRows);
-    int64_t parts = schedule.getParts(), columnTiles = llvm::divideCeil(n, columns);
+    int64_t parts = schedule.getParts();
+    columnTiles = llvm::divideCeil(n, columns);
     Value works = e.mul(rowTiles, e.index(columnTiles * parts));
     blocks = e.ceilDiv(k, depth);
     if (parts > 1) { // then m is known
@@ -77,7 +78,8 @@ private:
     Value rowBegin, columnBegin, tile, part, firstBlock, blocks, turn;
   };
 
-  /// Those of this block of threads: parts vary fastest, then rows.
+  /// Those of this block of threads: parts vary fastest, then some rows, then columns, then rows. Of the tiles that are
+  /// computed at a time, one to a processor, rows and columns are so about as many, and least is read for them.
   void forWorks(Value works, function_ref<void(const Work &)> body) {
     Value step = e.toIndex(NVVM::GridDimXOp::create(e.b, e.loc, e.b.getI32Type()));
     auto loop = scf::ForOp::create(e.b, e.loc, e.tile(), works, step, ValueRange(e.index(0)));
@@ -95,12 +97,15 @@ private:
     work.blocks = blocks;
     if (int64_t parts = schedule.getParts(); parts > 1) {
       std::tie(work.tile, work.part) = divide(work.tile, e.index(parts));
-      Value most = e.ceilDiv(blocks, parts);
-      work.firstBlock = e.min(e.mul(work.part, most), blocks);
-      work.blocks = e.min(e.sub(blocks, work.firstBlock), most);
+      Value length = e.ceilDiv(blocks, parts);
+      work.firstBlock = e.min(e.mul(work.part, length), blocks);
+      work.blocks = e.min(e.sub(blocks, work.firstBlock), length);
     }
-    auto [column, row] = divide(work.tile, rowTiles);
-    work.rowBegin = e.mul(row, e.index(blockRows));
+    constexpr int64_t most = 16; // the root of 132 processors' tiles of 128 x 256
+    auto [band, inBand] = divide(work.tile, e.index(most * columnTiles));
+    Value first = e.mul(band, e.index(most));
+    auto [column, row] = divide(inBand, e.min(e.index(most), e.sub(rowTiles, first)));
+    work.rowBegin = e.mul(e.add(first, row), e.index(blockRows));
     work.columnBegin = e.mul(column, e.index(columns));
     body(work);
     scf::YieldOp::create(e.b, e.loc, e.add(work.turn, work.blocks));
@@ -188,7 +193,7 @@ private:
 
   Emitter &e;
   WarpgroupScheduleAttr schedule;
-  int64_t columns;
+  int64_t columns, columnTiles = 0;
   bool transposeA, transposeB;
   Value k, mapA, mapB, ring, rowTiles, blocks, partials, counters;
   int64_t staticRows;

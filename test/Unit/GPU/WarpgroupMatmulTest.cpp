@@ -114,6 +114,13 @@ TEST(WarpgroupMatmul, EveryTile) {
       }
 }
 
+// More rows than one band of tiles has, and a last band of fewer.
+TEST(WarpgroupMatmul, BandsOfRows) {
+  Kernel kernel =
+      compile({.m = 128 * 17 + 1, .n = 130, .k = 24, .transposeB = yes, .isNarrow = yes, .columns = 64, .blocks = 7});
+  EXPECT_EQ(kernel.product.run(kernel.ptx), "");
+}
+
 // Widths that no 16 bytes divide: rows have gaps between them, which nothing reads.
 TEST(WarpgroupMatmul, RowsWithGaps) {
   for (int64_t width : {1, 7, 9, 63, 100, 129})
