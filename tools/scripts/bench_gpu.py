@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures training steps, products and attention on an NVIDIA GPU, in bf16, beside torch's.
+"""Measures training steps, products and attention on an NVIDIA GPU, beside torch's in the same precision.
 
-    tools/dev bench --gpu [--peers] [--section NAME]
+    tools/dev bench --gpu [--peers] [--section NAME] [--architecture=sm_80] [--precision=tf32]
 A step is compiled, runs on random tokens (the host's work, copies and launches included), and is run again under --profile,
 where the GPU's clock times each kernel. With --peers torch does the same in the same run: the whole step, eager and compiled, under
-bf16 autocast with a fused optimizer; and each of the step's products alone (bench_gpu_kernels.py: other sections). --folder keeps what is compiled, so that it can be
+bf16 autocast, or with tf32 allowed in products, with a fused optimizer; and each of the step's products alone (bench_gpu_kernels.py: other
+sections). --architecture chooses the code and not the machine: sm_80's runs on every GPU. --folder keeps what is compiled, so that it can be
 compiled on one machine (--compile-only) and measured on another (--measure-only)."""
 import argparse
 import json
@@ -144,7 +145,7 @@ def main():
     parser.add_argument("--section", choices=SECTIONS, help="only this one")
     parser.add_argument("--work", help="only these works: names with commas")
     parser.add_argument("--architecture", default="sm_90a", help="xf-compile's --gpu (%(default)s)")
-    parser.add_argument("--precision", default="bf16", help="as xf-compile's option (%(default)s)")
+    parser.add_argument("--precision", default="bf16", help="as xf-compile's option: bf16, tf32 or f32 (%(default)s)")
     parser.add_argument("--cpu", default="native", help="as xf-compile's option (%(default)s)")
     parser.add_argument("--peers", action="store_true", help="torch, in the same run")
     parser.add_argument("--peers-folder", type=pathlib.Path, default=bench.SHARED / "bench", help="where the peers' scripts are")
@@ -156,6 +157,9 @@ def main():
     only.add_argument("--compile-only", action="store_true")
     only.add_argument("--measure-only", action="store_true")
     options = parser.parse_args()
+    if options.peers and not options.compile_only:
+        import torch
+        torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     with tempfile.TemporaryDirectory(prefix="xf-bench-") as temporary:
         folder = options.folder or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

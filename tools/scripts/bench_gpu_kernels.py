@@ -2,7 +2,7 @@
 
 Products beside cuBLAS, attention beside cuDNN and FlashAttention, and FlexAttention where scores have a function or a window.
 Kernels alone are timed, by the GPU's clock: xf's by --profile, torch's by events around 20 calls. What xf computes is compared
-with torch's f32 in the same run, of one head or of 256 rows."""
+with torch's double precision in the same run, of one head or of 256 rows."""
 import json
 import re
 import statistics
@@ -23,7 +23,7 @@ def read_safetensors(path, name):
 def as_torch(given):
     import torch
     shape, data = given
-    return torch.frombuffer(data, dtype=torch.float32).reshape(shape).cuda()
+    return torch.frombuffer(data, dtype=torch.float32).reshape(shape).cuda().double()
 
 
 def time_on_gpu(call, runs=7):
