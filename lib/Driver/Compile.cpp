@@ -313,11 +313,16 @@ private:
         llvm::errs() << llvm::formatv("recompute: {0} operations a byte that is not kept, for the first {1} layers\n",
                                       price, job.stages.recompute.layers);
     }
-    Builder builder(module.getContext());
-    module->setAttr("xf.options", builder.getDictionaryAttr(
-                                      {builder.getNamedAttr("precision", builder.getStringAttr(options.precision)),
-                                       builder.getNamedAttr("recompute", builder.getStringAttr(text))}));
+    setOption(module, "precision", options.precision);
+    setOption(module, "recompute", text);
     return 0;
+  }
+
+  /// Notes in the program what it was compiled with.
+  static void setOption(ModuleOp module, StringRef name, StringRef value) {
+    NamedAttrList all(module->getAttrOfType<DictionaryAttr>("xf.options"));
+    all.set(name, StringAttr::get(module.getContext(), value));
+    module->setAttr("xf.options", all.getDictionary(module.getContext()));
   }
 
   /// What a training step takes with the policy at hand.
@@ -451,6 +456,10 @@ private:
       if (int code = add(*forGPU, "gpu-"))
         return code;
       job.stages.gpu.clear();
+      if (job.stages.precision == Precision::TF32) { // which processors have not
+        job.stages.precision = Precision::F32;
+        setOption(module, "precision", "f32");
+      }
     }
     if (int code = add(module, ""))
       return code;

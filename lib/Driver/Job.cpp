@@ -120,8 +120,13 @@ private:
   Error parsePrecision() {
     std::optional<Precision> precision = xf::parsePrecision(options.precision);
     if (!precision)
-      return mistake("unsupported precision '" + options.precision + "'; supported: f32, bf16");
-    if (*precision != Precision::F32 && (job.from > Stage::outline || job.to < Stage::outline))
+      return mistake("unsupported precision '" + options.precision + "'; supported: f32, bf16, tf32");
+    if (*precision == Precision::TF32 && !job.isForGPU())
+      return mistake("--precision=tf32 is for the tensor cores of GPUs: expected --target=cuda, or cpu,cuda for an "
+                     "executable that computes in f32 on the processor, but got --target=cpu");
+    if (*precision == Precision::TF32 && (job.from > Stage::schedule || job.to < Stage::schedule))
+      return mistake("--precision=tf32 needs stage 'schedule'");
+    if (*precision == Precision::BF16 && (job.from > Stage::outline || job.to < Stage::outline))
       return mistake("--precision=" + options.precision + " needs stage 'outline'");
     job.stages.precision = *precision;
     job.stages.packsWeights = !job.isForGPU() || job.forBoth || *precision == Precision::F32;

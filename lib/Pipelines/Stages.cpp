@@ -46,6 +46,7 @@ std::optional<Precision> mlir::xf::parsePrecision(StringRef text) {
   return llvm::StringSwitch<std::optional<Precision>>(text)
       .Case("f32", Precision::F32)
       .Case("bf16", Precision::BF16)
+      .Case("tf32", Precision::TF32)
       .Default(std::nullopt);
 }
 
@@ -95,7 +96,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return;
   case Stage::schedule:
     if (!options.gpu.empty()) {
-      pm.addPass(createScheduleGPUPass({options.gpu}));
+      pm.addPass(createScheduleGPUPass({options.gpu, options.precision == Precision::TF32}));
       return;
     }
     buildChooseSchedules(pm, options);
@@ -124,8 +125,10 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
   Option<std::string> gpu{*this, "gpu",
                           llvm::cl::desc("GPU to generate kernels for, such as sm_80; none: the processor"),
                           llvm::cl::init("")};
-  Option<std::string> precision{*this, "precision", llvm::cl::desc("what kernels hand each other: f32 or bf16"),
-                                llvm::cl::init("f32")};
+  Option<std::string> precision{
+      *this, "precision",
+      llvm::cl::desc("what kernels hand each other: f32 or bf16; or tf32, what a GPU's products take of f32"),
+      llvm::cl::init("f32")};
 };
 } // namespace
 
@@ -137,7 +140,8 @@ static StageOptions optionsOf(const StagePipelineOptions &options) {
                              /*gen_crash_diag=*/false);
   std::optional<Precision> precision = parsePrecision(options.precision);
   if (!precision)
-    llvm::report_fatal_error(llvm::Twine("expected precision to be f32 or bf16, but got '") + options.precision + "'",
+    llvm::report_fatal_error(llvm::Twine("expected precision to be f32, bf16 or tf32, but got '") + options.precision +
+                                 "'",
                              /*gen_crash_diag=*/false);
   return {*recompute, options.cpu, options.gpu, *precision};
 }

@@ -289,8 +289,9 @@ Expected<MachineLimits> Executor::limits() {
   if (Expected<void> opened = openDevice(); !opened)
     return opened.error();
   const Device::Facts &facts = runner->device().facts();
-  bool isHalf = program.options.value("precision", "f32") == "bf16";
-  return MachineLimits{.flops = isHalf ? facts.tensorFlops : facts.flops, .bytes = facts.bytes, .gpu = facts.name};
+  std::string precision = program.options.value("precision", "f32");
+  double flops = precision == "bf16" ? facts.tensorFlops : precision == "tf32" ? facts.tensorFlops / 2 : facts.flops;
+  return MachineLimits{.flops = flops, .bytes = facts.bytes, .gpu = facts.name};
 }
 
 Expected<int64_t> Executor::availableMemory() {

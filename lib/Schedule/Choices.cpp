@@ -133,8 +133,10 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   Operation *root = rootOf(kernel);
   switch (cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue()) {
   case KernelKind::Matmul:
-    if (target.registers.isGPU())
-      return target.hasWarpgroups ? chooseWarpgroupMatmul(kernel) : Attribute();
+    if (target.registers.isGPU()) {
+      Attribute warpgroups = target.hasWarpgroups ? chooseWarpgroupMatmul(kernel) : Attribute();
+      return warpgroups ? warpgroups : chooseTensorCoreMatmul(kernel, target.usesTF32);
+    }
     return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
   case KernelKind::Attention:
   case KernelKind::AttentionBackward:

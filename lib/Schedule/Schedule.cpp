@@ -60,7 +60,9 @@ LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   const RegisterFile &block = target.registers;
   switch (kind) {
   case KernelKind::Matmul:
-    return kernel->hasAttr("xf.schedule") ? scheduleWarpgroupMatmul(kernel, block) : scheduleMatmulGPU(kernel, block);
+    if (kernel->getAttrOfType<WarpgroupScheduleAttr>("xf.schedule"))
+      return scheduleWarpgroupMatmul(kernel, block);
+    return kernel->hasAttr("xf.schedule") ? scheduleTensorCoreMatmul(kernel, block) : scheduleMatmulGPU(kernel, block);
   case KernelKind::Elementwise:
   case KernelKind::Row:
     return scheduleRows(kernel, block);
@@ -112,6 +114,7 @@ struct ScheduleGPUPass : impl::ScheduleGPUPassBase<ScheduleGPUPass> {
   void runOnOperation() override {
     ScheduleTarget target = gpuTarget;
     target.hasWarpgroups = gpu == "sm_90a";
+    target.usesTF32 = tf32;
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, target)))
         return signalPassFailure();

@@ -32,8 +32,9 @@ int main(int argc, char **argv) {
   app.add_option("--gpu", options.gpu, "the oldest GPU that cuda is for (sm_80)")->option_text("NAME");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");
   app.add_option("--precision", options.precision,
-                 "of activations and of the weights that products read; sums, parameters and the optimizer are f32")
-      ->option_text("f32|bf16");
+                 "bf16: of activations and of the weights that products read; tf32: of what products on a GPU take of "
+                 "f32, a processor taking all; sums, parameters and the optimizer are f32")
+      ->option_text("f32|bf16|tf32");
   app.add_option("--recompute", options.recompute,
                  "what the backward computes again instead of keeping: nothing, all, or as little as lets a training "
                  "step work in so much memory (for --report-tokens; such as 512M)")

@@ -55,7 +55,7 @@ private:
   SmallVector<reference::Tensor> argumentsOf(func::FuncOp entry) const;
 
   std::string folder, weights;
-  bool isNarrow() const { return kernelOptions.stages.precision != Precision::F32; }
+  bool isNarrow() const { return kernelOptions.stages.precision == Precision::BF16; }
 
   KernelOptions kernelOptions;
   std::map<std::string, Tensors> inputs; // by entry point and argument

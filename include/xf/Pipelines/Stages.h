@@ -18,9 +18,9 @@ constexpr int numStages = static_cast<int>(Stage::link) + 1;
 StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(StringRef name);
 
-/// What kernels hand each other.
-enum class Precision { F32, BF16 };
-/// "f32" or "bf16".
+/// What kernels hand each other; TF32: f32, of which a GPU's products take no more bits than that.
+enum class Precision { F32, BF16, TF32 };
+/// "f32", "bf16" or "tf32".
 std::optional<Precision> parsePrecision(StringRef text);
 
 /// What the pipelines of the stages depend on.

@@ -14,6 +14,7 @@ struct ScheduleTarget {
   RegisterFile registers;
   int64_t l1, l2;             // bytes
   bool hasWarpgroups = false; // a GPU with Hopper's own instructions, sm_90a
+  bool usesTF32 = false;      // a GPU whose products of f32 may round their factors to tf32
 };
 
 /// The block of a GPU that computes a kernel on rows, and what its vectors are: a warp's, or the whole block's where a
@@ -25,7 +26,9 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 
 /// That of a product for warpgroups; null where the copy engine can't read its operands, or they are not bf16.
 Attribute chooseWarpgroupMatmul(func::FuncOp kernel);
-/// And of attention.
+/// That of one by mma.sync; null where its factors are not bf16, nor f32 that may be rounded.
+Attribute chooseTensorCoreMatmul(func::FuncOp kernel, bool takesF32);
+/// And of attention for warpgroups.
 Attribute chooseWarpgroupAttention(func::FuncOp kernel);
 
 /// The schedules beside a default one that give the same bits: one number of it halved or doubled.

@@ -288,6 +288,7 @@ LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleTopKGPU(func::FuncOp kernel, RegisterFile block);
 LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registers);
+LogicalResult scheduleTensorCoreMatmul(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult schedulePackGPU(func::FuncOp kernel, const RegisterFile &registers);
 LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers);

@@ -35,6 +35,9 @@ def ScheduleGPUPass : Pass<"xf-schedule-gpu", "::mlir::ModuleOp"> {
     of the threads of a warp, or of the block. Shared memory is what module-level memref.global ops in its address space hold. A kernel that has `xf.threads` already is left as it is.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::xfg::XFGDialect"];
-  let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the oldest GPU that kernels are for; those for sm_90a run on no other">];
+  let options = [
+    Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the oldest GPU that kernels are for; those for sm_90a run on no other">,
+    Option<"tf32", "tf32", "bool", "false", "products of f32 may round their factors to tf32">
+  ];
 }
 #endif

@@ -212,9 +212,11 @@ Expected<int> Gradcheck::run() {
 static Expected<int> gradcheck(Session &session, const GradcheckOptions &options) {
   if (options.function != "loss")
     return userError(fmt::format("'{}' can't be checked: 'loss' is the function with derivatives", options.function));
-  if (session.program.options.value("precision", "f32") != "f32")
-    return userError("what bf16 rounds is more than the differences of a loss that are looked at; compile with "
-                     "--precision=f32 to check derivatives, and look at rounding by xf-compile --check");
+  if (std::string precision = session.program.options.value("precision", "f32"); precision != "f32")
+    return userError(fmt::format("what {} rounds is more than the differences of a loss that are looked at; compile "
+                                 "with --precision=f32 to check derivatives, and look at rounding by xf-compile "
+                                 "--check",
+                                 precision));
   Expected<ModelState> state = ModelState::allocate(session.program, {.gradients = true});
   if (!state)
     return state.error();

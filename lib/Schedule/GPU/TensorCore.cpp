@@ -1,20 +1,13 @@
 //===- TensorCore.cpp - products of a warp, in registers ------------------===//
 #include "TensorCore.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 namespace mlir::xf {
-namespace {
-Type pointerType(Emitter &e, NVVM::NVVMMemorySpace space) {
-  return LLVM::LLVMPointerType::get(e.b.getContext(), static_cast<unsigned>(space));
-}
-
-/// Where a memref's elements begin.
 Value pointerOf(Emitter &e, Value memory, NVVM::NVVMMemorySpace space) {
   Value address = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, memory);
   address = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), address);
-  return LLVM::IntToPtrOp::create(e.b, e.loc, pointerType(e, space), address);
+  auto type = LLVM::LLVMPointerType::get(e.b.getContext(), static_cast<unsigned>(space));
+  return LLVM::IntToPtrOp::create(e.b, e.loc, type, address);
 }
-} // namespace
 
 SmallVector<Value> flattened(ArrayRef<Fragment> fragments) {
   SmallVector<Value> values;
@@ -61,14 +54,19 @@ static Type fourOf(Emitter &e, Type element) {
   return LLVM::LLVMStructType::getLiteral(e.b.getContext(), SmallVector<Type>(4, element));
 }
 
-void TensorCore::multiply(Fragment &sums, const Fragment &left, Value right0, Value right1) {
+void TensorCore::multiply(Fragment &sums, const Fragment &left, Value right0, Value right1, bool isTF32) {
   using NVVM::MMALayout;
-  using NVVM::MMATypes;
+  NVVM::MMATypes type = isTF32 ? NVVM::MMATypes::tf32 : NVVM::MMATypes::bf16;
   Value values = NVVM::MmaOp::create(e.b, e.loc, fourOf(e, e.b.getF32Type()), ValueRange(ArrayRef<Value>(left)),
-                                     ValueRange{right0, right1}, ValueRange(ArrayRef<Value>(sums)), {16, 8, 16},
-                                     std::nullopt, std::nullopt, std::array{MMATypes::bf16, MMATypes::bf16},
+                                     ValueRange{right0, right1}, ValueRange(ArrayRef<Value>(sums)),
+                                     {16, 8, isTF32 ? 8 : 16}, std::nullopt, std::nullopt, std::array{type, type},
                                      std::array{MMALayout::row, MMALayout::col});
   sums = unpack(e, values);
+}
+
+Value TensorCore::toTF32(Value bits) {
+  return NVVM::ConvertFloatToTF32Op::create(e.b, e.loc, e.b.getI32Type(), e.bitcast(e.b.getF32Type(), bits),
+                                            NVVM::FPRoundingMode::RNA, NVVM::SaturationMode::NONE);
 }
 
 Value TensorCore::pack(Value low, Value high) {
@@ -122,10 +120,14 @@ Value TensorCore::placeOfRight(const SharedRows &tile, bool transposed, Value st
 }
 
 Fragment TensorCore::load(const SharedRows &tile, Value place, int64_t row, int64_t column, bool transposed) {
+  return loadMatrices(at(place, row * tile.pitch + column * 2), transposed);
+}
+
+Fragment TensorCore::loadMatrices(Value address, bool transposed) {
   auto shape = NVVM::LdStMatrixShapeAttr::get(e.b.getContext(), 8, 8);
-  return unpack(e, NVVM::LdMatrixOp::create(
-                       e.b, e.loc, fourOf(e, e.b.getI32Type()), at(place, row * tile.pitch + column * 2), 4,
-                       transposed ? NVVM::MMALayout::col : NVVM::MMALayout::row, shape, NVVM::LdStMatrixEltType::B16));
+  auto layout = transposed ? NVVM::MMALayout::col : NVVM::MMALayout::row;
+  return unpack(e, NVVM::LdMatrixOp::create(e.b, e.loc, fourOf(e, e.b.getI32Type()), address, 4, layout, shape,
+                                            NVVM::LdStMatrixEltType::B16));
 }
 
 //===-- Memory ------------------------------------------------------------===//
@@ -253,13 +255,18 @@ void TensorCore::copyRows(const HeadMatrix &matrix, Value row, Value count, cons
       Value inside = isLeft(e.i32(passed));
       if (tile.features % 16 != 0)
         inside = e.make<arith::AndIOp>(inside, isFeature(e, tile.features, column));
-      NVVM::CpAsyncOp::create(e.b, e.loc, at(to, passed * tile.pitch), at(from, passed * matrix.pitch * 2), 16,
-                              NVVM::LoadCacheModifierKind::CG, e.select(inside, e.i32(16), e.i32(0)));
+      this->copy(at(to, passed * tile.pitch), at(from, passed * matrix.pitch * 2), 16,
+                 e.select(inside, e.i32(16), e.i32(0)));
     }
   };
   perRow < threadsPerRow ? e.when(e.compare(arith::CmpIPredicate::slt, part, e.i32(perRow)), copy) : copy();
 }
 
+void TensorCore::copy(Value to, Value from, int64_t bytes, Value count) {
+  auto cache = bytes == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
+  NVVM::CpAsyncOp::create(e.b, e.loc, to, from, bytes, cache, count);
+}
+
 void TensorCore::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(e.b, e.loc); }
-void TensorCore::waitForCopies() { NVVM::CpAsyncWaitGroupOp::create(e.b, e.loc, 0); }
+void TensorCore::waitForCopies(int64_t pending) { NVVM::CpAsyncWaitGroupOp::create(e.b, e.loc, pending); }
 } // namespace mlir::xf

@@ -1,17 +1,22 @@
 //===- TensorCore.h - products of a warp, in registers ----------*- C++ -*-===//
 // mma.sync of bf16 with sums in f32, on fragments of 16 x 16 (the left matrix), 16 x 8 (the right one, and the sums),
 // and tiles of bf16 rows in shared memory that fragments come from. Of each fragment a thread has rows `group` and
-// group + 8, columns pair and pair + 1 (and 8 further); of the right one it has those transposed.
+// group + 8, columns pair and pair + 1 (and 8 further); of the right one it has those transposed. Of f32, rounded to
+// tf32, 8 lie where 16 of bf16 do: a thread has column pair / 2 and the one 4 further.
 //===----------------------------------------------------------------------===//
 #ifndef XF_LIB_SCHEDULE_GPU_TENSORCORE_H
 #define XF_LIB_SCHEDULE_GPU_TENSORCORE_H
 
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "xf/Schedule/Emitter.h"
 
 namespace mlir::xf {
 
 /// Registers of a thread: 4 of pairs of bf16 (i32) of a left fragment, or 4 sums (f32).
 using Fragment = std::array<Value, 4>;
+
+/// Where a memref's elements begin.
+Value pointerOf(Emitter &e, Value memory, NVVM::NVVMMemorySpace space);
 
 /// The registers of fragments in their order, and back.
 SmallVector<Value> flattened(ArrayRef<Fragment> fragments);
@@ -47,7 +52,9 @@ public:
   //===-- Fragments -------------------------------------------------------===//
   Value group, pair; // i32: the thread's first row, and its first column
   /// sums += left (right0, right1)
-  void multiply(Fragment &sums, const Fragment &left, Value right0, Value right1);
+  void multiply(Fragment &sums, const Fragment &left, Value right0, Value right1, bool isTF32 = false);
+  /// Of the bits of an f32 (i32) those of the nearest tf32, of two the one away from zero.
+  Value toTF32(Value bits);
   /// The left fragment of sums of 16 x 16, rounded.
   Fragment leftOf(const Fragment &columns0, const Fragment &columns8);
   Value pack(Value low, Value high);
@@ -68,6 +75,8 @@ public:
   Value placeOfRight(const SharedRows &tile, bool transposed, Value stage = {});
   /// Reads the left fragment, or two right ones side by side (which is 16 columns), at a row and column of the tile.
   Fragment load(const SharedRows &tile, Value place, int64_t row, int64_t column, bool transposed);
+  /// Four blocks of 8 rows of 16 bytes, of which eight threads after eight have the addresses.
+  Fragment loadMatrices(Value address, bool transposed);
 
   //===-- Memory ----------------------------------------------------------===//
   /// Numbers of rows are i32. The left fragment of two rows of a head at `column`; zeros past its features and where
@@ -81,17 +90,20 @@ public:
   /// Begins to copy rows `row` .. row + count of a head to the tile, zeros after them: all threads of the block.
   /// Written when a thread has waited, seen by others after a barrier.
   void copyRows(const HeadMatrix &matrix, Value row, Value count, const SharedRows &tile, Value stage = {});
+  /// Begins to copy `bytes`, of which `count` (i32) are there and the others zeros.
+  void copy(Value to, Value from, int64_t bytes, Value count);
   void commitCopies();
-  void waitForCopies();
+  /// Until no more than `pending` of the last commits are on their way.
+  void waitForCopies(int64_t pending = 0);
 
   /// A pair of bf16 (i32) as f32.
   std::array<Value, 2> widened(Value pair);
+  Value at(Value pointer, Value bytes);
+  Value at(Value pointer, int64_t bytes);
 
 private:
   Value ofRow(Value x, function_ref<Value(Value, Value)> combine);
   Value approximate(StringRef function, Value x);
-  Value at(Value pointer, Value bytes);
-  Value at(Value pointer, int64_t bytes);
   Value stageOffset(const SharedRows &tile, Value stage, Value offset);
   /// The address of element [row, begin + column].
   Value addressOf(const HeadMatrix &matrix, Value row, Value column);

@@ -2,20 +2,19 @@
 // A block's first warpgroup has the copy engine bring blocks of A and B of 64 of k into a ring in shared memory; two
 // others, of 64 rows each, multiply them (xfg, docs/DialectG.md). Blocks stay for as many tiles as there are, so that
 // copies for the next tile go on while the last one's results are finished. The kernel's elementwise ops are computed
-// on the accumulators, by the formulas of every other target: a vector's lanes are columns that threads have.
+// on the accumulators (ProductEpilogue.h).
 //===----------------------------------------------------------------------===//
+#include "ProductEpilogue.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "xf/Dialect/XFG/IR/XFG.h"
 #include "xf/Schedule/Choices.h"
-#include "xf/Schedule/Elementwise.h"
 
 namespace mlir::xf {
 namespace {
 constexpr int64_t groups = 2, groupRows = 64, blockRows = groups * groupRows, depth = 64, group = 128, warp = 32,
                   warps = groups * group / warp; // that compute
-/// Elements of a row of which dropout draws at once, of which a thread has 16, and which results leave by.
-constexpr int64_t unit = 64;
-constexpr int64_t slots = 2; // of a group's results on their way
+constexpr int64_t unit = ProductEpilogue::unit;  // of columns, which results leave by
+constexpr int64_t slots = 2;                     // of a group's results on their way
 
 /// The number of the thread's warpgroup among those that compute.
 Value groupOf(Emitter &e) { return e.sub(e.make<arith::DivUIOp>(e.thread(), e.index(group)), e.index(1)); }
@@ -202,25 +201,18 @@ private:
 
 /// What follows a product, on a warpgroup's accumulators. Results of bf16 leave by the copy engine, 64 columns of a
 /// group's rows at a time, while the next ones are computed; others are written by their threads.
-class Epilogue {
+class WarpgroupEpilogue {
 public:
   /// `byGroups`: all threads of a group are there, and not some warps of it.
-  Epilogue(Emitter &e, Operation *root, Value initial, Value m, int64_t n, bool byGroups)
-      : e(e), evaluator(e), root(root), initial(initial), m(m), n(n) {
-    Block &body = *root->getBlock();
-    for (Operation &op : llvm::drop_begin(body.without_terminator())) {
-      ops.push_back(&op);
-      for (Value operand : op.getOperands())
-        if (isa<BlockArgument>(operand))
-          evaluator.setMemory(operand, e.placeOf(operand), /*rowLocal=*/false);
-    }
+  WarpgroupEpilogue(Emitter &e, Operation *root, bool byGroups) : product(e, root), e(e) {
     thread = e.make<arith::RemUIOp>(e.thread(), e.index(group));
-    lane = e.make<arith::RemUIOp>(thread, e.index(warp));
     unsigned first = e.kernel.getNumArguments();
     for (unsigned i = 0; i < e.kernel.getNumResults(); ++i) {
       Value memory = e.function.getArgument(first + i);
       bool isCopied = byGroups && cast<MemRefType>(memory.getType()).getElementType().isBF16();
       maps.push_back(isCopied ? e.tensorMap(memory, groupRows, unit) : Value());
+      if (isCopied)
+        product.keep(i);
     }
     if (llvm::none_of(maps, [](Value map) { return !!map; }))
       return;
@@ -230,19 +222,14 @@ public:
   }
 
   void emit(Value rowBegin, Value columnBegin, ValueRange elements) {
-    int64_t rest = n % unit;
-    copies = 0;
-    for (int64_t begin = 0; begin < static_cast<int64_t>(elements.size()) * 2; begin += unit) {
-      Value column = e.add(columnBegin, e.index(begin));
-      int64_t before = copies;
-      auto rows = [&](int64_t count) {
-        copies = before;
-        emitRows(rowBegin, column, count, elements.slice(begin / 2, unit / 2));
-      };
-      e.when(isBelow(column, e.index(n / unit * unit)), [&] { rows(unit); });
-      if (rest > 0)
-        e.when(e.compare(arith::CmpIPredicate::eq, column, e.index(n - rest)), [&] { rows(rest); });
-    }
+    Value warpRow = e.add(rowBegin, e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16)));
+    product.forUnits(columnBegin, elements, [&](int64_t number, Value column, int64_t count, ValueRange sums) {
+      SmallVector<SmallVector<Value>> kept = product.compute(warpRow, column, count, sums);
+      int64_t copies = number * llvm::count_if(maps, [](Value map) { return !!map; });
+      for (auto [map, values] : llvm::zip_equal(maps, kept))
+        if (map && succeeded(product.status))
+          copyOut(map, rowBegin, column, values, copies++);
+    });
   }
   /// Once all has been emitted.
   void emitEnd() {
@@ -250,44 +237,20 @@ public:
       onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, 0); });
   }
 
-  LogicalResult status = success();
+  ProductEpilogue product;
 
 private:
-  using Values = SmallVector<Value>;
-  Value isBelow(Value x, Value end) { return e.compare(arith::CmpIPredicate::slt, x, end); }
   void onOneThread(function_ref<void()> body) { e.when(e.compare(arith::CmpIPredicate::eq, thread, e.index(0)), body); }
 
-  /// A group's rows of `count` columns.
-  void emitRows(Value rowBegin, Value column, int64_t count, ValueRange elements) {
-    Value warpRow = e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16));
-    Value firstRow = e.add(e.add(rowBegin, warpRow), e.make<arith::DivUIOp>(lane, e.index(4)));
-    // Of each result that is copied, in the order of an accumulator's elements.
-    SmallVector<Values> copied(maps.size(), Values(unit / 2));
-    for (int64_t half : {0, 1}) {
-      Value row = e.add(firstRow, e.index(half * 8)), zero = e.f32(0);
-      int64_t given = llvm::count_if(maps, [](Value map) { return !!map; }) * unit / 4;
-      Values numbers = e.choose(
-          isBelow(row, m), [&] { return computeRow(row, column, count, elements, half); },
-          [&] { return Values(given, zero); });
-      auto next = numbers.begin();
-      for (auto [map, values] : llvm::zip_equal(maps, copied))
-        for (int64_t pair = 0; map && pair < unit / 8; ++pair)
-          for (int64_t p : {0, 1})
-            values[pair * 4 + half * 2 + p] = *next++;
-    }
-    for (auto [map, values] : llvm::zip_equal(maps, copied))
-      if (map && succeeded(status))
-        copyOut(map, rowBegin, column, values);
-  }
-
-  void copyOut(Value map, Value rowBegin, Value column, ValueRange values) {
+  /// `copies`: of this tile, before this one.
+  void copyOut(Value map, Value rowBegin, Value column, ValueRange values, int64_t copies) {
     Value number = groupOf(e), barrier = e.add(number, e.index(1));
     // The copies of the tile before are long done, whatever their number was.
     onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, copies == 0 ? 0 : slots - 1); });
     xfg::BarrierOp::create(e.b, e.loc, barrier, group);
     auto part =
         xfg::TileType::get(e.b.getContext(), groupRows, unit, tile.getElementType(), slots * groups * groupRows);
-    Value row = e.mul(e.add(number, e.index(copies++ % slots * groups)), e.index(groupRows));
+    Value row = e.mul(e.add(number, e.index(copies % slots * groups)), e.index(groupRows));
     Value slot = xfg::SubtileOp::create(e.b, e.loc, part, staging, row, e.index(0));
     xfg::WriteOp::create(e.b, e.loc, values, slot);
     xfg::FenceCopiesOp::create(e.b, e.loc);
@@ -295,85 +258,8 @@ private:
     onOneThread([&] { xfg::CopyOutOp::create(e.b, e.loc, slot, map, rowBegin, column); });
   }
 
-  /// Two vectors of 32 columns, of which a thread has four pairs each: element 4 j + 2 half + p of the accumulators is
-  /// that of column 8 j + 2 (lane mod 4) + p. Gives what is to be copied, pair by pair, and stores the rest.
-  Values computeRow(Value row, Value column, int64_t count, ValueRange elements, int64_t half) {
-    constexpr int64_t vectors = unit / warp, pairs = warp / 8;
-    SmallVector<int64_t> lanes{std::min(count, warp), std::max(count - warp, int64_t(0))};
-    Operation *terminator = root->getBlock()->getTerminator();
-    Value pair = e.mul(e.make<arith::RemUIOp>(lane, e.index(4)), e.index(2)), own = e.lane();
-    SmallVector<Values> copied(maps.size(), Values(unit / 4, e.f32(0)));
-    for (int64_t j = 0; j < pairs; ++j) {
-      // Of each result and vector, the pair.
-      SmallVector<std::array<SmallVector<Value, 2>, vectors>> results(terminator->getNumOperands());
-      for (int64_t p : {0, 1}) {
-        e.setLane(e.add(pair, e.index(8 * j + p)));
-        evaluator.moveTo(row, column, lanes);
-        Values product;
-        for (int64_t v = 0; v < vectors; ++v) {
-          Value at = e.add(column, e.index(v * warp)), sum = elements[(v * pairs + j) * 4 + half * 2 + p];
-          if (initial) {
-            bool isBias = cast<MemRefType>(initial.getType()).getRank() == 1;
-            sum = e.add(sum, e.loadVector(initial, isBias ? ValueRange{at} : ValueRange{row, at}, lanes[v]));
-          }
-          product.push_back(sum);
-        }
-        evaluator.set(root->getResult(0), product);
-        for (Operation *op : ops)
-          if (succeeded(status))
-            status = evaluator.compute(op);
-        for (auto [i, value] : llvm::enumerate(terminator->getOperands()))
-          if (succeeded(status))
-            for (auto [v, number] : llvm::enumerate(*evaluator.get(value)))
-              results[i][v].push_back(number);
-      }
-      for (auto [i, vectorsOf] : llvm::enumerate(results))
-        for (auto [v, numbers] : llvm::enumerate(vectorsOf)) {
-          if (failed(status) || lanes[v] == 0)
-            continue;
-          if (maps[i])
-            llvm::copy(numbers, copied[i].begin() + (v * pairs + j) * 2);
-          else
-            store(numbers, e.function.getArgument(e.kernel.getNumArguments() + i), row,
-                  e.add(e.add(column, pair), e.index(v * warp + 8 * j)), lanes[v] == warp ? Value() : e.index(n));
-        }
-    }
-    e.setLane(own);
-    Values all;
-    for (auto [map, values] : llvm::zip_equal(maps, copied))
-      if (map)
-        all.append(values);
-    return all;
-  }
-
-  /// Two neighbours; as one where rows begin with whole pairs. `end`: of the columns, where they may lie past it.
-  void store(ArrayRef<Value> numbers, Value memory, Value row, Value column, Value end) {
-    auto where = [&](Value at, function_ref<void()> body) { end ? e.when(isBelow(at, end), body) : body(); };
-    auto type = cast<MemRefType>(memory.getType());
-    Type element = type.getElementType();
-    if (pitchOf(type) % 2 != 0 || (end && n % 2 != 0)) {
-      for (int64_t p : {0, 1}) {
-        Value at = e.add(column, e.index(p));
-        where(at, [&] { e.store(numbers[p], memory, {row, at}); });
-      }
-      return;
-    }
-    where(column, [&] {
-      Value both = vector::FromElementsOp::create(e.b, e.loc, VectorType::get(2, e.b.getF32Type()), numbers);
-      auto type = VectorType::get(2, element);
-      if (element.isBF16())
-        both = arith::TruncFOp::create(e.b, e.loc, type, both);
-      vector::StoreOp::create(e.b, e.loc, both, memory, ValueRange{row, column}, /*nontemporal=*/false,
-                              llvm::MaybeAlign(type.getElementTypeBitWidth() / 4));
-    });
-  }
-
   Emitter &e;
-  Evaluator evaluator;
-  Operation *root;
-  SmallVector<Operation *> ops;
-  Value initial, m, thread, lane, staging;
-  int64_t n, copies = 0;   // of this tile
+  Value thread, staging;
   SmallVector<Value> maps; // of results that are copied
   xfg::TileType tile;
 };
@@ -388,23 +274,18 @@ LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &t
   auto linear = dyn_cast<LinearOp>(root);
   auto matmul = dyn_cast<MatmulOp>(root);
   Emitter e(kernel, registers);
-  Value a = e.placeOf(root->getOperand(0)), b = e.placeOf(root->getOperand(1)), initial;
-  if (Value given = linear ? linear.getBias() : matmul.getInto())
-    initial = e.placeOf(given);
+  Value a = e.placeOf(root->getOperand(0)), b = e.placeOf(root->getOperand(1));
   auto schedule = e.schedule<WarpgroupScheduleAttr>();
-  int64_t n = cast<RankedTensorType>(root->getResult(0).getType()).getDimSize(1);
-  unsigned place = kernel.getNumArguments();
-  Value m = e.dim(e.function.getArgument(place), 0);
   WarpgroupMatmul product(e, schedule, a, b, matmul && matmul.getTransposeA(), linear || matmul.getTransposeB());
-  std::optional<Epilogue> epilogue;
-  epilogue.emplace(e, root, initial, m, n, schedule.getParts() == 1);
+  WarpgroupEpilogue epilogue(e, root, schedule.getParts() == 1);
+  int64_t n = epilogue.product.columns();
   product.emit(
-      m, n,
-      [&](Value rowBegin, Value columnBegin, ValueRange elements) { epilogue->emit(rowBegin, columnBegin, elements); },
-      [&] { epilogue->emitEnd(); });
-  if (failed(epilogue->status))
+      epilogue.product.rows(), n,
+      [&](Value rowBegin, Value columnBegin, ValueRange elements) { epilogue.emit(rowBegin, columnBegin, elements); },
+      [&] { epilogue.emitEnd(); });
+  if (failed(epilogue.product.status))
     return e.function.erase(), failure();
-  SmallVector<GridEntry> grid{{place, 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}};
+  SmallVector<GridEntry> grid{{kernel.getNumArguments(), 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}};
   if (schedule.getParts() > 1)
     grid.push_back({-1, schedule.getParts(), 0, 1});
   e.finish(grid, schedule.getBlocks());
@@ -424,10 +305,8 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
     if (!type || !type.getElementType().isBF16() || type.isDynamicDim(1) || type.getDimSize(1) == 0)
       return {};
   }
-  for (Operation &op : root->getBlock()->without_terminator())
-    if (auto kind = dyn_cast<KernelOpInterface>(op);
-        &op != root && (!kind || kind.getKernelKind() != KernelKind::Elementwise))
-      return {};
+  if (!isEpilogueOf(root, /*takesStatistics=*/false))
+    return {};
   auto result = cast<RankedTensorType>(root->getResult(0).getType());
   if (result.isDynamicDim(1))
     return {};

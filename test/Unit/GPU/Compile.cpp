@@ -1,4 +1,4 @@
-//===- Compile.cpp - one kernel for sm_90a, as PTX ---------------------------------------===//
+//===- Compile.cpp - one kernel, as PTX ---------------------------------------------------===//
 #include "Compile.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -7,6 +7,10 @@
 #include "xf/InitAll.h"
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
 #include <gtest/gtest.h>
 
 using namespace mlir;
@@ -20,10 +24,10 @@ static MLIRContext &context() {
   return *context;
 }
 
-CompiledKernel::CompiledKernel(const std::string &text) {
+CompiledKernel::CompiledKernel(const std::string &text, const std::string &gpu, bool usesTF32) {
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
   PassManager passes(&context());
-  passes.addPass(xf::createScheduleGPUPass({"sm_90a"}));
+  passes.addPass(xf::createScheduleGPUPass({gpu, usesTF32}));
   if (!module || failed(passes.run(*module))) {
     ADD_FAILURE() << text;
     return;
@@ -40,7 +44,7 @@ CompiledKernel::CompiledKernel(const std::string &text) {
   xf::buildLowerToLLVM(lowering);
   FailureOr<std::string> made = failure();
   if (succeeded(lowering.run(*module)))
-    made = xf::emitPTX(*module, "sm_90a", "kernel");
+    made = xf::emitPTX(*module, gpu, "kernel");
   if (failed(made))
     ADD_FAILURE() << "no PTX of " << text;
   else
@@ -54,4 +58,27 @@ std::string CompiledKernel::seeded(const std::string &from, const std::string &t
   for (; at != result.npos; at = result.find(from, at + to.size()))
     result.replace(at, from.size(), to);
   return result;
+}
+
+std::string CompiledKernel::wrongFor(const std::string &gpu) const {
+  if (xf::findAssembler().path.empty())
+    return "";
+  llvm::SmallString<128> source, said;
+  int file;
+  if (llvm::sys::fs::createTemporaryFile("xf", "ptx", file, source) ||
+      llvm::sys::fs::createTemporaryFile("xf", "txt", said))
+    return "no temporary file";
+  llvm::scope_exit remover([&] {
+    llvm::sys::fs::remove(source);
+    llvm::sys::fs::remove(said);
+  });
+  llvm::raw_fd_ostream(file, /*shouldClose=*/true) << ptx;
+  std::string path = xf::findAssembler().path, architecture = "-arch=" + gpu;
+  int code = llvm::sys::ExecuteAndWait(path, {path, architecture, "-v", source, "-o", "/dev/null"}, std::nullopt,
+                                       {StringRef(), said.str(), said.str()});
+  auto text = llvm::MemoryBuffer::getFile(said);
+  std::string all = text ? (*text)->getBuffer().str() : "ptxas said nothing";
+  bool isRight = code == 0 && all.find("warning") == all.npos &&
+                 all.find(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") != all.npos;
+  return isRight ? "" : all;
 }

@@ -1,4 +1,4 @@
-//===- Compile.h - one kernel for sm_90a, as PTX -----------------------------------------===//
+//===- Compile.h - one kernel, as PTX -----------------------------------------------------===//
 #ifndef XF_TEST_UNIT_GPU_COMPILE_H
 #define XF_TEST_UNIT_GPU_COMPILE_H
 
@@ -13,9 +13,12 @@ struct CompiledKernel {
   int64_t shared = 0;
   std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
 
-  explicit CompiledKernel(const std::string &module);
+  explicit CompiledKernel(const std::string &module, const std::string &gpu = "sm_90a", bool usesTF32 = false);
   /// The PTX with `from` replaced everywhere.
   std::string seeded(const std::string &from, const std::string &to) const;
+  /// What ptxas finds wrong with it for this GPU: an error, a warning, or registers in local memory; "" where nothing
+  /// is, or there is no ptxas.
+  std::string wrongFor(const std::string &gpu) const;
 };
 
 #endif // XF_TEST_UNIT_GPU_COMPILE_H

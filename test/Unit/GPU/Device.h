@@ -41,8 +41,9 @@ struct Device {
   static int64_t rowBytes(int64_t columns, bool isNarrow) {
     return isNarrow ? (columns * 2 + 15) / 16 * 16 : columns * 4;
   }
-  /// rows x columns random numbers that bf16 can hold, as they are in memory. What is between rows is never written.
-  std::vector<float> make(int64_t rows, int64_t columns, bool isNarrow, uint64_t &address) {
+  /// rows x columns random numbers that bf16 can hold, or (isExact) just f32, as they are in memory. What is between
+  /// rows is never written.
+  std::vector<float> make(int64_t rows, int64_t columns, bool isNarrow, uint64_t &address, bool isExact = false) {
     std::vector<float> values(rows * columns);
     uint64_t width = isNarrow ? 2 : 4;
     address = allocate(rows * rowBytes(columns, isNarrow));
@@ -50,6 +51,8 @@ struct Device {
       for (int64_t column = 0; column < columns; ++column) {
         uint16_t half = toBfloat(random());
         float &value = values[row * columns + column] = ofBfloat(half);
+        if (isExact)
+          value = (random() + random() / 1024) / 2;
         uint64_t place = address + uint64_t(row * rowBytes(columns, isNarrow)) + uint64_t(column) * width;
         Region &region = memory.find(place, width, "test");
         isNarrow ? std::memcpy(region.at(place), &half, 2) : std::memcpy(region.at(place), &value, 4);

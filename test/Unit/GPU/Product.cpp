@@ -6,18 +6,57 @@
 
 using namespace xf::gpu;
 
-std::string Product::run(const std::string &ptx) const {
+std::string Product::module(const std::string &schedule) const {
+  auto matrix = [](bool isDynamic, int64_t rows, int64_t columns, const std::string &element) {
+    return "tensor<" + (isDynamic ? "?" : std::to_string(rows)) + "x" + std::to_string(columns) + "x" + element + ">";
+  };
+  std::string factor = isTF32 ? "f32" : "bf16";
+  std::string a = matrix(true, 0, transposeA ? m : k, factor),
+              b = isPacked ? "tensor<" + std::to_string((n + 31) / 32) + "x" + std::to_string(k) + "x32x" + factor + ">"
+                  : transposeB ? matrix(false, n, k, factor)
+                               : matrix(transposeA, k, n, factor),
+              c = matrix(!transposeA, m, n, isNarrow ? "bf16" : "f32"), bias = "tensor<" + std::to_string(n) + "xf32>";
+  std::string arguments = "%a: " + a + ", %b: " + b, types = a + ", " + b,
+              operation = hasBias || isPacked ? "xf.linear %a, %b" : "xf.matmul %a, %b";
+  if (hasBias) {
+    arguments += ", %bias: " + bias;
+    types += ", " + bias;
+    operation += " bias %bias";
+  } else if (hasInto) {
+    arguments += ", %into: " + c;
+    types += ", " + c;
+    operation += " into %into";
+  }
+  if (!hasBias && !isPacked)
+    operation += std::string(transposeA ? " transpose_a" : "") + (transposeB ? " transpose_b" : "");
+  return "func.func private @product(" + arguments + ") -> " + c +
+         " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = " + schedule + "} {\n%0 = " + operation + " : (" +
+         types + ") -> " + c + "\n" + (hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c +
+         "\n}\n";
+}
+
+std::string Product::run(const std::string &ptx, std::vector<float> *given) const {
   Device device;
   uint64_t a, b, bias = 0, c;
-  std::vector<float> as = transposeA ? device.make(k, m, true, a) : device.make(m, k, true, a),
-                     bs = transposeB ? device.make(n, k, true, b) : device.make(k, n, true, b), biases, before;
+  auto make = [&](int64_t rows, int64_t columns, uint64_t &address) {
+    return device.make(rows, columns, !isTF32, address, /*isExact=*/isTF32);
+  };
+  std::vector<float> bs, biases, before;
+  if (isPacked) { // as rows of 32 columns, a panel's k after another's; zeros beside the last
+    std::vector<float> panels = make((n + 31) / 32 * k, 32, b);
+    for (int64_t i = 0; i < k * n; ++i)
+      bs.push_back(panels[((i % n) / 32 * k + i / n) * 32 + i % n % 32]);
+  } else {
+    bs = transposeB ? make(n, k, b) : make(k, n, b);
+  }
+  std::vector<float> as = transposeA ? make(k, m, a) : make(m, k, a); // the first rows are the same, however many
   if (hasBias)
     biases = device.make(1, n, false, bias);
   before = device.make(hasInto ? m : 0, n, false, c);
   if (!hasInto)
     c = device.allocate(m * Device::rowBytes(n, isNarrow));
-  TensorMap maps[] = {mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
-                      mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64), mapOf(c, m, n, 64)};
+  TensorMap known[] = {mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
+                       mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64), mapOf(c, m, n, 64)};
   std::vector<uint64_t> parameters{a, b};
   if (hasBias)
     parameters.push_back(bias);
@@ -26,12 +65,15 @@ std::string Product::run(const std::string &ptx) const {
   parameters.push_back(c);
   for (int64_t dim : {transposeA ? k : m, transposeA ? k : m}) // A's and B's, or A's and the result's
     parameters.push_back(uint64_t(dim));
-  for (int i = 0; i < (mapsResult ? 3 : 2); ++i)
-    parameters.push_back(reinterpret_cast<uint64_t>(&maps[i]));
+  for (int i = 0; i < maps; ++i)
+    parameters.push_back(reinterpret_cast<uint64_t>(&known[i]));
   try {
     Kernel kernel = parse(ptx, device.memory);
-    launch(kernel, uint32_t(blocks), 384, parameters, device.memory, shared);
+    int64_t tiles = (m + rows - 1) / rows * ((n + columns - 1) / columns);
+    launch(kernel, uint32_t(blocks > 0 ? blocks : tiles), kernel.threads, parameters, device.memory, shared);
     std::vector<float> results = device.read(c, m, n, isNarrow);
+    if (given)
+      *given = results;
     for (int64_t i = 0; i < m; ++i)
       for (int64_t j = 0; j < n; ++j) {
         double expected = hasBias ? biases[j] : hasInto ? before[i * n + j] : 0, scale = std::abs(expected);
@@ -42,7 +84,8 @@ std::string Product::run(const std::string &ptx) const {
         }
         if (hasRelu)
           expected = std::max(expected, 0.0);
-        if (float value = results[i * n + j]; !(std::abs(value - expected) <= 1e-2 * scale))
+        double tolerance = isTF32 && !isNarrow ? 2e-3 : 1e-2;
+        if (float value = results[i * n + j]; !(std::abs(value - expected) <= tolerance * scale))
           return "(" + std::to_string(i) + ", " + std::to_string(j) + ") is " + std::to_string(value) + ", not " +
                  std::to_string(expected);
       }

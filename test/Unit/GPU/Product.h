@@ -6,17 +6,23 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
-/// relu(A B + bias + into) of bf16, in f32 or bf16, by a kernel of these launch facts.
+/// relu(A B + bias + into) of bf16 (isTF32: f32 that is rounded), in f32 or bf16, by a kernel of these launch facts.
 struct Product {
   int64_t m, n, k;
-  bool transposeA = false, transposeB = false, hasBias = false, hasInto = false, hasRelu = false, isNarrow = false;
-  int64_t columns = 64, shared = 0, blocks = 1; // of a tile; bytes; launched
-  bool mapsResult = false;
+  bool transposeA = false, transposeB = false, hasBias = false, hasInto = false, hasRelu = false, isNarrow = false,
+       isTF32 = false, isPacked = false;        // B, in panels of 32 columns
+  int64_t columns = 64, shared = 0, blocks = 1; // of a tile; bytes; launched, as many as there are tiles where 0
+  int maps = 0;                                 // tensor maps: of A and B, and of the result
+  int64_t rows = 128;                           // of a tile
+
+  /// The kernel's module, with rows, or of a gradient (transposeA) sums, that are as many as the launch says.
+  std::string module(const std::string &schedule) const;
 
   /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of;
-  /// "" where nothing is.
-  std::string run(const std::string &ptx) const;
+  /// "" where nothing is. `given`: gets the result.
+  std::string run(const std::string &ptx, std::vector<float> *given = nullptr) const;
 };
 
 #endif // XF_TEST_UNIT_GPU_PRODUCT_H

@@ -19,38 +19,12 @@ struct Kernel {
 /// The kernel of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
 Kernel compile(Product product, int64_t parts = 1) {
   constexpr int stages = 3, blocks = 1;
-  auto matrix = [](bool isDynamic, int64_t rows, int64_t columns, StringRef element) {
-    return llvm::formatv("tensor<{0}x{1}x{2}>", isDynamic ? "?" : std::to_string(rows), columns, element).str();
-  };
-  bool isGradient = product.transposeA;
-  std::string element = product.isNarrow ? "bf16" : "f32";
-  std::string a = matrix(true, 0, isGradient ? product.m : product.k, "bf16"),
-              b = product.transposeB ? matrix(false, product.n, product.k, "bf16")
-                                     : matrix(isGradient, product.k, product.n, "bf16"),
-              c = matrix(!isGradient, product.m, product.n, element),
-              bias = "tensor<" + std::to_string(product.n) + "xf32>";
-  std::string arguments = "%a: " + a + ", %b: " + b, types = a + ", " + b, operation = "xf.matmul %a, %b";
-  if (product.hasBias) {
-    arguments += ", %bias: " + bias;
-    types += ", " + bias;
-    operation = "xf.linear %a, %b bias %bias";
-  } else if (product.hasInto) {
-    arguments += ", %into: " + c;
-    types += ", " + c;
-    operation += " into %into";
-  }
-  if (!product.hasBias)
-    operation += std::string(product.transposeA ? " transpose_a" : "") + (product.transposeB ? " transpose_b" : "");
-  std::string text = "func.func private @product(" + arguments + ") -> " + c +
-                     " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = " +
-                     std::to_string(product.columns) + ", stages = " + std::to_string(stages) +
-                     ", blocks = " + std::to_string(blocks) + ", parts = " + std::to_string(parts) +
-                     ">} {\n%0 = " + operation + " : (" + types + ") -> " + c + "\n" +
-                     (product.hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c + "\n}\n";
-  CompiledKernel compiled(text);
+  std::string schedule = formatv("#xf.warpgroup_schedule<columns = {0}, stages = {1}, blocks = {2}, parts = {3}>",
+                                 product.columns, stages, blocks, parts);
+  CompiledKernel compiled(product.module(schedule));
   Kernel kernel{compiled.ptx, product};
   kernel.product.shared = compiled.shared;
-  kernel.product.mapsResult = compiled.maps.size() > 2;
+  kernel.product.maps = int(compiled.maps.size());
   return kernel;
 }
 

@@ -67,9 +67,9 @@ template <typename T> void select(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) { to[i] = condition[i] ? x[i] : y[i]; });
 }
 
-void loadParameter(Warp &w, const Operation &op, uint32_t mask) {
-  uint64_t value = w.block.parameters[op.offset];
-  forLanes(mask, [&](int i) { w.line<uint64_t>(op.to[0])[i] = value; });
+template <typename T> void loadParameter(Warp &w, const Operation &op, uint32_t mask) {
+  T value = T(w.block.parameters[op.offset]);
+  forLanes(mask, [&](int i) { w.line<T>(op.to[0])[i] = value; });
 }
 void load(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) {
@@ -359,7 +359,8 @@ std::map<std::string, Handler> makeTable() {
   t["atom.acq_rel.gpu.inc.u32"] = countRound;
   t["ld"] = load;
   t["st"] = store;
-  t["ld.param.b64"] = loadParameter;
+  t["ld.param.b64"] = loadParameter<uint64_t>;
+  t["ld.param.b32"] = loadParameter<uint32_t>;
   t["mov.u32 of %tid.x"] = readSpecial<0>;
   t["mov.u32 of %ctaid.x"] = readSpecial<1>;
   t["mov.u32 of %ntid.x"] = readSpecial<2>;

@@ -37,6 +37,15 @@ void pack(Warp &w, const Operation &op, uint32_t mask) {
   });
 }
 
+/// cvt.rna.tf32.f32: to the nearest, away from zero where two are
+void roundToTF32(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint32_t bits = w.line<uint32_t>(op.from[0])[i];
+    bool isFinite = (bits >> 23 & 0xff) != 0xff;
+    w.line<uint32_t>(op.to[0])[i] = (isFinite ? bits + 0x1000 : bits | (bits & 0x1fff ? 0x400000 : 0)) & ~0x1fffu;
+  });
+}
+
 /// cvt.rn.bf16.f32
 void round(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = toBfloat(w.line<float>(op.from[0])[i]); });
@@ -82,25 +91,33 @@ template <bool transposed> void loadMatrices(Warp &w, const Operation &op, uint3
   }
 }
 
-/// 16 x 8 += (16 x 16) (16 x 8) of bf16.
-void multiply(Warp &w, const Operation &op, uint32_t mask) {
+/// 16 x 8 += (16 x 16) (16 x 8) of bf16, two in a register; or (16 x 8) (8 x 8) of tf32, one in each.
+template <int perRegister> void multiply(Warp &w, const Operation &op, uint32_t mask) {
   needWholeWarp(w, op, mask);
-  float a[16][16], b[16][8], c[16][8];
+  constexpr int depth = 8 * perRegister;
+  float a[16][depth], b[depth][8], c[16][8];
   for (int t = 0; t < width; ++t) {
-    int group = t / 4, pair = t % 4 * 2;
-    for (int half : {0, 1}) {
+    auto number = [&](int from, int half) {
+      uint32_t bits = w.line<uint32_t>(op.from[from])[t];
+      if (perRegister == 2)
+        return ofBfloat(bits >> 16 * half & 0xffff);
+      if (bits & 0x1fff)
+        w.fault(op, "a number that is not rounded to tf32", t);
+      return std::bit_cast<float>(bits);
+    };
+    int group = t / 4, first = t % 4 * perRegister, pair = t % 4 * 2;
+    for (int half = 0; half < perRegister; ++half) {
       for (int part = 0; part < 4; ++part)
-        a[group + part % 2 * 8][pair + part / 2 * 8 + half] =
-            ofBfloat(w.line<uint32_t>(op.from[part])[t] >> 16 * half & 0xffff);
-      for (int part = 0; part < 2; ++part) {
-        b[pair + part * 8 + half][group] = ofBfloat(w.line<uint32_t>(op.from[4 + part])[t] >> 16 * half & 0xffff);
-        c[group + part * 8][pair + half] = w.line<float>(op.from[6 + part * 2 + half])[t];
-      }
+        a[group + part % 2 * 8][first + part / 2 * 4 * perRegister + half] = number(part, half);
+      for (int part = 0; part < 2; ++part)
+        b[first + part * 4 * perRegister + half][group] = number(4 + part, half);
     }
+    for (int part = 0; part < 4; ++part)
+      c[group + part / 2 * 8][pair + part % 2] = w.line<float>(op.from[6 + part])[t];
   }
   for (int i = 0; i < 16; ++i)
     for (int j = 0; j < 8; ++j)
-      for (int k = 0; k < 16; ++k)
+      for (int k = 0; k < depth; ++k)
         c[i][j] += a[i][k] * b[k][j];
   for (int part = 0; part < 4; ++part)
     for (int t = 0; t < width && op.to[part] >= 0; ++t)
@@ -163,7 +180,11 @@ Handler findMatrixHandler(const std::string &name, Operation &op) {
     return found(name.find(".trans.") == name.npos ? loadMatrices<false> : loadMatrices<true>, name[28] - '0');
   }
   if (name == "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
-    return found(multiply, 4);
+    return found(multiply<2>, 4);
+  if (name == "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32")
+    return found(multiply<1>, 4);
+  if (name == "cvt.rna.tf32.f32")
+    return found(roundToTF32, 1);
   if (name == "cvt.rn.bf16x2.f32")
     return found(pack, 1);
   if (name == "cvt.rn.bf16.f32")

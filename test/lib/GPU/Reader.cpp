@@ -393,9 +393,9 @@ private:
     op.handler = findHandler(isLoad ? "ld" : "st");
     if (rest == "param") {
       auto it = std::ranges::find(kernel.parameters, address, &Kernel::Parameter::name);
-      if (it == kernel.parameters.end() || it->isMap || op.bytes != 8)
+      if (it == kernel.parameters.end() || it->isMap || op.bytes < 4)
         fail("unknown parameter '" + address + "'");
-      op.handler = findHandler("ld.param.b64");
+      op.handler = findHandler(op.bytes == 8 ? "ld.param.b64" : "ld.param.b32"); // all of it, or its lower half
       op.offset = it - kernel.parameters.begin();
       return;
     }

@@ -602,6 +602,19 @@ LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
   return verifyPositive(emitError, {{"stages", stages}});
 }
 
+LogicalResult TensorCoreScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                             int64_t columns, int64_t stages) {
+  for (auto [name, value] : {std::pair("rows", rows), {"columns", columns}})
+    if (value != 64 && value != 128)
+      return emitError() << "expected '" << name << "' to be 64 or 128, but got " << value;
+  // What a block has without asking for more.
+  int64_t most = (48 << 10) / (64 * (rows + columns));
+  if (stages < 2 || stages > most)
+    return emitError() << "expected 'stages' of tiles of " << rows << " x " << columns << " to be 2 to " << most
+                       << ", but got " << stages;
+  return success();
+}
+
 LogicalResult WarpgroupAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
                                                      int64_t stages) {
   if (columns != 64 && columns != 128)

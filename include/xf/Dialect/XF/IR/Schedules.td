@@ -61,6 +61,18 @@ def XF_WarpgroupScheduleAttr : XF_Schedule<"WarpgroupSchedule", "warpgroup_sched
   let parameters = (ins "int64_t":$columns, "int64_t":$stages, "int64_t":$blocks, "int64_t":$parts);
 }
 
+def XF_TensorCoreScheduleAttr : XF_Schedule<"TensorCoreSchedule", "tensor_core_schedule"> {
+  let summary = "tiles of a matrix product on tensor cores";
+  let description = [{
+    A block of threads computes a tile of `rows` x `columns` of the result, 64 or 128 each, by `mma.sync`, through a ring of `stages` blocks of 64 bytes of k. Factors are bf16; or f32, which are rounded to tf32.
+
+    ```mlir
+    #xf.tensor_core_schedule<rows = 128, columns = 128, stages = 3>
+    ```
+  }];
+  let parameters = (ins "int64_t":$rows, "int64_t":$columns, "int64_t":$stages);
+}
+
 def XF_WarpgroupAttentionScheduleAttr : XF_Schedule<"WarpgroupAttentionSchedule", "warpgroup_attention_schedule"> {
   let summary = "steps of attention on Hopper's tensor cores";
   let description = [{
