@@ -27,6 +27,23 @@ func.func private @forward(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) causal : (!m, !m, !m, !i, !i) -> (!m, !s)
   return %o, %s : !m, !s
 }
+// Steps that a window begins in, those that no mask touches, and those that it ends in. // CHECK-LABEL: func.func private @masked
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
+// CHECK-COUNT-3: xfg.pin
+func.func private @masked(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i, %l: !i, %random: tensor<2xi64>, %site: i64) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) window(3) lengths(%l) dropout(0.1, %random, %site) : (!m, !m, !m, !i, !i, !i, tensor<2xi64>, i64) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+// CHECK-LABEL: func.func private @region
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule
+func.func private @region(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) score() {
+  ^bb0(%score: bf16, %head: index, %query: index, %key: index):
+    %t = math.tanh %score : bf16
+    xf.yield %t : bf16
+  } : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
 // First a block's rows are queries, then keys: scores transposed, with sums for two gradients.
 // CHECK-LABEL: func.func private @backward
 // CHECK-SAME: xf.grid = [array<i64: 1, 0, 1, 128>, array<i64: -1, 2, 0, 1>]
@@ -58,27 +75,11 @@ func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
 !i = tensor<?xi32>
-// Heads whose columns are no panels; windows, lengths and score regions; wide heads backward.
+// Heads whose columns are no panels; wide heads backward.
 // CHECK-NOT: xfg.
 func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
   return %o, %s : !m, tensor<?x4xf32>
-}
-func.func private @window(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
-  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) window(3) : (!m, !m, !m, !i, !i) -> (!m, !s)
-  return %o, %s : !m, !s
-}
-func.func private @lengths(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i, %l: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
-  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) lengths(%l) : (!m, !m, !m, !i, !i, !i) -> (!m, !s)
-  return %o, %s : !m, !s
-}
-func.func private @region(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s) attributes {xf.kernel = #xf<kernel attention>} {
-  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) score() {
-  ^bb0(%score: bf16, %head: index, %query: index, %key: index):
-    %t = math.tanh %score : bf16
-    xf.yield %t : bf16
-  } : (!m, !m, !m, !i, !i) -> (!m, !s)
-  return %o, %s : !m, !s
 }
 func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
   %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i) -> (!m, !m, !m)

@@ -3,6 +3,8 @@
 // block's dynamic shared memory, accumulators structures of a thread's elements. Layouts, descriptors and completion
 // are those of the PTX manual, "Asynchronous Warpgroup Level Matrix Instructions" and "cp.async.bulk.tensor".
 //===----------------------------------------------------------------------===//
+#include "mlir/Conversion/LLVMCommon/MemRefBuilder.h"
+#include "mlir/Conversion/LLVMCommon/TypeConverter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Func/Transforms/FuncConversions.h"
@@ -32,9 +34,6 @@ struct Writer {
 
   LLVM::LLVMPointerType pointer(unsigned space) { return LLVM::LLVMPointerType::get(b.getContext(), space); }
   Value i32(int64_t value) { return arith::ConstantIntOp::create(b, loc, value, 32); }
-  Value i64(uint64_t value) {
-    return arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(static_cast<int64_t>(value)));
-  }
   template <typename OpT> Value make(Value x, Value y) { return OpT::create(b, loc, x, y); }
   Value add(Value x, Value y) { return make<arith::AddIOp>(x, y); }
   Value mul(Value x, int64_t y) { return make<arith::MulIOp>(x, i32(y)); }
@@ -112,9 +111,11 @@ struct Writer {
   }
 };
 
-/// How tensor cores find a matrix of bf16 in a tile: the 64 bits of a descriptor, and how far the next 16 of k are.
+/// How tensor cores find a matrix of bf16 in a tile: a descriptor of 64 bits. Its upper half is one for all, and the
+/// next 16 of k are a few more in the lower one; both are said in the instruction's text, or LLVM would keep each sum
+/// in registers of its own over a whole loop.
 struct Descriptor {
-  Value value;
+  Value low;
   bool depthIsColumn;
   int64_t panelBytes;
 
@@ -122,17 +123,22 @@ struct Descriptor {
   Descriptor(Writer &w, Value address, TileType tile, bool depthIsColumn)
       : depthIsColumn(depthIsColumn), panelBytes(tile.getPanelBytes()) {
     // Of addresses the bits 4 to 17. In units of 16 bytes from bit 16: how far the next panel of m or n is (not used
-    // where k runs along rows), from bit 32: the next eight rows. Bit 62: swizzled by 128 bytes.
-    uint64_t panel = depthIsColumn ? 1 : panelBytes / 16;
-    uint64_t layout = uint64_t(1) << 62 | uint64_t(swizzleBytes / 16) << 32 | panel << 16;
-    Value bits = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI64Type(), address);
-    bits = w.make<arith::ShRUIOp>(w.make<arith::AndIOp>(bits, w.i64(0x3ffff)), w.i64(4));
-    value = w.make<arith::OrIOp>(bits, w.i64(layout));
+    // where k runs along rows).
+    int64_t panel = depthIsColumn ? 1 : panelBytes / 16;
+    Value bits = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI32Type(), address);
+    bits = w.make<arith::ShRUIOp>(w.make<arith::AndIOp>(bits, w.i32(0x3ffff)), w.i32(4));
+    low = w.make<arith::OrIOp>(bits, w.i32(panel << 16));
   }
-  Value at(Writer &w, int64_t k) {
+  /// PTX that sets `name` to the descriptor from k on, where `low` is operand `number`.
+  std::string at(StringRef name, int64_t number, int64_t k) const {
     int64_t bytes = depthIsColumn ? k / TileType::panelColumns * panelBytes + k % TileType::panelColumns * 2
                                   : k * TileType::rowBytes;
-    return bytes == 0 ? value : w.add(value, w.i64(bytes / 16));
+    // From bit 32: how far the next eight rows are. Bit 62: swizzled by 128 bytes.
+    constexpr int64_t high = 1 << 30 | swizzleBytes / 16;
+    return (".reg .b32 " + name + "_low;\n.reg .b64 rd_" + name + ";\nadd.s32 " + name + "_low, $" +
+            llvm::Twine(number) + ", " + llvm::Twine(bytes / 16) + ";\nmov.b64 rd_" + name + ", {" + name + "_low, " +
+            llvm::Twine(high) + "};\n")
+        .str();
   }
 };
 
@@ -152,31 +158,29 @@ Value emitMma(Writer &w, MmaOp op, Value a, Value b, Value accumulator, Value ad
       text += (i ? ", $" : "$") + std::to_string(first + i);
     return "{" + text + "}";
   };
-  Value always = w.i32(1), first = adds ? arith::ExtUIOp::create(w.b, w.loc, w.b.getI32Type(), adds) : always;
   for (int64_t k = 0; k < depth; k += 16) {
     SmallVector<Value> operands;
-    std::string constraints, textA;
-    if (left) {
-      operands.push_back(descriptorA->at(w, k));
-      constraints = "l,l,r";
-      textA = "$" + std::to_string(count);
-    } else {
-      auto part = ArrayRef(registersA).slice(k / 4, 4);
-      operands.append(part.begin(), part.end());
-      constraints = "r,r,r,r,l,r";
-      textA = list(count, 4);
-    }
-    std::string textB = "$" + std::to_string(count + operands.size());
-    operands.push_back(descriptorB.at(w, k));
-    std::string textAdds = "$" + std::to_string(count + operands.size());
-    operands.push_back(k == 0 ? first : always);
+    auto numberOf = [&](Value operand) {
+      operands.push_back(operand);
+      return count + static_cast<int64_t>(operands.size()) - 1;
+    };
+    std::string text = "{\n", textA = "rd_a", textAdds = "1";
+    if (left)
+      text += descriptorA->at("a", numberOf(descriptorA->low), k);
+    else
+      textA = list(count, 4), operands.append(registersA.begin() + k / 4, registersA.begin() + k / 4 + 4);
+    text += descriptorB.at("b", numberOf(descriptorB.low), k);
+    if (adds && k == 0)
+      textAdds = "$" + std::to_string(numberOf(arith::ExtUIOp::create(w.b, w.loc, w.b.getI32Type(), adds)));
     // The predicate: whether the accumulator counts. Neither operand is negated; then which of them lie transposed.
     std::string transposes =
         std::string(left ? op.getTransposeA() ? ", 1" : ", 0" : "") + (op.getTransposeB() ? ", 0" : ", 1");
-    accumulator = w.tied("{\n.reg .pred p;\nsetp.ne.b32 p, " + textAdds + ", 0;\nwgmma.mma_async.sync.aligned.m64n" +
-                             llvm::Twine(type.getColumns()) + "k16.f32.bf16.bf16 " + list(0, count) + ", " + textA +
-                             ", " + textB + ", p, 1, 1" + transposes + ";\n}",
-                         accumulator.getType(), w.fields(accumulator), operands, constraints);
+    accumulator =
+        w.tied(text + ".reg .pred p;\nsetp.ne.b32 p, " + textAdds + ", 0;\nwgmma.mma_async.sync.aligned.m64n" +
+                   llvm::Twine(type.getColumns()) + "k16.f32.bf16.bf16 " + list(0, count) + ", " + textA +
+                   ", rd_b, p, 1, 1" + transposes + ";\n}",
+               accumulator.getType(), w.fields(accumulator), operands,
+               llvm::join(SmallVector<StringRef>(operands.size(), "r"), ","));
   }
   return accumulator;
 }
@@ -328,6 +332,13 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
     return base;
   });
   give.operator()<CreateTileOp>([](Writer &w, CreateTileOp op, auto) { return w.shared(op.getOffset()); });
+  give.operator()<CreateMemoryOp>([context](Writer &w, CreateMemoryOp op, auto) {
+    // As what memrefs become at the end of this stage.
+    LLVMTypeConverter converter(context);
+    auto type = cast<MemRefType>(op.getMemory().getType());
+    Value descriptor = MemRefDescriptor::fromStaticShape(w.b, w.loc, converter, type, w.shared(op.getOffset()));
+    return UnrealizedConversionCastOp::create(w.b, w.loc, Type(type), descriptor).getResult(0);
+  });
   give.operator()<StageOp>([](Writer &w, StageOp op, auto adaptor) {
     return w.tileOf(op.getRing().getType(), adaptor.getRing(), adaptor.getTurn(), op.getTile());
   });

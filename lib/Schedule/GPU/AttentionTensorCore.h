@@ -89,14 +89,14 @@ public:
 protected:
   /// An i32 that is the same in all threads of a warp, known as such where whole warps run this.
   Value uniform(Value number) { return isWhole ? e.fromLane(number, e.i32(0)) : number; }
+  /// None of a row of another sequence.
+  KeyRange columnsOf(Value row, Value start, Value count, Columns columns);
+  Value ofWarp(Value value, bool largest);
   bool isWhole = false;
   Emitter &e;
   TensorCore &core;
 
 private:
-  KeyRange columnsOf(Value row, Value start, Value count, Columns columns);
-  Value ofWarp(Value value, bool largest);
-
   int64_t size;
 };
 } // namespace mlir::xf

@@ -14,8 +14,10 @@ public:
       : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), columns(schedule.getColumns()),
         heads(op.getHeads()), tile(e.splitTile({e.index(heads)})), head(tile[1]), query(e.placeOf(op.getQuery())),
         result(e.placeOf(op.getResult())), features(featuresOf(query)), valueFeatures(featuresOf(op.getValue())),
-        masks(e, op), factor(op.getScale().convertToDouble() * M_LOG2E),
-        queryMap(e.tensorMap(query, WarpgroupRows::blockRows, 64)),
+        masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        region(e, op.getScore(), op.getCaptures(), head),
+        productScale(op.getScale().convertToDouble() * (region ? region.takeScoreFactor() : 1)),
+        factor(region ? 1 : productScale * M_LOG2E), queryMap(e.tensorMap(query, WarpgroupRows::blockRows, 64)),
         keyMap(e.tensorMap(e.placeOf(op.getKey()), columns, 64)),
         valueMap(e.tensorMap(e.placeOf(op.getValue()), columns, 64)),
         queries(e, 1, WarpgroupRows::blockRows, std::max(features, valueFeatures)),
@@ -43,10 +45,14 @@ private:
     return SmallVector<Value>(llvm::drop_begin(carried));
   }
   void copy(WarpgroupRows &block);
-  State attend(WarpgroupRows &block, const ColumnSteps &steps, State state);
+  State attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, State state);
+  /// Takes products to scores, in powers of two where there is a region.
+  void applyRegion(WarpgroupRows &block, const Sequence &sequence, SmallVector<Value> &scores, Value firstColumn);
   /// Takes scores to probabilities, and the state but for its outputs on; what those are to be multiplied by.
   std::array<Value, 2> update(SmallVector<Value> &scores, State &state);
   void scale(State &state, std::array<Value, 2> factors);
+  /// Zeros for the probabilities that dropout doesn't keep.
+  void drop(WarpgroupRows &block, SmallVector<Value> &probabilities, Value firstColumn);
   void store(WarpgroupRows &block, const State &state);
 
   Emitter &e;
@@ -58,7 +64,9 @@ private:
   Value head, query, result;
   int64_t features, valueFeatures;
   AttentionMasks masks;
-  double factor;
+  ProbabilityDropout dropout;
+  ScoreRegion region;
+  double productScale, factor; // of products before a region; of scores, so that they are powers of two
   Value queryMap, keyMap, valueMap, resultMap;
   TileRing queries, keys, values;
 };
@@ -81,12 +89,14 @@ void Forward::emit() {
     state.maxima.fill(e.f32(-std::numeric_limits<float>::infinity()));
     state.sums.fill(e.f32(0));
     queries.await(e.i32(0));
-    state = State::of(forSteps(rows, state.flat(), [&](const Sequence &, const ColumnSteps &steps, ValueRange carried) {
-      return rows.forOwn(steps, {&keys, &values}, carried,
-                         [&] { return attend(rows, steps, State::of(carried)).flat(); });
-    }));
+    state = State::of(
+        forSteps(rows, state.flat(), [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
+          return rows.forOwn(steps, {&keys, &values}, carried,
+                             [&] { return attend(rows, sequence, steps, State::of(carried)).flat(); });
+        }));
     store(rows, state);
   }
+  divideByOneInstruction(e);
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, WarpgroupRows::blockRows},
             {-1, heads, 0, 1}});
 }
@@ -124,8 +134,24 @@ void Forward::scale(State &state, std::array<Value, 2> factors) {
   state.outputs = accumulatorOf(e, outputs);
 }
 
+void Forward::applyRegion(WarpgroupRows &block, const Sequence &sequence, SmallVector<Value> &scores,
+                          Value firstColumn) {
+  for (int64_t number = 0; region && number < 2; ++number) {
+    region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(block.rows[number].number, sequence.queryStart))));
+    for (auto [i, score] : llvm::enumerate(scores))
+      if (WarpgroupRows::rowOf(i) == number)
+        score = region.applyTo(e.mul(score, e.f32(productScale)), block.columnOf(firstColumn, i), M_LOG2E)[0];
+  }
+}
+
+void Forward::drop(WarpgroupRows &block, SmallVector<Value> &probabilities, Value firstColumn) {
+  if (dropout)
+    for (auto [p, keep] : llvm::zip_equal(probabilities, block.keeps(dropout, head, heads, firstColumn, columns)))
+      p = e.select(keep, p, e.f32(0));
+}
+
 /// The order of instructions is what keeps tensor cores busy, and ptxas from waiting for each product.
-Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, State state) {
+Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, State state) {
   auto turnOf = [&](Value step) { return steps.turnOf(e, step); };
   auto beginScores = [&](Value now) {
     Value key = keys.await(now);
@@ -140,39 +166,40 @@ Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, S
   Value first = steps.ownBegin, one = e.i32(1);
   SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 0, beginScores(turnOf(first))));
   keys.release(turnOf(first));
+  applyRegion(block, sequence, scores, firstColumn(first));
   block.mask(scores, firstColumn(first));
   std::array<Value, 2> corrections = update(scores, state);
+  drop(block, scores, firstColumn(first));
   scale(state, corrections);
   Value probabilities = fragmentOf(e, scores);
 
-  auto forSteps = [&](Value begin, Value end, bool needsMask) {
-    SmallVector<Value> carried = state.flat();
-    carried.push_back(probabilities);
-    carried = e.loop(begin, end, 1, carried, [&](Value step, ValueRange carried) {
-      Value now = turnOf(step), before = e.sub(now, one);
-      state = State::of(carried);
-      Value product = beginScores(now);
-      state.outputs = beginOutputs(carried.back(), before);
-      SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
-      keys.release(now);
-      if (needsMask)
-        block.mask(scores, firstColumn(step));
-      std::array<Value, 2> corrections = update(scores, state);
-      xfg::PinOp::create(e.b, e.loc, e.add(state.sums[0], state.sums[1]));
-      state.outputs = awaitProduct(e, 0, state.outputs);
-      values.release(before);
-      Value probabilities = fragmentOf(e, scores);
-      scale(state, corrections);
-      SmallVector<Value> next = state.flat();
-      next.push_back(probabilities);
-      return next;
-    });
-    probabilities = carried.pop_back_val();
-    state = State::of(carried);
-  };
-  Value second = e.add(first, one), clearEnd = e.make<arith::MaxSIOp>(second, steps.clearEnd);
-  forSteps(second, clearEnd, /*needsMask=*/false);
-  forSteps(clearEnd, steps.ownEnd, /*needsMask=*/true);
+  SmallVector<Value> initial = state.flat();
+  initial.push_back(probabilities);
+  SmallVector<Value> carried =
+      block.forMasked(steps, e.add(first, one), /*masksBegin=*/masks.window.has_value(), /*masksEnd=*/true, initial,
+                      [&](Value step, bool needsMask, ValueRange carried) {
+                        Value now = turnOf(step), before = e.sub(now, one);
+                        state = State::of(carried);
+                        Value product = beginScores(now);
+                        state.outputs = beginOutputs(carried.back(), before);
+                        SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
+                        keys.release(now);
+                        applyRegion(block, sequence, scores, firstColumn(step));
+                        if (needsMask)
+                          block.mask(scores, firstColumn(step));
+                        std::array<Value, 2> corrections = update(scores, state);
+                        drop(block, scores, firstColumn(step));
+                        xfg::PinOp::create(e.b, e.loc, e.add(state.sums[0], state.sums[1]));
+                        state.outputs = awaitProduct(e, 0, state.outputs);
+                        values.release(before);
+                        Value probabilities = fragmentOf(e, scores);
+                        scale(state, corrections);
+                        SmallVector<Value> next = state.flat();
+                        next.push_back(probabilities);
+                        return next;
+                      });
+  probabilities = carried.pop_back_val();
+  state = State::of(carried);
   Value last = e.sub(turnOf(steps.ownEnd), one);
   state.outputs = awaitProduct(e, 0, beginOutputs(probabilities, last));
   values.release(last);
@@ -182,11 +209,12 @@ Forward::State Forward::attend(WarpgroupRows &block, const ColumnSteps &steps, S
 void Forward::store(WarpgroupRows &block, const State &state) {
   SmallVector<Value> outputs = elementsOf(e, state.outputs);
   std::array<Value, 2> totals, inverses;
+  double kept = dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1;
   for (int64_t number : {0, 1}) {
     Value total = totals[number] = core.sumOfRow(state.sums[number]);
     // Of a query that sees no key zeros.
     Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
-    inverses[number] = e.select(sees, e.div(e.f32(1), total), e.f32(0));
+    inverses[number] = e.select(sees, e.div(e.f32(kept), total), e.f32(0));
   }
   for (auto [i, output] : llvm::enumerate(outputs))
     output = e.mul(output, inverses[WarpgroupRows::rowOf(i)]);
@@ -201,15 +229,15 @@ void Forward::store(WarpgroupRows &block, const State &state) {
 void emitWarpgroupAttention(Emitter &e, AttentionOp op) { Forward(e, op).emit(); }
 
 Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
-  // What is not here yet goes by mma.sync: masks that don't follow the order of rows, random numbers, regions.
+  // What is not here goes by mma.sync.
   auto choose = [&](auto op, ValueRange matrices, int64_t most, int64_t columns) -> Attribute {
     int64_t heads = op.getHeads();
     auto isTaken = [&](Value matrix) {
       int64_t width = cast<RankedTensorType>(matrix.getType()).getDimSize(1);
       return width == 64 * heads || width == most * heads;
     };
-    if (!llvm::all_of(matrices, isTaken) || !isForTensorCores(kernel, matrices, heads) || op.getWindow() ||
-        op.getLengths() || op.getRandom() || !op.getScore().empty() || op.getScale().convertToDouble() <= 0)
+    if (!llvm::all_of(matrices, isTaken) || !isForTensorCores(kernel, matrices, heads) ||
+        op.getScale().convertToDouble() <= 0)
       return {};
     for (auto [value, type] : llvm::zip(op->getBlock()->getTerminator()->getOperands(), kernel.getResultTypes())) {
       auto result = dyn_cast<OpResult>(value);
@@ -221,7 +249,7 @@ Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
   Operation *root = rootOf(kernel);
   if (auto op = dyn_cast<AttentionOp>(root))
     return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*most=*/128, /*columns=*/128);
-  // Heads of 128 have twice the sums in registers, and ptxas would keep addresses in memory.
+  // Heads of 128 have twice the sums in registers, and ptxas would keep a few numbers in memory.
   if (auto op = dyn_cast<AttentionBackwardOp>(root))
     return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
                   /*most=*/64, /*columns=*/64);

@@ -39,14 +39,25 @@ public:
   using Body = function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, ValueRange)>;
   SmallVector<Value> forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, bool areKeys,
                               int64_t size, ValueRange initial, Body body);
+  /// The steps from `first` on that are the warpgroup's, as loops of those that need a mask and of those that don't:
+  /// of one side there may be none (`masksBegin`, `masksEnd`). `body(step, needs mask, carried)`.
+  using StepBody = function_ref<SmallVector<Value>(Value, bool, ValueRange)>;
+  SmallVector<Value> forMasked(const ColumnSteps &steps, Value first, bool masksBegin, bool masksEnd,
+                               ValueRange initial, StepBody body);
   /// Of the steps of a sequence the warpgroup's: `body` if there are any. Of the others it says that it has read them.
   SmallVector<Value> forOwn(const ColumnSteps &steps, ArrayRef<TileRing *> rings, ValueRange initial,
                             function_ref<SmallVector<Value>()> body);
   /// The score where the thread's row `number` sees the column, which element `i` of its accumulator is in a step.
   void mask(MutableArrayRef<Value> elements, Value firstColumn);
+  /// Of the elements of an accumulator, in a step whose first column is a multiple of 64: whether dropout keeps each.
+  SmallVector<Value> keeps(ProbabilityDropout &dropout, Value head, int64_t heads, Value firstColumn, int64_t columns);
   /// Writes elements of an accumulator over the warpgroup's rows of a tile, and has them copied to a matrix; the tile
   /// is free afterwards.
   void store(ArrayRef<Value> elements, Value tile, Value map, Value column);
+  /// The column that element `i` of its accumulator is of.
+  Value columnOf(Value firstColumn, int64_t i) {
+    return e.add(firstColumn, e.add(core.pair, e.i32(i / 4 * 8 + i % 2)));
+  }
   /// The row of a thread's two that element `i` of an accumulator is of.
   static int64_t rowOf(int64_t i) { return i / 2 % 2; }
   /// The warpgroup's rows of a tile that has the block's.
@@ -58,6 +69,8 @@ public:
 private:
   /// If no row sees columns before those of a row before it.
   ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
+  /// Bounds the warpgroup's own by what its rows see, whatever their order.
+  void narrow(ColumnSteps &steps, Value start, Value count, Columns columns, int64_t size);
 };
 
 /// A ring whose stages have one tile each.
@@ -86,6 +99,9 @@ Value awaitProduct(Emitter &e, int64_t pending, Value accumulator);
 SmallVector<Value> elementsOf(Emitter &e, Value accumulator);
 Value accumulatorOf(Emitter &e, ValueRange elements);
 Value fragmentOf(Emitter &e, ValueRange elements);
+/// Divisions of numbers become those that are good to two units in the last place: exact ones branch, and no branch may
+/// come between a product and its wait.
+void divideByOneInstruction(Emitter &e);
 
 } // namespace mlir::xf
 

@@ -4,6 +4,7 @@
 // their gradients are the left operands of its last products as they lie in registers.
 //===----------------------------------------------------------------------===//
 #include "WarpgroupAttention.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -13,13 +14,15 @@ public:
   Backward(Emitter &e, AttentionBackwardOp op)
       : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), heads(op.getHeads()),
         tile(e.splitTile({e.index(heads)})), head(tile[1]), features(featuresOf(op.getQuery())),
-        valueFeatures(featuresOf(op.getValue())), masks(e, op), scale(op.getScale().convertToDouble()),
-        cotangent(e.placeOf(op.getCotangent())), query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())),
-        value(e.placeOf(op.getValue())), forward(e.placeOf(op.getForwardResult())),
-        logSumExp(e.placeOf(op.getLogSumExp())), queryOffsets(e.placeOf(op.getQueryOffsets())),
-        keyOffsets(e.placeOf(op.getKeyOffsets())), own(e, 1, WarpgroupRows::blockRows, features),
-        ownValues(e, 1, WarpgroupRows::blockRows, valueFeatures), others(e, schedule.getStages(), step, features),
-        otherValues(e, schedule.getStages(), step, valueFeatures),
+        valueFeatures(featuresOf(op.getValue())), masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        scale(op.getScale().convertToDouble()), region(e, op.getScore(), op.getCaptures(), head),
+        productScale(scale * (region ? region.takeScoreFactor() : M_LOG2E)),
+        kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1), cotangent(e.placeOf(op.getCotangent())),
+        query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())), value(e.placeOf(op.getValue())),
+        forward(e.placeOf(op.getForwardResult())), logSumExp(e.placeOf(op.getLogSumExp())),
+        queryOffsets(e.placeOf(op.getQueryOffsets())), keyOffsets(e.placeOf(op.getKeyOffsets())),
+        own(e, 1, WarpgroupRows::blockRows, features), ownValues(e, 1, WarpgroupRows::blockRows, valueFeatures),
+        others(e, schedule.getStages(), step, features), otherValues(e, schedule.getStages(), step, valueFeatures),
         results(e, schedule.getStages(), step, valueFeatures) {
     for (auto [matrix, blocks, steps] : {std::tuple(query, &queryBlocks, &querySteps),
                                          {cotangent, &cotangentBlocks, &cotangentSteps},
@@ -32,12 +35,17 @@ public:
     unsigned first = e.kernel.getNumArguments();
     for (Value *map : {&queryGradient, &keyGradient, &valueGradient})
       *map = e.tensorMap(e.function.getArgument(first++), WarpgroupRows::groupRows, 64);
-    statistics = e.allocateShared({WarpgroupRows::groups * 2, 2, step});
+    statistics = allocate({WarpgroupRows::groups * 2, 2, step}, e.b.getF32Type());
+    if (masks.lengths)
+      lengths = allocate({WarpgroupRows::groups * 2, 2, step}, e.b.getI32Type());
+    if (dropout)
+      keeps = allocate({WarpgroupRows::groups * 2, 2, 2, step}, e.b.getI32Type());
   }
 
   void emit() {
     e.syncBlock();
-    auto roles = xfg::RolesOp::create(e.b, e.loc, 40, 232);
+    bool isWide = std::max(features, valueFeatures) > 64;
+    auto roles = xfg::RolesOp::create(e.b, e.loc, isWide ? 24 : 40, isWide ? 240 : 232);
     OpBuilder::InsertionGuard guard(e.b);
     for (auto [region, computes] : {std::pair(&roles.getProducer(), false), {&roles.getConsumers(), true}}) {
       e.b.createBlock(region);
@@ -56,13 +64,37 @@ private:
   Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn);
   /// Fills the rings of a step's rows by maps of them.
   void fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings);
-  Value shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn);
-  Values statisticsOf(Value place, int64_t kind);
+  void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place);
+  Values statisticsOf(Value place, int64_t kind) { return columnsOf(statistics, {place, e.index(kind)}); }
+  /// Of a row of an array for all columns of a step, those of the thread.
+  Values columnsOf(Value array, ArrayRef<Value> row);
+  Value placeOf(WarpgroupRows &rows, Value turn);
+  void shareKeeps(WarpgroupRows &rows, const Sequence &sequence, Value number, Value place);
+  /// Of the elements of an accumulator of keys whether dropout keeps each.
+  Values keepsOf(WarpgroupRows &rows, const Sequence &sequence, Value place);
+  /// The gradient of scores, but for their scale, of probabilities and what their products' gradients are.
+  Value gradientOf(Value probability, Value difference, Value keep, Value correction) {
+    if (keep)
+      difference = e.mul(e.select(keep, difference, e.f32(0)), e.f32(kept));
+    return e.mul(probability, e.sub(difference, correction));
+  }
+  Value allocate(ArrayRef<int64_t> shape, Type element) {
+    auto space = e.b.getI64IntegerAttr(static_cast<int64_t>(NVVM::NVVMMemorySpace::Shared));
+    auto type = MemRefType::get(shape, element, AffineMap(), space);
+    return xfg::CreateMemoryOp::create(e.b, e.loc, type, e.allocateDynamic(type.getNumElements() * 4));
+  }
   void store(WarpgroupRows &rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
              int64_t features);
-  /// Of a score and its row's negative log_sum_exp, the latter in powers of two.
+  /// Takes a product to a score in powers of two, and gives the derivative: where there is a region, whose query is
+  /// set.
+  Value applyRegion(Value &product, Value key) {
+    SmallVector<Value> yielded = region.applyTo(e.mul(product, e.f32(productScale)), key, M_LOG2E);
+    product = yielded[0];
+    return yielded[1];
+  }
+  /// Of a score, or without a region a product, and its query's negative log_sum_exp in powers of two.
   Value probability(Value score, Value negativeSum) {
-    return core.exp2(e.fma(score, e.f32(scale * M_LOG2E), negativeSum));
+    return core.exp2(region ? e.add(score, negativeSum) : e.fma(score, e.f32(productScale), negativeSum));
   }
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
@@ -75,23 +107,31 @@ private:
   Value head;
   int64_t features, valueFeatures;
   AttentionMasks masks;
+  ProbabilityDropout dropout;
   double scale;
+  ScoreRegion region;
+  double productScale, kept; // of a product before a region, or without one so that it is a power of two
   Value cotangent, query, key, value, forward, logSumExp, queryOffsets, keyOffsets;
   Value queryBlocks, cotangentBlocks, keyBlocks, valueBlocks, querySteps, cotangentSteps, keySteps, valueSteps,
       resultSteps, queryGradient, keyGradient, valueGradient; // maps
   TileRing own, ownValues;      // the block's queries and their cotangents, then keys and values
   TileRing others, otherValues; // the steps' keys and values, then queries and cotangents
   TileRing results;             // and the forward's results
-  Value statistics;             // of a step's queries, twice a warpgroup: negative log_sum_exp, and D
+  // Twice a warpgroup: of a step's queries negative log_sum_exp, and D; the keys that they see; and what dropout keeps
+  // (see shareKeeps).
+  Value statistics, lengths, keeps;
 };
 
 void Backward::emit(bool computes) {
   // A causal mask leaves late queries and early keys most, which are those of one block in turn; late ones begin first.
   constexpr int64_t blockRows = WarpgroupRows::blockRows;
-  Value queries = e.dim(query, 0), keys = e.dim(key, 0);
+  Value queries = e.toI32(e.dim(query, 0)), keys = e.toI32(e.dim(key, 0));
+  auto blocksOf = [&](Value rows) {
+    return e.make<arith::DivUIOp>(e.add(rows, e.i32(blockRows - 1)), e.i32(blockRows));
+  };
   // One block at least, for keys without queries.
-  Value blocks = e.ceilDiv(e.add(queries, e.index(1)), blockRows), number = e.sub(e.sub(blocks, e.index(1)), tile[0]);
-  Value hasQueries = e.compare(arith::CmpIPredicate::slt, e.mul(number, e.index(blockRows)), queries);
+  Value blocks = blocksOf(e.add(queries, e.i32(1))), number = e.sub(e.sub(blocks, e.i32(1)), e.toI32(tile[0]));
+  Value hasQueries = e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(blockRows)), queries);
   Values turns = e.choose(
       hasQueries,
       [&] {
@@ -100,7 +140,7 @@ void Backward::emit(bool computes) {
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
   results.firstTurn = turns[0];
-  auto loop = scf::ForOp::create(e.b, e.loc, number, e.ceilDiv(keys, blockRows), blocks, turns);
+  auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToEnd(loop.getBody());
   WarpgroupRows rows(e, core, loop.getInductionVar(), keys, computes);
@@ -145,47 +185,105 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
     corrections[number] = rows.correctionOf(number, cotangents, forwards);
   }
   Value left = rows.own(own.await(zero), 0, features), leftValue = rows.own(ownValues.await(zero), 0, valueFeatures);
-  auto stepOf = [&](const ColumnSteps &steps, Value number, Value sum, bool needsMask) {
+  auto keepsIn = [&](Value number) {
+    return dropout ? rows.keeps(dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
+  };
+  auto stepOf = [&](const Sequence &sequence, const ColumnSteps &steps, Value number, Value sum, bool needsMask) {
     Value now = steps.turnOf(e, number);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
     Value rightValue = otherValues.await(now);
     Value productOfValues = beginProduct(e, leftValue, rightValue, step, Value(), /*transposeB=*/true);
     Values scores = elementsOf(e, awaitProduct(e, 1, product));
+    Values derivatives(scores.size());
+    for (int64_t own = 0; region && own < 2; ++own) {
+      region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(rows.rows[own].number, sequence.queryStart))));
+      for (auto [i, score] : llvm::enumerate(scores))
+        if (WarpgroupRows::rowOf(i) == own)
+          derivatives[i] = applyRegion(score, rows.columnOf(e.mul(number, e.i32(step)), i));
+    }
     if (needsMask)
       rows.mask(scores, e.mul(number, e.i32(step)));
-    for (auto [i, score] : llvm::enumerate(scores))
+    for (auto [i, score] : llvm::enumerate(scores)) {
       score = probability(score, sums[WarpgroupRows::rowOf(i)]);
-    Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
+      if (region) // nothing else needs the probability
+        score = e.mul(score, derivatives[i]);
+    }
+    Values kept = keepsIn(number), differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
     otherValues.release(now);
     for (auto [i, difference] : llvm::enumerate(differences))
-      difference = e.mul(scores[i], e.sub(difference, corrections[WarpgroupRows::rowOf(i)]));
+      difference = gradientOf(scores[i], difference, kept[i], corrections[WarpgroupRows::rowOf(i)]);
     sum = beginProduct(e, fragmentOf(e, differences), right, features, sum, /*transposeB=*/false);
     sum = awaitProduct(e, 0, sum);
     others.release(now);
     return sum;
   };
-  Values results =
-      rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/false, step, {zero, zeros(features)},
-                    [&](const Sequence &, const ColumnSteps &steps, ValueRange carried) {
-                      return rows.forOwn(steps, {&others, &otherValues}, carried, [&] {
-                        Values sum(carried);
-                        for (auto [begin, end, needsMask] :
-                             {std::tuple(steps.ownBegin, steps.clearEnd, false), {steps.clearEnd, steps.ownEnd, true}})
-                          sum = e.loop(begin, end, 1, sum, [&](Value number, ValueRange carried) {
-                            return Values{stepOf(steps, number, carried[0], needsMask)};
-                          });
-                        return sum;
-                      });
-                    });
+  Values results = rows.forSteps(
+      queryOffsets, keyOffsets, masks, /*areKeys=*/false, step, {zero, zeros(features)},
+      [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
+        return rows.forOwn(steps, {&others, &otherValues}, carried, [&] {
+          return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/masks.window.has_value(),
+                                /*masksEnd=*/true, carried, [&](Value number, bool needsMask, ValueRange carried) {
+                                  return Values{stepOf(sequence, steps, number, carried[0], needsMask)};
+                                });
+        });
+      });
   store(rows, own, zero, results[1], scale, queryGradient, features);
   ownValues.release(zero);
   return results[0];
 }
 
-/// Of a step's queries log_sum_exp and D, of the warpgroup's threads two a row, for all of them; where they are. There
-/// is no branch, since products are on their way.
-Value Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn) {
+/// Where a warpgroup's threads share numbers in a turn. What others still read is of the turn before.
+Value Backward::placeOf(WarpgroupRows &rows, Value turn) {
+  Value parity = e.make<arith::AndIOp>(e.sub(turn, results.firstTurn), e.i32(1));
+  return e.toIndex(e.add(e.mul(rows.group, e.i32(2)), parity));
+}
+
+/// Draws for a step's queries and the warpgroup's keys what dropout keeps. A counter's four words are of keys 16 apart,
+/// so of four warps; to draw for each score by itself would be four times the work, and that more than all products
+/// are. Of a query, sixteen counters that begin at a multiple of 64 keys are a row of two numbers: four bits, one a
+/// word, for each of eight counters. The warpgroup's keys begin anywhere in the sequence, and are of one or two rows.
+void Backward::shareKeeps(WarpgroupRows &rows, const Sequence &sequence, Value number, Value place) {
+  Value thread = rows.thread(), query = e.make<arith::DivUIOp>(thread, e.i32(2)),
+        half = e.make<arith::RemUIOp>(thread, e.i32(2));
+  Value row = e.add(e.add(sequence.queryStart, e.mul(number, e.i32(step))), query);
+  row = e.add(e.mul(row, e.i32(heads)), e.toI32(head));
+  Value first = e.sub(rows.groupBegin, sequence.keyStart), group = e.make<arith::ShRSIOp>(first, e.i32(6));
+  auto max = [&](Value x, Value y) -> Value { return e.make<arith::MaxSIOp>(x, y); };
+  Value end = e.min(e.add(first, e.i32(WarpgroupRows::groupRows)), sequence.keyCount);
+  e.loop(max(group, e.i32(0)), e.make<arith::ShRSIOp>(e.add(end, e.i32(63)), e.i32(6)), 1, [&](Value each) {
+    Value counter = e.add(e.mul(each, e.i32(16)), e.mul(half, e.i32(8))), bits = e.i32(0);
+    for (int64_t i = 0; i < 8; ++i)
+      for (auto [w, word] : llvm::enumerate(dropout.philox->evaluate(row, e.add(counter, e.i32(i)))))
+        bits = e.make<arith::OrIOp>(bits, e.select(dropout.philox->keeps(word, dropout.rate),
+                                                   e.i32(int32_t(uint32_t(1) << (4 * i + int64_t(w)))), e.i32(0)));
+    e.store(bits, keeps, {place, e.toIndex(e.sub(each, group)), e.toIndex(half), e.toIndex(query)});
+  });
+}
+
+Backward::Values Backward::keepsOf(WarpgroupRows &rows, const Sequence &sequence, Value place) {
+  Values kept(step / 2);
+  Value first = e.sub(rows.groupBegin, sequence.keyStart), group = e.make<arith::ShRSIOp>(first, e.i32(6));
+  for (int64_t number = 0; dropout && number < 2; ++number) {
+    // Of rows of other sequences, which don't count, the nearest key's.
+    Value key = e.sub(rows.rows[number].number, sequence.keyStart);
+    key = e.make<arith::MaxSIOp>(e.min(key, e.sub(sequence.keyCount, e.i32(1))), e.i32(0));
+    auto bitsOf = [&](int64_t shift, int64_t mask) -> Value {
+      return e.make<arith::AndIOp>(e.make<arith::ShRUIOp>(key, e.i32(shift)), e.i32(mask));
+    };
+    Value place64 = e.toIndex(e.sub(e.make<arith::ShRUIOp>(key, e.i32(6)), group));
+    Value bit = e.make<arith::ShLIOp>(e.i32(1), e.add(e.mul(bitsOf(0, 7), e.i32(4)), bitsOf(4, 3)));
+    Values words = columnsOf(keeps, {place, place64, e.toIndex(bitsOf(3, 1))});
+    for (auto [column, word] : llvm::enumerate(words))
+      kept[column / 2 * 4 + number * 2 + column % 2] =
+          e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(word, bit), e.i32(0));
+  }
+  return kept;
+}
+
+/// Of a step's queries log_sum_exp and D, of the warpgroup's threads two a row, for all of them. There is no branch,
+/// since products are on their way.
+void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place) {
   constexpr int64_t piece = 8;
   Value thread = rows.thread(), row = e.make<arith::DivUIOp>(thread, e.i32(2)),
         half = e.make<arith::RemUIOp>(thread, e.i32(2));
@@ -193,39 +291,45 @@ Value Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, V
   Value last = e.sub(sequence.queryCount, e.i32(1)), isQuery = e.compare(arith::CmpIPredicate::sle, query, last);
   Value sum = e.load(logSumExp, {e.toIndex(e.add(sequence.queryStart, e.min(query, last))), head});
   sum = e.select(isQuery, e.mul(sum, e.f32(-M_LOG2E)), e.f32(-std::numeric_limits<float>::infinity()));
-  Value column = e.toIndex(e.mul(half, e.i32(valueFeatures / 2))), correction = e.f32(0);
-  SmallVector<Type> pieces(valueFeatures / 2 / piece, VectorType::get(piece, e.b.getBF16Type()));
-  auto cotangents = xfg::ReadOp::create(e.b, e.loc, pieces, otherValues.tile(turn), inStep, column),
-       forwards = xfg::ReadOp::create(e.b, e.loc, pieces, results.await(turn), inStep, column);
-  for (auto [x, y] : llvm::zip_equal(cotangents.getResults(), forwards.getResults()))
-    for (int64_t pair = 0; pair < piece / 2; ++pair) {
-      auto elements = [&](Value vector) {
-        auto pairs = VectorType::get(piece / 2, e.b.getI32Type());
-        Value bits = vector::BitCastOp::create(e.b, e.loc, pairs, vector);
-        return core.widened(vector::ExtractOp::create(e.b, e.loc, bits, pair));
-      };
-      std::array<Value, 2> a = elements(x), b = elements(y);
-      correction = e.fma(a[0], b[0], e.fma(a[1], b[1], correction));
-    }
+  Value begin = e.mul(half, e.i32(valueFeatures / 2)), correction = e.f32(0);
+  Value otherValue = otherValues.tile(turn), result = results.await(turn);
+  // A few at a time, for the registers that they take.
+  SmallVector<Type> pieces(2, VectorType::get(piece, e.b.getBF16Type()));
+  for (int64_t columns = 0; columns < valueFeatures / 2; columns += 2 * piece) {
+    Value column = e.toIndex(e.add(begin, e.i32(columns)));
+    auto cotangents = xfg::ReadOp::create(e.b, e.loc, pieces, otherValue, inStep, column),
+         forwards = xfg::ReadOp::create(e.b, e.loc, pieces, result, inStep, column);
+    for (auto [x, y] : llvm::zip_equal(cotangents.getResults(), forwards.getResults()))
+      for (int64_t pair = 0; pair < piece / 2; ++pair) {
+        auto elements = [&](Value vector) {
+          auto pairs = VectorType::get(piece / 2, e.b.getI32Type());
+          Value bits = vector::BitCastOp::create(e.b, e.loc, pairs, vector);
+          return core.widened(vector::ExtractOp::create(e.b, e.loc, bits, pair));
+        };
+        std::array<Value, 2> a = elements(x), b = elements(y);
+        correction = e.fma(a[0], b[0], e.fma(a[1], b[1], correction));
+      }
+  }
   correction = e.add(correction, e.fromPartner(correction, 1));
   correction = e.select(isQuery, correction, e.f32(0));
-  // What others still read is of the turn before.
-  Value parity = e.make<arith::AndIOp>(e.sub(turn, results.firstTurn), e.i32(1));
-  Value place = e.toIndex(e.add(e.mul(rows.group, e.i32(2)), parity));
   Value isFirst = e.compare(arith::CmpIPredicate::eq, half, e.i32(0));
   e.store(e.select(isFirst, sum, correction), statistics, {place, e.toIndex(half), inStep});
+  if (lengths) // twice the same
+    e.store(e.load(masks.lengths, e.toIndex(e.add(sequence.queryStart, e.min(query, last)))), lengths,
+            {place, e.toIndex(half), inStep});
+  xfg::FenceCopiesOp::create(e.b, e.loc); // what was read here is written by copies next
   rows.meet();
   results.release(turn);
-  return place;
 }
 
-/// The ones (0) or the others (1) of a thread's columns.
-SmallVector<Value> Backward::statisticsOf(Value place, int64_t kind) {
+Backward::Values Backward::columnsOf(Value array, ArrayRef<Value> row) {
   Values values;
+  Type element = cast<MemRefType>(array.getType()).getElementType();
   for (int64_t column = 0; column < step; column += 8) {
-    Value at = e.toIndex(e.add(core.pair, e.i32(column)));
-    Value pair = vector::LoadOp::create(e.b, e.loc, VectorType::get(2, e.b.getF32Type()), statistics,
-                                        ValueRange{place, e.index(kind), at}, /*nontemporal=*/false, llvm::Align(8));
+    Values at(row);
+    at.push_back(e.toIndex(e.add(core.pair, e.i32(column))));
+    Value pair = vector::LoadOp::create(e.b, e.loc, VectorType::get(2, element), array, at, /*nontemporal=*/false,
+                                        llvm::Align(8));
     for (int64_t i : {0, 1})
       values.push_back(vector::ExtractOp::create(e.b, e.loc, pair, i));
   }
@@ -247,23 +351,49 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
         leftValue = rows.own(ownValues.await(ownTurn), 0, valueFeatures);
   auto stepOf = [&](const Sequence &sequence, const ColumnSteps &steps, Value number, ValueRange gradients,
                     bool needsMask) {
-    Value now = steps.turnOf(e, number);
+    Value now = steps.turnOf(e, number), place = placeOf(rows, now);
+    if (dropout)
+      shareKeeps(rows, sequence, number, place);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
     Value rightValue = otherValues.await(now);
     Value productOfValues = beginProduct(e, leftValue, rightValue, step, Value(), /*transposeB=*/true);
-    Value place = shareStatistics(rows, sequence, number, now);
+    shareStatistics(rows, sequence, number, now, place);
     /// Of an accumulator's element the number in its thread's columns.
     auto columnOf = [](int64_t i) { return i / 4 * 2 + i % 2; };
-    Values sums = statisticsOf(place, 0), scores = elementsOf(e, awaitProduct(e, 1, product));
+    // What is read for the columns comes as late as it can, for the registers that it takes.
+    Values scores = elementsOf(e, awaitProduct(e, 1, product)), sums = statisticsOf(place, 0),
+           derivatives(scores.size());
+    for (size_t i = 0; region && i < scores.size(); ++i) {
+      if (WarpgroupRows::rowOf(i) == 0) // whose neighbour in the other row is of the same query
+        for (int64_t own : {0, 1}) {
+          if (own == 0)
+            region.setQuery(e.toIndex(sequence.positionOf(e, rows.columnOf(e.mul(number, e.i32(step)), i))));
+          size_t at = i + 2 * own;
+          derivatives[at] = applyRegion(scores[at], e.sub(rows.rows[own].number, sequence.keyStart));
+        }
+    }
     if (needsMask)
       rows.mask(scores, e.mul(number, e.i32(step)));
+    if (lengths) {
+      Values ends = columnsOf(lengths, {place, e.index(0)});
+      for (auto [i, score] : llvm::enumerate(scores)) {
+        Value key = e.sub(rows.rows[WarpgroupRows::rowOf(i)].number, sequence.keyStart);
+        score = e.select(e.compare(arith::CmpIPredicate::slt, key, ends[columnOf(i)]), score,
+                         e.f32(-std::numeric_limits<float>::infinity()));
+      }
+    }
     for (auto [i, score] : llvm::enumerate(scores))
       score = probability(score, sums[columnOf(i)]);
-    // Not before, for the registers that they take.
     Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues)), corrections = statisticsOf(place, 1);
-    for (auto [i, difference] : llvm::enumerate(differences))
-      difference = e.mul(scores[i], e.sub(difference, corrections[columnOf(i)]));
+    Values kept = keepsOf(rows, sequence, place);
+    for (auto [i, difference] : llvm::enumerate(differences)) {
+      difference = gradientOf(scores[i], difference, kept[i], corrections[columnOf(i)]);
+      if (region)
+        difference = e.mul(difference, derivatives[i]);
+      if (kept[i])
+        scores[i] = e.select(kept[i], scores[i], e.f32(0));
+    }
     Value ofValues =
         beginProduct(e, fragmentOf(e, scores), rightValue, valueFeatures, gradients[1], /*transposeB=*/false);
     Value ofKeys = beginProduct(e, fragmentOf(e, differences), right, features, gradients[0], /*transposeB=*/false);
@@ -277,24 +407,22 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
       queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, {turn, zeros(features), zeros(valueFeatures)},
       [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
         return rows.forOwn(steps, {&others, &otherValues, &results}, carried, [&] {
-          Values sums(carried);
-          // Those past the sequence's end have a log_sum_exp by which they vanish.
-          for (auto [begin, end, needsMask] :
-               {std::tuple(steps.ownBegin, steps.clearBegin, true), {steps.clearBegin, steps.ownEnd, false}})
-            sums = e.loop(begin, end, 1, sums, [&](Value number, ValueRange carried) {
-              return stepOf(sequence, steps, number, carried, needsMask);
-            });
-          return sums;
+          // Queries past the sequence's end have a log_sum_exp by which they vanish.
+          return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
+                                carried, [&](Value number, bool needsMask, ValueRange carried) {
+                                  return stepOf(sequence, steps, number, carried, needsMask);
+                                });
         });
       });
   store(rows, own, ownTurn, sums[1], scale, keyGradient, features);
-  store(rows, ownValues, ownTurn, sums[2], 1, valueGradient, valueFeatures);
+  store(rows, ownValues, ownTurn, sums[2], kept, valueGradient, valueFeatures);
   return sums[0];
 }
 } // namespace
 
 void emitWarpgroupAttentionBackward(Emitter &e, AttentionBackwardOp op) {
   Backward(e, op).emit();
+  divideByOneInstruction(e);
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 1, WarpgroupRows::blockRows},
             {-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
 }

@@ -42,19 +42,41 @@ ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, in
   return steps;
 }
 
+void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, Columns columns, int64_t size) {
+  Value most, least;
+  for (int64_t i = 0; i < groupRows; i += e.registers.width) {
+    Value end = columnsOf(e.add(e.add(groupBegin, e.i32(i)), e.laneNumbers()), start, count, columns).end;
+    most = most ? Value(e.make<arith::MaxSIOp>(most, end)) : end;
+    least = least ? e.min(least, end) : end;
+  }
+  Value last = e.make<arith::DivUIOp>(e.add(ofWarp(most, /*largest=*/true), e.i32(size - 1)), e.i32(size)),
+        clear = e.make<arith::DivUIOp>(ofWarp(least, /*largest=*/false), e.i32(size));
+  auto bound = [&](Value &step, Value by) { step = uniform(e.make<arith::MaxSIOp>(e.min(step, by), steps.ownBegin)); };
+  bound(steps.ownEnd, last);
+  bound(steps.clearEnd, clear);
+  bound(steps.clearBegin, last);
+}
+
 SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks,
                                            bool areKeys, int64_t size, ValueRange initial, Body body) {
   return forSequences(areKeys ? keyOffsets : queryOffsets, queryOffsets, keyOffsets, initial,
                       [&](const Sequence &sequence, ValueRange carried) {
                         Value start = areKeys ? sequence.keyStart : sequence.queryStart,
                               count = areKeys ? sequence.keyCount : sequence.queryCount;
-                        auto columns = [&](Value i) {
+                        AttentionMasks ordered = masks; // those by which later rows see later columns
+                        ordered.lengths = {};
+                        auto columnsBy = [&](const AttentionMasks &by, Value i) {
                           return areKeys
-                                     ? masks.seeing(e, i, sequence.queryCount, sequence.keyCount)
-                                     : masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
+                                     ? by.seeing(e, i, sequence.queryCount, sequence.keyCount)
+                                     : by.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
                         };
-                        setColumns(start, count, columns);
-                        ColumnSteps steps = stepsOf(start, count, columns, size);
+                        auto columns = [&](Value i) { return columnsBy(masks, i); };
+                        if (isWhole)
+                          setColumns(start, count, columns);
+                        ColumnSteps steps = stepsOf(start, count, [&](Value i) { return columnsBy(ordered, i); }, size);
+                        // One thread that copies would look at every row's length: it copies what there is.
+                        if (isWhole && masks.lengths && !areKeys)
+                          narrow(steps, start, count, columns, size);
                         steps.turn = carried[0];
                         SmallVector<Value> next = body(sequence, steps, carried.drop_front());
                         next.insert(next.begin(), steps.turnOf(e, steps.end));
@@ -79,6 +101,24 @@ SmallVector<Value> WarpgroupRows::forOwn(const ColumnSteps &steps, ArrayRef<Tile
   return next;
 }
 
+SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Value first, bool masksBegin, bool masksEnd,
+                                            ValueRange initial, StepBody body) {
+  auto max = [&](Value x, Value y) -> Value { return e.make<arith::MaxSIOp>(x, y); };
+  SmallVector<Value> carried(initial);
+  auto loop = [&](Value begin, Value end, bool needsMask) {
+    carried =
+        e.loop(begin, end, 1, carried, [&](Value step, ValueRange carried) { return body(step, needsMask, carried); });
+  };
+  Value begin = masksBegin ? max(first, steps.clearBegin) : first,
+        end = masksEnd ? max(begin, steps.clearEnd) : steps.ownEnd;
+  if (masksBegin)
+    loop(first, begin, true);
+  loop(begin, end, false);
+  if (masksEnd)
+    loop(end, steps.ownEnd, true);
+  return carried;
+}
+
 void WarpgroupRows::meet() { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); }
 Value WarpgroupRows::thread() { return e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads)); }
 
@@ -86,6 +126,25 @@ void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
   Value column = e.add(firstColumn, core.pair);
   for (auto [i, element] : llvm::enumerate(elements))
     element = masked(element, rowOf(i), column, i / 4 * 8 + i % 2);
+}
+
+SmallVector<Value> WarpgroupRows::keeps(ProbabilityDropout &dropout, Value head, int64_t heads, Value firstColumn,
+                                        int64_t columns) {
+  SmallVector<Value> keeps(columns / 2);
+  for (int64_t number : {0, 1}) {
+    Value row = e.add(e.mul(rows[number].number, e.i32(heads)), e.toI32(head));
+    Value counter = e.add(e.make<arith::DivUIOp>(firstColumn, e.i32(4)), core.pair);
+    // A counter's four words are of columns 16 apart: all of a thread's, who has four of every sixteen.
+    for (int64_t begin = 0; begin < columns; begin += 64)
+      for (int64_t half : {0, 1})
+        for (int64_t c : {0, 1}) {
+          std::array<Value, 4> words = dropout.philox->evaluate(row, e.add(counter, e.i32(begin / 4 + half * 8 + c)));
+          for (auto [i, word] : llvm::enumerate(words))
+            keeps[(begin / 8 + 2 * static_cast<int64_t>(i) + half) * 4 + number * 2 + c] =
+                dropout.philox->keeps(word, dropout.rate);
+        }
+  }
+  return keeps;
 }
 
 Value WarpgroupRows::own(Value tile, int64_t column, int64_t columns) {
@@ -152,5 +211,8 @@ Value fragmentOf(Emitter &e, ValueRange elements) {
   auto type =
       xfg::FragmentType::get(e.b.getContext(), WarpgroupRows::groupRows, elements.size() * 2, e.b.getBF16Type());
   return xfg::FragmentOp::create(e.b, e.loc, type, elements);
+}
+void divideByOneInstruction(Emitter &e) {
+  e.function.walk([](arith::DivFOp op) { op.setFastmath(arith::FastMathFlags::afn); });
 }
 } // namespace mlir::xf

@@ -40,24 +40,23 @@ func.func @ring(%map: !xfg.tensor_map<128x64xbf16>, %turn: index) {
 // row, 2 units, or 16 rows, 128 units.
 // CHECK-LABEL: func.func @products(
 func.func @products(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<32x64xbf16, of 64>, %c: !xfg.tile<64x128xbf16>, %x: f32, %adds: i1) -> f32 {
-  // CHECK-DAG: arith.constant 4611686293305360384 : i64
-  // CHECK-DAG: arith.constant 4611686293338849280 : i64
-  // CHECK-DAG: arith.constant 2 : i64
-  // CHECK-DAG: arith.constant 128 : i64
+  // CHECK-DAG: arith.constant 65536 : i32
+  // CHECK-DAG: arith.constant 33554432 : i32
   %zero = xfg.undefined : !xfg.accumulator<64x32xf32>
   %wide = xfg.undefined : !xfg.accumulator<64x128xf32>
   // CHECK: nvvm.wgmma.fence.aligned
   xfg.fence
   // Only the first 16 of k may be those that nothing is added to.
   // CHECK: %[[ADDS:.*]] = arith.extui
-  // CHECK: setp.ne.b32 p, $18, 0;{{.*}}%[[ADDS]],
-  // CHECK-COUNT-3: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {$0, {{.*}}$15}, $16, $17, p, 1, 1, 0, 0;
+  // CHECK: add.s32 a_low, $16, 0;\0Amov.b64 rd_a, {a_low, 1073741888};{{.*}}setp.ne.b32 p, $18, 0;{{.*}}%[[ADDS]],
+  // CHECK: add.s32 a_low, $16, 2;{{.*}}add.s32 b_low, $17, 2;{{.*}}setp.ne.b32 p, 1, 0;
+  // CHECK-COUNT-2: wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {$0, {{.*}}$15}, rd_a, rd_b, p, 1, 1, 0, 0;
   %0 = xfg.mma %a, %b, %zero adds %adds transpose_b : !xfg.tile<64x64xbf16>, !xfg.tile<32x64xbf16, of 64>, !xfg.accumulator<64x32xf32>
-  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, $64, $65, p, 1, 1, 1, 1;
+  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, rd_a, rd_b, p, 1, 1, 1, 1;
   %1 = xfg.mma %a, %c, %wide transpose_a : !xfg.tile<64x64xbf16>, !xfg.tile<64x128xbf16>, !xfg.accumulator<64x128xf32>
   // CHECK: nvvm.convert.f32x2.to.bf16x2
   %p = xfg.fragment %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x : !xfg.fragment<64x64xbf16>
-  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, {$64, $65, $66, $67}, $68, p, 1, 1, 1;
+  // CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {$0, {{.*}}$63}, {$64, $65, $66, $67}, rd_b, p, 1, 1, 1;
   %2 = xfg.mma %p, %c, %1 : !xfg.fragment<64x64xbf16>, !xfg.tile<64x128xbf16>, !xfg.accumulator<64x128xf32>
   // CHECK: nvvm.wgmma.commit.group.sync.aligned
   xfg.commit
@@ -92,7 +91,7 @@ func.func @read(%tile: !xfg.tile<64x64xbf16>, %i: index, %j: index) -> (vector<8
 }
 
 // CHECK-LABEL: func.func @results(
-func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) {
+func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) -> f32 {
   %tile = xfg.create_tile at 2048 : !xfg.tile<64x64xbf16>
   // CHECK-COUNT-4: nvvm.stmatrix
   xfg.write %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x to %tile : !xfg.tile<64x64xbf16>
@@ -105,5 +104,9 @@ func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) {
   xfg.copy_out %tile to %map[%i, %i] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
   // CHECK: nvvm.cp.async.bulk.wait_group 0 {read}
   xfg.wait_copies 0
-  return
+  // CHECK: llvm.getelementptr %{{.*}}[4096] : (!llvm.ptr<3>) -> !llvm.ptr<3>, i8
+  // CHECK: builtin.unrealized_conversion_cast %{{.*}} : !llvm.struct<(ptr<3>, ptr<3>, i64, array<1 x i64>, array<1 x i64>)> to memref<8xf32, 3>
+  %numbers = xfg.create_memory at 4096 : memref<8xf32, 3>
+  %y = memref.load %numbers[%i] : memref<8xf32, 3>
+  return %y : f32
 }

@@ -83,6 +83,24 @@ func.func @f() {
 
 // -----
 
+// xfg.create_memory C1
+func.func @f() {
+  // expected-error@+1 {{expected 'offset' to be a multiple of 16, but got 8}}
+  %memory = xfg.create_memory at 8 : memref<2xf32, 3>
+  return
+}
+
+// -----
+
+// xfg.create_memory C2
+func.func @f() {
+  // expected-error@+1 {{expected 'memory' to have known extents, but got 'memref<?xf32, 3>'}}
+  %memory = xfg.create_memory at 16 : memref<?xf32, 3>
+  return
+}
+
+// -----
+
 // xfg.stage C1
 func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>, %turn: index) {
   // expected-error@+1 {{expected 'tile' to be one of the 1 of a stage, but got 1}}

@@ -8,6 +8,8 @@ func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x6
   %ring = xfg.create_ring at 0 consumers 2 : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
   // CHECK: xfg.create_tile at 196608 : <64x64xbf16>
   %tile = xfg.create_tile at 196608 : !xfg.tile<64x64xbf16>
+  // CHECK: xfg.create_memory at 196608 : memref<2x64xf32, 3>
+  %memory = xfg.create_memory at 196608 : memref<2x64xf32, 3>
   // CHECK: xfg.roles producer 40 {
   xfg.roles producer 40 {
     // CHECK: xfg.acquire %[[RING]][%[[TURN:.*]]] : <4, <128x64xbf16>, <256x64xbf16>>

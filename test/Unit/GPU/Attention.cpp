@@ -1,7 +1,9 @@
 //===- Attention.cpp - attention's kernels on the emulated GPU ---------------------------===//
 #include "Attention.h"
 #include "Device.h"
+#include "xf/Runtime/Philox.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -22,7 +24,7 @@ struct Batch {
   Device device;
   std::vector<int32_t> queryOffsets{0}, keyOffsets{0};
   Matrix query, key, value, cotangent;
-  uint64_t queryOffsetsAt, keyOffsetsAt;
+  uint64_t queryOffsetsAt, keyOffsetsAt, lengthsAt, randomAt;
   // Of (query row, head): log_sum_exp and outputs, and what a sum of as many terms may be off by.
   std::vector<double> sums, outputs, magnitudes;
 
@@ -31,6 +33,8 @@ struct Batch {
       for (int64_t count : *counts)
         offsets->push_back(offsets->back() + int32_t(count));
     queryOffsetsAt = device.put(queryOffsets), keyOffsetsAt = device.put(keyOffsets);
+    lengthsAt = device.put(a.lengths);
+    randomAt = device.put(std::vector<int64_t>{a.seed, a.step});
     query = make(queryOffsets, a.features), key = make(keyOffsets, a.features),
     value = make(keyOffsets, a.valueFeatures);
     cotangent = make(queryOffsets, a.valueFeatures);
@@ -66,11 +70,37 @@ struct Batch {
       int64_t queries = queryOffsets[s + 1] - queryOffsets[s], keys = keyOffsets[s + 1] - keyOffsets[s];
       for (int64_t i = 0; i < queries; ++i)
         for (int64_t head = 0; head < a.heads; ++head)
-          for (int64_t j = 0; j < keys && (!a.causal || j <= i + keys - queries); ++j)
-            body(queryOffsets[s] + i, head, keyOffsets[s] + j);
+          for (int64_t j = 0; j < keys; ++j)
+            if (int64_t distance = j - (i + keys - queries), row = queryOffsets[s] + i;
+                (!a.causal || distance <= 0) && (a.window < 0 || std::abs(distance) <= a.window) &&
+                (a.lengths.empty() || j < a.lengths[row]))
+              body(row, head, keyOffsets[s] + j);
     }
   }
-  double score(int64_t row, int64_t head, int64_t keyRow) const { return a.scale * dot(query, row, key, keyRow, head); }
+  double product(int64_t row, int64_t head, int64_t keyRow) const {
+    return a.scale * dot(query, row, key, keyRow, head);
+  }
+  double score(int64_t row, int64_t head, int64_t keyRow) const {
+    double x = product(row, head, keyRow);
+    if (!a.hasRegion)
+      return x;
+    size_t s = size_t(std::ranges::upper_bound(queryOffsets, row) - queryOffsets.begin());
+    return 4 * std::tanh(x / 4) + double(keyOffsets[s] - keyRow - (queryOffsets[s] - row)) * -0.05;
+  }
+  double derivative(int64_t row, int64_t head, int64_t keyRow) const {
+    double t = std::tanh(product(row, head, keyRow) / 4);
+    return a.hasRegion ? 1 - t * t : 1;
+  }
+  /// What dropout makes of a probability: docs/Program.md has its counters.
+  double kept(double p, int64_t row, int64_t head, int64_t keyRow) const {
+    if (a.rate == 0)
+      return p;
+    auto j = uint32_t(keyRow - *std::prev(std::ranges::upper_bound(keyOffsets, keyRow)));
+    std::array<uint32_t, 4> words =
+        xf::runtime::philox({uint32_t(a.step), uint32_t(a.site), uint32_t(row * a.heads + head), j / 64 * 16 + j % 16},
+                            {uint32_t(a.seed), uint32_t(a.seed >> 32)});
+    return words[j % 64 / 16] >= a.rate * 4294967296.0 ? p / (1 - a.rate) : 0;
+  }
   double probability(int64_t row, int64_t head, int64_t keyRow) const {
     return std::exp(score(row, head, keyRow) - sums[row * a.heads + head]);
   }
@@ -85,7 +115,7 @@ struct Batch {
     outputs.assign(query.rows * value.columns, 0);
     magnitudes = outputs;
     forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
-      double p = probability(row, head, keyRow);
+      double p = kept(probability(row, head, keyRow), row, head, keyRow);
       for (int64_t c = head * a.valueFeatures; c < (head + 1) * a.valueFeatures; ++c) {
         double term = p * value.values[keyRow * value.columns + c];
         outputs[row * value.columns + c] += term;
@@ -94,21 +124,38 @@ struct Batch {
     });
   }
 
-  /// Launches a kernel of these arrays, one of whose dimensions is dynamic: pairs of address and rows.
-  struct Array {
-    uint64_t address;
+  /// An argument of a kernel: an array of dynamically or statically many rows, or a number.
+  struct Argument {
+    uint64_t value;
     int64_t rows, columns;
+    enum { Dynamic, Static, Number } kind = Dynamic;
   };
-  void run(const std::string &ptx, const std::vector<Array> &arrays, int64_t blocks) {
+  /// Those that all kernels have after their matrices.
+  void addCommon(std::vector<Argument> &arguments) const {
+    for (uint64_t offsets : {queryOffsetsAt, keyOffsetsAt})
+      arguments.push_back({offsets, int64_t(queryOffsets.size()), 1});
+    if (!a.lengths.empty())
+      arguments.push_back({lengthsAt, queryOffsets.back(), 1});
+    if (a.rate > 0) {
+      arguments.push_back({randomAt, 2, 1, Argument::Static});
+      arguments.push_back({uint64_t(a.site), 1, 1, Argument::Number});
+    }
+  }
+  void run(const std::string &ptx, const std::vector<Argument> &arguments, int64_t blocks) {
     std::vector<TensorMap> maps;
     for (auto [operand, rows, columns] : a.maps)
-      maps.push_back(
-          mapOf(arrays[operand].address, std::max<int64_t>(arrays[operand].rows, 1), arrays[operand].columns, rows));
+      maps.push_back(mapOf(arguments[operand].value, std::max<int64_t>(arguments[operand].rows, 1),
+                           arguments[operand].columns, rows));
     std::vector<uint64_t> parameters;
-    for (const Array &array : arrays)
-      parameters.push_back(array.address);
-    for (const Array &array : arrays)
-      parameters.push_back(uint64_t(array.rows));
+    for (const Argument &argument : arguments)
+      if (argument.kind != Argument::Number)
+        parameters.push_back(argument.value);
+    for (const Argument &argument : arguments)
+      if (argument.kind == Argument::Dynamic)
+        parameters.push_back(uint64_t(argument.rows));
+    for (const Argument &argument : arguments)
+      if (argument.kind == Argument::Number)
+        parameters.push_back(argument.value);
     for (TensorMap &map : maps)
       parameters.push_back(reinterpret_cast<uint64_t>(&map));
     Kernel kernel = parse(ptx, device.memory);
@@ -138,19 +185,16 @@ std::string compare(const char *name, const std::vector<float> &values, const st
 std::string Attention::forward(const std::string &ptx) {
   Batch batch(*this);
   int64_t rows = batch.query.rows, keyRows = batch.key.rows;
-  auto sequences = int64_t(batch.queryOffsets.size());
   uint64_t result = batch.device.allocate(rows * batch.value.columns * 2),
            sums = batch.device.allocate(rows * heads * 4);
   try {
-    batch.run(ptx,
-              {{batch.query.address, rows, batch.query.columns},
-               {batch.key.address, keyRows, batch.key.columns},
-               {batch.value.address, keyRows, batch.value.columns},
-               {batch.queryOffsetsAt, sequences, 1},
-               {batch.keyOffsetsAt, sequences, 1},
-               {result, rows, batch.value.columns},
-               {sums, rows, heads}},
-              (rows + blockRows - 1) / blockRows * heads);
+    std::vector<Batch::Argument> arguments{{batch.query.address, rows, batch.query.columns},
+                                           {batch.key.address, keyRows, batch.key.columns},
+                                           {batch.value.address, keyRows, batch.value.columns}};
+    batch.addCommon(arguments);
+    arguments.push_back({result, rows, batch.value.columns});
+    arguments.push_back({sums, rows, heads});
+    batch.run(ptx, arguments, (rows + blockRows - 1) / blockRows * heads);
     std::vector<float> outputs = batch.device.read(result, rows, batch.value.columns, true);
     results = {resultOf(outputs, batch.queryOffsets, batch.value.columns)};
     std::string wrong = compare("result", outputs, batch.outputs, batch.magnitudes, batch.value.columns, 1e-2);
@@ -166,7 +210,6 @@ std::string Attention::forward(const std::string &ptx) {
 std::string Attention::backward(const std::string &ptx) {
   Batch batch(*this);
   int64_t rows = batch.query.rows, keyRows = batch.key.rows;
-  auto sequences = int64_t(batch.queryOffsets.size());
   // What the forward has left: rounded results, and log_sum_exp.
   Matrix forward{rows, batch.value.columns, {}, 0};
   std::vector<uint16_t> halves;
@@ -198,27 +241,28 @@ std::string Attention::backward(const std::string &ptx) {
                           gradientOf("value's gradient", batch.value)};
   batch.forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
     double p = batch.probability(row, head, keyRow), correction = corrections[row * heads + head];
-    double dP = batch.dot(batch.cotangent, row, batch.value, keyRow, head);
-    double dS = scale * p * (dP - correction), size = scale * p * (std::abs(dP) + std::abs(correction));
+    double dP = batch.kept(batch.dot(batch.cotangent, row, batch.value, keyRow, head), row, head, keyRow);
+    double factor = scale * p * batch.derivative(row, head, keyRow);
+    double dS = factor * (dP - correction), size = factor * (std::abs(dP) + std::abs(correction));
     for (int64_t c = head * features; c < (head + 1) * features; ++c) {
       gradients[0].add(row, c, dS, batch.key, keyRow, size);
       gradients[1].add(keyRow, c, dS, batch.query, row, size);
     }
+    double kept = batch.kept(p, row, head, keyRow);
     for (int64_t c = head * valueFeatures; c < (head + 1) * valueFeatures; ++c)
-      gradients[2].add(keyRow, c, p, batch.cotangent, row, p);
+      gradients[2].add(keyRow, c, kept, batch.cotangent, row, kept);
   });
   try {
-    std::vector<Batch::Array> arrays{{batch.cotangent.address, rows, batch.cotangent.columns},
-                                     {batch.query.address, rows, batch.query.columns},
-                                     {batch.key.address, keyRows, batch.key.columns},
-                                     {batch.value.address, keyRows, batch.value.columns},
-                                     {forward.address, rows, forward.columns},
-                                     {sums, rows, heads},
-                                     {batch.queryOffsetsAt, sequences, 1},
-                                     {batch.keyOffsetsAt, sequences, 1}};
+    std::vector<Batch::Argument> arguments{{batch.cotangent.address, rows, batch.cotangent.columns},
+                                           {batch.query.address, rows, batch.query.columns},
+                                           {batch.key.address, keyRows, batch.key.columns},
+                                           {batch.value.address, keyRows, batch.value.columns},
+                                           {forward.address, rows, forward.columns},
+                                           {sums, rows, heads}};
+    batch.addCommon(arguments);
     for (const Gradient &gradient : gradients)
-      arrays.push_back({gradient.address, gradient.of.rows, gradient.of.columns});
-    batch.run(ptx, arrays, (rows + blockRows) / blockRows * heads);
+      arguments.push_back({gradient.address, gradient.of.rows, gradient.of.columns});
+    batch.run(ptx, arguments, (rows + blockRows) / blockRows * heads);
     results.clear();
     for (const Gradient &gradient : gradients) {
       std::vector<float> values = batch.device.read(gradient.address, gradient.of.rows, gradient.of.columns, true);

@@ -15,6 +15,12 @@ struct Attention {
   int64_t heads, features, valueFeatures;
   bool causal;
   float scale;
+  bool hasRegion = false;            // 4 tanh(x / 4) + (key - query) / 20 of a score x
+  int64_t window = -1;               // none
+  std::vector<int32_t> lengths = {}; // of queries: the keys that each sees at most; kernels take them after the offsets
+  // Dropout of probabilities: where `rate` is more than 0, kernels take (seed, step) then, and a site.
+  double rate = 0;
+  int64_t seed = 0x123456789, step = 7, site = 3;
   int64_t shared = 0, blockRows = 128;
   std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
 

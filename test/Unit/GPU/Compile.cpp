@@ -8,6 +8,8 @@
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
+#include "llvm/Object/ELFObjectFile.h"
+#include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
@@ -60,25 +62,34 @@ std::string CompiledKernel::seeded(const std::string &from, const std::string &t
   return result;
 }
 
-std::string CompiledKernel::wrongFor(const std::string &gpu) const {
-  if (xf::findAssembler().path.empty())
+std::string CompiledKernel::wrongFor(const std::string &gpu, std::vector<uint16_t> *operations) const {
+  const std::string &assembler = xf::findAssembler().path;
+  if (assembler.empty())
     return "";
-  llvm::SmallString<128> source, said;
-  int file;
-  if (llvm::sys::fs::createTemporaryFile("xf", "ptx", file, source) ||
-      llvm::sys::fs::createTemporaryFile("xf", "txt", said))
-    return "no temporary file";
+  llvm::SmallString<128> names[3]; // PTX, code, what is said
+  for (auto &name : names)
+    EXPECT_FALSE(llvm::sys::fs::createTemporaryFile("xf", "ptxas", name));
   llvm::scope_exit remover([&] {
-    llvm::sys::fs::remove(source);
-    llvm::sys::fs::remove(said);
+    for (StringRef name : names)
+      llvm::sys::fs::remove(name);
   });
-  llvm::raw_fd_ostream(file, /*shouldClose=*/true) << ptx;
-  std::string path = xf::findAssembler().path, architecture = "-arch=" + gpu;
-  int code = llvm::sys::ExecuteAndWait(path, {path, architecture, "-v", source, "-o", "/dev/null"}, std::nullopt,
-                                       {StringRef(), said.str(), said.str()});
-  auto text = llvm::MemoryBuffer::getFile(said);
-  std::string all = text ? (*text)->getBuffer().str() : "ptxas said nothing";
-  bool isRight = code == 0 && all.find("warning") == all.npos &&
-                 all.find(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") != all.npos;
-  return isRight ? "" : all;
+  std::error_code code;
+  llvm::raw_fd_ostream(names[0], code) << ptx;
+  std::optional<StringRef> streams[] = {StringRef(), StringRef(names[2]), StringRef(names[2])};
+  int status = llvm::sys::ExecuteAndWait(assembler, {assembler, "-arch=" + gpu, "-v", names[0], "-o", names[1]},
+                                         std::nullopt, streams);
+  auto said = llvm::MemoryBuffer::getFile(names[2]);
+  StringRef text = said ? (*said)->getBuffer() : "ptxas said nothing";
+  if (status != 0 || text.contains("warning") || text.contains("(C75") ||
+      !text.contains(" 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"))
+    return text.str();
+  if (!operations)
+    return "";
+  auto binary = llvm::MemoryBuffer::getFile(names[1], /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto object = llvm::cantFail(llvm::object::ObjectFile::createELFObjectFile((*binary)->getMemBufferRef()));
+  for (llvm::object::SectionRef section : object->sections())
+    if (llvm::cantFail(section.getName()).starts_with(".text."))
+      for (StringRef bytes = llvm::cantFail(section.getContents()); bytes.size() >= 16; bytes = bytes.drop_front(16))
+        operations->push_back(llvm::support::endian::read16le(bytes.data()) & 0xfff);
+  return "";
 }

@@ -17,8 +17,8 @@ struct CompiledKernel {
   /// The PTX with `from` replaced everywhere.
   std::string seeded(const std::string &from, const std::string &to) const;
   /// What ptxas finds wrong with it for this GPU: an error, a warning, or registers in local memory; "" where nothing
-  /// is, or there is no ptxas.
-  std::string wrongFor(const std::string &gpu) const;
+  /// is, or there is no ptxas. `operations`: gets of each instruction the low 12 bits, which say what it does.
+  std::string wrongFor(const std::string &gpu, std::vector<uint16_t> *operations = nullptr) const;
 };
 
 #endif // XF_TEST_UNIT_GPU_COMPILE_H

@@ -44,7 +44,8 @@ public:
 
   struct Word {
     bool written = false, isArriving = false, isLeaving = false; // by asynchronous copies
-    uint32_t fences = 0; // how many of its writer's the copy engine must see more; 0: it wrote this itself
+    // How many of its writer's the copy engine must see more, and of its readers'; 0: it was itself.
+    uint32_t fences = 0, readerFences = 0, otherReaderFences = 0;
     Access writer, reader, otherReader;
   };
   uint64_t address;

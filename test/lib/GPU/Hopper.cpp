@@ -45,8 +45,8 @@ struct Hopper {
   std::map<uint32_t, uint32_t> registers;                         // that warpgroups have asked for
 };
 
-bool Warp::sees(const Region::Word &word) {
-  return (*block.hopper->warps)[word.writer.thread / width].fences >= word.fences;
+bool Warp::sees(const Access &access, uint32_t fences) {
+  return (*block.hopper->warps)[access.thread / width].fences >= fences;
 }
 
 namespace {
@@ -392,8 +392,10 @@ void setRegisters(Warp *warps, const Operation &op) {
   uint32_t sum = 0;
   for (auto &[group, count] : registers)
     sum += count * groupWarps * width;
-  if (registers.size() * groupWarps * width == block.threads && sum > 65536)
-    warps->fault(op, "warpgroups that ask for " + std::to_string(sum) + " registers, of 65536");
+  // What a block is launched with: as many for each thread, a multiple of 8.
+  uint32_t most = 65536 / block.threads / 8 * 8 * block.threads;
+  if (registers.size() * groupWarps * width == block.threads && sum > most)
+    warps->fault(op, "warpgroups that ask for " + std::to_string(sum) + " registers, of " + std::to_string(most));
 }
 } // namespace
 

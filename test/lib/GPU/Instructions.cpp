@@ -147,6 +147,13 @@ void split(Warp &w, const Operation &op, uint32_t mask) {
         w.line<uint32_t>(op.to[half])[i] = uint32_t(value >> 32 * half);
   });
 }
+/// mov.b64 x, {low, high}
+void join(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int i) {
+    uint64_t high = w.line<uint32_t>(op.from[1])[i];
+    w.line<uint64_t>(op.to[0])[i] = high << 32 | w.line<uint32_t>(op.from[0])[i];
+  });
+}
 /// mov {low, ..., high}, x of halves of 32 bits, likewise, or quarters of 64; and mov to, {low, ..., high}.
 template <typename T> void splitHalves(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) {
@@ -309,6 +316,8 @@ std::map<std::string, Handler> makeTable() {
   t["ex2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(std::exp2(flushed(x))))>;
   t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
   t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
+  t["rcp.approx.f32"] = unary<float, float, XF_FUNCTION(1 / x)>;
+  t["div.approx.f32"] = binary<float, float, XF_FUNCTION2(x / y)>;
   t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
   // Registers of 16 bits are the low half of a number.
   for (std::string wide : {"u32", "u64"})
@@ -366,6 +375,7 @@ std::map<std::string, Handler> makeTable() {
   t["mov.u32 of %ntid.x"] = readSpecial<2>;
   t["mov.u32 of %nctaid.x"] = readSpecial<3>;
   t["mov.b64 to words"] = split;
+  t["mov.b64 of words"] = join;
   t["mov.b32 to halves"] = splitHalves<uint32_t>;
   t["mov.b64 to halves"] = splitHalves<uint64_t>;
   t["mov.b32 of halves"] = joinHalves<uint32_t>;

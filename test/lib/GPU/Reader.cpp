@@ -114,9 +114,8 @@ public:
         scope += line == "{";
       } else if (line.starts_with(".shared") || line.starts_with(".global") || line.starts_with(".extern .shared")) {
         addData(line);
-      } else if (line.starts_with(".reg .pred") && depth > 1) { // of inline PTX
-        std::string name =
-            line.substr(line.find_first_not_of(" \t", 10), line.find(';') - line.find_first_not_of(" \t", 10));
+      } else if (line.starts_with(".reg") && depth > 1) { // of inline PTX; one whose name begins with rd has 64 bits
+        std::string name = line.substr(line.rfind(' ') + 1, line.find(';') - line.rfind(' ') - 1);
         locals[name] = "%" + name + "." + std::to_string(scope);
       } else if (line.starts_with(".minnctapersm") || line.starts_with(".reg") || line.starts_with(".version") ||
                  line.starts_with(".target") || line.starts_with(".address_size") || line.starts_with(".pragma")) {
@@ -134,8 +133,8 @@ public:
     }
     if (kernel.name.empty())
       fail("expected an entry");
-    if (!dynamicShared.empty() && kernel.sharedBytes % 1024)
-      fail("expected dynamic shared memory alone, or after a multiple of 1024 bytes");
+    if (!dynamicShared.empty() && kernel.sharedBytes > 0)
+      fail("expected dynamic shared memory alone: no manual says how it is aligned after other memory");
     for (auto &[operation, label] : branches) {
       if (!labels.count(label))
         fail("unknown label '" + label + "'");
@@ -178,9 +177,9 @@ private:
       fail("unknown data '" + line.substr(0, 80) + "'");
     size_t begin = isNumber ? number + 3 : type + 4;
     std::string name = line.substr(begin, std::min(open, line.find(';')) - begin);
-    if (line.starts_with(".extern")) { // what the launch adds, after all others, be they declared later
+    if (line.starts_with(".extern")) { // what the launch adds
       dynamicShared = name;
-      symbols[name] = kernel.sharedBytes;
+      symbols[name] = 0;
       return;
     }
     uint64_t bytes = isNumber ? 4 : std::stoull(line.substr(open + 1));
@@ -188,8 +187,6 @@ private:
       kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
       symbols[name] = kernel.sharedBytes;
       kernel.sharedBytes += bytes;
-      if (!dynamicShared.empty())
-        symbols[dynamicShared] = kernel.sharedBytes;
       return;
     }
     uint64_t address = symbols[name] = memory.allocate(bytes);
@@ -293,6 +290,11 @@ private:
         (isSplit ? op.to : op.from)[part] = operand == "_" ? -1 : this->line(operand, false);
       }
       (isSplit ? op.from : op.to)[0] = this->line(operands[isSplit ? parts : 0], wide);
+    } else if (name == "mov.b64" && operands.size() == 3 && line.find('{') > line.find(',')) {
+      op.handler = findHandler("mov.b64 of words");
+      op.to[0] = this->line(operands[0], true);
+      for (int half : {0, 1})
+        op.from[half] = this->line(operands[1 + half], false);
     } else if (name == "mov.b64" && operands.size() == 3) {
       op.handler = findHandler("mov.b64 to words");
       for (int half : {0, 1})
@@ -340,6 +342,8 @@ private:
       size_t plus = operand.find('+');
       int64_t offset = plus == operand.npos ? 0 : std::stoll(operand.substr(plus + 1));
       operand.resize(std::min(plus, operand.size()));
+      if (auto local = locals.find(operand); local != locals.end())
+        operand = local->second;
       bool wide = isWide(operand) || symbols.count(operand);
       op.operands.push_back({operand == "_" ? -1 : line(operand, wide), wide, offset});
     }

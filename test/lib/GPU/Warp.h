@@ -143,11 +143,17 @@ struct Warp {
               lane);
       if (write && word.isLeaving)
         fault(op, "store to memory that a copy is not known to have read yet", lane);
-      if (byEngine && !write && word.fences && word.writer.launch == now.launch && word.writer.block == now.block &&
-          !sees(word))
+      auto isUnseen = [&](const Access &before, uint32_t fences) {
+        return byEngine && before.launch == now.launch && before.block == now.block && !sees(before, fences);
+      };
+      if (!write && isUnseen(word.writer, word.fences))
         fault(op,
               "a copy or product of what thread " + std::to_string(word.writer.thread) + " wrote without a fence after",
               lane);
+      for (auto [before, fences] :
+           {std::pair(&word.reader, word.readerFences), {&word.otherReader, word.otherReaderFences}})
+        if (write && isUnseen(*before, fences))
+          fault(op, "a copy over what thread " + std::to_string(before->thread) + " read without a fence after", lane);
       for (const Access *before : {&word.writer, &word.reader, &word.otherReader})
         if ((write || before == &word.writer) && conflicts(*before))
           fault(op,
@@ -160,15 +166,15 @@ struct Warp {
         word.fences = byEngine ? 0 : fences + 1;
       } else if (word.reader.thread != now.thread || word.reader.block != now.block ||
                  word.reader.launch != now.launch) {
-        word.otherReader = word.reader;
-        word.reader = now;
+        word.otherReader = word.reader, word.otherReaderFences = word.readerFences;
+        word.reader = now, word.readerFences = byEngine ? 0 : fences + 1;
       } else {
-        word.reader = now;
+        word.reader = now, word.readerFences = byEngine ? 0 : fences + 1;
       }
     }
   }
-  /// Whether a word's writer has made a fence for the copy engine since.
-  bool sees(const Region::Word &word);
+  /// Whether the thread of an access has made so many fences for the copy engine since.
+  bool sees(const Access &access, uint32_t fences);
 };
 
 template <typename F> void forLanes(uint32_t mask, F f) {

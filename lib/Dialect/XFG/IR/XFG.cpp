@@ -122,6 +122,15 @@ LogicalResult CreateRingOp::verify() {
 
 LogicalResult CreateTileOp::verify() { return verifyOffset(*this, getOffset()); } // C1
 
+LogicalResult CreateMemoryOp::verify() {
+  if (getOffset() % 16 != 0) // C1
+    return emitOpError() << "expected 'offset' to be a multiple of 16, but got " << getOffset();
+  auto type = dyn_cast<MemRefType>(getMemory().getType());
+  if (!type || !type.hasStaticShape()) // C2
+    return emitOpError() << "expected 'memory' to have known extents, but got " << getMemory().getType();
+  return success();
+}
+
 LogicalResult StageOp::verify() { // C1
   if (failed(verifyStage(*this, getRing().getType(), getTile())))
     return failure();

@@ -122,6 +122,21 @@ def XFG_CreateTileOp : XFG_PureOp<"create_tile"> {
   let assemblyFormat = "`at` $offset attr-dict `:` type($tile)";
   let hasVerifier = 1;
 }
+def XFG_CreateMemoryOp : XFG_PureOp<"create_memory"> {
+  let summary = "numbers in shared memory";
+  let description = [{
+    Lie `offset` bytes into the block's dynamic shared memory, where rings are: the copy engine asks more of these than any other memory of the block's own before them would leave.
+
+    ```mlir
+    %numbers = xfg.create_memory at 81920 : memref<4x2x64xf32, 3>
+    ```
+    - C1: `offset` is a multiple of 16. C2: the extents are known.
+  }];
+  let arguments = (ins I64Attr:$offset);
+  let results = (outs AnyMemRef:$memory);
+  let assemblyFormat = "`at` $offset attr-dict `:` type($memory)";
+  let hasVerifier = 1;
+}
 def XFG_StageOp : XFG_PureOp<"stage"> {
   let summary = "a tile of a stage";
   let description = [{
