@@ -4,7 +4,9 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Device.h"
 #include "xf/Runtime/Memory.h"
+#include "xf/Runtime/Needs.h"
 
+#include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
@@ -12,7 +14,7 @@ using namespace xf::runtime;
 
 namespace {
 using Result = int; // CUresult: 0 is success
-constexpr Result outOfMemory = 2, noBinary = 209;
+constexpr Result outOfMemory = 2, noDevice = 100, noBinary = 209;
 enum Attribute {  // CUdevice_attribute
   clockRate = 13, // in kHz, as the other
   multiprocessors = 16,
@@ -98,10 +100,15 @@ Expected<Driver> loadDriver() {
 #undef XF_FIND
   if (missing && missing != std::string_view("cuTensorMapEncodeTiled")) // which few programs need
     return userError(fmt::format(
-        "the NVIDIA driver is too old: {} has no {}; CUDA 11.8's (520) or a newer one is needed", library, missing));
+        "the NVIDIA driver is too old: {} has no {}; it has to be 520 (CUDA 11.8) or a newer one", library, missing));
   return driver;
 }
 } // namespace
+
+/// What to do without a GPU.
+static std::string onProcessor(const Program &program) {
+  return fmt::format("{} to run on the processor", program.hasTwin ? "pass --device=cpu" : "compile with --target=cpu");
+}
 
 struct Device::State {
   Driver driver{};
@@ -110,7 +117,6 @@ struct Device::State {
   Handle stream = nullptr;
   bool hasContext = false;
   std::vector<Handle> modules, functions, events;
-  std::vector<bool> singles; // by kernel
   const Program *program = nullptr;
   int64_t processors = 0;
   Address memory = 0;
@@ -132,6 +138,9 @@ struct Device::State {
   /// How a kernel is launched, by itself or in a graph.
   NodeParameters launchOf(int64_t kernel, int64_t tiles, void *const *parameters) const;
   Expected<void> find();
+  Expected<int64_t> availableMemory() const;
+  /// That there is less than is `needed`.
+  Error notEnough(const std::string &needed) const;
   Expected<void> load(const Program &program, std::span<const XfImage *const> images);
 };
 
@@ -140,18 +149,28 @@ Expected<void> Device::State::find() {
   if (!loaded)
     return loaded.error();
   driver = *loaded;
-  if (Expected<void> ok = check(driver.Init(0), "start the driver"); !ok)
+  auto findsNone = [] {
+    const char *visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    return userError("the driver finds none" +
+                     (visible ? fmt::format(" (CUDA_VISIBLE_DEVICES is '{}')", visible) : std::string()));
+  };
+  Result started = driver.Init(0);
+  if (started == noDevice)
+    return findsNone();
+  if (Expected<void> ok = check(started, "start the driver"); !ok)
     return ok;
   int version = 0, count = 0;
   if (Expected<void> ok = check(driver.DriverGetVersion(&version), "ask for the driver's version"); !ok)
     return ok;
   if (version < 11080)
-    return userError(fmt::format("the NVIDIA driver is too old: expected CUDA 11.8's or a newer one, but got {}.{}'s",
-                                 version / 1000, version % 1000 / 10));
+    return userError(
+        fmt::format("the NVIDIA driver is too old: it is for CUDA {}.{}, and has to be 520 (CUDA 11.8) or a "
+                    "newer one",
+                    version / 1000, version % 1000 / 10));
   if (Expected<void> ok = check(driver.DeviceGetCount(&count), "count GPUs"); !ok)
     return ok;
   if (count == 0)
-    return userError("the driver knows none");
+    return findsNone();
   char text[128] = "";
   if (Expected<void> ok = check(driver.DeviceGet(&device, 0), "be opened"); !ok)
     return ok;
@@ -187,12 +206,12 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
   program = &loaded;
   int wanted = numberOf(program->gpu), have = numberOf(facts.architecture);
   if (have < wanted)
-    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}", program->gpu,
-                                 facts.name, facts.architecture));
+    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}; {}", program->gpu,
+                                 facts.name, facts.architecture, onProcessor(*program)));
   if (program->gpu.ends_with("a") && have != wanted) // with instructions that no other architecture has
     return userError(
         fmt::format("this executable was compiled for {}, whose code runs on no other GPU, but '{}' is {}; "
-                    "compile with --gpu=sm_80",
+                    "compile with --gpu=sm_80 for both",
                     program->gpu, facts.name, facts.architecture));
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
@@ -212,10 +231,13 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
       modules.resize(i + 1);
       loadedAs = driver.ModuleLoadData(&modules.back(), image.ptx);
     }
-    if (Expected<void> ok = check(loadedAs, "load kernel '{}'", name); !ok) {
+    if (loadedAs != 0)
       modules.pop_back();
+    if (loadedAs == outOfMemory)
+      return notEnough(fmt::format("the kernels need {} of their own, besides their code, on GPU '{}'",
+                                   mebibytes(ownBytes(*program)), facts.name));
+    if (Expected<void> ok = check(loadedAs, "load kernel '{}'", name); !ok)
       return ok;
-    }
     if (Expected<void> ok = check(driver.ModuleGetFunction(&functions.emplace_back(), modules.back(), "xf_kernel"),
                                   "find kernel '{}'", name);
         !ok)
@@ -228,20 +250,17 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
           !ok)
         return ok;
     if (!launch.maps.empty() && !driver.TensorMapEncodeTiled)
-      return userError(fmt::format("the NVIDIA driver is too old: {} has no cuTensorMapEncodeTiled; CUDA 12.0's (525) "
-                                   "or a newer one is needed",
+      return userError(fmt::format("the NVIDIA driver is too old: {} has no cuTensorMapEncodeTiled; it has to be "
+                                   "525 (CUDA 12.0) or a newer one",
                                    library));
-    singles.push_back(std::string_view(image.ptx, image.ptxSize).find("\n.global .align") != std::string_view::npos);
   }
   return {};
 }
 
 Device::Device(std::unique_ptr<State> state) : state(std::move(state)) {}
 
-/// What to do without a GPU.
 static Error elsewhere(const Program &program, const Error &error) {
-  return {fmt::format("this executable runs on an NVIDIA GPU, but {}; {} to run on the processor", error.message,
-                      program.hasTwin ? "pass --device=cpu" : "compile with --target=cpu"),
+  return {fmt::format("this executable runs on an NVIDIA GPU, but {}; {}", error.message, onProcessor(program)),
           error.exitCode};
 }
 
@@ -279,11 +298,20 @@ const Device::Facts &Device::facts() const { return state->facts; }
 char *Device::data() const { return reinterpret_cast<char *>(state->memory); }
 int64_t Device::size() const { return state->bytes; }
 
-Expected<int64_t> Device::availableMemory() const {
+Expected<int64_t> Device::availableMemory() const { return state->availableMemory(); }
+
+Expected<int64_t> Device::State::availableMemory() const {
   size_t free = 0, total = 0;
-  if (Expected<void> ok = state->check(state->driver.MemGetInfo_v2(&free, &total), "tell its memory"); !ok)
+  if (Expected<void> ok = check(driver.MemGetInfo_v2(&free, &total), "tell its memory"); !ok)
     return ok.error();
-  return int64_t(free) + state->bytes;
+  return int64_t(free) + bytes;
+}
+
+Error Device::State::notEnough(const std::string &needed) const {
+  Expected<int64_t> available = availableMemory();
+  return available ? userError(fmt::format("not enough memory: {}, and {} of {} is free", needed, mebibytes(*available),
+                                           mebibytes(facts.memory)))
+                   : available.error();
 }
 
 Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
@@ -298,13 +326,8 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   Result result = state->driver.MemAlloc_v2(&state->memory, bytes);
   if (result == outOfMemory) {
     state->memory = 0;
-    Expected<int64_t> available = availableMemory();
-    return available
-               ? userError(fmt::format("not enough memory: {} needs {} on GPU '{}' for these inputs, and {} of {} "
-                                       "is free",
-                                       what, mebibytes(bytes), state->facts.name, mebibytes(*available),
-                                       mebibytes(state->facts.memory)))
-               : available.error();
+    return state->notEnough(
+        fmt::format("{} needs {} on GPU '{}' for these inputs", what, mebibytes(bytes), state->facts.name));
   }
   if (Expected<void> ok = state->check(result, "allocate {}", mebibytes(bytes)); !ok)
     return ok;
@@ -432,7 +455,7 @@ Expected<Device::Graph> Device::makeGraph(std::span<const Node> nodes) {
   return made ? Expected<Graph>(std::move(result)) : made.error();
 }
 
-bool Device::isSingle(int64_t kernel) const { return state->singles[kernel]; }
+bool Device::isSingle(int64_t kernel) const { return state->program->kernels[kernel].launch.ownBytes > 0; }
 
 Expected<void> Device::launch(const Graph &graph) {
   return state->check(state->driver.GraphLaunch(graph.handle, state->stream), "run a graph");

@@ -18,6 +18,13 @@ int64_t xf::runtime::scratchBytes(const Program &program) {
   return (bytes + arenaAlignment - 1) / arenaAlignment * arenaAlignment;
 }
 
+int64_t xf::runtime::ownBytes(const Program &program) {
+  int64_t bytes = 0;
+  for (const Kernel &kernel : program.kernels)
+    bytes += kernel.launch.ownBytes;
+  return bytes;
+}
+
 /// Of a GPU's memory: what DeviceRunner allocates there.
 static Needs needsOnDevice(const Program &program, std::span<const Call> calls) {
   Needs needs;
@@ -31,6 +38,7 @@ static Needs needsOnDevice(const Program &program, std::span<const Call> calls) 
     }
   }
   needs.arrays = arenaBytesOnDevice(program, functions);
+  needs.kernels = ownBytes(program);
   return needs;
 }
 
@@ -64,9 +72,10 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
 }
 
 std::string Needs::text() const {
-  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}{})", mebibytes(total()),
+  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}{}{})", mebibytes(total()),
                      mebibytes(arrays), mebibytes(workspace), mebibytes(batch),
-                     process ? ", the process " + mebibytes(process) : "");
+                     process ? ", the process " + mebibytes(process) : "",
+                     kernels ? ", the kernels' own " + mebibytes(kernels) : "");
 }
 
 std::vector<Use> xf::runtime::usesOf(const Program &program) {

@@ -383,7 +383,8 @@ static Launch parseLaunch(const json &value) {
   Launch launch{value.value("threads", int64_t(0)),
                 value.value("shared", int64_t(0)),
                 value.value("blocks_per_processor", int64_t(0)),
-                {}};
+                {},
+                value.value("own_bytes", int64_t(0))};
   for (const json &map : value.value("maps", json::array())) {
     std::vector<int64_t> numbers = map.get<std::vector<int64_t>>();
     if (numbers.size() != 6)
@@ -395,8 +396,8 @@ static Launch parseLaunch(const json &value) {
 
 static Program parse(std::string_view text, int64_t kernelCount) {
   json root = json::parse(text);
-  if (int64_t abi = root.at("abi").get<int64_t>(); abi != 1)
-    fail("expected 'abi' 1, but got {}", abi);
+  if (int64_t abi = root.at("abi").get<int64_t>(); abi != 2)
+    fail("expected 'abi' 2, but got {}", abi);
   Program program;
   program.name = root.at("name").get<std::string>();
   program.kind = root.at("kind").get<std::string>();
@@ -412,7 +413,7 @@ static Program parse(std::string_view text, int64_t kernelCount) {
   for (const json &value : root.at("kernels"))
     program.kernels.push_back({value.at("name").get<std::string>(), value.value("shape", std::string()),
                                value.value("schedule", std::string()), value.value("scratch", int64_t(0)),
-                               parseLaunch(value)});
+                               value.value("form", std::string()), parseLaunch(value)});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
   for (const json &value : root.at("functions"))

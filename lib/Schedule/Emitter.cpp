@@ -68,6 +68,37 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
   b.setInsertionPoint(loop.getBody()->getTerminator());
 }
 
+void Emitter::setLaunchFacts() {
+  llvm::SmallDenseMap<StringRef, std::pair<int64_t, bool>> globals; // bytes, and whether each block has its own
+  StringRef form;
+  int64_t stages = 0, own = 0, shared = dynamicBytes;
+  function.walk([&](Operation *op) {
+    if (auto global = dyn_cast<memref::GetGlobalOp>(op); global && !op->use_empty()) {
+      auto type = cast<MemRefType>(global.getType());
+      globals[global.getName()] = {bytesOf(type), type.getMemorySpace() != Attribute()};
+    } else if (auto ring = dyn_cast<xfg::CreateRingOp>(op)) {
+      stages = std::max<int64_t>(stages, ring.getRing().getType().getStages());
+    } else if (isa<xfg::MmaOp>(op)) {
+      form = "wgmma";
+    } else if (isa<NVVM::MmaOp>(op)) {
+      form = "mma.sync";
+    }
+  });
+  for (auto [name, global] : globals)
+    (global.second ? shared : own) += global.first;
+  auto note = [&](StringRef name, int64_t number) {
+    if (number)
+      function->setAttr(name, b.getI64IntegerAttr(number));
+  };
+  note("xf.threads", registers.threads());
+  note("xf.shared", dynamicBytes);
+  note("xf.own_bytes", own);
+  note("xf.shared_in_all", shared);
+  note("xf.stages", stages);
+  if (!form.empty())
+    function->setAttr("xf.form", b.getStringAttr(form));
+}
+
 void Emitter::finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor) {
   SmallVector<Attribute> entries;
   for (const GridEntry &entry : grid)
@@ -78,9 +109,7 @@ void Emitter::finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor) {
   function->setAttr("xf.grid", b.getArrayAttr(entries));
   function->setAttr("xf.scratch", b.getI64IntegerAttr(scratchBytes));
   if (registers.isGPU())
-    function->setAttr("xf.threads", b.getI64IntegerAttr(registers.threads()));
-  if (dynamicBytes)
-    function->setAttr("xf.shared", b.getI64IntegerAttr(dynamicBytes));
+    setLaunchFacts();
   if (blocksPerProcessor)
     function->setAttr("xf.blocks_per_processor", b.getI64IntegerAttr(blocksPerProcessor));
   if (!tensorMaps.empty())

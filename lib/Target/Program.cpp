@@ -4,6 +4,7 @@
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Kernels/Parameters.h"
 #include "xf/Target/Target.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/JSON.h"
 
 namespace mlir::xf {
@@ -35,9 +36,11 @@ public:
                           {"shape", shapes.lookup(name)},
                           {"schedule", scheduleOf(kernel)},
                           {"scratch", kernel->getAttrOfType<IntegerAttr>("xf.scratch").getInt()}};
-      for (StringRef fact : {"threads", "shared", "blocks_per_processor"})
+      for (StringRef fact : {"threads", "shared", "blocks_per_processor", "own_bytes"})
         if (auto number = kernel->getAttrOfType<IntegerAttr>(("xf." + fact).str()))
           object[fact] = number.getInt();
+      if (auto form = kernel->getAttrOfType<StringAttr>("xf.form"))
+        object["form"] = form.getValue();
       if (auto found = maps.find(name); found != maps.end())
         object["maps"] = json::Array(found->second);
       kernelArray.push_back(std::move(object));
@@ -46,7 +49,7 @@ public:
     if (!gpu.empty())
       target["gpu"] = gpu;
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
-    json::Object program{{"abi", 1},
+    json::Object program{{"abi", 2},
                          {"name", module.getName().value_or("model")},
                          {"kind", kind ? kind.getValue() : "functions"},
                          {"target", std::move(target)},
@@ -124,7 +127,7 @@ private:
       auto extents = value.getAs<ArrayAttr>("extents");
       json::Array shape;
       unsigned dynamic = 0;
-      for (int64_t size : type.getShape()) {
+      for (int64_t size : extentsWithGaps(type)) { // of memory that is handed on as it lies
         if (!ShapedType::isDynamic(size)) {
           shape.push_back(size);
           continue;
@@ -263,12 +266,36 @@ private:
     return result;
   }
 
-  /// "rows = 48, columns = 256" of #xf.matmul_schedule<rows = 48, columns = 256>; "" where nothing was chosen.
+  /// "rows = 48, columns = 256" of #xf.matmul_schedule<rows = 48, columns = 256>, "" where nothing was chosen; of a GPU
+  /// "mma.sync, tile = 64 x 1, warps = 4, shared = 32768".
   static std::string scheduleOf(func::FuncOp kernel) {
-    std::string text;
+    std::string chosen;
     if (Attribute schedule = kernel->getAttr("xf.schedule"))
-      llvm::raw_string_ostream(text) << schedule;
-    return StringRef(text).split('<').second.drop_back(text.empty() ? 0 : 1).str();
+      llvm::raw_string_ostream(chosen) << schedule;
+    SmallVector<std::string> parts;
+    if (auto form = kernel->getAttrOfType<StringAttr>("xf.form"))
+      parts.push_back(form.str());
+    if (!chosen.empty())
+      parts.push_back(StringRef(chosen).split('<').second.drop_back().str());
+    auto number = [&](StringRef fact) {
+      auto attribute = kernel->getAttrOfType<IntegerAttr>(fact);
+      return attribute ? attribute.getInt() : 0;
+    };
+    if (int64_t threads = number("xf.threads")) {
+      SmallVector<std::string> tile;
+      for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>())
+        tile.push_back(std::to_string(entry[3]));
+      if (chosen.empty() && !tile.empty())
+        parts.push_back("tile = " + llvm::join(tile, " x "));
+      if (chosen.empty() && number("xf.stages"))
+        parts.push_back("stages = " + std::to_string(number("xf.stages")));
+      parts.push_back("warps = " + std::to_string(llvm::divideCeil(threads, 32)));
+      if (int64_t shared = number("xf.shared_in_all"))
+        parts.push_back("shared = " + std::to_string(shared));
+      if (int64_t own = number("xf.own_bytes"))
+        parts.push_back("own = " + std::to_string(own));
+    }
+    return llvm::join(parts, ", ");
   }
 
   int64_t numberOf(DispatchOp dispatch) {

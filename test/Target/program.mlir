@@ -5,7 +5,7 @@
 
 // CPU: unknown cpu 'x86-64-v33'; did you mean 'x86-64-v3'?
 
-// CHECK: llvm.mlir.global external constant @xf_program_json("{\22abi\22:1,\22functions\22:[{\22dims\22:[\22tokens\22],
+// CHECK: llvm.mlir.global external constant @xf_program_json("{\22abi\22:2,\22functions\22:[{\22dims\22:[\22tokens\22],
 // The last dispatch writes its second operand; one dynamic extent an operand; two tiles of 32 columns for every 4 rows.
 // CHECK-SAME: \22dispatches\22:[{\22bytes\22:1,\22dims\22:[1,1],\22flops\22:0,\22grid\22:{{\[\[}}1,4],[2,32]],\22kernel\22:0,\22label\22:\22copy\22,\22operands\22:{{\[\[}}\22input\22,0],[\22slot\22,0]],\22scalars\22:[7],\22writes\22:[1]}
 // CHECK-SAME: \22formulas\22:[0,[\22/\22,[\22*\22,\22tokens\22,\22tokens\22],[\22+\22,\22tokens\22,-1]]]

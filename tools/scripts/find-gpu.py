@@ -10,7 +10,8 @@ def find():
 
     def ask(function, *arguments):
         if error := getattr(driver, "cu" + function)(*arguments):
-            raise OSError(f"the driver can't do cu{function} (CUDA error {error})")
+            none = error == 100  # CUDA_ERROR_NO_DEVICE
+            raise OSError("the driver finds none" if none else f"the driver can't do cu{function} (CUDA error {error})")
 
     def number(function, *arguments):
         value = ctypes.c_int()
@@ -18,8 +19,6 @@ def find():
         return value.value
 
     ask("Init", 0)
-    if number("DeviceGetCount") == 0:
-        raise OSError("the driver knows none")
     device = number("DeviceGet", 0)
     name = ctypes.create_string_buffer(128)
     ask("DeviceGetName", name, len(name), device)

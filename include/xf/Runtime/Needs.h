@@ -16,7 +16,10 @@ struct Needs {
   int64_t workspace = 0; // the arena of temporaries
   int64_t batch = 0;     // what goes in and comes out
   int64_t process = 0;   // the program itself, its threads and their scratch memory; not where a GPU computes
-  int64_t total() const { return arrays + workspace + batch + process; }
+  int64_t kernels = 0;   // what kernels for a GPU bring with them
+  /// What is taken before the first call.
+  int64_t standing() const { return process + kernels; }
+  int64_t total() const { return arrays + workspace + batch + standing(); }
   /// "513.2 MiB (parameters, gradients and moments 72.1 MiB, ...)".
   std::string text() const;
 };
@@ -32,6 +35,9 @@ Needs needsOf(const Program &program, std::span<const Call> calls, int threads);
 
 /// Bytes of scratch memory that a worker takes, whichever kernel it runs.
 int64_t scratchBytes(const Program &program);
+
+/// Bytes of a GPU's memory that all kernels bring with them: they are loaded together.
+int64_t ownBytes(const Program &program);
 
 /// What an executable is for: training, or what its model predicts.
 struct Use {

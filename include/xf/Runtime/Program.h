@@ -79,6 +79,7 @@ struct Launch {
   int64_t shared = 0;             // bytes of a block's dynamic shared memory
   int64_t blocksPerProcessor = 0; // blocks go on to further tiles, so that no more are launched; 0: one tile each
   std::vector<BoxedMatrix> maps;  // of each a further parameter
+  int64_t ownBytes = 0;           // of the GPU's memory that the kernel brings with it: not to be run twice at once
 };
 
 struct Kernel {
@@ -86,6 +87,7 @@ struct Kernel {
   std::string shape;    // of its operands, dynamic extents as '?'
   std::string schedule; // what was chosen for it
   int64_t scratch = 0;
+  std::string form; // of a GPU's tensor cores, that it uses: "wgmma", "mma.sync"; empty: none
   Launch launch;
 };
 

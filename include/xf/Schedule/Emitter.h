@@ -233,6 +233,8 @@ public:
 private:
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   SmallVector<Value> atShare(ValueRange at);
+  /// Notes what a GPU is asked for, and by which form.
+  void setLaunchFacts();
   DenseMap<Value, Value> places;
   Value currentTile, currentThread, currentWarp, currentLane;
   int64_t scratchBytes = 0, sharedBuffers = 0, dynamicBytes = 0;

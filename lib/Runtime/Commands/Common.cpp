@@ -63,11 +63,11 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
                                         const std::function<Needs(int64_t)> &needs,
                                         const std::function<std::string(int64_t)> &remedy) {
   Needs needed = needs(count);
-  // The process has its own part already.
+  // The process and the kernels have their parts already.
   Expected<int64_t> available = session.executor().availableMemory();
   if (!available)
     return available.error();
-  int64_t there = session.memory ? session.memory : *available + needed.process;
+  int64_t there = session.memory ? session.memory : *available + needed.standing();
   if (needed.total() <= there)
     return {};
   std::string message = fmt::format("not enough memory for the batch: {} needs {}, and {} is {}{}", what, needed.text(),
@@ -79,10 +79,20 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
 }
 
 void xf::runtime::addDeviceOption(CLI::App &command, Session &session) {
-  if (session.program.hasTwin)
+  if (session.program.hasTwin) {
     command.add_option("--device", session.device, "Where to compute: cuda, or cpu")
         ->default_str("cuda")
         ->check(CLI::IsMember({"cuda", "cpu"}));
+    return;
+  }
+  // Nothing to choose, and not listed.
+  auto take = [&session](const std::string &text) {
+    if (text != session.device)
+      throw CLI::ValidationError("--device", fmt::format("this executable computes on {} alone, but got '{}'; compile "
+                                                         "with --target=cpu,cuda to choose",
+                                                         session.device, text));
+  };
+  command.add_option_function<std::string>("--device", take)->group("");
 }
 
 void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {

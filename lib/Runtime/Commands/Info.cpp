@@ -35,6 +35,18 @@ static void printWorkspaces(Session &session, const InfoOptions &options) {
     line("  " + use.name, "in " + needsOf(session.program, use, options.tokens, sequences, session.teamSize()).text());
 }
 
+/// " (12 on tensor cores by mma.sync, 3 by wgmma)".
+static std::string forms(const Program &program) {
+  std::map<std::string_view, int> counts;
+  for (const Kernel &kernel : program.kernels)
+    if (!kernel.form.empty())
+      ++counts[kernel.form];
+  std::string text;
+  for (auto [form, count] : counts)
+    text += fmt::format("{}{} by {}", text.empty() ? " (on tensor cores " : ", ", count, form);
+  return text.empty() ? text : text + ")";
+}
+
 /// "'NVIDIA H100' (sm_90, 81559.0 MiB) is here".
 static std::string gpuHere() {
   Expected<Device::Facts> found = Device::find();
@@ -75,7 +87,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   for (const Function &function : program.functions)
     if (function.name != "prepare") // called where it is needed
       names.push_back(function.name);
-  line("functions", fmt::format("{}; {} kernels", fmt::join(names, " "), program.kernels.size()));
+  line("functions", fmt::format("{}; {} kernels{}", fmt::join(names, " "), program.kernels.size(), forms(program)));
   std::string memory = fmt::format("parameters {}", mebibytes(bytes));
   if (program.function("train_step"))
     memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));

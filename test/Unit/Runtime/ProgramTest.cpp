@@ -45,7 +45,7 @@ TEST(Program, RejectsWhatBreaksTheContract) {
     function["loops"] = json::array({std::move(loop)});
   };
   const Case cases[] = {
-      {"expected 'abi' 1, but got 2", [](json &p) { p["abi"] = 2; }},
+      {"expected 'abi' 2, but got 1", [](json &p) { p["abi"] = 1; }},
       {"expected 13 kernels, as many as the object has, but got 12", [](json &p) { p["kernels"].erase(0); }},
       {"key 'name' not found", [](json &p) { p.erase("name"); }},
       {"listed twice", [](json &p) { p["parameters"][1]["name"] = "source_embedding.weight"; }},

@@ -479,7 +479,7 @@ std::string xf::toy::programJson() {
       parameterEntry("target_embedding.weight", vocabulary, targetEmbedding, "xavier_uniform", "gain", 1),
       parameterEntry("target_positions.weight", positions, positionEmbedding, "uniform", "bound", 0.1),
       parameterEntry("projection.weight", vocabulary, projection, "xavier_uniform", "gain", 1)};
-  json program = {{"abi", 1},
+  json program = {{"abi", 2},
                   {"name", "toy"},
                   {"kind", "sequence_to_sequence"},
                   {"parameters", parameters},

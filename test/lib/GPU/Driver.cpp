@@ -27,6 +27,7 @@ enum Result {
   invalidValue = 1,
   outOfMemory = 2,
   notInitialized = 3,
+  noDevice = 100,
   invalidContext = 201,
   noBinary = 209,
   invalidHandle = 400,
@@ -72,7 +73,8 @@ bool initialized = false, current = false;
 int contexts = 0, streams = 0;
 bool lost = false; // after a fault every call fails, as on a GPU
 std::deque<Work> pending;
-long launches = 0, replays = 0, copies = 0;
+long launches = 0, replays = 0, copies = 0, bytesHome = 0, calls = 0;
+size_t mostInUse = 0;
 
 int fail(int result, const std::string &what) {
   std::fprintf(stderr, "emulated GPU: %s\n", what.c_str());
@@ -80,7 +82,7 @@ int fail(int result, const std::string &what) {
 }
 
 /// Runs `body` where there is a context; a Fault is the GPU's end.
-int inContext(const char *name, const std::function<int()> &body) {
+int guarded(const char *name, const std::function<int()> &body) {
   if (!initialized)
     return fail(notInitialized, std::string(name) + " before cuInit");
   if (!current)
@@ -95,12 +97,18 @@ int inContext(const char *name, const std::function<int()> &body) {
   }
 }
 
+/// A call of the driver.
+int inContext(const char *name, const std::function<int()> &body) {
+  ++calls;
+  return guarded(name, body);
+}
+
 /// Does what the stream has to do.
 int flush() {
   while (!pending.empty()) {
     Work work = std::move(pending.front());
     pending.pop_front();
-    if (int result = inContext(work.name, [&] { return work.body(), success; }))
+    if (int result = guarded(work.name, [&] { return work.body(), success; }))
       return result;
   }
   return success;
@@ -127,6 +135,8 @@ bool isStream(void *stream) { return stream == &streamPlace && streams > 0; }
 #define XF_EXPORT extern "C" __attribute__((visibility("default"))) int
 
 XF_EXPORT cuInit(unsigned flags) {
+  if (setting("XF_GPU_COUNT", 1) == 0)
+    return noDevice;
   initialized = flags == 0;
   return initialized ? success : invalidValue;
 }
@@ -178,7 +188,9 @@ XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
       if (count > 0 && !lost)
         fail(invalidValue, std::to_string(count) + " " + what + " are left at the end");
     if (setting("XF_GPU_LOG", 0))
-      std::fprintf(stderr, "emulated GPU: %ld launches, %ld graphs, %ld copies\n", launches, replays, copies);
+      std::fprintf(
+          stderr, "emulated GPU: %ld launches, %ld graphs, %ld copies (%ld bytes home), %ld calls, at most %zu bytes\n",
+          launches, replays, copies, bytesHome, calls, mostInUse);
     current = false;
   }
   return contexts < 0 ? fail(invalidContext, "a context is released twice") : success;
@@ -201,6 +213,7 @@ XF_EXPORT cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
     if (memory.inUse() + bytes > total())
       return outOfMemory;
     allocations.insert(*address = memory.allocate(bytes));
+    mostInUse = std::max(mostInUse, size_t(memory.inUse()));
     return success;
   });
 }
@@ -255,6 +268,7 @@ XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, 
       return fail(invalidHandle, "cuMemcpyDtoH without stream, memory or bytes");
     auto copy = [=] { std::memcpy(to, memory.find(from, bytes, "copy").at(from), bytes); };
     ++copies;
+    bytesHome += long(bytes);
     if (const void *block = pinnedBlock(to, bytes))
       return enqueue({"cuMemcpyDtoH", copy, block});
     if (int result = flush())
@@ -373,11 +387,19 @@ XF_EXPORT cuEventElapsedTime(float *milliseconds, void *start, void *end) {
     return success;
   });
 }
+static void unload(Module *module) {
+  for (uint64_t address : module->kernel.data)
+    memory.release(address);
+  delete module;
+}
 XF_EXPORT cuModuleLoadData(void **module, const void *image) {
   return inContext("cuModuleLoadData", [&]() -> int {
     if (std::memcmp(image, "\177ELF", 4) == 0)
       return noBinary; // machine code can't be emulated
     auto loaded = new Module{parse(static_cast<const char *>(image), memory)};
+    if (memory.inUse() > total())
+      return unload(loaded), outOfMemory;
+    mostInUse = std::max(mostInUse, size_t(memory.inUse()));
     modules.insert(loaded);
     *module = loaded;
     return success;
@@ -387,8 +409,7 @@ XF_EXPORT cuModuleUnload(void *module) {
   return inContext("cuModuleUnload", [&]() -> int {
     if (!modules.erase(static_cast<Module *>(module)))
       return fail(invalidHandle, "cuModuleUnload of no module");
-    delete static_cast<Module *>(module);
-    return success;
+    return unload(static_cast<Module *>(module)), success;
   });
 }
 XF_EXPORT cuModuleGetFunction(void **function, void *module, const char *name) {

@@ -82,6 +82,7 @@ struct Kernel {
   std::vector<uint8_t> constants; // register lines
   size_t lines = 0;               // registers in all, those of constants first
   uint64_t sharedBytes = 0;       // but for those that the launch adds
+  std::vector<uint64_t> data;     // addresses of its global data
 };
 
 /// Reads a module with one entry; its global data goes into `memory`.

@@ -190,6 +190,7 @@ private:
       return;
     }
     uint64_t address = symbols[name] = memory.allocate(bytes);
+    kernel.data.push_back(address);
     Region &region = memory.find(address, bytes, "data");
     region.setWritten(address, bytes);
     const char *next = line.c_str() + close + 1;
