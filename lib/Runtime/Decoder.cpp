@@ -5,6 +5,7 @@
 #include "xf/Runtime/Decoder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 using namespace xf::runtime;
@@ -23,12 +24,12 @@ Decoder::Decoder(Session &session, const ModelState &model)
 Expected<void> Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {
   std::vector<Tensor> grown;
   for (const TensorType &input : decode.inputs) {
-    if (!input.name.starts_with(prefix) || input.type != ElementType::F32)
+    if (!input.name.starts_with(prefix))
       continue;
     std::vector<int64_t> shape = {rows};
     for (size_t axis = 1; axis < input.shape.size(); ++axis)
       shape.push_back(input.shape[axis].size);
-    Tensor &tensor = grown.emplace_back(Tensor{input.name, shape, {}});
+    Tensor &tensor = grown.emplace_back(Tensor{input.name, input.type, shape, {}});
     if (Expected<void> room = tensor.arena.reserve(tensor.view().bytes()); !room)
       return room;
     if (kept > 0) {
@@ -105,6 +106,13 @@ int32_t Decoder::freeCacheRow() {
   return nextFree++;
 }
 
+/// Of that many rows or entries of a list, how many a call is made for. A GPU is asked for calls of the same extents by
+/// one graph, and hardly minds a few rows more.
+static int64_t rounded(int64_t count, int64_t least) {
+  int64_t unit = std::max(least, int64_t(std::bit_ceil(uint64_t(count))) / 8);
+  return (count + unit - 1) / unit * unit;
+}
+
 Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int64_t count) {
   // Rows that no hypothesis continues are free again.
   std::vector<std::vector<int32_t>> lists(hypotheses.size());
@@ -118,13 +126,17 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
       used[cacheRow] = true;
     entries += lists[row].size() + 1;
   }
-  int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + int64_t(hypotheses.size());
+  int64_t size = int64_t(hypotheses.size()), rows = size;
+  bool isOnDevice = session.executor().isForDevice();
+  if (isOnDevice && size > 1)
+    rows = rounded(size, 8);
+  int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + rows;
   // Memory that is never touched costs nothing, and growing copies: room for the tokens of most sentences at once.
   constexpr int64_t usualLength = 64;
   if (needed > caches.capacity) {
     int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
-    int64_t rows = std::max({needed, 2 * caches.capacity, usualLength * int64_t(hypotheses.size())});
-    if (Expected<void> grown = caches.grow(decodeFunction, rows, kept); !grown)
+    int64_t more = std::max({needed, 2 * caches.capacity, usualLength * size});
+    if (Expected<void> grown = caches.grow(decodeFunction, more, kept); !grown)
       return grown.error();
     used.resize(caches.capacity, false);
   }
@@ -146,6 +158,19 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
     cacheRows.insert(cacheRows.end(), lists[row].begin(), lists[row].end());
     cacheOffsets.push_back(int32_t(cacheRows.size()));
   }
+  // Rows beyond those that were asked for see nothing, and write where nobody reads.
+  for (int64_t row = size; row < rows; ++row) {
+    ids.push_back(0);
+    positions.push_back(0);
+    cacheSlots.push_back(freeCacheRow());
+    memoryOffsets.push_back(memoryOffsets.back());
+    cacheOffsets.push_back(cacheOffsets.back());
+  }
+  if (isOnDevice) {
+    constexpr int64_t leastEntries = 1024; // of a list of four bytes each: more is not copied faster
+    cacheRows.resize(rounded(int64_t(cacheRows.size()), leastEntries));
+    memoryRows.resize(rounded(int64_t(memoryRows.size()), leastEntries));
+  }
   std::vector<int32_t> ranks(count);
   std::vector<TensorView> inputs = {listView("ids", ids),
                                     listView("ranks", ranks),
@@ -158,21 +183,29 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
   for (const Rows *rows : {&memory, &caches})
     for (const Rows::Tensor &tensor : rows->tensors)
       inputs.push_back(tensor.view());
-  int64_t size = int64_t(hypotheses.size());
-  if (Expected<void> room = logits.reserve(size * vocabularySize * int64_t(sizeof(float))); !room)
-    return room.error();
-  logSumExp.resize(size);
-  values.resize(size * count);
-  tokens.resize(size * count);
+  logSumExp.resize(rows);
+  values.resize(rows * count);
+  tokens.resize(rows * count);
+  // Logits stay where they are computed: few are looked at.
   std::vector<TensorView> outputs = {
-      {"logits", ElementType::F32, {size, vocabularySize}, logits.data()},
-      {"log_sum_exp", ElementType::F32, {size}, logSumExp.data()},
-      {"top_log_probabilities", ElementType::F32, {size, count}, values.data()},
-      {"top_tokens", ElementType::I32, {size, count}, tokens.data()},
+      {"log_sum_exp", ElementType::F32, {rows}, logSumExp.data()},
+      {"top_log_probabilities", ElementType::F32, {rows, count}, values.data()},
+      {"top_tokens", ElementType::I32, {rows, count}, tokens.data()},
   };
   if (Expected<void> ran = session.executor().run(decodeFunction, inputs, outputs, model.arenas()); !ran)
     return ran.error();
   cached = std::move(lists);
-  return Predictions{vocabularySize, count,  {logits.as<float>(), size_t(size * vocabularySize)},
-                     logSumExp,      values, tokens};
+  return Predictions{count, std::span(logSumExp).first(size), values, tokens};
+}
+
+Expected<float> Decoder::logit(int64_t row, int32_t token) {
+  float value = 0;
+  int64_t place = row * vocabularySize + token;
+  Expected<void> read = session.executor().readOutput("logits", place * int64_t(sizeof(float)), sizeof(float), &value);
+  return read ? Expected<float>(value) : read.error();
+}
+
+Expected<void> Decoder::logits(int64_t row, std::span<float> to) {
+  int64_t bytes = vocabularySize * int64_t(sizeof(float));
+  return session.executor().readOutput("logits", row * bytes, bytes, to.data());
 }

@@ -224,7 +224,7 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
     CallRoom room(function, dims, plan.totalBytes, inputs, outputs);
     if (Expected<void> made = makeRoom(ready.arenas, room.bytes, what); !made)
       return made;
-    // Windows of a text are all alike; the steps of a search never are, and must not pile up.
+    // Windows of a text and steps of a search are often alike; batches hardly ever are, and must not pile up.
     constexpr size_t most = 16;
     if (shapes.size() >= most)
       shapes.erase(std::min_element(shapes.begin(), shapes.end(),
@@ -350,6 +350,12 @@ Expected<void> DeviceRunner::finish() {
   for (const InFlight::Result &result : running.results)
     std::memcpy(result.to, running.room->data() + result.offset, result.bytes);
   return {};
+}
+
+Expected<void> DeviceRunner::readOutput(size_t output, int64_t offset, int64_t bytes, void *to) {
+  const Shape &shape = *running.shape;
+  Expected<void> copied = gpu->copyOut(to, shape.begin + shape.room.outputs[output] + offset, bytes);
+  return copied ? gpu->wait() : copied;
 }
 
 Expected<std::vector<double>> DeviceRunner::secondsOfSteps() {

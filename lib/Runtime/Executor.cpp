@@ -162,6 +162,7 @@ Expected<void> Executor::prepareTeam(std::span<const TensorView> inputs, std::sp
     places.outputs.push_back(output.data ? static_cast<char *>(output.data) : next);
     next += roomOf(output);
   }
+  outputPlaces = places.outputs;
   own.layOut(function, ready.dims, layout, places);
 
   meetings.clear();
@@ -243,36 +244,36 @@ Expected<void> Executor::start() {
     return {};
   }
   using Clock = std::chrono::steady_clock;
-  seconds.assign(own.steps.size(), 0);
+  std::vector<double> seconds(own.steps.size());
   Clock::time_point last = Clock::now();
   executeByTeam([&](size_t index) {
     Clock::time_point now = Clock::now();
     seconds[index] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
+  addToProfile(own.steps, seconds); // the next call may be laid out before this one is finished
   return {};
 }
 
 Expected<void> Executor::finish() {
-  if (isForDevice())
-    if (Expected<void> finished = runner->finish(); !finished)
-      return finished;
-  if (!profileReport)
+  if (!isForDevice())
     return {};
-  if (isForDevice()) {
-    Expected<std::vector<double>> timed = runner->secondsOfSteps();
-    if (!timed)
-      return timed.error();
-    seconds = std::move(*timed);
-  }
+  if (Expected<void> finished = runner->finish(); !finished || !profileReport)
+    return finished;
+  Expected<std::vector<double>> seconds = runner->secondsOfSteps();
+  if (!seconds)
+    return seconds.error();
+  addToProfile(runner->walkOfRunning().steps, *seconds);
+  return {};
+}
+
+void Executor::addToProfile(std::span<const Walk::Step> steps, std::span<const double> seconds) {
   // The steps of a loop's chunks are one of the report.
   std::map<const Dispatch *, double> byDispatch;
-  const std::vector<Walk::Step> &steps = isForDevice() ? runner->walkOfRunning().steps : own.steps;
   for (size_t index = 0; index < steps.size(); ++index)
     byDispatch[steps[index].dispatch] += seconds[index];
   for (auto [dispatch, time] : byDispatch)
     profileReport->add(*running.function, *dispatch, running.dims, time);
-  return {};
 }
 
 Expected<void> Executor::run(const Function &function, std::span<const TensorView> inputs,
@@ -281,6 +282,14 @@ Expected<void> Executor::run(const Function &function, std::span<const TensorVie
     return prepared;
   Expected<void> started = start();
   return started ? finish() : started;
+}
+
+Expected<void> Executor::readOutput(std::string_view name, int64_t offset, int64_t bytes, void *to) {
+  size_t output = *running.function->output(name);
+  if (isForDevice())
+    return runner->readOutput(output, offset, bytes, to);
+  std::memcpy(to, outputPlaces[output] + offset, bytes);
+  return {};
 }
 
 Expected<MachineLimits> Executor::limits() {

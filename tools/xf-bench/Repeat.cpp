@@ -32,7 +32,7 @@ static void forgetPeak() {
   }
 }
 
-Expected<void> xf::runtime::measure(int runs, const std::function<Expected<void>()> &call) {
+Expected<void> xf::runtime::measure(Session &, int runs, const std::function<Expected<void>()> &call) {
   using Clock = std::chrono::steady_clock;
   double before = statusMebibytes("VmHWM"), held = statusMebibytes("VmRSS");
   forgetPeak();

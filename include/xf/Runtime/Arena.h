@@ -13,7 +13,7 @@ namespace xf::runtime {
 
 class Device;
 
-/// f32 values. Copies of an arena are the same one.
+/// f32 values, or bf16 in pairs. Copies of an arena are the same one.
 class Arena {
 public:
   Arena() : content(std::make_shared<Content>()) {}

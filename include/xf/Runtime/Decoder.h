@@ -24,6 +24,9 @@ public:
   void restart() { cached.clear(); }
 
   Expected<Predictions> step(std::span<const Hypothesis> hypotheses, int64_t count) override;
+  Expected<float> logit(int64_t row, int32_t token) override;
+  /// All of a row's.
+  Expected<void> logits(int64_t row, std::span<float> to);
 
   int64_t vocabulary() const override { return vocabularySize; }
 
@@ -36,9 +39,10 @@ private:
 
     struct Tensor {
       std::string_view name;
+      ElementType type;
       std::vector<int64_t> shape;
       Arena arena;
-      TensorView view() const { return {name, ElementType::F32, shape, arena.here(), &arena}; }
+      TensorView view() const { return {name, type, shape, arena.here(), &arena}; }
     };
     std::string_view prefix; // of the tensors' names
     std::vector<Tensor> tensors;
@@ -60,7 +64,6 @@ private:
   std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step
   std::vector<bool> used;                   // cache rows that one of them holds
   int32_t nextFree = 0;
-  Pages logits; // faulted in once
   std::vector<float> logSumExp, values;
   std::vector<int32_t> tokens;
 };

@@ -52,6 +52,8 @@ public:
   Expected<void> start(const std::function<void(size_t)> &observe, bool timed);
   /// Waits for the call that runs, whose outputs are there then.
   Expected<void> finish();
+  /// A part of an output that was not asked for, of the call that is finished.
+  Expected<void> readOutput(size_t output, int64_t offset, int64_t bytes, void *to);
   /// Seconds that each step of it took, where it was timed.
   Expected<std::vector<double>> secondsOfSteps();
 

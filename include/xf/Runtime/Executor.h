@@ -43,6 +43,12 @@ public:
   Expected<void> start();
   Expected<void> finish();
 
+  /// A part of an output that nobody asked for, of the call that is finished, until another one is prepared.
+  Expected<void> readOutput(std::string_view name, int64_t offset, int64_t bytes, void *to);
+
+  /// Whether a GPU computes.
+  bool isForDevice() const { return !program.gpu.empty(); }
+
   /// On a GPU, room for the largest calls to come, before the first.
   Expected<void> reserve(std::span<const Call> calls, const ModelArenas &model);
 
@@ -81,8 +87,9 @@ private:
                              const ModelArenas &model);
   Expected<void> openDevice();
   Expected<void> execute(const std::function<void(size_t)> &observe);
+  /// Of the call that runs.
+  void addToProfile(std::span<const Walk::Step> steps, std::span<const double> seconds);
   void executeByTeam(const std::function<void(size_t)> &observe);
-  bool isForDevice() const { return !program.gpu.empty(); }
   /// Of the call that is ready.
   const Walk &walk() const { return runner ? runner->walk() : own; }
 
@@ -95,11 +102,11 @@ private:
   std::map<std::pair<const Function *, std::vector<int64_t>>, ArenaPlan> plans;
   Pages arena, scratch, unwanted; // unwanted: outputs nobody asked for
   Call ready, running;
-  Walk own; // the team's
+  Walk own;                         // the team's
+  std::vector<char *> outputPlaces; // of the team's call
   std::vector<Meeting> meetings;
   std::vector<SharedTiles> tiles; // by number in the phase
   Report *profileReport = nullptr;
-  std::vector<double> seconds; // that steps of the call that runs took
 };
 
 } // namespace xf::runtime

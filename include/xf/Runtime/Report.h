@@ -40,6 +40,8 @@ public:
   std::optional<MachineLimits> limits; // where seconds are measured
 
   void add(const Function &function, const Dispatch &dispatch, std::span<const int64_t> dims, double seconds = 0);
+  /// Forgets what was added.
+  void clear() { lines.clear(); }
   /// Every dispatch of one call.
   void add(const Function &function, std::span<const int64_t> dims);
 

@@ -29,6 +29,8 @@ public:
   Executor &executor();
   /// Measures this machine and lets the executor time what it runs, if `profile` asks for it.
   Expected<void> startProfile();
+  /// Forgets what was timed so far.
+  void restartProfile() { report.clear(); }
   /// Writes what was timed.
   Expected<void> writeProfile() const;
   /// Another number of threads from now on.

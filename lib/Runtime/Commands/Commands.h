@@ -64,7 +64,7 @@ std::string hyperOption(std::string name);
 void addHyperOptions(CLI::App &command, Hyper &hyper);
 
 /// Runs `call` this many times after two that warm up, and prints how long they took.
-Expected<void> measure(int runs, const std::function<Expected<void>()> &call);
+Expected<void> measure(Session &session, int runs, const std::function<Expected<void>()> &call);
 
 } // namespace xf::runtime
 

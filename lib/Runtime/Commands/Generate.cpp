@@ -23,20 +23,29 @@ struct GenerateOptions {
 /// A text that a model reads as it grows.
 class Reader {
 public:
-  Reader(Session &session, const ModelState &model) : decoder(session, model), longest(session.longestTarget()) {}
+  Reader(Session &session, const ModelState &model, const SamplingOptions &sampling)
+      : decoder(session, model), sampling(sampling), longest(session.longestTarget()),
+        listed(sampling.listed(decoder.vocabulary())) {
+    if (listed > mostListed)
+      listed = 0;
+  }
 
-  /// Reads on; logits of the token after.
-  Expected<std::span<const float>> read(std::span<const int32_t> tokens);
+  /// Reads on, and draws the token after as number `step`.
+  Expected<int32_t> read(std::span<const int32_t> tokens, uint64_t step);
 
 private:
+  static constexpr int64_t mostListed = 1024; // of more, all logits are as good
   Decoder decoder;
+  SamplingOptions sampling;
   int64_t longest; // positions there are; 0: any number
+  int64_t listed;  // tokens that the model lists for a draw; 0: it looks at all logits
+  std::vector<float> logits;
   std::vector<int32_t> context;
   int32_t lastRow = -1; // of the decoder's last step
 };
 } // namespace
 
-Expected<std::span<const float>> Reader::read(std::span<const int32_t> tokens) {
+Expected<int32_t> Reader::read(std::span<const int32_t> tokens, uint64_t step) {
   constexpr size_t rowsAtOnce = 64; // enough to fill the matrix kernels
   context.insert(context.end(), tokens.begin(), tokens.end());
   if (longest && int64_t(context.size()) > longest) { // full: go on with its newer half
@@ -45,21 +54,28 @@ Expected<std::span<const float>> Reader::read(std::span<const int32_t> tokens) {
     lastRow = -1;
     tokens = context;
   }
-  std::span<const float> result;
+  Predictions last;
   while (!tokens.empty()) {
     std::vector<Hypothesis> rows;
     for (int32_t token : tokens.first(std::min(tokens.size(), rowsAtOnce)))
       rows.push_back({0, rows.empty() ? lastRow : Hypothesis::rowBefore, token});
-    Expected<Predictions> predictions = decoder.step(rows, 1);
+    Expected<Predictions> predictions = decoder.step(rows, std::max<int64_t>(listed, 1));
     if (!predictions)
       return predictions.error();
     if (!std::isfinite(predictions->logSumExp.back()))
       return userError("the model's probabilities are not numbers; are its weights finite?");
-    result = predictions->logits;
+    last = *predictions;
     lastRow = int32_t(rows.size()) - 1;
     tokens = tokens.subspan(rows.size());
   }
-  return result.last(decoder.vocabulary());
+  if (listed) {
+    size_t begin = size_t(lastRow * last.count);
+    return sampleListed(last.values.subspan(begin, last.count), last.tokens.subspan(begin, last.count), sampling, step);
+  }
+  logits.resize(decoder.vocabulary());
+  if (Expected<void> got = decoder.logits(lastRow, logits); !got)
+    return got.error();
+  return sampleToken(logits, sampling, step);
 }
 
 /// A begin mark and the prompt, with an end mark after every line but the last, which goes on.
@@ -91,9 +107,7 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
   Expected<ModelState> model = session.loadModel(options.model);
   if (!model)
     return model.error();
-  Reader reader(session, *model);
-  Expected<std::span<const float>> logits = reader.read(*prompt);
-
+  Reader reader(session, *model, options.sampling);
   std::vector<int32_t> line; // not printed yet
   auto print = [&](int32_t token) {
     if (token != vocabulary->eos())
@@ -103,13 +117,13 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
     line.clear();
   };
   std::for_each(prompt->begin(), prompt->end(), print);
+  std::vector<int32_t> next = *prompt;
   for (int64_t step = 0; step < options.maxLength; ++step) {
-    if (!logits)
-      return logits.error();
-    int32_t token = sampleToken(*logits, options.sampling, uint64_t(step));
-    print(token);
-    if (step + 1 < options.maxLength)
-      logits = reader.read({&token, 1});
+    Expected<int32_t> token = reader.read(next, uint64_t(step));
+    if (!token)
+      return token.error();
+    print(*token);
+    next = {*token};
   }
   if (!line.empty())
     fmt::print("{}\n", vocabulary->decode(line));

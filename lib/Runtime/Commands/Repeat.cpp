@@ -10,10 +10,12 @@
 
 using namespace xf::runtime;
 
-Expected<void> xf::runtime::measure(int runs, const std::function<Expected<void>()> &call) {
+Expected<void> xf::runtime::measure(Session &session, int runs, const std::function<Expected<void>()> &call) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> seconds;
   for (int run = -2; run < runs; ++run) {
+    if (run == 0) // what warms up is in no profile
+      session.restartProfile();
     Clock::time_point start = Clock::now();
     if (Expected<void> ran = call(); !ran)
       return ran;

@@ -154,7 +154,7 @@ static Expected<int> run(Session &session, const RunOptions &options) {
       *stepInput = progress.step;
     return session.executor().run(*function, views, results, state->arenas());
   };
-  if (Expected<void> ran = options.repeat ? measure(options.repeat, call) : call(); !ran)
+  if (Expected<void> ran = options.repeat ? measure(session, options.repeat, call) : call(); !ran)
     return ran.error();
 
   if (options.output.empty())

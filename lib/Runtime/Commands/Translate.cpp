@@ -34,7 +34,8 @@ static void print(const Vocabularies &vocabularies, const TranslateOptions &opti
 }
 
 /// Times the translation of all lines.
-static Expected<void> repeat(Translator &translator, LineReader &lines, const Vocabularies &vocabularies, int times) {
+static Expected<void> repeat(Session &session, Translator &translator, LineReader &lines,
+                             const Vocabularies &vocabularies, int times) {
   std::vector<std::vector<int32_t>> sources, prefixes;
   while (!lines.atEnd()) {
     Expected<std::vector<std::vector<int32_t>>> read = lines.next();
@@ -44,7 +45,7 @@ static Expected<void> repeat(Translator &translator, LineReader &lines, const Vo
       sources.push_back(vocabularies.markSource(std::move(source)));
     prefixes.insert(prefixes.end(), lines.behindTabs().begin(), lines.behindTabs().end());
   }
-  return measure(times, [&]() -> Expected<void> {
+  return measure(session, times, [&]() -> Expected<void> {
     auto translations = translator.translate(sources, prefixes);
     return translations ? Expected<void>() : translations.error();
   });
@@ -69,7 +70,7 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
   if (!prefix)
     return userError("--prefix: " + prefix.error().message);
   if (options.repeat) {
-    Expected<void> measured = repeat(translator, lines, *vocabularies, options.repeat);
+    Expected<void> measured = repeat(session, translator, lines, *vocabularies, options.repeat);
     return measured ? Expected<int>(0) : measured.error();
   }
   int64_t line = 0;

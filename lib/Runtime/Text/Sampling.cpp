@@ -18,26 +18,33 @@ static double drawUniform(uint64_t seed, uint64_t step) {
   return double((uint64_t(words[1]) << 32 | words[0]) >> 11) * 0x1p-53;
 }
 
-int32_t xf::runtime::sampleToken(std::span<const float> logits, const SamplingOptions &options, uint64_t step) {
-  auto likeliest = std::max_element(logits.begin(), logits.end());
+int32_t xf::runtime::sampleListed(std::span<const float> values, std::span<const int32_t> tokens,
+                                  const SamplingOptions &options, uint64_t step) {
   if (options.temperature == 0)
-    return int32_t(likeliest - logits.begin());
-  std::vector<int32_t> tokens(logits.size());
-  std::iota(tokens.begin(), tokens.end(), 0);
-  bool cut = options.topK > 0 && options.topK < int64_t(tokens.size());
-  size_t kept = cut ? size_t(options.topK) : tokens.size();
-  if (cut || options.topP < 1) {
-    std::partial_sort(tokens.begin(), tokens.begin() + kept, tokens.end(),
-                      [&](int32_t a, int32_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
-    tokens.resize(kept);
-  }
+    return tokens.front();
   // Weights relative to the likeliest token, so that no temperature overflows.
+  double most = *std::max_element(values.begin(), values.end());
   std::vector<double> sums(tokens.size());
   double sum = 0;
   for (size_t i = 0; i < tokens.size(); ++i)
-    sums[i] = sum += std::exp((double(logits[tokens[i]]) - *likeliest) / options.temperature);
+    sums[i] = sum += std::exp((double(values[i]) - most) / options.temperature);
   if (options.topP < 1)
     sum = *std::lower_bound(sums.begin(), sums.end() - 1, options.topP * sum);
   double drawn = drawUniform(options.seed, step) * sum;
   return tokens[std::upper_bound(sums.begin(), sums.end() - 1, drawn) - sums.begin()];
+}
+
+int32_t xf::runtime::sampleToken(std::span<const float> logits, const SamplingOptions &options, uint64_t step) {
+  std::vector<int32_t> tokens(logits.size());
+  std::iota(tokens.begin(), tokens.end(), 0);
+  if (int64_t kept = options.listed(int64_t(logits.size())); kept || options.topP < 1) {
+    size_t count = kept ? size_t(kept) : tokens.size();
+    std::partial_sort(tokens.begin(), tokens.begin() + count, tokens.end(),
+                      [&](int32_t a, int32_t b) { return std::pair(-logits[a], a) < std::pair(-logits[b], b); });
+    tokens.resize(count);
+  }
+  std::vector<float> values;
+  for (int32_t token : tokens)
+    values.push_back(logits[token]);
+  return sampleListed(values, tokens, options, step);
 }

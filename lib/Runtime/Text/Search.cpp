@@ -64,9 +64,10 @@ public:
   }
 
   /// Extends the alive hypotheses by what the model says of their rows; false where that is not numbers.
-  bool advance(const Predictions &predictions) {
-    if (!collectCandidates(predictions))
-      return false;
+  Expected<bool> advance(const Predictions &predictions, Stepper &stepper) {
+    Expected<bool> areNumbers = collectCandidates(predictions, stepper);
+    if (!areNumbers || !*areNumbers)
+      return areNumbers;
     std::vector<Alive> next;
     for (const Candidate &candidate : candidates) {
       if (int64_t(next.size()) == options.beam)
@@ -105,7 +106,7 @@ private:
   double penalty(int64_t tokens) const { return std::pow((5.0 + double(tokens)) / 6.0, options.lengthPenalty); }
 
   /// The best 2 * beam continuations: however many of them end, `beam` go on. False where something is no number.
-  bool collectCandidates(const Predictions &predictions) {
+  Expected<bool> collectCandidates(const Predictions &predictions, Stepper &stepper) {
     candidates.clear();
     for (int32_t i = 0; i < int32_t(alive.size()); ++i) {
       int64_t row = alive[i].row;
@@ -114,10 +115,12 @@ private:
       };
       if (!std::isfinite(predictions.logSumExp[row]))
         return false;
-      if (isForced()) {
-        offer(prefix[length], predictions.logProbability(row, prefix[length]));
-      } else if (length == maxLength) {
-        offer(options.eos, predictions.logProbability(row, options.eos));
+      if (isForced() || length == maxLength) {
+        int32_t token = isForced() ? prefix[length] : options.eos;
+        Expected<float> logit = stepper.logit(row, token);
+        if (!logit)
+          return logit.error();
+        offer(token, *logit - predictions.logSumExp[row]);
       } else {
         for (int64_t rank = row * predictions.count; rank < (row + 1) * predictions.count; ++rank)
           if (int32_t token = predictions.tokens[rank];
@@ -203,7 +206,10 @@ Expected<std::vector<Search::Done>> Search::step() {
   if (!predictions)
     return predictions.error();
   for (std::unique_ptr<Beam> &beam : beams) {
-    if (!beam->advance(*predictions))
+    Expected<bool> areNumbers = beam->advance(*predictions, stepper);
+    if (!areNumbers)
+      return areNumbers.error();
+    if (!*areNumbers)
       return userError(
           fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
                       &beam - beams.data() + 1));

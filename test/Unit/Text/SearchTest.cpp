@@ -54,8 +54,9 @@ public:
     }
     histories = std::move(next);
     rowsOfSteps.push_back(rows.size());
-    return Predictions{size, count, logits, sums, values, tokens};
+    return Predictions{count, sums, values, tokens};
   }
+  Expected<float> logit(int64_t row, int32_t token) override { return logits[row * size + token]; }
   virtual std::vector<float> distribution(uint32_t seed, const Ids &history) const {
     return hashModel(seed, history, size);
   }

@@ -15,11 +15,18 @@ struct SamplingOptions {
   int64_t topK = 0;       // draw among so many likeliest tokens; 0: all
   double topP = 1;        // and among the fewest of them whose probabilities sum up to this
   uint64_t seed = 1;
+
+  /// How many of the likeliest tokens are all that a draw looks at; 0: every token of the vocabulary.
+  int64_t listed(int64_t vocabulary) const { return temperature == 0 ? 1 : topK < vocabulary ? topK : 0; }
 };
 
 /// The token drawn at `step`. `logits` are log probabilities but for one number added to all; equal ones are ordered by
 /// token.
 int32_t sampleToken(std::span<const float> logits, const SamplingOptions &options, uint64_t step);
+
+/// As `sampleToken`, of the tokens that it looks at, the likeliest first, with their logits or log probabilities.
+int32_t sampleListed(std::span<const float> values, std::span<const int32_t> tokens, const SamplingOptions &options,
+                     uint64_t step);
 
 } // namespace xf::runtime
 

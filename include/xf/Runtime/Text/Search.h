@@ -26,12 +26,10 @@ struct Hypothesis {
 
 /// What a model says of the token after each hypothesis, a row.
 struct Predictions {
-  int64_t vocabulary = 0, count = 0; // of tokens; of the likeliest ones that are listed
-  std::span<const float> logits;     // vocabulary a row
-  std::span<const float> logSumExp;  // one a row
-  std::span<const float> values;     // log probabilities of the likeliest tokens, count a row, best first, of equal
-  std::span<const int32_t> tokens;   // ones the lower token; past the vocabulary -1
-  float logProbability(int64_t row, int32_t token) const { return logits[row * vocabulary + token] - logSumExp[row]; }
+  int64_t count = 0;                // of the likeliest tokens that are listed
+  std::span<const float> logSumExp; // one a row
+  std::span<const float> values;    // log probabilities of the likeliest tokens, count a row, best first, of equal
+  std::span<const int32_t> tokens;  // ones the lower token; past the vocabulary -1
 };
 
 /// What search asks of a model.
@@ -40,6 +38,8 @@ public:
   virtual ~Stepper() = default;
   /// `count`: how many of the likeliest tokens to list. Valid until the next call.
   virtual Expected<Predictions> step(std::span<const Hypothesis> hypotheses, int64_t count) = 0;
+  /// What the last step said of any one token.
+  virtual Expected<float> logit(int64_t row, int32_t token) = 0;
   virtual int64_t vocabulary() const = 0;
 };
 
