@@ -35,6 +35,7 @@ public:
       });
     for (func::FuncOp function : functions)
       function.walk([&](Operation *op) { visit(op); });
+    unifyKept();
     SmallVector<Value> narrow;
     for (const auto *member : classes)
       if (isNarrow(member->getData()))
@@ -60,7 +61,24 @@ private:
     return argument && isEntry(dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()));
   }
   /// A value that others give in f32: where bf16 is wanted of it, it is cast.
-  static bool isGiven(Value value) { return isEntryArgument(value) || value.getDefiningOp<GetParamOp>(); }
+  static bool isGiven(Value value) {
+    return (isEntryArgument(value) && !keptName(value)) || value.getDefiningOp<GetParamOp>();
+  }
+  /// The name of what an entry point is given by another call, or gives to one; null for what others see.
+  static StringAttr keptName(Value value) {
+    auto argument = dyn_cast<BlockArgument>(value);
+    auto entry = argument && isEntryArgument(value) ? cast<func::FuncOp>(argument.getOwner()->getParentOp()) : nullptr;
+    return entry && entry.getArgAttr(argument.getArgNumber(), "xf.kept")
+               ? entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "xf.name")
+               : nullptr;
+  }
+  static StringAttr keptName(OpOperand &given) {
+    auto entry = dyn_cast<func::FuncOp>(given.getOwner()->getParentOp());
+    return isa<func::ReturnOp>(given.getOwner()) && isEntry(entry) &&
+                   entry.getResultAttr(given.getOperandNumber(), "xf.kept")
+               ? entry.getResultAttrOfType<StringAttr>(given.getOperandNumber(), "xf.name")
+               : nullptr;
+  }
 
   void add(Value value) {
     auto type = dyn_cast<RankedTensorType>(value.getType());
@@ -123,6 +141,25 @@ private:
     }
   }
 
+  /// What calls hand each other is of one type in all entry points.
+  void unifyKept() {
+    DenseMap<StringAttr, Value> byName;
+    auto meet = [&](StringAttr name, Value value) {
+      if (Value &first = byName[name])
+        unify(first, value);
+      else
+        first = value;
+    };
+    for (func::FuncOp function : functions) {
+      for (BlockArgument argument : function.getArguments())
+        if (StringAttr name = keptName(argument))
+          meet(name, argument);
+      for (OpOperand &given : function.front().getTerminator()->getOpOperands())
+        if (StringAttr name = keptName(given))
+          meet(name, given.get());
+    }
+  }
+
   void visitDispatch(DispatchOp dispatch) {
     func::FuncOp kernel = kernelOf(dispatch);
     for (auto [result, value] : llvm::zip(dispatch.getResults(), kernel.front().getTerminator()->getOperands())) {
@@ -130,7 +167,8 @@ private:
       auto op = value.getDefiningOp<KernelOpInterface>();
       // A kernel itself can give the caller f32, but for attention: its forms for tensor cores write what they read.
       bool isOutput = result.hasOneUse() && isa<func::ReturnOp>(*result.user_begin()) &&
-                      isEntry(dispatch->getParentOp()) && !(op && op.getKernelKind() == KernelKind::Attention) &&
+                      !keptName(*result.use_begin()) && isEntry(dispatch->getParentOp()) &&
+                      !(op && op.getKernelKind() == KernelKind::Attention) &&
                       !(op && op.getKernelKind() == KernelKind::AttentionBackward);
       if (isOutput || (op && op.isStatistic(cast<OpResult>(value).getResultNumber())))
         pinned.insert(result);
@@ -163,7 +201,7 @@ private:
     });
     if (isEntry(function))
       for (OpOperand &use : function.front().getTerminator()->getOpOperands())
-        if (isNarrow(use.get()))
+        if (isNarrow(use.get()) && !keptName(use))
           use.set(emitCast(use.get(), f32, use.getOwner()));
   }
 

@@ -77,7 +77,8 @@ private:
   std::vector<xf_value> parameters;
   std::vector<const char *> settings;
 };
-static_assert(int(ElementType::F32) == XF_F32 && int(ElementType::I32) == XF_I32 && int(ElementType::I64) == XF_I64);
+static_assert(int(ElementType::F32) == XF_F32 && int(ElementType::I32) == XF_I32 && int(ElementType::I64) == XF_I64 &&
+              int(ElementType::BF16) == XF_BF16);
 
 /// A number that is not negative, with nothing after it.
 template <typename T> Expected<T> parseNumber(std::string_view name, std::string_view text) {
@@ -175,7 +176,8 @@ static Expected<std::vector<TensorView>> viewsOf(const Function &function, std::
     }
     if (std::any_of(views.begin(), views.end(), [&](const TensorView &view) { return view.name == name; }))
       return userError(fmt::format("{} '{}' of '{}' is there twice", kind, name, function.name));
-    if (tensor.type < XF_F32 || tensor.type > XF_I64 || tensor.rank < 0 || (tensor.rank > 0 && !tensor.shape) ||
+    bool isKnown = (tensor.type >= XF_F32 && tensor.type <= XF_I64) || tensor.type == XF_BF16;
+    if (!isKnown || tensor.rank < 0 || (tensor.rank > 0 && !tensor.shape) ||
         std::any_of(tensor.shape, tensor.shape + tensor.rank, [](int64_t extent) { return extent < 0; }))
       return userError(
           fmt::format("expected {} '{}' of '{}' to have a type and extents from 0 on", kind, name, function.name));

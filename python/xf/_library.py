@@ -8,6 +8,7 @@ import re
 from typing import Any, Optional
 
 FLOAT32, INT32, INT64 = range(3)
+BFLOAT16 = 5  # the upper two bytes of a float32, which NumPy has no type for
 PARAMETER, GRADIENT, FIRST_MOMENT, SECOND_MOMENT = range(4)
 
 

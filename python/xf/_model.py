@@ -16,7 +16,7 @@ from xf._library import Error, decode
 Array = npt.NDArray[Any]
 Setting = Union[str, int, float]
 
-_DTYPES: "Dict[int, np.dtype[Any]]" = {_library.FLOAT32: np.dtype(np.float32), _library.INT32: np.dtype(np.int32), _library.INT64: np.dtype(np.int64)}
+_DTYPES: "Dict[int, np.dtype[Any]]" = {_library.FLOAT32: np.dtype(np.float32), _library.INT32: np.dtype(np.int32), _library.INT64: np.dtype(np.int64), _library.BFLOAT16: np.dtype(np.uint16)}
 _TYPES = {dtype: number for number, dtype in _DTYPES.items()}
 
 

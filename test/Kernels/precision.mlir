@@ -65,6 +65,24 @@ func.func @decode(%x: tensor<?x8xf32> {xf.name = "x"}, %cache: tensor<?x8xf32> {
   return %c : tensor<?x8xf32>
 }
 
+// What one call leaves for the next is bf16 in both: nobody else sees it.
+// CHECK-LABEL: func.func @encode(
+// CHECK-SAME: -> (tensor<?x8xbf16> {xf.kept, xf.name = "memory.0"})
+// CHECK: xf.dispatch @linear_bf16 {{.*}} -> tensor<?x8xbf16>
+func.func @encode(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<?x8xf32> {xf.kept, xf.name = "memory.0"}) attributes {xf.entry} {
+  %w = xf.get_param @w : tensor<8x8xf32>
+  %b = xf.get_param @b : tensor<8xf32>
+  %y = xf.dispatch @linear "linear"(%x, %w, %b) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+// CHECK-LABEL: func.func @step(
+// CHECK-SAME: %[[M:[a-z0-9]+]]: tensor<?x8xbf16> {xf.kept, xf.name = "memory.0"}, %[[C:[a-z0-9]+]]: tensor<?x8xbf16> {xf.kept, xf.name = "cache.0"}
+// CHECK: xf.dispatch @cache_write_bf16{{.*}}(%[[C]], %[[M]], %{{.*}}) : (tensor<?x8xbf16>, tensor<?x8xbf16>, tensor<?xi32>) -> tensor<?x8xbf16>
+func.func @step(%m: tensor<?x8xf32> {xf.kept, xf.name = "memory.0"}, %cache: tensor<?x8xf32> {xf.kept, xf.name = "cache.0"}, %slots: tensor<?xi32> {xf.name = "slots"}) -> (tensor<?x8xf32> {xf.kept, xf.name = "cache.0"}) attributes {xf.entry} {
+  %c = xf.dispatch @cache_write "cache"(%cache, %m, %slots) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return %c : tensor<?x8xf32>
+}
+
 // An input that is multiplied is cast before, once; what attention gives the caller is widened after it.
 // CHECK-LABEL: func.func @given(
 // CHECK: %[[X:.*]] = xf.dispatch @cast_nx8 "cast"(%{{.*}}) : (tensor<?x8xf32>) -> tensor<?x8xbf16>

@@ -17,12 +17,12 @@
 // CHECK-NOT: tensor<2xi64>
 // CHECK: call @encoder_layer.evaluate(
 // CHECK-LABEL: func.func @encode(
-// CHECK-SAME: -> (tensor<?x128xf32> {xf.name = "memory.0"}, tensor<?x128xf32> {xf.name = "memory.1"})
+// CHECK-SAME: -> (tensor<?x128xf32> {xf.kept, xf.name = "memory.0"}, tensor<?x128xf32> {xf.kept, xf.name = "memory.1"})
 // CHECK: xf.attention
 // CHECK-LABEL: func.func @decode(
 // CHECK-SAME: xf.dims = ["rows"], xf.name = "ids"
-// CHECK-SAME: xf.dims = ["memory_tokens"], xf.name = "memory.1"
-// CHECK-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.1"
+// CHECK-SAME: xf.dims = ["memory_tokens"], xf.kept, xf.name = "memory.1"
+// CHECK-SAME: xf.dims = ["cache_tokens"], xf.kept, xf.name = "cache.1"
 // CHECK-SAME: xf.dims = ["ranks"], xf.name = "ranks"
 // CHECK-SAME: xf.name = "logits"
 // CHECK-SAME: xf.name = "log_sum_exp"
@@ -46,7 +46,7 @@
 // LM-NOT: func.func @encode(
 // LM-LABEL: func.func @decode(
 // LM-SAME: xf.name = "positions"
-// LM-SAME: xf.dims = ["cache_tokens"], xf.name = "cache.0"
+// LM-SAME: xf.dims = ["cache_tokens"], xf.kept, xf.name = "cache.0"
 // LM-SAME: xf.name = "cache_slots"
 // LM-SAME: -> (tensor<?x65xf32> {xf.name = "logits"}, tensor<?xf32> {xf.name = "log_sum_exp"}
 // LM-COUNT-2: xf.cache_write

@@ -44,7 +44,7 @@ def PrecisionPass : Pass<"xf-precision", "::mlir::ModuleOp"> {
   let description = [{
     Last pass of stage `outline` with `--precision=bf16`. Matrices of the batch's rows that one kernel writes and others read (activations and their gradients, logits) become bf16, and so do the weights and inputs that products and attention multiply: an
     xf.dispatch of a cast gives them, once in an entry point, before the first kernel that reads each (`prepare` keeps weights for predictions). Such a kernel has xf.cast directly after its arguments and directly before its results, and f32 between. Parameters, their gradients and
-    moments, losses, numbers of a row (log_sum_exp, means), sums for a parameter, and the operands and results of entry points stay f32.
+    moments, losses, numbers of a row (log_sum_exp, means), sums for a parameter, and the operands and results of entry points stay f32, but for those that calls hand each other (`xf.kept`: the memory of a source and decoding's caches).
   }];
 }
 

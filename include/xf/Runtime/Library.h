@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-enum xf_type { XF_F32, XF_I32, XF_I64 };
+/* XF_BF16: the upper two bytes of an f32; of what one call leaves for another, where the model was compiled so. */
+enum xf_type { XF_F32, XF_I32, XF_I64, XF_BF16 = 5 };
 
 /* A tensor in the caller's memory, row after row, aligned as its elements are. Nothing is copied. */
 typedef struct xf_tensor {

@@ -107,6 +107,8 @@ private:
       function.setArgAttr(i, "xf.name", b.getStringAttr(argument.name));
       if (!argument.dim.empty())
         function.setArgAttr(i, "xf.dims", b.getStrArrayAttr({argument.dim}));
+      if (isKept(argument.name))
+        function.setArgAttr(i, "xf.kept", b.getUnitAttr());
     }
     insertAfter(after, function);
     b.setInsertionPointToEnd(&function.getBody().front());
@@ -116,9 +118,14 @@ private:
     SmallVector<Value> values = llvm::map_to_vector(results, [](auto &result) { return result.second; });
     func::ReturnOp::create(b, function.getLoc(), values);
     function.setFunctionType(b.getFunctionType(function.getArgumentTypes(), ValueRange(values).getTypes()));
-    for (auto [i, result] : llvm::enumerate(results))
+    for (auto [i, result] : llvm::enumerate(results)) {
       function.setResultAttr(i, "xf.name", b.getStringAttr(result.first));
+      if (isKept(result.first))
+        function.setResultAttr(i, "xf.kept", b.getUnitAttr());
+    }
   }
+  /// What one call leaves for the next, and nobody else reads: `xf.kept` says so to the stages that follow.
+  static bool isKept(StringRef name) { return name.starts_with("memory.") || name.starts_with("cache."); }
 
   static BlockArgument argumentOf(func::FuncOp function, StringRef name) {
     for (BlockArgument argument : function.getArguments())
