@@ -326,8 +326,8 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   Result result = state->driver.MemAlloc_v2(&state->memory, bytes);
   if (result == outOfMemory) {
     state->memory = 0;
-    return state->notEnough(
-        fmt::format("{} needs {} on GPU '{}' for these inputs", what, mebibytes(bytes), state->facts.name));
+    return state->notEnough(fmt::format("{} needs {} on GPU '{}' for these inputs (smaller batches need less)", what,
+                                        mebibytes(bytes), state->facts.name));
   }
   if (Expected<void> ok = state->check(result, "allocate {}", mebibytes(bytes)); !ok)
     return ok;

@@ -191,30 +191,26 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
                                      const ModelArenas &model) {
   ready.shape = nullptr;
   ready.arenas = arenasOf(function, model, inputs, outputs);
-  std::string what = "'" + function.name + "'";
-  if (Expected<void> room = makeRoom(ready.arenas, 0, what); !room)
-    return room;
-  auto placesOf = [&] {
-    std::vector<char *> places;
-    for (const auto &[arena, writes] : ready.arenas)
-      places.push_back(arena.content->there);
-    return places;
-  };
   // Tensors of the call that are part of arenas lie at some distance from their beginnings.
   auto placeIn = [](const TensorView &view) {
     return view.arena->content->there + (static_cast<char *>(view.data) - view.arena->content->pages.data());
   };
   auto keyOf = [&] {
-    std::vector<char *> places = placesOf();
+    std::vector<char *> places;
+    for (const auto &[arena, writes] : ready.arenas)
+      places.push_back(arena.content->there);
     for (std::span<const TensorView> views : {inputs, outputs})
       for (const TensorView &view : views)
         if (view.arena)
           places.push_back(placeIn(view));
     return places;
   };
-  std::vector<char *> key = keyOf();
+  // A call on arrays that have no place yet is a new one.
+  bool hasPlaces = std::all_of(ready.arenas.begin(), ready.arenas.end(),
+                               [](const auto &each) { return each.first.content->there != nullptr; });
+  std::vector<char *> key = hasPlaces ? keyOf() : std::vector<char *>();
   auto found = std::find_if(shapes.begin(), shapes.end(), [&](const std::shared_ptr<Shape> &shape) {
-    return &shape->function == &function && std::equal(dims.begin(), dims.end(), shape->dims.begin()) &&
+    return &shape->function == &function && std::equal(dims.begin(), dims.end(), shape->dims.begin()) && hasPlaces &&
            shape->places == key;
   });
   if (found != shapes.end()) {
@@ -222,7 +218,7 @@ Expected<void> DeviceRunner::prepare(const Function &function, std::span<const i
   } else {
     ArenaPlan plan = planFunction(function, dims);
     CallRoom room(function, dims, plan.totalBytes, inputs, outputs);
-    if (Expected<void> made = makeRoom(ready.arenas, room.bytes, what); !made)
+    if (Expected<void> made = makeRoom(ready.arenas, room.bytes, "'" + function.name + "'"); !made)
       return made;
     // Windows of a text and steps of a search are often alike; batches hardly ever are, and must not pile up.
     constexpr size_t most = 16;
