@@ -54,11 +54,8 @@ Emitter::Emitter(func::FuncOp kernel, const RegisterFile &registers, bool wholeR
     if (!isa<BlockArgument>(value))
       places.try_emplace(value, body->getArgument(kernel.getNumArguments() + i));
   if (registers.isGPU()) {
-    auto number = [&](Value special) { return toIndex(special); };
-    currentTile = number(NVVM::BlockIdXOp::create(b, loc, b.getI32Type()));
-    currentThread = number(NVVM::ThreadIdXOp::create(b, loc, b.getI32Type()));
-    currentWarp = make<arith::DivUIOp>(currentThread, index(registers.lanes()));
-    currentLane = make<arith::RemUIOp>(currentThread, index(registers.lanes()));
+    currentTile = toIndex(NVVM::BlockIdXOp::create(b, loc, b.getI32Type()));
+    setThread(NVVM::ThreadIdXOp::create(b, loc, b.getI32Type()));
     return;
   }
   if (wholeRange)
@@ -545,6 +542,22 @@ Value Emitter::allocateGlobal(ArrayRef<int64_t> shape, Type element) {
                              b.getI64IntegerAttr(16));
   }
   return memref::GetGlobalOp::create(b, loc, type, name);
+}
+
+void Emitter::setThread(Value number) {
+  currentThread = toIndex(number);
+  currentWarp = make<arith::DivUIOp>(currentThread, index(registers.lanes()));
+  currentLane = make<arith::RemUIOp>(currentThread, index(registers.lanes()));
+}
+
+void Emitter::withThreadReadAnew(function_ref<void()> body) {
+  std::array<Value, 3> before{currentThread, currentWarp, currentLane};
+  setThread(LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+                                      /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                      LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                .getResult(0));
+  body();
+  std::tie(currentThread, currentWarp, currentLane) = std::tuple_cat(before);
 }
 
 Value Emitter::countRound(Value counters, Value number, int64_t count) {

@@ -193,6 +193,8 @@ public:
   Value thread() { return currentThread; }
   Value warp() { return currentWarp; }
   Value lane() { return currentLane; } // its number among those that share a vector
+  /// Runs `body` with these numbers read anew: what it computes of them takes no register elsewhere.
+  void withThreadReadAnew(function_ref<void()> body);
   /// for (i = begin; i < end; ++i), where no turn needs another: the threads of the block take turns.
   SmallVector<Value> elements(Value begin, Value end, ValueRange initial, LoopBody body);
   void elements(Value begin, Value end, function_ref<void(Value)> body);
@@ -231,6 +233,7 @@ public:
   func::FuncOp kernel, function;
 
 private:
+  void setThread(Value number);
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   SmallVector<Value> atShare(ValueRange at);
   /// Notes what a GPU is asked for, and by which form.

@@ -38,49 +38,64 @@ Value nextProbabilities(Emitter &e, TensorCore &core, MutableArrayRef<Value> sco
   return correction;
 }
 
+SmallVector<Value> keepsOfStep(Emitter &e, TensorCore &core, ProbabilityDropout &dropout, Value row, Value column) {
+  static_assert(CopiedRows::step == 64, "a counter's four words are of columns 16 apart: all of a thread's");
+  SmallVector<Value> keeps(CopiedRows::step / 4);
+  Value counter = e.add(e.make<arith::DivUIOp>(column, e.i32(4)), core.pair);
+  for (int64_t i = 0; i < 4; ++i)
+    for (auto [w, word] : llvm::enumerate(dropout.philox->evaluate(row, e.add(counter, e.i32(i / 2 * 8 + i % 2)))))
+      keeps[w * 4 + i] = dropout.philox->keeps(word, dropout.rate);
+  return keeps;
+}
+
 RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps)
-    : e(e), core(core), size((e.registers.warps - otherWarps) * tiles * 16) {
-  total = e.toI32(total);
+    : e(e), core(core), size((e.registers.warps - otherWarps) * tiles * 16), tiles(tiles), otherWarps(otherWarps) {
   begin = e.mul(e.toI32(number), e.i32(size));
-  end = e.min(e.add(begin, e.i32(size)), total);
+  end = e.min(e.add(begin, e.i32(size)), e.toI32(total));
+  findRows();
+}
+
+void RowBlock::findRows() {
   Value warp = e.sub(e.toI32(e.warp()), e.i32(otherWarps));
   Value first = e.add(e.add(begin, e.mul(warp, e.i32(tiles * 16))), core.group);
+  rows.clear();
   for (int64_t i = 0; i < 2 * tiles; ++i) {
     Value row = e.add(first, e.i32(i * 8));
-    rows.push_back({row, e.compare(arith::CmpIPredicate::slt, row, total)});
+    rows.push_back({row, e.compare(arith::CmpIPredicate::slt, row, end)});
   }
 }
 
 /// The last sequence that begins at row `row` or before: the one that has it.
 static Value sequenceOf(Emitter &e, Value offsets, Value row) {
-  Value last = e.sub(e.dim(offsets, 0), e.index(2));
-  Type index = e.b.getIndexType();
-  auto loop = scf::WhileOp::create(e.b, e.loc, TypeRange{index, index}, ValueRange{e.index(0), last});
-  OpBuilder::InsertionGuard guard(e.b);
-  Block *before = e.b.createBlock(&loop.getBefore(), {}, {index, index}, {e.loc, e.loc});
-  Value isOpen = e.compare(arith::CmpIPredicate::slt, before->getArgument(0), before->getArgument(1));
-  scf::ConditionOp::create(e.b, e.loc, isOpen, before->getArguments());
-  Block *after = e.b.createBlock(&loop.getAfter(), {}, {index, index}, {e.loc, e.loc});
-  Value low = after->getArgument(0), high = after->getArgument(1);
-  Value middle = e.make<arith::ShRSIOp>(e.add(e.add(low, high), e.index(1)), e.index(1));
-  Value isBefore = e.compare(arith::CmpIPredicate::sle, e.load(offsets, middle), row);
-  scf::YieldOp::create(
-      e.b, e.loc, ValueRange{e.select(isBefore, middle, low), e.select(isBefore, high, e.sub(middle, e.index(1)))});
-  return loop.getResult(0);
+  using Values = SmallVector<Value>;
+  return e.loopWhile(
+      {e.i32(0), e.sub(e.toI32(e.dim(offsets, 0)), e.i32(2))},
+      [&](ValueRange range) { return e.compare(arith::CmpIPredicate::slt, range[0], range[1]); },
+      [&](ValueRange range) {
+        Value middle = e.make<arith::ShRSIOp>(e.add(e.add(range[0], range[1]), e.i32(1)), e.i32(1));
+        Value isBefore = e.compare(arith::CmpIPredicate::sle, e.load(offsets, e.toIndex(middle)), row);
+        return Values{e.select(isBefore, middle, range[0]), e.select(isBefore, range[1], e.sub(middle, e.i32(1)))};
+      })[0];
 }
 
 SmallVector<Value> RowBlock::forSequences(Value offsets, Value queryOffsets, Value keyOffsets, ValueRange initial,
                                           function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body) {
-  auto numberOf = [&](Value row) {
-    Value number = sequenceOf(e, offsets, row);
-    return isWhole ? e.toIndex(uniform(e.toI32(number))) : number;
+  SmallVector<Value> carried{uniform(sequenceOf(e, offsets, begin))};
+  llvm::append_range(carried, initial);
+  auto isOfBlock = [&](ValueRange carried) {
+    Value start = uniform(e.load(offsets, e.toIndex(carried[0])));
+    return e.compare(arith::CmpIPredicate::slt, start, end);
   };
-  Value first = numberOf(begin), last = numberOf(e.sub(end, e.i32(1)));
-  return e.loop(first, e.add(last, e.index(1)), 1, initial, [&](Value s, ValueRange carried) {
+  SmallVector<Value> results = e.loopWhile(carried, isOfBlock, [&](ValueRange carried) {
+    Value s = e.toIndex(carried[0]);
     auto [queryStart, queryCount] = rowsOf(e, queryOffsets, s);
     auto [keyStart, keyCount] = rowsOf(e, keyOffsets, s);
-    return body({queryStart, queryCount, keyStart, keyCount}, carried);
+    SmallVector<Value> next{e.add(carried[0], e.i32(1))};
+    llvm::append_range(next, body({queryStart, queryCount, keyStart, keyCount}, carried.drop_front()));
+    return next;
   });
+  results.erase(results.begin());
+  return results;
 }
 
 Value RowBlock::correctionOf(int64_t number, const HeadMatrix &cotangent, const HeadMatrix &forward) {
@@ -173,11 +188,13 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
     return e.make<arith::AndIOp>(e.make<arith::DivUIOp>(column, e.i32(step)), e.i32(1));
   };
   Value first = ofBlock.leastBegin ? e.make<arith::AndIOp>(ofBlock.leastBegin, e.i32(-step)) : e.i32(0);
+  auto beginCopy = [&](Value column, Value stage) {
+    auto body = [&] { copy(column, stage); };
+    isTight ? e.withThreadReadAnew(body) : body();
+    core.commitCopies();
+  };
   auto copyIf = [&](Value column) {
-    e.when(e.compare(arith::CmpIPredicate::slt, column, ofBlock.mostEnd), [&] {
-      copy(column, stageOf(column));
-      core.commitCopies();
-    });
+    e.when(e.compare(arith::CmpIPredicate::slt, column, ofBlock.mostEnd), [&] { beginCopy(column, stageOf(column)); });
   };
   if (copied.stages == 2) {
     e.syncBlock(); // others may still read what the sequence before has left
@@ -192,8 +209,7 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
       stage = stageOf(column);
     } else {
       e.syncBlock();
-      copy(column, {});
-      core.commitCopies();
+      beginCopy(column, {});
       core.waitForCopies();
       e.syncBlock();
     }
@@ -206,6 +222,27 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
     return e.choose(
         isSeen, [&] { return body(column, stage, needsMask, carried); }, [&] { return SmallVector<Value>(carried); });
   });
+}
+
+SmallVector<Value>
+RowBlock::forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, const HeadMatrix &key,
+                  const HeadMatrix &value, const CopiedRows &copied, ValueRange initial,
+                  function_ref<SmallVector<Value>(const Sequence &, Value, Value, Value, ValueRange)> body) {
+  return forSequences(
+      queryOffsets, queryOffsets, keyOffsets, initial, [&](const Sequence &sequence, ValueRange carried) {
+        return forColumns(
+            sequence.queryStart, sequence.queryCount,
+            [&](Value i) { return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount); },
+            copied, carried,
+            [&](Value keyBegin, Value stage) {
+              Value row = e.add(sequence.keyStart, keyBegin), count = e.sub(sequence.keyCount, keyBegin);
+              core.copyRows(key, row, count, copied.first, stage);
+              core.copyRows(value, row, count, copied.second, stage);
+            },
+            [&](Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
+              return body(sequence, keyBegin, stage, needsMask, carried);
+            });
+      });
 }
 
 Value RowBlock::masked(Value score, int64_t number, Value column, int64_t offset) {

@@ -83,23 +83,12 @@ void Forward::emit() {
   state.outputs.assign(rowTiles * valueSteps * 2, core.zeros());
   state.maxima.assign(rowTiles * 2, e.f32(-std::numeric_limits<float>::infinity()));
   state.sums.assign(rowTiles * 2, e.f32(0));
-  Value queryOffsets = e.placeOf(op.getQueryOffsets()), keyOffsets = e.placeOf(op.getKeyOffsets());
-  SmallVector<Value> results = block.forSequences(
-      queryOffsets, queryOffsets, keyOffsets, flatten(state), [&](const Sequence &sequence, ValueRange carried) {
-        return block.forColumns(
-            sequence.queryStart, sequence.queryCount,
-            [&](Value i) { return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount); },
-            copied, carried,
-            [&](Value keyBegin, Value stage) {
-              Value row = e.add(sequence.keyStart, keyBegin), count = e.sub(sequence.keyCount, keyBegin);
-              core.copyRows(key, row, count, copied.first, stage);
-              core.copyRows(value, row, count, copied.second, stage);
-            },
-            [&](Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
-              State state = unflatten(carried);
-              step(block, state, sequence, keyBegin, stage, needsMask);
-              return flatten(state);
-            });
+  SmallVector<Value> results = block.forKeys(
+      e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, key, value, copied, flatten(state),
+      [&](const Sequence &sequence, Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
+        State state = unflatten(carried);
+        step(block, state, sequence, keyBegin, stage, needsMask);
+        return flatten(state);
       });
   store(block, unflatten(results));
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, rowsPerBlock},
@@ -160,15 +149,10 @@ void Forward::step(RowBlock &block, State &state, const Sequence &sequence, Valu
         output = e.mul(output, correction);
       }
     if (dropout) {
-      // A counter's four words are of columns 16 apart: all of a thread's.
       Value row = e.add(e.mul(block.rows[number].number, e.i32(heads)), e.toI32(head));
-      Value counter = e.add(e.make<arith::DivUIOp>(keyBegin, e.i32(4)), core.pair);
-      for (int64_t i = 0; i < 4; ++i) {
-        std::array<Value, 4> words = dropout.philox->evaluate(row, e.add(counter, e.i32(i / 2 * 8 + i % 2)));
-        for (int64_t w = 0; w < 4; ++w) {
-          Value &p = score(number, 2 * w + i / 2, i % 2);
-          p = e.select(dropout.philox->keeps(words[w], dropout.rate), p, e.f32(0));
-        }
+      for (auto [i, keep] : llvm::enumerate(keepsOfStep(e, core, dropout, row, keyBegin))) {
+        Value &p = score(number, i / 2, i % 2);
+        p = e.select(keep, p, e.f32(0));
       }
     }
   }

@@ -29,6 +29,10 @@ void emitWarpgroupAttentionBackward(Emitter &e, AttentionBackwardOp op);
 Value nextProbabilities(Emitter &e, TensorCore &core, MutableArrayRef<Value> scores, Value &maximum, Value &sum,
                         double factor);
 
+/// Which probabilities of a row (Philox's) dropout keeps in the step of columns from `column` on: of the thread's
+/// column n * 8 + pair + c number 2 n + c.
+SmallVector<Value> keepsOfStep(Emitter &e, TensorCore &core, ProbabilityDropout &dropout, Value row, Value column);
+
 /// Of a batch: rows start .. start + count.
 struct Sequence {
   Value queryStart, queryCount, keyStart, keyCount;
@@ -56,6 +60,8 @@ public:
   /// Rows begin .. begin + warps * 16 * tiles of `total`; `number` (an index) is the block's. The first
   /// `otherWarps` of the block have none.
   RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps = 0);
+  /// Sets `rows` by the thread's number.
+  void findRows();
 
   /// A thread's row: number i is row `group` or (odd i) group + 8 of fragment i / 2.
   struct Row {
@@ -64,6 +70,7 @@ public:
   };
   SmallVector<Row> rows;
   Value begin, end;
+  bool isTight = false; // whether what copies compute of the thread's number shall take no register elsewhere
   /// Of a row what the backward takes from its probabilities' gradients: D = sum of dP P = sum of the result times its
   /// cotangent.
   Value correctionOf(int64_t number, const HeadMatrix &cotangent, const HeadMatrix &forward);
@@ -83,6 +90,11 @@ public:
   SmallVector<Value> forColumns(Value start, Value count, Columns columns, const CopiedRows &copied, ValueRange initial,
                                 function_ref<void(Value, Value)> copy,
                                 function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body);
+  /// That for queries, which go through the keys and values of their sequences:
+  /// `body(sequence, key, stage, needs mask, carried)`.
+  SmallVector<Value> forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, const HeadMatrix &key,
+                             const HeadMatrix &value, const CopiedRows &copied, ValueRange initial,
+                             function_ref<SmallVector<Value>(const Sequence &, Value, Value, Value, ValueRange)> body);
   /// The score, or -inf where row `number` does not see column + offset; `column` has the thread's `pair` in it.
   Value masked(Value score, int64_t number, Value column, int64_t offset);
 
@@ -97,7 +109,7 @@ protected:
   TensorCore &core;
 
 private:
-  int64_t size;
+  int64_t size, tiles, otherWarps;
 };
 } // namespace mlir::xf
 

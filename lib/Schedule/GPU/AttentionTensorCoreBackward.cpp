@@ -20,34 +20,57 @@ public:
         masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
         region(e, op.getScore(), op.getCaptures(), head), copied(e, key.features, value.features),
         scale(op.getScale().convertToDouble()), kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1),
+        isScaled(region || scale <= 0), factor(M_LOG2E * (isScaled ? 1 : scale)),
         queryOffsets(e.placeOf(op.getQueryOffsets())), keyOffsets(e.placeOf(op.getKeyOffsets())),
-        statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})) {}
+        statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})),
+        isTight(region || keySteps + valueSteps > 12 - (dropout ? 4 : 0)),
+        inTurn(keySteps + valueSteps > 16 - (dropout ? 4 : 0) - (region ? 4 : 0)),
+        heldSteps(inTurn ? valueSteps : std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
+        keptBits(dropout ? e.allocateShared({copied.stages, 2 * drawn, CopiedRows::step / 32}, e.b.getI32Type())
+                         : Value()) {
+    if (heldSteps < valueSteps)
+      values.emplace(e, CopiedRows::step, value.features - heldSteps * 16);
+  }
 
   void emit(Value dQuery, Value dKey, Value dValue) {
     constexpr int64_t rowsPerBlock = tensorCoreWarps * 16;
-    Value queries = e.dim(e.placeOf(op.getQuery()), 0), keys = e.dim(e.placeOf(op.getKey()), 0);
+    Value queries = e.toI32(e.dim(e.placeOf(op.getQuery()), 0)), keys = e.toI32(e.dim(e.placeOf(op.getKey()), 0));
+    auto blocksOf = [&](Value rows) {
+      return e.make<arith::DivUIOp>(e.add(rows, e.i32(rowsPerBlock - 1)), e.i32(rowsPerBlock));
+    };
     // One block at least, for keys without queries; late ones begin first.
-    Value blocks = e.ceilDiv(e.add(queries, e.index(1)), rowsPerBlock),
-          number = e.sub(e.sub(blocks, e.index(1)), tile[0]);
-    e.when(e.compare(arith::CmpIPredicate::slt, e.mul(number, e.index(rowsPerBlock)), queries), [&] {
+    Value blocks = blocksOf(e.add(queries, e.i32(1))), number = e.sub(e.sub(blocks, e.i32(1)), e.toI32(tile[0]));
+    e.when(e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(rowsPerBlock)), queries), [&] {
       RowBlock block(e, core, number, queries, 1);
+      block.isTight = isTight;
       emitQueries(block, HeadMatrix(e, dQuery, head, heads));
     });
-    Value keyBlocks = e.ceilDiv(keys, rowsPerBlock);
-    auto loop = scf::ForOp::create(e.b, e.loc, number, keyBlocks, blocks);
+    auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks);
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPoint(loop.getBody()->getTerminator());
     RowBlock block(e, core, loop.getInductionVar(), keys, 1);
-    emitKeys(block, HeadMatrix(e, dKey, head, heads), HeadMatrix(e, dValue, head, heads));
+    block.isTight = isTight;
+    HeadMatrix key(e, dKey, head, heads), value(e, dValue, head, heads);
+    if (inTurn) {
+      emitKeys(block, nullptr, &value);
+      emitKeys(block, &key, nullptr);
+    } else {
+      emitKeys(block, &key, &value);
+    }
   }
 
 private:
   static constexpr int64_t columns = CopiedRows::step / 8; // of 8
+  static constexpr int64_t drawn = 64;                     // keys for which dropout draws together
 
   HeadMatrix matrixOf(Value tensor) { return HeadMatrix(e, e.placeOf(tensor), head, heads); }
   void emitQueries(RowBlock &block, HeadMatrix dQuery);
-  void emitKeys(RowBlock &block, HeadMatrix dKey, HeadMatrix dValue);
-  void copyStatistics(Value row, Value count, Value stage);
+  /// The gradients of both, or of one of them.
+  void emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue);
+  void copyStatistics(Value row, Value count, Value stage, bool withCorrections);
+  /// For every step: the ten rounds' keys would take registers from the products.
+  ProbabilityDropout dropoutReadAnew() { return {e, op.getRandom(), op.getSite(), op.getRate()}; }
+  void drawKeeps(Value firstKey, Value row, Value stage);
 
   SmallVector<Fragment> loadLefts(RowBlock &block, const HeadMatrix &matrix, int64_t steps) {
     SmallVector<Fragment> result;
@@ -56,15 +79,20 @@ private:
                                      {block.rows[0].inside, block.rows[1].inside}, k * 16));
     return result;
   }
-  /// The products of rows (`left`) and those of a tile that columns `first` .. first + together * 8 are.
-  SmallVector<Fragment> scoresOf(ArrayRef<Fragment> left, const SharedRows &rows, Value place, int64_t first) {
+  /// The products of rows (`left`, and what comes after it in `more`) and those of a tile that columns `first` ..
+  /// first + together * 8 are.
+  SmallVector<Fragment> scoresOf(ArrayRef<Fragment> left, const SharedRows &rows, Value place, int64_t first,
+                                 const std::optional<SharedRows> &more = {}, Value morePlace = {}) {
     SmallVector<Fragment> scores(together, core.zeros());
-    for (int64_t n = 0; n < together; n += 2)
-      for (auto [k, fragment] : llvm::enumerate(left)) {
+    int64_t held = left.size(), steps = llvm::divideCeil(rows.features, 16);
+    for (int64_t k = 0; k < steps; ++k) {
+      Fragment fragment = k < held ? left[k] : core.load(*more, morePlace, 0, (k - held) * 16, /*transposed=*/false);
+      for (int64_t n = 0; n < together; n += 2) {
         Fragment right = core.load(rows, place, (first + n) * 8, k * 16, /*transposed=*/false);
         core.multiply(scores[n], fragment, right[0], right[1]);
         core.multiply(scores[n + 1], fragment, right[2], right[3]);
       }
+    }
     return scores;
   }
   /// sums += scores times the tile's rows that their columns are.
@@ -79,23 +107,33 @@ private:
       }
     }
   }
-  /// A row's log_sum_exp in powers of two.
-  Value sumOf(Value row, Value inside) {
+  /// A row's log_sum_exp in powers of two, with the other sign.
+  Value shiftOf(Value row, Value inside) {
     return e.where(inside, e.b.getF32Type(),
-                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), head}), e.f32(M_LOG2E)); });
+                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), head}), e.f32(-M_LOG2E)); });
   }
-  /// What a score has become, in powers of two, and the derivative where there is a region, whose query is set.
+  /// What a score has become, to be multiplied by `factor`, and the derivative where there is a region, whose query is
+  /// set.
   std::pair<Value, Value> scoreOf(Value product, Value keyNumber) {
+    Value scaled = isScaled ? e.mul(product, e.f32(scale)) : product;
     if (!region)
-      return {e.mul(product, e.f32(scale * M_LOG2E)), Value()};
-    SmallVector<Value> yielded = region.applyTo(e.mul(product, e.f32(scale)), keyNumber);
-    return {e.mul(yielded[0], e.f32(M_LOG2E)), yielded[1]};
+      return {scaled, Value()};
+    SmallVector<Value> yielded = region.applyTo(scaled, keyNumber);
+    return {yielded[0], yielded[1]};
   }
+  Value probabilityOf(Value score, Value shift) { return core.exp2(e.fma(score, e.f32(factor), shift)); }
   void store(RowBlock &block, const HeadMatrix &matrix, ArrayRef<Fragment> sums, double factor) {
-    for (auto [number, row] : llvm::enumerate(block.rows))
-      for (auto [n, sum] : llvm::enumerate(sums))
-        core.storePair(matrix, row.number, row.inside, n * 8, e.mul(sum[number * 2], e.f32(factor)),
-                       e.mul(sum[number * 2 + 1], e.f32(factor)));
+    std::pair before{core.group, core.pair};
+    auto store = [&] {
+      core.findThread();
+      block.findRows();
+      for (auto [number, row] : llvm::enumerate(block.rows))
+        for (auto [n, sum] : llvm::enumerate(sums))
+          core.storePair(matrix, row.number, row.inside, n * 8, e.mul(sum[number * 2], e.f32(factor)),
+                         e.mul(sum[number * 2 + 1], e.f32(factor)));
+    };
+    isTight ? e.withThreadReadAnew(store) : store();
+    std::tie(core.group, core.pair) = before;
   }
   /// The scores where a mask is needed, -inf where a row does not see a column.
   void maskWhere(Value needsMask, RowBlock &block, SmallVector<Fragment> &scores, Value column, int64_t first) {
@@ -125,96 +163,150 @@ private:
   ScoreRegion region;
   CopiedRows copied; // keys and values, then queries and cotangents
   double scale, kept;
+  bool isScaled; // before a mask is looked at, which leaves -inf
+  double factor; // that makes powers of two of scores
   Value queryOffsets, keyOffsets;
-  Value statistics; // of queries: log_sum_exp in powers of two, and D
+  Value statistics; // of queries: log_sum_exp in powers of two, and D, as in emitQueries
+  // Whether sums and what they are made of leave few registers: what depends on the thread's number is computed where
+  // it is used then, and what dropout keeps are bits.
+  bool isTight;
+  // Whether the gradients of values and of keys are summed one after the other: registers don't hold both of the widest
+  // heads besides dropout's bits, or what a region computes.
+  bool inTurn;
+  int64_t heldSteps;                // of values, those that a warp with keys has in registers
+  std::optional<SharedRows> values; // the others
+  Value keptBits;                   // of keys: a bit a query that dropout keeps
 };
 
 void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
   SmallVector<Fragment> queries = loadLefts(block, query, keySteps),
                         cotangents = loadLefts(block, cotangent, valueSteps);
-  // Of a row: log_sum_exp in powers of two, and D.
-  SmallVector<Value> sums, corrections;
+  // What is kept of probabilities and their gradients is multiplied by 1 / (1 - rate) at the end, so D is divided by
+  // it.
+  SmallVector<Value> shifts, corrections;
   for (auto [number, row] : llvm::enumerate(block.rows)) {
-    sums.push_back(sumOf(row.number, row.inside));
-    corrections.push_back(block.correctionOf(number, cotangent, forward));
+    shifts.push_back(shiftOf(row.number, row.inside));
+    corrections.push_back(e.mul(block.correctionOf(number, cotangent, forward), e.f32(1 / kept)));
   }
   SmallVector<Fragment> zeros(keySteps * 2, core.zeros());
-  SmallVector<Value> results = block.forSequences(
-      queryOffsets, queryOffsets, keyOffsets, flattened(zeros), [&](const Sequence &sequence, ValueRange carried) {
-        return block.forColumns(
-            sequence.queryStart, sequence.queryCount,
-            [&](Value i) { return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount); },
-            copied, carried,
-            [&](Value keyBegin, Value stage) {
-              Value row = e.add(sequence.keyStart, keyBegin), count = e.sub(sequence.keyCount, keyBegin);
-              core.copyRows(key, row, count, copied.first, stage);
-              core.copyRows(value, row, count, copied.second, stage);
-            },
-            [&](Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
-              SmallVector<Fragment> gradient = fragmentsOf(carried);
-              Value firstKey = e.add(keyBegin, core.pair);
-              Value keyPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
-                    keyPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
-                    valuePlace = core.placeOfRight(copied.second, /*transposed=*/false, stage);
-              for (int64_t first = 0; first < columns; first += together) {
-                SmallVector<Fragment> scores = scoresOf(queries, copied.first, keyPlace, first), derivatives = scores;
-                for (auto [number, row] : llvm::enumerate(block.rows)) {
-                  if (region)
-                    region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(row.number, sequence.queryStart))));
-                  for (int64_t n = 0; n < together; ++n)
-                    for (int64_t c = 0; c < 2; ++c) {
-                      int64_t i = number * 2 + c;
-                      std::tie(scores[n][i], derivatives[n][i]) =
-                          scoreOf(scores[n][i], e.add(firstKey, e.i32((first + n) * 8 + c)));
-                    }
-                }
-                maskWhere(needsMask, block, scores, firstKey, first);
-                SmallVector<Fragment> differences = scoresOf(cotangents, copied.second, valuePlace, first);
-                for (auto [number, row] : llvm::enumerate(block.rows)) {
-                  std::array<std::array<Value, 4>, 4> words;
-                  if (dropout) {
-                    // A counter's four words are of columns 16 apart.
-                    Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(head));
-                    Value counter = e.add(e.make<arith::DivUIOp>(keyBegin, e.i32(4)), core.pair);
-                    for (int64_t i = 0; i < 4; ++i)
-                      words[i] = dropout.philox->evaluate(philoxRow, e.add(counter, e.i32(i / 2 * 8 + i % 2)));
-                  }
-                  for (int64_t n = 0; n < together; ++n)
-                    for (int64_t c = 0; c < 2; ++c) {
-                      int64_t i = number * 2 + c, column = first + n;
-                      Value p = core.exp2(e.sub(scores[n][i], sums[number])), dP = differences[n][i];
-                      if (dropout)
-                        dP = e.select(dropout.philox->keeps(words[column % 2 * 2 + c][column / 2], dropout.rate),
-                                      e.mul(dP, e.f32(kept)), e.f32(0));
-                      Value difference = e.mul(p, e.sub(dP, corrections[number]));
-                      differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
-                    }
-                }
-                accumulate(gradient, differences, copied.first, keyPlaceTransposed, first);
-              }
-              return flattened(gradient);
-            });
-      });
-  store(block, dQuery, fragmentsOf(results), scale);
+  SmallVector<Value> results =
+      block.forKeys(queryOffsets, keyOffsets, masks, key, value, copied, flattened(zeros),
+                    [&](const Sequence &sequence, Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
+                      SmallVector<Fragment> gradient = fragmentsOf(carried);
+                      Value firstKey = e.add(keyBegin, core.pair);
+                      Value keyPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
+                            keyPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
+                            valuePlace = core.placeOfRight(copied.second, /*transposed=*/false, stage);
+                      SmallVector<SmallVector<Value>> keeps; // of each row
+                      SmallVector<Value> bits;
+                      for (const RowBlock::Row &row : dropout ? ArrayRef(block.rows) : ArrayRef<RowBlock::Row>()) {
+                        ProbabilityDropout again = isTight ? dropoutReadAnew() : dropout;
+                        Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(head));
+                        keeps.push_back(keepsOfStep(e, core, again, philoxRow, keyBegin));
+                        if (isTight)
+                          bits.push_back(core.bitsOf(keeps.back()));
+                      }
+                      auto isKept = [&](int64_t number, int64_t i) {
+                        return isTight ? core.isSet(bits[number], i) : keeps[number][i];
+                      };
+                      for (int64_t first = 0; first < columns; first += together) {
+                        SmallVector<Fragment> scores = scoresOf(queries, copied.first, keyPlace, first),
+                                              derivatives = scores;
+                        for (auto [number, row] : llvm::enumerate(block.rows)) {
+                          if (region)
+                            region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(row.number, sequence.queryStart))));
+                          for (int64_t n = 0; n < together; ++n)
+                            for (int64_t c = 0; c < 2; ++c) {
+                              int64_t i = number * 2 + c;
+                              std::tie(scores[n][i], derivatives[n][i]) =
+                                  scoreOf(scores[n][i], e.add(firstKey, e.i32((first + n) * 8 + c)));
+                            }
+                        }
+                        maskWhere(needsMask, block, scores, firstKey, first);
+                        SmallVector<Fragment> differences = scoresOf(cotangents, copied.second, valuePlace, first);
+                        for (auto [number, row] : llvm::enumerate(block.rows)) {
+                          for (int64_t n = 0; n < together; ++n)
+                            for (int64_t c = 0; c < 2; ++c) {
+                              int64_t i = number * 2 + c;
+                              Value p = probabilityOf(scores[n][i], shifts[number]), dP = differences[n][i];
+                              if (dropout)
+                                dP = e.select(isKept(number, (first + n) * 2 + c), dP, e.f32(0));
+                              Value difference = e.mul(p, e.sub(dP, corrections[number]));
+                              differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
+                            }
+                        }
+                        accumulate(gradient, differences, copied.first, keyPlaceTransposed, first);
+                      }
+                      return flattened(gradient);
+                    });
+  store(block, dQuery, fragmentsOf(results), scale * kept);
 }
 
-/// Of a step's queries: log_sum_exp and D, for all threads. Two threads share a row's features.
-void Backward::copyStatistics(Value row, Value count, Value stage) {
+/// Of a step's queries, for all threads. Two threads share a row's features.
+void Backward::copyStatistics(Value row, Value count, Value stage, bool withCorrections) {
   static_assert(tensorCoreWarps * 32 == 2 * CopiedRows::step, "two threads a row");
   Value thread = e.toI32(e.thread()), inStep = e.make<arith::DivUIOp>(thread, e.i32(2)),
         half = e.make<arith::RemUIOp>(thread, e.i32(2));
   Value inside = e.compare(arith::CmpIPredicate::slt, inStep, count), from = e.add(row, inStep);
-  Value correction = core.partOfDot(cotangent, forward, from, inside, half);
-  correction = e.add(correction, e.fromPartner(correction, 1));
-  Value sum = sumOf(from, inside);
+  Value shift = shiftOf(from, inside), correction = shift;
+  if (withCorrections) {
+    correction = core.partOfDot(cotangent, forward, from, inside, half);
+    correction = e.mul(e.add(correction, e.fromPartner(correction, 1)), e.f32(1 / kept));
+  }
   Value isFirst = e.compare(arith::CmpIPredicate::eq, half, e.i32(0));
-  e.store(e.select(isFirst, sum, correction), statistics,
+  e.store(e.select(isFirst, shift, correction), statistics,
           {stage ? e.toIndex(stage) : e.index(0), e.toIndex(half), e.toIndex(inStep)});
 }
 
-void Backward::emitKeys(RowBlock &block, HeadMatrix dKey, HeadMatrix dValue) {
-  SmallVector<Fragment> keys = loadLefts(block, key, keySteps), values = loadLefts(block, value, valueSteps);
-  SmallVector<Fragment> zeros(keySteps * 2 + valueSteps * 2, core.zeros());
+/// Of a step's queries and the block's keys, from the group of 64 on that `firstKey` is in: which probabilities dropout
+/// keeps. A counter's four words are of keys 16 apart; a thread draws for a query, and a warp's words are a key's bits.
+void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
+  static_assert(tensorCoreWarps == 2 * CopiedRows::step / 32, "two warps for 32 queries");
+  constexpr int64_t words = 4, together = 2, counters = drawn / words / 2;
+  ProbabilityDropout dropout = dropoutReadAnew();
+  Value warp = e.toI32(e.warp()), lane = e.laneNumbers();
+  Value part = e.make<arith::DivUIOp>(warp, e.i32(2)),
+        firstCounter = e.mul(e.make<arith::RemUIOp>(warp, e.i32(2)), e.i32(counters));
+  Value query = e.add(e.add(row, e.mul(part, e.i32(32))), lane);
+  Value philoxRow = e.add(e.mul(query, e.i32(heads)), e.toI32(head));
+  Value inGroup = e.make<arith::AndIOp>(firstKey, e.i32(drawn - 1));
+  Value column = e.make<arith::ShRSIOp>(e.sub(firstKey, inGroup), e.i32(2));
+  // What a thread stores is of the key that its lane says.
+  Value ownKey = e.add(e.make<arith::DivUIOp>(lane, e.i32(words)),
+                       e.mul(e.make<arith::RemUIOp>(lane, e.i32(words)), e.i32(drawn / words)));
+  Value isAligned = e.compare(arith::CmpIPredicate::eq, inGroup, e.i32(0));
+  Value end = e.select(isAligned, e.i32(counters), e.i32(2 * counters));
+  e.loop(e.i32(0), end, together, [&](Value turn) {
+    // Its counters in the first group, then those in the second.
+    Value group = e.make<arith::DivUIOp>(turn, e.i32(counters)),
+          counter = e.add(firstCounter, e.make<arith::RemUIOp>(turn, e.i32(counters)));
+    Value bits;
+    for (int64_t i = 0; i < together; ++i) {
+      Value number = e.add(e.add(column, e.mul(group, e.i32(drawn / words))), e.add(counter, e.i32(i)));
+      for (auto [w, word] : llvm::enumerate(dropout.philox->evaluate(philoxRow, number))) {
+        Value kept = e.ballot(dropout.philox->keeps(word, dropout.rate));
+        Value isOwn = e.compare(arith::CmpIPredicate::eq, lane, e.i32(i * words + w));
+        bits = bits ? e.select(isOwn, kept, bits) : kept;
+      }
+    }
+    e.when(e.compare(arith::CmpIPredicate::slt, lane, e.i32(together * words)), [&] {
+      Value key = e.add(e.add(e.mul(group, e.i32(drawn)), counter), ownKey);
+      e.store(bits, keptBits, {stage ? e.toIndex(stage) : e.index(0), e.toIndex(key), e.toIndex(part)});
+    });
+  });
+}
+
+void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue) {
+  SmallVector<Fragment> keys = loadLefts(block, key, keySteps), held = loadLefts(block, value, dKey ? heldSteps : 0);
+  Value valuesPlace;
+  if (values) {
+    e.syncBlock(); // others may still read those of the keys before
+    core.copyRows(value.from(e, heldSteps * 16), block.begin, e.sub(block.end, block.begin), *values);
+    core.commitCopies(); // what comes next waits for all copies
+    valuesPlace = core.placeOfLeftAt(*values, e.mul(e.toI32(e.warp()), e.i32(16)));
+  }
+  int64_t keySums = dKey ? keySteps * 2 : 0, valueSums = dValue ? valueSteps * 2 : 0;
+  SmallVector<Fragment> zeros(keySums + valueSums, core.zeros());
   SmallVector<Value> results = block.forSequences(
       keyOffsets, queryOffsets, keyOffsets, flattened(zeros), [&](const Sequence &sequence, ValueRange carried) {
         return block.forColumns(
@@ -224,12 +316,14 @@ void Backward::emitKeys(RowBlock &block, HeadMatrix dKey, HeadMatrix dValue) {
               Value row = e.add(sequence.queryStart, queryBegin), count = e.sub(sequence.queryCount, queryBegin);
               core.copyRows(query, row, count, copied.first, stage);
               core.copyRows(cotangent, row, count, copied.second, stage);
-              copyStatistics(row, count, stage);
+              copyStatistics(row, count, stage, dKey);
+              if (dropout)
+                drawKeeps(e.sub(block.begin, sequence.keyStart), row, stage);
             },
             [&](Value queryBegin, Value stage, Value needsMask, ValueRange carried) {
               SmallVector<Fragment> gradients = fragmentsOf(carried);
-              MutableArrayRef<Fragment> keyGradient = MutableArrayRef(gradients).take_front(keySteps * 2),
-                                        valueGradient = MutableArrayRef(gradients).drop_front(keySteps * 2);
+              MutableArrayRef<Fragment> keyGradient = MutableArrayRef(gradients).take_front(keySums),
+                                        valueGradient = MutableArrayRef(gradients).drop_front(keySums);
               Value firstQuery = e.add(queryBegin, core.pair);
               Value queryPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
                     queryPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
@@ -241,6 +335,13 @@ void Backward::emitKeys(RowBlock &block, HeadMatrix dKey, HeadMatrix dValue) {
                 SmallVector<Value> keyNumbers;
                 for (RowBlock::Row &row : block.rows)
                   keyNumbers.push_back(e.sub(row.number, sequence.keyStart));
+                SmallVector<Value> bits; // of a row those of the thread's queries
+                for (Value key : dropout ? ArrayRef(keyNumbers) : ArrayRef<Value>()) {
+                  Value firstKey = e.sub(block.begin, sequence.keyStart);
+                  Value at = e.sub(key, e.make<arith::AndIOp>(firstKey, e.i32(-drawn)));
+                  Value all = e.load(keptBits, {stageIndex, e.toIndex(at), e.index(first * 8 / 32)});
+                  bits.push_back(e.make<arith::ShRUIOp>(all, core.pair));
+                }
                 auto queryOf = [&](int64_t n, int64_t c) { return e.add(firstQuery, e.i32((first + n) * 8 + c)); };
                 for (int64_t n = 0; n < together; ++n)
                   for (int64_t c = 0; c < 2; ++c) {
@@ -260,36 +361,40 @@ void Backward::emitKeys(RowBlock &block, HeadMatrix dKey, HeadMatrix dValue) {
                     }
                   }
                 maskWhere(needsMask, block, scores, firstQuery, first);
-                SmallVector<Fragment> differences = scoresOf(values, copied.second, cotangentPlace, first);
+                SmallVector<Fragment> differences(together, core.zeros());
+                if (dKey)
+                  differences = scoresOf(held, copied.second, cotangentPlace, first, values, valuesPlace);
                 for (int64_t n = 0; n < together; ++n)
                   for (int64_t c = 0; c < 2; ++c) {
                     Value at = e.add(pairIndex, e.index((first + n) * 8 + c));
-                    Value sum = e.load(statistics, {stageIndex, e.index(0), at}),
+                    Value shift = e.load(statistics, {stageIndex, e.index(0), at}),
                           correction = e.load(statistics, {stageIndex, e.index(1), at});
                     for (int64_t number = 0; number < 2; ++number) {
                       int64_t i = number * 2 + c;
-                      Value p = core.exp2(e.sub(scores[n][i], sum)), dP = differences[n][i];
+                      Value p = probabilityOf(scores[n][i], shift), dP = differences[n][i];
                       scores[n][i] = p;
                       if (dropout) {
-                        Value row =
-                            e.add(e.mul(e.add(sequence.queryStart, queryOf(n, c)), e.i32(heads)), e.toI32(head));
-                        Value keep = dropout.keep(row, keyNumbers[number]);
+                        Value keep = core.isSet(bits[number], (first + n) * 8 % 32 + c);
                         scores[n][i] = e.select(keep, p, e.f32(0));
-                        dP = e.select(keep, e.mul(dP, e.f32(kept)), e.f32(0));
+                        dP = e.select(keep, dP, e.f32(0));
                       }
                       Value difference = e.mul(p, e.sub(dP, correction));
                       differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
                     }
                   }
-                accumulate(valueGradient, scores, copied.second, cotangentPlaceTransposed, first);
-                accumulate(keyGradient, differences, copied.first, queryPlaceTransposed, first);
+                if (dValue)
+                  accumulate(valueGradient, scores, copied.second, cotangentPlaceTransposed, first);
+                if (dKey)
+                  accumulate(keyGradient, differences, copied.first, queryPlaceTransposed, first);
               }
               return flattened(gradients);
             });
       });
   SmallVector<Fragment> gradients = fragmentsOf(results);
-  store(block, dKey, ArrayRef(gradients).take_front(keySteps * 2), scale);
-  store(block, dValue, ArrayRef(gradients).drop_front(keySteps * 2), kept);
+  if (dKey)
+    store(block, *dKey, ArrayRef(gradients).take_front(keySums), scale * kept);
+  if (dValue)
+    store(block, *dValue, ArrayRef(gradients).drop_front(keySums), kept);
 }
 } // namespace
 

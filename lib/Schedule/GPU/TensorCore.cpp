@@ -28,7 +28,14 @@ HeadMatrix::HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads) {
   features = type.getDimSize(1) / heads;
   element = type.getElementType();
   this->memory = pointerOf(e, memory, NVVM::NVVMMemorySpace::Global);
-  begin = e.mul(head, e.index(features));
+  begin = e.mul(e.toI32(head), e.i32(features));
+}
+
+HeadMatrix HeadMatrix::from(Emitter &e, int64_t column) const {
+  HeadMatrix result = *this;
+  result.begin = e.add(begin, e.i32(column));
+  result.features -= column;
+  return result;
 }
 
 SharedRows::SharedRows(Emitter &e, int64_t rows, int64_t features, int64_t stages)
@@ -37,7 +44,9 @@ SharedRows::SharedRows(Emitter &e, int64_t rows, int64_t features, int64_t stage
   pointer = pointerOf(e, memory, NVVM::NVVMMemorySpace::Shared);
 }
 
-TensorCore::TensorCore(Emitter &e) : e(e) {
+TensorCore::TensorCore(Emitter &e) : e(e) { findThread(); }
+
+void TensorCore::findThread() {
   Value lane = e.laneNumbers();
   group = e.make<arith::DivUIOp>(lane, e.i32(4));
   pair = e.make<arith::AndIOp>(e.mul(lane, e.i32(2)), e.i32(6));
@@ -80,6 +89,16 @@ Fragment TensorCore::leftOf(const Fragment &columns0, const Fragment &columns8) 
           pack(columns8[2], columns8[3])};
 }
 
+Value TensorCore::bitsOf(ArrayRef<Value> conditions) {
+  Value bits = e.i32(0);
+  for (auto [number, condition] : llvm::enumerate(conditions))
+    bits = e.make<arith::OrIOp>(bits, e.select(condition, e.i32(int64_t(1) << number), e.i32(0)));
+  return LLVM::InlineAsmOp::create(e.b, e.loc, e.b.getI32Type(), ValueRange{bits}, "mov.b32 $0, $1;", "=r,r",
+                                   /*has_side_effects=*/false, /*is_align_stack=*/false,
+                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
 Value TensorCore::ofRow(Value x, function_ref<Value(Value, Value)> combine) {
   for (int64_t bits : {1, 2})
     x = combine(x, e.fromPartner(x, bits));
@@ -108,6 +127,10 @@ Value TensorCore::placeOfLeft(const SharedRows &tile, Value stage) {
   return placeOfRight(tile, /*transposed=*/true, stage);
 }
 
+Value TensorCore::placeOfLeftAt(const SharedRows &tile, Value row) {
+  return at(placeOfLeft(tile), e.mul(row, e.i32(tile.pitch)));
+}
+
 Value TensorCore::placeOfRight(const SharedRows &tile, bool transposed, Value stage) {
   // Blocks of 8 x 8: the first right fragment's two, then the second one's. As the tile has them these lie beside each
   // other, transposed one below the other.
@@ -132,7 +155,7 @@ Fragment TensorCore::loadMatrices(Value address, bool transposed) {
 
 //===-- Memory ------------------------------------------------------------===//
 Value TensorCore::addressOf(const HeadMatrix &matrix, Value row, Value column) {
-  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.pitch)), e.add(matrix.begin, e.toIndex(column)));
+  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.pitch)), e.toIndex(e.add(matrix.begin, column)));
   Value number = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), element);
   return LLVM::GEPOp::create(e.b, e.loc, matrix.memory.getType(), matrix.element, matrix.memory,
                              ArrayRef<LLVM::GEPArg>{number});

@@ -28,10 +28,12 @@ struct HeadMatrix {
 
   int64_t pitch, features; // elements from row to row, and of the head in one
   Type element;            // bf16 or f32
-  Value memory, begin;     // where the rows begin, and in a row the head (an index)
+  Value memory, begin;     // where the rows begin, and in a row the head (i32)
   /// Whether 16 bytes may be copied at once, and elements read and written in pairs.
   bool hasVectors() const { return element.isBF16() && pitch % 8 == 0 && features % 8 == 0; }
   bool hasPairs() const { return pitch % 2 == 0 && features % 2 == 0; }
+  /// The head's features from an even number of them on.
+  HeadMatrix from(Emitter &e, int64_t column) const;
 };
 
 /// Rows of bf16 in shared memory, `features` long and zeros after them up to a multiple of 16. Rows begin an odd number
@@ -51,6 +53,7 @@ public:
 
   //===-- Fragments -------------------------------------------------------===//
   Value group, pair; // i32: the thread's first row, and its first column
+  void findThread(); // sets them by the emitter's
   /// sums += left (right0, right1)
   void multiply(Fragment &sums, const Fragment &left, Value right0, Value right1, bool isTF32 = false);
   /// Of the bits of an f32 (i32) those of the nearest tf32, of two the one away from zero.
@@ -66,12 +69,19 @@ public:
   Value maximumOfRow(Value x) {
     return ofRow(x, [&](Value a, Value b) { return e.make<arith::MaxNumFOp>(a, b); });
   }
+  /// Conditions as bits of an i32, which compilers don't take apart again; and one of them.
+  Value bitsOf(ArrayRef<Value> conditions);
+  Value isSet(Value bits, int64_t number) {
+    return e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(bits, e.i32(int64_t(1) << number)), e.i32(0));
+  }
   Value exp2(Value x) { return approximate("llvm.nvvm.ex2.approx.ftz.f", x); }
   Value log2(Value x) { return approximate("llvm.nvvm.lg2.approx.ftz.f", x); }
 
   /// Of a tile in `stage` (i32, null for the first), where a thread reads fragments: left ones, or right ones whose
   /// columns are the tile's rows (`transposed`: whose rows they are).
   Value placeOfLeft(const SharedRows &tile, Value stage = {});
+  /// That where fragments begin at `row` (i32).
+  Value placeOfLeftAt(const SharedRows &tile, Value row);
   Value placeOfRight(const SharedRows &tile, bool transposed, Value stage = {});
   /// Reads the left fragment, or two right ones side by side (which is 16 columns), at a row and column of the tile.
   Fragment load(const SharedRows &tile, Value place, int64_t row, int64_t column, bool transposed);

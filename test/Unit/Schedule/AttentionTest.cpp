@@ -315,7 +315,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOfBF16,
                                          Shape{2, 33, 16, false, 0.1, 9}, Shape{1, 128, 72, true, 0},
                                          Shape{2, 8, 8, true, 0.1, 30, true, &relative},
                                          Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
-                                         Shape{1, 16, 16, false, 0, -1, false, &documents}),
+                                         Shape{1, 16, 16, false, 0, -1, false, &documents},
+                                         Shape{1, 128, 127, true, 0.1},
+                                         Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi}),
                          [](const auto &info) { return std::to_string(info.index); });
 
 /// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
