@@ -20,9 +20,30 @@ AttentionBlock::AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets,
 }
 
 Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t features) {
-  return e.loop(e.index(0), e.index(features), 1, e.f32(0), [&](Value c, ValueRange sum) {
-    Value at = column(c, features);
-    return SmallVector<Value>{e.fma(e.load(x, {xRow, at}), e.load(y, {yRow, at}), sum[0])};
+  // 16 bytes of both at a time, or 8, where heads begin at multiples of them: a thread's rows are its own.
+  auto shareOf = [&](Value memory) -> int64_t {
+    auto type = cast<MemRefType>(memory.getType());
+    int64_t share = 128 / type.getElementTypeBitWidth();
+    return pitchOf(type) % share == 0 && features % share == 0 ? share : 1;
+  };
+  int64_t share = std::min(shareOf(x), shareOf(y));
+  auto load = [&](Value memory, Value row, Value at) -> SmallVector<Value> {
+    if (share == 1)
+      return {e.load(memory, {row, at})};
+    Type element = getElementTypeOrSelf(memory.getType());
+    llvm::Align alignment(share * element.getIntOrFloatBitWidth() / 8);
+    Value loaded = vector::LoadOp::create(e.b, e.loc, VectorType::get({share}, element), memory, ValueRange{row, at},
+                                          /*nontemporal=*/false, alignment);
+    SmallVector<Value> numbers;
+    for (int64_t i = 0; i < share; ++i)
+      numbers.push_back(e.widen(vector::ExtractOp::create(e.b, e.loc, loaded, i)));
+    return numbers;
+  };
+  return e.loop(e.index(0), e.index(features), share, e.f32(0), [&](Value c, ValueRange carried) {
+    Value at = column(c, features), sum = carried[0];
+    for (auto [a, b] : llvm::zip(load(x, xRow, at), load(y, yRow, at)))
+      sum = e.fma(a, b, sum);
+    return SmallVector<Value>{sum};
   })[0];
 }
 
