@@ -135,7 +135,8 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   case KernelKind::Matmul:
     if (target.registers.isGPU()) {
       Attribute warpgroups = target.hasWarpgroups ? chooseWarpgroupMatmul(kernel) : Attribute();
-      return warpgroups ? warpgroups : chooseTensorCoreMatmul(kernel, target.usesTF32);
+      Attribute tensorCores = warpgroups ? warpgroups : chooseTensorCoreMatmul(kernel, target.usesTF32);
+      return tensorCores || !isa<LinearOp, MatmulOp>(root) ? tensorCores : chooseBlockMatmul(kernel);
     }
     return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
   case KernelKind::Attention:

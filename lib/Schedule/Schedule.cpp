@@ -62,7 +62,8 @@ LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   case KernelKind::Matmul:
     if (kernel->getAttrOfType<WarpgroupScheduleAttr>("xf.schedule"))
       return scheduleWarpgroupMatmul(kernel, block);
-    return kernel->hasAttr("xf.schedule") ? scheduleTensorCoreMatmul(kernel, block) : scheduleMatmulGPU(kernel, block);
+    return kernel->getAttrOfType<TensorCoreScheduleAttr>("xf.schedule") ? scheduleTensorCoreMatmul(kernel, block)
+                                                                        : scheduleMatmulGPU(kernel, block);
   case KernelKind::Elementwise:
   case KernelKind::Row:
     return scheduleRows(kernel, block);

@@ -28,6 +28,8 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 Attribute chooseWarpgroupMatmul(func::FuncOp kernel);
 /// That of one by mma.sync; null where its factors are not bf16, nor f32 that may be rounded.
 Attribute chooseTensorCoreMatmul(func::FuncOp kernel, bool takesF32);
+/// That of any other product.
+Attribute chooseBlockMatmul(func::FuncOp kernel);
 /// And of attention for warpgroups.
 Attribute chooseWarpgroupAttention(func::FuncOp kernel);
 

@@ -84,8 +84,8 @@ std::string Product::run(const std::string &ptx, std::vector<float> *given) cons
         }
         if (hasRelu)
           expected = std::max(expected, 0.0);
-        double tolerance = isTF32 && !isNarrow ? 2e-3 : 1e-2;
-        if (float value = results[i * n + j]; !(std::abs(value - expected) <= tolerance * scale))
+        double allowed = tolerance > 0 ? tolerance : isTF32 && !isNarrow ? 2e-3 : 1e-2;
+        if (float value = results[i * n + j]; !(std::abs(value - expected) <= allowed * scale))
           return "(" + std::to_string(i) + ", " + std::to_string(j) + ") is " + std::to_string(value) + ", not " +
                  std::to_string(expected);
       }

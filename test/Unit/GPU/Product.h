@@ -16,11 +16,13 @@ struct Product {
   int64_t columns = 64, shared = 0, blocks = 1; // of a tile; bytes; launched, as many as there are tiles where 0
   int maps = 0;                                 // tensor maps: of A and B, and of the result
   int64_t rows = 128;                           // of a tile
+  double tolerance = 0;                         // if not what the numbers' type allows
 
   /// The kernel's module, with rows, or of a gradient (transposeA) sums, that are as many as the launch says.
   std::string module(const std::string &schedule) const;
 
-  /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of;
+  /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of
+  /// (or `tolerance`);
   /// "" where nothing is. `given`: gets the result.
   std::string run(const std::string &ptx, std::vector<float> *given = nullptr) const;
 };

@@ -591,6 +591,12 @@ LogicalResult AttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
   return verifyPositive(emitError, {{"queries", queries}, {"keys", keys}, {"turn", turn}});
 }
 
+LogicalResult BlockScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t side) {
+  if (side != 64 && side != 128)
+    return emitError() << "expected 'side' to be 64 or 128, but got " << side;
+  return success();
+}
+
 LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
                                             int64_t stages, int64_t blocks, int64_t parts) {
   if (blocks < 1 || blocks > 2 || (blocks == 2 && columns > 128))

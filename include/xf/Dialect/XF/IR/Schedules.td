@@ -49,6 +49,18 @@ def XF_RowScheduleAttr : XF_Schedule<"RowSchedule", "row_schedule"> {
   let parameters = (ins "int64_t":$rows);
 }
 
+def XF_BlockScheduleAttr : XF_Schedule<"BlockSchedule", "block_schedule"> {
+  let summary = "tiles of a matrix product on a GPU's plain cores";
+  let description = [{
+    A block of threads computes `side` x `side` of the result, 64 or 128 each way.
+
+    ```mlir
+    #xf.block_schedule<side = 128>
+    ```
+  }];
+  let parameters = (ins "int64_t":$side);
+}
+
 def XF_WarpgroupScheduleAttr : XF_Schedule<"WarpgroupSchedule", "warpgroup_schedule"> {
   let summary = "tiles of a matrix product on Hopper's tensor cores";
   let description = [{
