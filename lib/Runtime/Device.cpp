@@ -205,14 +205,18 @@ static int numberOf(const std::string &architecture) { return std::atoi(architec
 Expected<void> Device::State::load(const Program &loaded, std::span<const XfImage *const> images) {
   program = &loaded;
   int wanted = numberOf(program->gpu), have = numberOf(facts.architecture);
-  if (have < wanted)
-    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}; {}", program->gpu,
-                                 facts.name, facts.architecture, onProcessor(*program)));
-  if (program->gpu.ends_with("a") && have != wanted) // with instructions that no other architecture has
+  constexpr int oldest = 80; // that kernels are compiled for
+  // An "a" is for instructions that no other architecture has.
+  if (program->gpu.ends_with("a") && have != wanted)
     return userError(
         fmt::format("this executable was compiled for {}, whose code runs on no other GPU, but '{}' is {}; "
-                    "compile with --gpu=sm_80 for both",
-                    program->gpu, facts.name, facts.architecture));
+                    "{}",
+                    program->gpu, facts.name, facts.architecture,
+                    have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80 for both"));
+  if (have < wanted)
+    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}; {}", program->gpu,
+                                 facts.name, facts.architecture,
+                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80"));
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;

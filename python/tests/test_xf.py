@@ -188,6 +188,15 @@ class ModelTest(unittest.TestCase):
             self.assertFalse((first == second).all())
             first = second
 
+    def test_kept_tensors_are_halves_of_floats_in_bf16(self) -> None:
+        source = {name: self.batch[name] for name in ("source_ids", "source_offsets")}
+        preset = PRESET.replace("d_model=16", "d_model=22,d_k=5,d_v=7")  # of rows that no 16 bytes divide
+        wide = xf.compile(preset, functions=["encode", "decode"]).encode(source)["memory.0"]
+        narrow = xf.compile(preset, functions=["encode", "decode"], precision="bf16").encode(source)["memory.0"]
+        self.assertEqual((narrow.dtype, narrow.shape), (np.uint16, (wide.shape[0], 16)))
+        values = (narrow.astype(np.uint32) << 16).view(np.float32)[:, : wide.shape[1]]
+        np.testing.assert_allclose(values, wide, atol=0.03 * np.abs(wide).max())
+
     def test_views_keep_the_model(self) -> None:
         view = xf.compile(PRESET, functions=["loss"]).parameters["embedding.weight"]
         self.assertTrue(np.isfinite(view).all())

@@ -4,6 +4,7 @@
 #include "Commands.h"
 #include "Measure.h"
 #include "Translator.h"
+#include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Text/Bleu.h"
 
 #include <chrono>
@@ -65,10 +66,26 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
   return {};
 }
 
+static Expected<void> checkMemory(Session &session, const Dataset &dataset, int64_t batchTokens) {
+  const Function &loss = *session.program.function("loss");
+  auto needs = [&](int64_t count) {
+    std::vector<int64_t> dims = dataset.largest({.tokens = count}).dims(loss);
+    loss.setChunks(dims);
+    std::vector<Call> calls = {{&loss, std::move(dims)}};
+    if (const Function *prepare = session.program.function("prepare")) // what it makes is there for translations
+      calls.push_back({prepare, {}});
+    return needsOf(session.program, calls, session.teamSize());
+  };
+  auto option = [](int64_t count) { return fmt::format("--batch-tokens={}", count); };
+  return checkMemory(session, "evaluating with " + option(batchTokens), batchTokens, needs, option);
+}
+
 static Expected<int> evaluate(Session &session, const EvaluateOptions &options) {
   Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, options.data);
   if (!dataset)
     return dataset.error();
+  if (Expected<void> fits = checkMemory(session, **dataset, options.batchTokens); !fits)
+    return fits.error();
   Expected<ModelState> model = session.loadModel(options.model);
   if (!model)
     return model.error();

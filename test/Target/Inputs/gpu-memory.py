@@ -13,25 +13,23 @@ MODELS = {
     "sequence_to_sequence": "preset:transformer-tiny,layers=1,vocabulary=4000,d_model=32,heads=2,d_ff=64,dropout=0.1",
     "language_model": "preset:transformer-char-lm,layers=1,d_model=32,d_k=16,d_v=16,heads=2,d_ff=64,vocabulary=4000",
 }
-TARGETS = [[], ["--gpu=sm_90a", "--precision=bf16"]]
-BATCHES = [(30, 3), (60, 7)]
+TARGETS = [([], 30, 3), (["--gpu=sm_90a", "--precision=bf16"], 60, 7)]  # and tokens and sequences of a batch
 
 
 def main():
     folder, driver = sys.argv[1:]
     model, batch = f"{folder}/model", f"{folder}/batch.safetensors"
     for kind, preset in MODELS.items():
-        for target in TARGETS:
+        for target, tokens, sequences in TARGETS:
             subprocess.run(["xf-compile", preset, "--target=cuda", *target, "--functions=train_step", "-o", model], check=True)
-            for tokens, sequences in BATCHES:
-                info = subprocess.run([model, "info", f"--tokens={tokens}", f"--sequences={sequences}"], check=True, capture_output=True, text=True).stdout
-                planned, own = (float(number) for number in re.search(r"trains +in ([\d.]+) MiB .*the kernels' own ([\d.]+) MiB", info).groups())
-                batches.write(batch, kind, tokens, sequences, 4000)
-                command = [model, "run", "train_step", "--seed=1", f"--input={batch}", f"--output={folder}/out.safetensors"]
-                most = emulated.run(driver, command)[1]["most"] / 2**20
-                within = abs(most - planned) <= 0.02 * planned
-                counts = own > 0.025 * planned  # or it would not be seen
-                print(f"{kind} {' '.join(target)} {tokens} tokens: planned {planned:.1f} MiB, {own:.1f} of them the kernels' own, allocated {most:.2f} MiB: {'within 2%' if within and counts else 'too far apart'}")
+            info = subprocess.run([model, "info", f"--tokens={tokens}", f"--sequences={sequences}"], check=True, capture_output=True, text=True).stdout
+            planned, own = (float(number) for number in re.search(r"trains +in ([\d.]+) MiB .*the kernels' own ([\d.]+) MiB", info).groups())
+            batches.write(batch, kind, tokens, sequences, 4000)
+            command = [model, "run", "train_step", "--seed=1", f"--input={batch}", f"--output={folder}/out.safetensors"]
+            most = emulated.run(driver, command)[1]["most"] / 2**20
+            within = abs(most - planned) <= 0.02 * planned
+            counts = own > 0.025 * planned  # or it would not be seen
+            print(f"{kind} {' '.join(target)} {tokens} tokens: planned {planned:.1f} MiB, {own:.1f} of them the kernels' own, allocated {most:.2f} MiB: {'within 2%' if within and counts else 'too far apart'}")
             refused = subprocess.run(command + ["--memory=1M"], capture_output=True, text=True, env={"LD_LIBRARY_PATH": driver})
             print(refused.stderr, end="")
 
