@@ -2,7 +2,7 @@
 // FlashAttention-2 (Dao 2023), in two halves that each compute probabilities again from log_sum_exp: a block first sums
 // the gradient of its queries over their keys, then those of its keys and values over their queries, with scores
 // transposed, so that every sum is one warp's and no block adds to another's. A causal mask leaves late queries and
-// early keys most, which are those of one block in turn.
+// early keys most, which are those of one block in turn. Sums leave few registers: what else is wanted follows `load`.
 //===----------------------------------------------------------------------===//
 #include "AttentionTensorCore.h"
 #include <cmath>
@@ -23,8 +23,8 @@ public:
         isScaled(region || scale <= 0), factor(M_LOG2E * (isScaled ? 1 : scale)),
         queryOffsets(e.placeOf(op.getQueryOffsets())), keyOffsets(e.placeOf(op.getKeyOffsets())),
         statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})),
-        isTight(region || keySteps + valueSteps > 12 - (dropout ? 4 : 0)),
-        inTurn(keySteps + valueSteps > 16 - (dropout ? 4 : 0) - (region ? 4 : 0)),
+        load(keySteps + valueSteps + 4 * (bool(dropout) + bool(region) + !hasVectors())),
+        isTight(region || load + (masks.lengths || masks.window) > 12), inTurn(load > 16),
         heldSteps(inTurn ? valueSteps : std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
         keptBits(dropout ? e.allocateShared({copied.stages, 2 * drawn, CopiedRows::step / 32}, e.b.getI32Type())
                          : Value()) {
@@ -63,6 +63,7 @@ private:
   static constexpr int64_t columns = CopiedRows::step / 8; // of 8
   static constexpr int64_t drawn = 64;                     // keys for which dropout draws together
 
+  bool hasVectors() const { return query.hasVectors() && cotangent.hasVectors() && forward.hasVectors(); }
   HeadMatrix matrixOf(Value tensor) { return HeadMatrix(e, e.placeOf(tensor), head, heads); }
   void emitQueries(RowBlock &block, HeadMatrix dQuery);
   /// The gradients of both, or of one of them.
@@ -167,11 +168,13 @@ private:
   double factor; // that makes powers of two of scores
   Value queryOffsets, keyOffsets;
   Value statistics; // of queries: log_sum_exp in powers of two, and D, as in emitQueries
+  // What wants registers, in steps of 16 features: the limits are where ptxas began to keep some in local memory.
+  int64_t load;
   // Whether sums and what they are made of leave few registers: what depends on the thread's number is computed where
   // it is used then, and what dropout keeps are bits.
   bool isTight;
   // Whether the gradients of values and of keys are summed one after the other: registers don't hold both of the widest
-  // heads besides dropout's bits, or what a region computes.
+  // heads besides dropout's bits, what a region computes, or numbers that are copied singly.
   bool inTurn;
   int64_t heldSteps;                // of values, those that a warp with keys has in registers
   std::optional<SharedRows> values; // the others
@@ -189,56 +192,53 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
     corrections.push_back(e.mul(block.correctionOf(number, cotangent, forward), e.f32(1 / kept)));
   }
   SmallVector<Fragment> zeros(keySteps * 2, core.zeros());
+  auto step = [&](const Sequence &sequence, Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
+    SmallVector<Fragment> gradient = fragmentsOf(carried);
+    Value firstKey = e.add(keyBegin, core.pair);
+    Value keyPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
+          keyPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
+          valuePlace = core.placeOfRight(copied.second, /*transposed=*/false, stage);
+    SmallVector<SmallVector<Value>> keeps; // of each row
+    SmallVector<Value> bits;
+    for (const RowBlock::Row &row : dropout ? ArrayRef(block.rows) : ArrayRef<RowBlock::Row>()) {
+      ProbabilityDropout again = isTight ? dropoutReadAnew() : dropout;
+      Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(head));
+      keeps.push_back(keepsOfStep(e, core, again, philoxRow, keyBegin));
+      if (isTight)
+        bits.push_back(core.bitsOf(keeps.back()));
+    }
+    auto isKept = [&](int64_t number, int64_t i) { return isTight ? core.isSet(bits[number], i) : keeps[number][i]; };
+    for (int64_t first = 0; first < columns; first += together) {
+      SmallVector<Fragment> scores = scoresOf(queries, copied.first, keyPlace, first), derivatives = scores;
+      for (auto [number, row] : llvm::enumerate(block.rows)) {
+        if (region)
+          region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(row.number, sequence.queryStart))));
+        for (int64_t n = 0; n < together; ++n)
+          for (int64_t c = 0; c < 2; ++c) {
+            int64_t i = number * 2 + c;
+            std::tie(scores[n][i], derivatives[n][i]) =
+                scoreOf(scores[n][i], e.add(firstKey, e.i32((first + n) * 8 + c)));
+          }
+      }
+      maskWhere(needsMask, block, scores, firstKey, first);
+      SmallVector<Fragment> differences = scoresOf(cotangents, copied.second, valuePlace, first);
+      for (auto [number, row] : llvm::enumerate(block.rows)) {
+        for (int64_t n = 0; n < together; ++n)
+          for (int64_t c = 0; c < 2; ++c) {
+            int64_t i = number * 2 + c;
+            Value p = probabilityOf(scores[n][i], shifts[number]), dP = differences[n][i];
+            if (dropout)
+              dP = e.select(isKept(number, (first + n) * 2 + c), dP, e.f32(0));
+            Value difference = e.mul(p, e.sub(dP, corrections[number]));
+            differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
+          }
+      }
+      accumulate(gradient, differences, copied.first, keyPlaceTransposed, first);
+    }
+    return flattened(gradient);
+  };
   SmallVector<Value> results =
-      block.forKeys(queryOffsets, keyOffsets, masks, key, value, copied, flattened(zeros),
-                    [&](const Sequence &sequence, Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
-                      SmallVector<Fragment> gradient = fragmentsOf(carried);
-                      Value firstKey = e.add(keyBegin, core.pair);
-                      Value keyPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
-                            keyPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
-                            valuePlace = core.placeOfRight(copied.second, /*transposed=*/false, stage);
-                      SmallVector<SmallVector<Value>> keeps; // of each row
-                      SmallVector<Value> bits;
-                      for (const RowBlock::Row &row : dropout ? ArrayRef(block.rows) : ArrayRef<RowBlock::Row>()) {
-                        ProbabilityDropout again = isTight ? dropoutReadAnew() : dropout;
-                        Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(head));
-                        keeps.push_back(keepsOfStep(e, core, again, philoxRow, keyBegin));
-                        if (isTight)
-                          bits.push_back(core.bitsOf(keeps.back()));
-                      }
-                      auto isKept = [&](int64_t number, int64_t i) {
-                        return isTight ? core.isSet(bits[number], i) : keeps[number][i];
-                      };
-                      for (int64_t first = 0; first < columns; first += together) {
-                        SmallVector<Fragment> scores = scoresOf(queries, copied.first, keyPlace, first),
-                                              derivatives = scores;
-                        for (auto [number, row] : llvm::enumerate(block.rows)) {
-                          if (region)
-                            region.setQuery(e.toIndex(sequence.positionOf(e, e.sub(row.number, sequence.queryStart))));
-                          for (int64_t n = 0; n < together; ++n)
-                            for (int64_t c = 0; c < 2; ++c) {
-                              int64_t i = number * 2 + c;
-                              std::tie(scores[n][i], derivatives[n][i]) =
-                                  scoreOf(scores[n][i], e.add(firstKey, e.i32((first + n) * 8 + c)));
-                            }
-                        }
-                        maskWhere(needsMask, block, scores, firstKey, first);
-                        SmallVector<Fragment> differences = scoresOf(cotangents, copied.second, valuePlace, first);
-                        for (auto [number, row] : llvm::enumerate(block.rows)) {
-                          for (int64_t n = 0; n < together; ++n)
-                            for (int64_t c = 0; c < 2; ++c) {
-                              int64_t i = number * 2 + c;
-                              Value p = probabilityOf(scores[n][i], shifts[number]), dP = differences[n][i];
-                              if (dropout)
-                                dP = e.select(isKept(number, (first + n) * 2 + c), dP, e.f32(0));
-                              Value difference = e.mul(p, e.sub(dP, corrections[number]));
-                              differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
-                            }
-                        }
-                        accumulate(gradient, differences, copied.first, keyPlaceTransposed, first);
-                      }
-                      return flattened(gradient);
-                    });
+      block.forKeys(queryOffsets, keyOffsets, masks, key, value, copied, flattened(zeros), step);
   store(block, dQuery, fragmentsOf(results), scale * kept);
 }
 
