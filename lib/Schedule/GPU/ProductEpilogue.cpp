@@ -1,8 +1,21 @@
-//===- ProductEpilogue.cpp - what follows a product -----------------------===//
+//===- ProductEpilogue.cpp - tiles of products, and what follows ----------===//
 #include "ProductEpilogue.h"
 
 namespace mlir::xf {
 static constexpr int64_t warp = RegisterFile::warpThreads;
+
+std::pair<Value, Value> divided(Emitter &e, Value x, Value y) {
+  Value number = e.toI32(x), by = e.toI32(y);
+  return {e.toIndex(e.make<arith::DivUIOp>(number, by)), e.toIndex(e.make<arith::RemUIOp>(number, by))};
+}
+
+std::pair<Value, Value> placeInBands(Emitter &e, Value number, Value rowTiles, int64_t columnTiles) {
+  constexpr int64_t most = 16; // the root of some hundred processors' tiles
+  auto [band, inBand] = divided(e, number, e.index(most * columnTiles));
+  Value first = e.mul(band, e.index(most));
+  auto [column, row] = divided(e, inBand, e.min(e.index(most), e.sub(rowTiles, first)));
+  return {e.add(first, row), column};
+}
 
 bool isEpilogueOf(Operation *root, bool takesStatistics) {
   return llvm::all_of(root->getBlock()->without_terminator(), [&](Operation &op) {

@@ -1,4 +1,4 @@
-//===- ProductEpilogue.h - what follows a product ---------------*- C++ -*-===//
+//===- ProductEpilogue.h - tiles of products, and what follows --*- C++ -*-===//
 // A kernel's elementwise ops on sums as tensor cores leave them in registers, by the formulas of every other target: a
 // vector of 32 columns is one number in each thread, of the columns that the thread happens to have.
 //===----------------------------------------------------------------------===//
@@ -48,6 +48,14 @@ private:
   Value initial, m, lane;
   int64_t n;
 };
+
+/// The row and column (indices) of a result's tile with this number: some rows vary fastest, then columns, then rows.
+/// Of the tiles that are computed at a time, one or two to a processor, rows and columns are so about as many, and
+/// least is read for them.
+std::pair<Value, Value> placeInBands(Emitter &e, Value number, Value rowTiles, int64_t columnTiles);
+/// Quotient and rest of indices, in 32 bits: a division of 64 branches, and a branch between products of warpgroups and
+/// the wait for them makes ptxas wait before.
+std::pair<Value, Value> divided(Emitter &e, Value x, Value y);
 
 /// Whether it can compute all that follows the product `root`: elementwise ops, and where `takesStatistics` those of
 /// logits.

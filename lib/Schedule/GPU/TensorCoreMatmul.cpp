@@ -300,12 +300,10 @@ LogicalResult scheduleTensorCoreMatmul(func::FuncOp kernel, const RegisterFile &
        transposeB = linear || matmul.getTransposeB();
   ProductEpilogue epilogue(e, root);
   TensorCoreMatmul product(e, schedule, !Emitter::isNarrow(a));
-  // Tiles of the same columns follow each other.
   int64_t rows = schedule.getRows(), columns = schedule.getColumns(), n = epilogue.columns();
-  Value m = e.toI32(epilogue.rows()), tile = e.toI32(e.tile());
-  Value rowTiles = e.make<arith::DivUIOp>(e.add(m, e.i32(rows - 1)), e.i32(rows));
-  Value rowBegin = e.mul(e.make<arith::RemUIOp>(tile, rowTiles), e.i32(rows)),
-        columnBegin = e.mul(e.make<arith::DivUIOp>(tile, rowTiles), e.i32(columns));
+  Value m = e.toI32(epilogue.rows());
+  auto [row, column] = placeInBands(e, e.tile(), e.ceilDiv(epilogue.rows(), rows), llvm::divideCeil(n, columns));
+  Value rowBegin = e.mul(e.toI32(row), e.i32(rows)), columnBegin = e.mul(e.toI32(column), e.i32(columns));
   Value k = e.toI32(e.dim(a, transposeA ? 0 : 1));
   if (int64_t known = cast<MemRefType>(a.getType()).getDimSize(transposeA ? 0 : 1); !ShapedType::isDynamic(known))
     k = e.i32(known);

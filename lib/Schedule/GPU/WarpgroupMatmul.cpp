@@ -77,34 +77,24 @@ private:
     Value rowBegin, columnBegin, tile, part, firstBlock, blocks, turn;
   };
 
-  /// Those of this block of threads: parts vary fastest, then some rows, then columns, then rows. Of the tiles that are
-  /// computed at a time, one to a processor, rows and columns are so about as many, and least is read for them.
+  /// Those of this block of threads: parts vary fastest.
   void forWorks(Value works, function_ref<void(const Work &)> body) {
     Value step = e.toIndex(NVVM::GridDimXOp::create(e.b, e.loc, e.b.getI32Type()));
     auto loop = scf::ForOp::create(e.b, e.loc, e.tile(), works, step, ValueRange(e.index(0)));
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPointToEnd(loop.getBody());
-    // In 32 bits: a division of 64 branches, and a branch between products and the wait for them makes ptxas wait
-    // before.
-    auto divide = [&](Value x, Value y) {
-      Value number = e.toI32(x), by = e.toI32(y);
-      return std::pair(e.toIndex(e.make<arith::DivUIOp>(number, by)), e.toIndex(e.make<arith::RemUIOp>(number, by)));
-    };
     Work work;
     work.turn = loop.getRegionIterArg(0);
     work.tile = loop.getInductionVar();
     work.blocks = blocks;
     if (int64_t parts = schedule.getParts(); parts > 1) {
-      std::tie(work.tile, work.part) = divide(work.tile, e.index(parts));
+      std::tie(work.tile, work.part) = divided(e, work.tile, e.index(parts));
       Value length = e.ceilDiv(blocks, parts);
       work.firstBlock = e.min(e.mul(work.part, length), blocks);
       work.blocks = e.min(e.sub(blocks, work.firstBlock), length);
     }
-    constexpr int64_t most = 16; // the root of 132 processors' tiles of 128 x 256
-    auto [band, inBand] = divide(work.tile, e.index(most * columnTiles));
-    Value first = e.mul(band, e.index(most));
-    auto [column, row] = divide(inBand, e.min(e.index(most), e.sub(rowTiles, first)));
-    work.rowBegin = e.mul(e.add(first, row), e.index(blockRows));
+    auto [row, column] = placeInBands(e, work.tile, rowTiles, columnTiles);
+    work.rowBegin = e.mul(row, e.index(blockRows));
     work.columnBegin = e.mul(column, e.index(columns));
     body(work);
     scf::YieldOp::create(e.b, e.loc, e.add(work.turn, work.blocks));
