@@ -58,6 +58,17 @@ func.func private @backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo
   return %dq, %dk, %dv : !m, !m, !m
 }
 
+// Wide heads: one product of scores at a time.
+// CHECK-LABEL: func.func private @wide
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2>
+// CHECK: xfg.read
+// CHECK: xfg.wait 0
+// CHECK: xfg.mma {{.*}} transpose_b : !xfg.tile<64x128xbf16, of 128>, <64x128xbf16>, <64x64xf32>
+func.func private @wide(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
+
 //--- given.mlir
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
@@ -75,14 +86,14 @@ func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
 !i = tensor<?xi32>
-// Heads whose columns are no panels; wide heads backward.
+// Heads whose columns are no panels; dropout in wide heads backward.
 // CHECK-NOT: xfg.
 func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
   return %o, %s : !m, tensor<?x4xf32>
 }
-func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
-  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i) -> (!m, !m, !m)
+func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i, %random: tensor<2xi64>, %site: i64) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) dropout(0.1, %random, %site) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i, tensor<2xi64>, i64) -> (!m, !m, !m)
   return %dq, %dk, %dv : !m, !m, !m
 }
 

@@ -245,7 +245,13 @@ SmallVector<Value> emitRead(Writer &w, ReadOp op, Value tile) {
 /// first eight columns or the others.
 void emitWrite(Writer &w, ValueRange values, Value tile) {
   MLIRContext *context = w.b.getContext();
-  Value thread = w.threadOfGroup(), lane = w.make<arith::AndIOp>(thread, w.i32(31));
+  // Read anew, or registers would keep what follows for all places that write.
+  Value thread = LLVM::InlineAsmOp::create(w.b, w.loc, w.b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+                                           /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                           LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                     .getResult(0);
+  thread = w.make<arith::AndIOp>(thread, w.i32(warpgroup - 1));
+  Value lane = w.make<arith::AndIOp>(thread, w.i32(31));
   Value row = w.add(w.mul(w.make<arith::ShRUIOp>(thread, w.i32(5)), 16), w.make<arith::AndIOp>(lane, w.i32(15)));
   Value half = w.make<arith::ShRUIOp>(lane, w.i32(4)), swizzle = w.make<arith::AndIOp>(row, w.i32(7));
   Value begin = w.at(tile, w.mul(row, TileType::rowBytes));

@@ -230,12 +230,16 @@ void emitWarpgroupAttention(Emitter &e, AttentionOp op) { Forward(e, op).emit();
 
 Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
   // What is not here goes by mma.sync.
-  auto choose = [&](auto op, ValueRange matrices, int64_t most, int64_t columns) -> Attribute {
+  // For registers at most so many of windows, dropout and score regions, the second number of wide heads.
+  auto choose = [&](auto op, ValueRange matrices, int64_t columns, std::array<int64_t, 2> most) -> Attribute {
+    int64_t extras = op.getWindow().has_value() + !!op.getRandom() + !op.getScore().empty();
     int64_t heads = op.getHeads();
     auto isTaken = [&](Value matrix) {
       int64_t width = cast<RankedTensorType>(matrix.getType()).getDimSize(1);
-      return width == 64 * heads || width == most * heads;
+      return width == 64 * heads || (width == 128 * heads && extras <= most[1]);
     };
+    if (extras > most[0])
+      return {};
     if (!llvm::all_of(matrices, isTaken) || !isForTensorCores(kernel, matrices, heads) ||
         op.getScale().convertToDouble() <= 0)
       return {};
@@ -248,11 +252,10 @@ Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
   };
   Operation *root = rootOf(kernel);
   if (auto op = dyn_cast<AttentionOp>(root))
-    return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*most=*/128, /*columns=*/128);
-  // Heads of 128 have twice the sums in registers, and ptxas would keep a few numbers in memory.
+    return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*columns=*/128, {3, 1});
   if (auto op = dyn_cast<AttentionBackwardOp>(root))
     return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
-                  /*most=*/64, /*columns=*/64);
+                  /*columns=*/64, {1, 0});
   return {};
 }
 } // namespace mlir::xf

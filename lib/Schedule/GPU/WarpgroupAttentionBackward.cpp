@@ -13,9 +13,9 @@ class Backward {
 public:
   Backward(Emitter &e, AttentionBackwardOp op)
       : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), heads(op.getHeads()),
-        tile(e.splitTile({e.index(heads)})), head(tile[1]), features(featuresOf(op.getQuery())),
-        valueFeatures(featuresOf(op.getValue())), masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
-        scale(op.getScale().convertToDouble()), region(e, op.getScore(), op.getCaptures(), head),
+        head(headOfBlock()), features(featuresOf(op.getQuery())), valueFeatures(featuresOf(op.getValue())),
+        masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()), scale(op.getScale().convertToDouble()),
+        region(e, op.getScore(), op.getCaptures(), head), isWide(std::max(features, valueFeatures) > 64),
         productScale(scale * (region ? region.takeScoreFactor() : M_LOG2E)),
         kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1), cotangent(e.placeOf(op.getCotangent())),
         query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())), value(e.placeOf(op.getValue())),
@@ -44,8 +44,7 @@ public:
 
   void emit() {
     e.syncBlock();
-    bool isWide = std::max(features, valueFeatures) > 64;
-    auto roles = xfg::RolesOp::create(e.b, e.loc, isWide ? 24 : 40, isWide ? 240 : 232);
+    auto roles = xfg::RolesOp::create(e.b, e.loc, 40, 232);
     OpBuilder::InsertionGuard guard(e.b);
     for (auto [region, computes] : {std::pair(&roles.getProducer(), false), {&roles.getConsumers(), true}}) {
       e.b.createBlock(region);
@@ -58,6 +57,7 @@ private:
   using Values = SmallVector<Value>;
 
   int64_t featuresOf(Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / heads; }
+  Value headOfBlock() { return e.toIndex(e.make<arith::RemUIOp>(e.toI32(e.tile()), e.i32(heads))); }
   Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
   void emit(bool computes);
   Value emitQueries(WarpgroupRows &rows, bool computes);
@@ -65,13 +65,16 @@ private:
   /// Fills the rings of a step's rows by maps of them.
   void fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings);
   void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place);
-  Values statisticsOf(Value place, int64_t kind) { return columnsOf(statistics, {place, e.index(kind)}); }
-  /// Of a row of an array for all columns of a step, those of the thread.
-  Values columnsOf(Value array, ArrayRef<Value> row);
+  /// Of a row of an array for all columns of a step, two of the thread's: those of its elements 4 n and more.
+  Values pairOf(Value array, ArrayRef<Value> row, int64_t n);
   Value placeOf(WarpgroupRows &rows, Value turn);
-  void shareKeeps(WarpgroupRows &rows, const Sequence &sequence, Value number, Value place);
-  /// Of the elements of an accumulator of keys whether dropout keeps each.
-  Values keepsOf(WarpgroupRows &rows, const Sequence &sequence, Value place);
+  void shareKeeps(ProbabilityDropout dropout, WarpgroupRows &rows, const Sequence &sequence, Value number, Value place);
+  /// Where the bits of a thread's key are that shareKeeps has left for a column, and which it is.
+  struct KeptKey {
+    Values row;
+    Value bit;
+  };
+  KeptKey keptKeyOf(WarpgroupRows &rows, const Sequence &sequence, Value place, int64_t number);
   /// The gradient of scores, but for their scale, of probabilities and what their products' gradients are.
   Value gradientOf(Value probability, Value difference, Value keep, Value correction) {
     if (keep)
@@ -83,7 +86,7 @@ private:
     auto type = MemRefType::get(shape, element, AffineMap(), space);
     return xfg::CreateMemoryOp::create(e.b, e.loc, type, e.allocateDynamic(type.getNumElements() * 4));
   }
-  void store(WarpgroupRows &rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
+  void store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
              int64_t features);
   /// Takes a product to a score in powers of two, and gives the derivative: where there is a region, whose query is
   /// set.
@@ -96,6 +99,21 @@ private:
   Value probability(Value score, Value negativeSum) {
     return core.exp2(region ? e.add(score, negativeSum) : e.fma(score, e.f32(productScale), negativeSum));
   }
+  /// Of wide heads, for the registers: what a step computes of the thread's number and its own is of the step alone.
+  struct AnewInStep {
+    AnewInStep(Backward &backward, WarpgroupRows &rows, Value &number)
+        : core(backward.core), group(core.group), pair(core.pair),
+          dropout(backward.isWide ? rows.anew(backward.dropout) : backward.dropout) {
+      if (!backward.isWide)
+        return;
+      number = rows.anew(number);
+      rows.findAnew();
+    }
+    ~AnewInStep() { core.group = group, core.pair = pair; }
+    TensorCore &core;
+    Value group, pair;
+    ProbabilityDropout dropout;
+  };
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
   Emitter &e;
@@ -103,13 +121,13 @@ private:
   TensorCore core;
   WarpgroupAttentionScheduleAttr schedule;
   int64_t heads;
-  Values tile;
   Value head;
   int64_t features, valueFeatures;
   AttentionMasks masks;
   ProbabilityDropout dropout;
   double scale;
   ScoreRegion region;
+  bool isWide;               // two sums of 128 features leave registers for one product of scores at a time
   double productScale, kept; // of a product before a region, or without one so that it is a power of two
   Value cotangent, query, key, value, forward, logSumExp, queryOffsets, keyOffsets;
   Value queryBlocks, cotangentBlocks, keyBlocks, valueBlocks, querySteps, cotangentSteps, keySteps, valueSteps,
@@ -130,12 +148,15 @@ void Backward::emit(bool computes) {
     return e.make<arith::DivUIOp>(e.add(rows, e.i32(blockRows - 1)), e.i32(blockRows));
   };
   // One block at least, for keys without queries.
-  Value blocks = blocksOf(e.add(queries, e.i32(1))), number = e.sub(e.sub(blocks, e.i32(1)), e.toI32(tile[0]));
+  Value blocks = blocksOf(e.add(queries, e.i32(1))),
+        number = e.sub(e.sub(blocks, e.i32(1)), e.make<arith::DivUIOp>(e.toI32(e.tile()), e.i32(heads)));
+  head = headOfBlock();
   Value hasQueries = e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(blockRows)), queries);
   Values turns = e.choose(
       hasQueries,
       [&] {
         WarpgroupRows rows(e, core, number, queries, computes);
+        rows.isTight = isWide;
         return Values{emitQueries(rows, computes), e.i32(1)};
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
@@ -144,6 +165,7 @@ void Backward::emit(bool computes) {
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToEnd(loop.getBody());
   WarpgroupRows rows(e, core, loop.getInductionVar(), keys, computes);
+  rows.isTight = isWide;
   Value turn = emitKeys(rows, computes, loop.getRegionIterArg(0), loop.getRegionIterArg(1));
   scf::YieldOp::create(e.b, e.loc, ValueRange{turn, e.add(loop.getRegionIterArg(1), e.i32(1))});
 }
@@ -156,13 +178,17 @@ void Backward::fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair
   });
 }
 
-void Backward::store(WarpgroupRows &rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
+void Backward::store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
                      int64_t features) {
+  Value group = core.group, pair = core.pair;
+  if (isWide)
+    rows.findAnew();
   Values elements = elementsOf(e, accumulator);
   for (Value &element : elements)
     element = e.mul(element, e.f32(factor));
   rows.store(elements, ring.tile(turn), map, columnOf(features));
   ring.release(turn);
+  core.group = group, core.pair = pair;
 }
 
 Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
@@ -184,11 +210,11 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
                            [&] { return e.mul(e.load(logSumExp, {e.toIndex(row.number), head}), e.f32(-M_LOG2E)); });
     corrections[number] = rows.correctionOf(number, cotangents, forwards);
   }
-  Value left = rows.own(own.await(zero), 0, features), leftValue = rows.own(ownValues.await(zero), 0, valueFeatures);
-  auto keepsIn = [&](Value number) {
-    return dropout ? rows.keeps(dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
-  };
-  auto stepOf = [&](const Sequence &sequence, const ColumnSteps &steps, Value number, Value sum, bool needsMask) {
+  Value ownTile = own.await(zero), ownValueTile = ownValues.await(zero);
+  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number, Value sum,
+                    bool needsMask) {
+    AnewInStep anew(*this, rows, number);
+    Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
     Value now = steps.turnOf(e, number);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
@@ -209,7 +235,8 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
       if (region) // nothing else needs the probability
         score = e.mul(score, derivatives[i]);
     }
-    Values kept = keepsIn(number), differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
+    Values kept = dropout ? rows.keeps(anew.dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
+    Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
     otherValues.release(now);
     for (auto [i, difference] : llvm::enumerate(differences))
       difference = gradientOf(scores[i], difference, kept[i], corrections[WarpgroupRows::rowOf(i)]);
@@ -224,7 +251,7 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
         return rows.forOwn(steps, {&others, &otherValues}, carried, [&] {
           return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/masks.window.has_value(),
                                 /*masksEnd=*/true, carried, [&](Value number, bool needsMask, ValueRange carried) {
-                                  return Values{stepOf(sequence, steps, number, carried[0], needsMask)};
+                                  return Values{stepOf(rows, sequence, steps, number, carried[0], needsMask)};
                                 });
         });
       });
@@ -243,7 +270,8 @@ Value Backward::placeOf(WarpgroupRows &rows, Value turn) {
 /// so of four warps; to draw for each score by itself would be four times the work, and that more than all products
 /// are. Of a query, sixteen counters that begin at a multiple of 64 keys are a row of two numbers: four bits, one a
 /// word, for each of eight counters. The warpgroup's keys begin anywhere in the sequence, and are of one or two rows.
-void Backward::shareKeeps(WarpgroupRows &rows, const Sequence &sequence, Value number, Value place) {
+void Backward::shareKeeps(ProbabilityDropout dropout, WarpgroupRows &rows, const Sequence &sequence, Value number,
+                          Value place) {
   Value thread = rows.thread(), query = e.make<arith::DivUIOp>(thread, e.i32(2)),
         half = e.make<arith::RemUIOp>(thread, e.i32(2));
   Value row = e.add(e.add(sequence.queryStart, e.mul(number, e.i32(step))), query);
@@ -261,24 +289,17 @@ void Backward::shareKeeps(WarpgroupRows &rows, const Sequence &sequence, Value n
   });
 }
 
-Backward::Values Backward::keepsOf(WarpgroupRows &rows, const Sequence &sequence, Value place) {
-  Values kept(step / 2);
+Backward::KeptKey Backward::keptKeyOf(WarpgroupRows &rows, const Sequence &sequence, Value place, int64_t number) {
   Value first = e.sub(rows.groupBegin, sequence.keyStart), group = e.make<arith::ShRSIOp>(first, e.i32(6));
-  for (int64_t number = 0; dropout && number < 2; ++number) {
-    // Of rows of other sequences, which don't count, the nearest key's.
-    Value key = e.sub(rows.rows[number].number, sequence.keyStart);
-    key = e.make<arith::MaxSIOp>(e.min(key, e.sub(sequence.keyCount, e.i32(1))), e.i32(0));
-    auto bitsOf = [&](int64_t shift, int64_t mask) -> Value {
-      return e.make<arith::AndIOp>(e.make<arith::ShRUIOp>(key, e.i32(shift)), e.i32(mask));
-    };
-    Value place64 = e.toIndex(e.sub(e.make<arith::ShRUIOp>(key, e.i32(6)), group));
-    Value bit = e.make<arith::ShLIOp>(e.i32(1), e.add(e.mul(bitsOf(0, 7), e.i32(4)), bitsOf(4, 3)));
-    Values words = columnsOf(keeps, {place, place64, e.toIndex(bitsOf(3, 1))});
-    for (auto [column, word] : llvm::enumerate(words))
-      kept[column / 2 * 4 + number * 2 + column % 2] =
-          e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(word, bit), e.i32(0));
-  }
-  return kept;
+  // Of rows of other sequences, which don't count, the nearest key's.
+  Value key = e.sub(rows.rows[number].number, sequence.keyStart);
+  key = e.make<arith::MaxSIOp>(e.min(key, e.sub(sequence.keyCount, e.i32(1))), e.i32(0));
+  auto bitsOf = [&](int64_t shift, int64_t mask) -> Value {
+    return e.make<arith::AndIOp>(e.make<arith::ShRUIOp>(key, e.i32(shift)), e.i32(mask));
+  };
+  Value own = e.sub(e.make<arith::ShRUIOp>(key, e.i32(6)), group);
+  Value bit = e.make<arith::ShLIOp>(e.i32(1), e.add(e.mul(bitsOf(0, 7), e.i32(4)), bitsOf(4, 3)));
+  return {{place, e.toIndex(own), e.toIndex(bitsOf(3, 1))}, bit};
 }
 
 /// Of a step's queries log_sum_exp and D, of the warpgroup's threads two a row, for all of them. There is no branch,
@@ -322,18 +343,13 @@ void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Va
   results.release(turn);
 }
 
-Backward::Values Backward::columnsOf(Value array, ArrayRef<Value> row) {
-  Values values;
-  Type element = cast<MemRefType>(array.getType()).getElementType();
-  for (int64_t column = 0; column < step; column += 8) {
-    Values at(row);
-    at.push_back(e.toIndex(e.add(core.pair, e.i32(column))));
-    Value pair = vector::LoadOp::create(e.b, e.loc, VectorType::get(2, element), array, at, /*nontemporal=*/false,
-                                        llvm::Align(8));
-    for (int64_t i : {0, 1})
-      values.push_back(vector::ExtractOp::create(e.b, e.loc, pair, i));
-  }
-  return values;
+Backward::Values Backward::pairOf(Value array, ArrayRef<Value> row, int64_t n) {
+  Values at(row);
+  at.push_back(e.toIndex(e.add(core.pair, e.i32(n * 8))));
+  auto type = VectorType::get(2, cast<MemRefType>(array.getType()).getElementType());
+  Value pair =
+      vector::LoadOp::create(e.b, e.loc, type, array, at, /*nontemporal=*/false, llvm::Align(sizeof(float) * 2));
+  return {vector::ExtractOp::create(e.b, e.loc, pair, 0), vector::ExtractOp::create(e.b, e.loc, pair, 1)};
 }
 
 Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn) {
@@ -347,23 +363,23 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
                            return Values();
                          })[0];
   }
-  Value left = rows.own(own.await(ownTurn), 0, features),
-        leftValue = rows.own(ownValues.await(ownTurn), 0, valueFeatures);
-  auto stepOf = [&](const Sequence &sequence, const ColumnSteps &steps, Value number, ValueRange gradients,
-                    bool needsMask) {
+  Value ownTile = own.await(ownTurn), ownValueTile = ownValues.await(ownTurn);
+  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number,
+                    ValueRange gradients, bool needsMask) {
+    AnewInStep anew(*this, rows, number);
+    Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
     Value now = steps.turnOf(e, number), place = placeOf(rows, now);
     if (dropout)
-      shareKeeps(rows, sequence, number, place);
+      shareKeeps(anew.dropout, rows, sequence, number, place);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
     Value rightValue = otherValues.await(now);
-    Value productOfValues = beginProduct(e, leftValue, rightValue, step, Value(), /*transposeB=*/true);
+    auto beginProductOfValues = [&] {
+      return beginProduct(e, leftValue, rightValue, step, Value(), /*transposeB=*/true);
+    };
+    Value productOfValues = isWide ? Value() : beginProductOfValues();
     shareStatistics(rows, sequence, number, now, place);
-    /// Of an accumulator's element the number in its thread's columns.
-    auto columnOf = [](int64_t i) { return i / 4 * 2 + i % 2; };
-    // What is read for the columns comes as late as it can, for the registers that it takes.
-    Values scores = elementsOf(e, awaitProduct(e, 1, product)), sums = statisticsOf(place, 0),
-           derivatives(scores.size());
+    Values scores = elementsOf(e, awaitProduct(e, isWide ? 0 : 1, product)), derivatives(scores.size());
     for (size_t i = 0; region && i < scores.size(); ++i) {
       if (WarpgroupRows::rowOf(i) == 0) // whose neighbour in the other row is of the same query
         for (int64_t own : {0, 1}) {
@@ -375,24 +391,41 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
     }
     if (needsMask)
       rows.mask(scores, e.mul(number, e.i32(step)));
-    if (lengths) {
-      Values ends = columnsOf(lengths, {place, e.index(0)});
-      for (auto [i, score] : llvm::enumerate(scores)) {
-        Value key = e.sub(rows.rows[WarpgroupRows::rowOf(i)].number, sequence.keyStart);
-        score = e.select(e.compare(arith::CmpIPredicate::slt, key, ends[columnOf(i)]), score,
-                         e.f32(-std::numeric_limits<float>::infinity()));
+    // What is read for the columns comes as late as it can, for the registers that it takes.
+    for (int64_t n = 0; n < step / 8; ++n) {
+      Values sums = pairOf(statistics, {place, e.index(0)}, n), ends;
+      if (lengths)
+        ends = pairOf(lengths, {place, e.index(0)}, n);
+      for (int64_t i = 4 * n; i < 4 * n + 4; ++i) {
+        if (lengths) {
+          Value key = e.sub(rows.rows[WarpgroupRows::rowOf(i)].number, sequence.keyStart);
+          scores[i] = e.select(e.compare(arith::CmpIPredicate::slt, key, ends[i % 2]), scores[i],
+                               e.f32(-std::numeric_limits<float>::infinity()));
+        }
+        scores[i] = probability(scores[i], sums[i % 2]);
       }
     }
-    for (auto [i, score] : llvm::enumerate(scores))
-      score = probability(score, sums[columnOf(i)]);
-    Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues)), corrections = statisticsOf(place, 1);
-    Values kept = keepsOf(rows, sequence, place);
-    for (auto [i, difference] : llvm::enumerate(differences)) {
-      difference = gradientOf(scores[i], difference, kept[i], corrections[columnOf(i)]);
-      if (region)
-        difference = e.mul(difference, derivatives[i]);
-      if (kept[i])
-        scores[i] = e.select(kept[i], scores[i], e.f32(0));
+    if (isWide)
+      productOfValues = beginProductOfValues();
+    SmallVector<KeptKey> keys;
+    for (int64_t own = 0; dropout && own < 2; ++own)
+      keys.push_back(keptKeyOf(rows, sequence, place, own));
+    Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
+    for (int64_t n = 0; n < step / 8; ++n) {
+      Values corrections = pairOf(statistics, {place, e.index(1)}, n), words[2];
+      for (auto [key, word] : llvm::zip(keys, words))
+        word = pairOf(keeps, key.row, n);
+      for (int64_t i = 4 * n; i < 4 * n + 4; ++i) {
+        int64_t own = WarpgroupRows::rowOf(i);
+        Value keep;
+        if (dropout)
+          keep = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(words[own][i % 2], keys[own].bit), e.i32(0));
+        differences[i] = gradientOf(scores[i], differences[i], keep, corrections[i % 2]);
+        if (region)
+          differences[i] = e.mul(differences[i], derivatives[i]);
+        if (keep)
+          scores[i] = e.select(keep, scores[i], e.f32(0));
+      }
     }
     Value ofValues =
         beginProduct(e, fragmentOf(e, scores), rightValue, valueFeatures, gradients[1], /*transposeB=*/false);
@@ -410,7 +443,7 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
           // Queries past the sequence's end have a log_sum_exp by which they vanish.
           return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
                                 carried, [&](Value number, bool needsMask, ValueRange carried) {
-                                  return stepOf(sequence, steps, number, carried, needsMask);
+                                  return stepOf(rows, sequence, steps, number, carried, needsMask);
                                 });
         });
       });

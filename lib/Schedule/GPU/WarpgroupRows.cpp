@@ -1,11 +1,14 @@
 //===- WarpgroupRows.cpp - rows of scores of warpgroups, and their rings --===//
 #include "WarpgroupAttention.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 namespace mlir::xf {
 
 WarpgroupRows::WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes)
     : RowBlock(e, core, number, total, /*tiles=*/1, /*otherWarps=*/groupThreads / 32) {
   isWhole = computes;
+  threadOfBlock = e.toI32(e.thread());
+  coreGroup = core.group, corePair = core.pair;
   group = uniform(e.sub(e.make<arith::DivUIOp>(e.toI32(e.thread()), e.i32(groupThreads)), e.i32(1)));
   groupBegin = e.add(begin, e.mul(group, e.i32(groupRows)));
 }
@@ -71,6 +74,9 @@ SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets,
                                      : by.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
                         };
                         auto columns = [&](Value i) { return columnsBy(masks, i); };
+                        WarpgroupRows before = *this;
+                        if (isWhole && isTight)
+                          findAnew();
                         if (isWhole)
                           setColumns(start, count, columns);
                         ColumnSteps steps = stepsOf(start, count, [&](Value i) { return columnsBy(ordered, i); }, size);
@@ -80,6 +86,7 @@ SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets,
                         steps.turn = carried[0];
                         SmallVector<Value> next = body(sequence, steps, carried.drop_front());
                         next.insert(next.begin(), steps.turnOf(e, steps.end));
+                        forget(before);
                         return next;
                       });
 }
@@ -120,7 +127,38 @@ SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Value firs
 }
 
 void WarpgroupRows::meet() { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); }
-Value WarpgroupRows::thread() { return e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads)); }
+Value WarpgroupRows::anew(Value number) {
+  return LLVM::InlineAsmOp::create(e.b, e.loc, number.getType(), number, "mov.b32 $0, $1;", "=r,r",
+                                   /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
+}
+
+ProbabilityDropout WarpgroupRows::anew(const ProbabilityDropout &dropout) {
+  ProbabilityDropout result = dropout; // whose ten pairs of keys would be in registers
+  if (result)
+    for (Value *number : {&result.philox->keyLow, &result.philox->keyHigh, &result.philox->step, &result.philox->site})
+      *number = anew(*number);
+  return result;
+}
+
+void WarpgroupRows::forget(const WarpgroupRows &now) {
+  threadOfBlock = now.threadOfBlock, group = now.group, groupBegin = now.groupBegin, rows = now.rows;
+  core.group = coreGroup, core.pair = corePair;
+}
+
+void WarpgroupRows::findAnew() {
+  threadOfBlock = anew(threadOfBlock);
+  Value thread = this->thread(), lane = e.make<arith::RemUIOp>(thread, e.i32(e.registers.width));
+  core.group = e.make<arith::DivUIOp>(lane, e.i32(4));
+  core.pair = e.make<arith::AndIOp>(e.mul(lane, e.i32(2)), e.i32(6));
+  group = anew(group);
+  groupBegin = e.add(begin, e.mul(group, e.i32(groupRows)));
+  Value warp = e.make<arith::DivUIOp>(thread, e.i32(e.registers.width));
+  Value first = e.add(e.add(groupBegin, e.mul(warp, e.i32(16))), core.group);
+  for (auto [i, row] : llvm::enumerate(rows))
+    row.number = e.add(first, e.i32(static_cast<int64_t>(i) * 8));
+}
 
 void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
   Value column = e.add(firstColumn, core.pair);
@@ -128,7 +166,7 @@ void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
     element = masked(element, rowOf(i), column, i / 4 * 8 + i % 2);
 }
 
-SmallVector<Value> WarpgroupRows::keeps(ProbabilityDropout &dropout, Value head, int64_t heads, Value firstColumn,
+SmallVector<Value> WarpgroupRows::keeps(ProbabilityDropout dropout, Value head, int64_t heads, Value firstColumn,
                                         int64_t columns) {
   SmallVector<Value> keeps(columns / 2);
   for (int64_t number : {0, 1}) {
