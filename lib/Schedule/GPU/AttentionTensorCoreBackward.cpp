@@ -23,8 +23,9 @@ public:
         isScaled(region || scale <= 0), factor(M_LOG2E * (isScaled ? 1 : scale)),
         queryOffsets(e.placeOf(op.getQueryOffsets())), keyOffsets(e.placeOf(op.getKeyOffsets())),
         statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})),
-        load(keySteps + valueSteps + 4 * (bool(dropout) + bool(region) + !hasVectors())),
-        isTight(region || load + (masks.lengths || masks.window) > 12), inTurn(load > 16),
+        load(keySteps + valueSteps + 4 * (bool(dropout) + bool(region) + !hasVectors()) +
+             (masks.lengths || masks.window)),
+        isTight(region || load > 12), inTurn(load > 16),
         heldSteps(inTurn ? valueSteps : std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
         keptBits(dropout ? e.allocateShared({copied.stages, 2 * drawn, CopiedRows::step / 32}, e.b.getI32Type())
                          : Value()) {
