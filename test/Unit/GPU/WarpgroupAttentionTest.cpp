@@ -208,7 +208,7 @@ TEST(WarpgroupAttention, Region) {
     }
 }
 
-// Of machine code: no number in local memory and no product that waits for another (assemble), and, forward, a step's
+// Of machine code: no number in local memory and no product that waits for another, and, forward, a step's
 // exponentials between the product of the step before and its wait, which ptxas would rather move behind it.
 TEST(WarpgroupAttention, Assembles) {
   Attention causal = attention(64, /*causal=*/true, 8), wide = attention(128, /*causal=*/true, 8), all = causal,
