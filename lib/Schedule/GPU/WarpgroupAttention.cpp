@@ -255,7 +255,7 @@ Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
     return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*columns=*/128, {3, 1});
   if (auto op = dyn_cast<AttentionBackwardOp>(root))
     return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
-                  /*columns=*/64, {1, 0});
+                  /*columns=*/64, {1, op.getLengths() ? -1 : 0});
   return {};
 }
 } // namespace mlir::xf
