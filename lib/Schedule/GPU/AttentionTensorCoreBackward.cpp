@@ -25,7 +25,7 @@ public:
         statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})),
         load(keySteps + valueSteps + 4 * (bool(dropout) + bool(region) + !hasVectors()) +
              (masks.lengths || masks.window)),
-        isTight(region || load > 12), inTurn(load > 16),
+        isTight(region || load > 12), inTurn(load + 3 * masks.causal > 16),
         heldSteps(inTurn ? valueSteps : std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
         keptBits(dropout ? e.allocateShared({copied.stages, 2 * drawn, CopiedRows::step / 32}, e.b.getI32Type())
                          : Value()) {
