@@ -4,6 +4,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "Commands/Commands.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -78,6 +79,15 @@ static Expected<int> start(int argc, char **argv) {
   } catch (const CLI::Success &help) {
     return app.exit(help);
   } catch (const CLI::ParseError &problem) {
+    std::vector<std::string> commands;
+    for (const CLI::App *command : app.get_subcommands([](const CLI::App *) { return true; }))
+      commands.push_back(command->get_name());
+    std::string first = argc > 1 ? argv[1] : "";
+    if (first.empty() || (first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end()))
+      return userError(fmt::format("{}; this executable has {} (they follow from the model, and from xf-compile's "
+                                   "--functions)",
+                                   first.empty() ? "expected a command" : "there is no command '" + first + "'",
+                                   fmt::join(commands, ", ")));
     std::string message = problem.what();
     return userError(fmt::format("{}; see {} --help", message, argv[0]));
   }

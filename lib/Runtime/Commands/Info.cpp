@@ -78,7 +78,8 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   line("weights", session.blob("weights") ? "embedded" : "none embedded: pass --model");
   line("target", program.gpu.empty()
                      ? fmt::format("{}, CPU {} ({})", program.triple, program.cpu, fmt::join(program.features, " "))
-                     : fmt::format("{}, GPU {} and newer; {}", program.triple, program.gpu, gpuHere()));
+                     : fmt::format("{}, GPU {} {}; {}", program.triple, program.gpu,
+                                   program.gpu.ends_with("a") ? "alone" : "and newer", gpuHere()));
   if (program.hasTwin)
     line("devices", fmt::format("cuda, cpu; this is --device={}", session.device));
   if (!program.options.empty())

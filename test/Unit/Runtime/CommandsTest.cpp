@@ -128,6 +128,8 @@ TEST_F(Commands, MistakesInOptionsAreOneLine) {
     EXPECT_THAT(outcome.err, testing::StartsWith("error: ")) << command;
     EXPECT_EQ(outcome.out, "") << command;
   }
+  EXPECT_THAT(run("").err, testing::StartsWith("error: expected a command; this executable has info, train, "));
+  EXPECT_THAT(run("fly").err, testing::StartsWith("error: there is no command 'fly'; this executable has info, "));
 }
 
 TEST_F(Commands, AnotherMachineIsSaidAtTheStart) {
