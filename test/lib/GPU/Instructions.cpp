@@ -335,7 +335,21 @@ std::map<std::string, Handler> makeTable() {
   t["bfe.u32"] = extract<uint32_t>;
   t["bfe.u64"] = extract<uint64_t>;
   t["cvt.u16.u64"] = unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
-  t["add.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x + y & 0xffff))>;
+  for (std::string type : {"s16", "u16"}) {
+    t["add." + type] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x + y & 0xffff))>;
+    t["sub." + type] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x - y & 0xffff))>;
+    t["mul.lo." + type] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(x * y & 0xffff))>;
+  }
+  t["div.u16"] = t["div.u32"];
+  t["rem.u16"] = t["rem.u32"];
+  t["min.u16"] = t["min.u32"];
+  t["max.u16"] = t["max.u32"];
+  t["min.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(int16_t(x) < int16_t(y) ? x : y))>;
+  t["max.s16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(int16_t(x) > int16_t(y) ? x : y))>;
+  t["shl.b16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(y < 16 ? uint32_t(x << y & 0xffff) : 0u)>;
+  t["xor.b16"] = t["xor.b32"];
+  for (std::string comparison : {"eq", "ne", "lt", "le", "gt", "ge"}) // of numbers without a sign
+    t["setp." + comparison + ".u16"] = t["setp." + comparison + ".u32"];
   addComparisons<Bfloat, true>(t, "bf16");
   t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
   t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
