@@ -1,9 +1,10 @@
-"""models.py [--seed=N] [--cases=N | --seconds=N]: random models, compiled and run, against the interpreter.
+"""models.py [--seed=N] [--cases=N | --seconds=N] [--gpu]: random models, compiled and run, against the interpreter.
 
 A case is a preset with random keys (no layers to four, odd widths, heads of their own widths, masks, norms, positions, dropout) and random
 batches, some with no sequence, some with sequences of no token or one. Every function must give what xf-interpret gives, but for
 rounding, the same bits on one thread and on three, and for a sentence the same bits alone and in a batch. Cases are processes of their
-own: one that crashes is a failure like any other. Case i of seed S is case 0 of seed S + i.
+own: one that crashes is a failure like any other. Case i of seed S is case 0 of seed S + i. With --gpu a case is the loss and the
+gradients of an executable for some GPU in some precision, run on the emulated GPU or this machine's, beside the processor's.
 """
 import argparse
 import pathlib
@@ -21,6 +22,8 @@ import tensors
 import xf
 
 LIMIT = 1e-4  # of a tensor's norm, for float against double
+GPUS = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"]
+GPU_LIMITS = {"f32": 1e-3, "tf32": 0.3, "bf16": 0.3}  # norms over four numbers amplify rounding; of all gradients' norm; a tenth of it of the loss
 
 
 def below_half(rng):
@@ -244,6 +247,33 @@ class Case:
             if values.shape and values.tobytes() != everything[output][begin : begin + lengths[which]].tobytes():
                 raise AssertionError(f"'{output}' of '{name}' has other bits for sentence {which} alone than in its batch")
 
+    def run_on_gpu(self):
+        heads = self.rng.choice(["", "", ",d_k=64,d_v=64", ",d_k=128,d_v=128", ",d_k=96,d_v=64"])
+        precision, gpu = self.rng.choice([*GPU_LIMITS, "bf16"]), self.rng.choice([*GPUS, "sm_90a", "sm_90a"])
+        print(f"{heads} --gpu={gpu} --precision={precision}", flush=True)
+        # Tables of a score region are not trained on a GPU yet.
+        self.specification = self.specification.replace("positions=relative", "positions=alibi") + heads
+        self.compile(False)
+        if "gradients" not in self.model.functions:
+            return
+        sources, targets = (self.lengths(self.rng.randrange(1, 5)) for _ in range(2))
+        targets = targets[: len(sources)] + [1] * (len(sources) - len(targets))
+        if sum(targets) == 0:
+            return
+        batch = self.inputs("gradients", self.batch(sources, targets))
+        kinds = {numpy.dtype(numpy.int32): "I32", numpy.dtype(numpy.int64): "I64"}
+        tensors.write(self.folder / "batch", {name: (kinds[values.dtype], list(values.shape), values.ravel().tolist()) for name, values in batch.items()})
+        results = []
+        for target in (["--cpu=native"], ["--target=cuda", f"--gpu={gpu}", f"--precision={precision}"]):
+            run("xf-compile", self.specification, f"--recompute={self.recompute}", "--functions=train", *target, "-o", self.folder / "model")
+            run(self.folder / "model", "run", "gradients", f"--model={self.weights}", f"--input={self.folder}/batch", f"--output={self.folder}/out", "--seed=3")
+            results.append({name: numpy.asarray(values, float) for name, values in tensors.read(self.folder / "out").items()})
+        (loss, expected), (given_loss, given) = ((each.pop("loss"), each) for each in results)
+        norm = sum(float((values**2).sum()) for values in expected.values()) ** 0.5
+        distance = sum(float(((given[name] - values) ** 2).sum()) for name, values in expected.items()) ** 0.5
+        if not distance <= GPU_LIMITS[precision] * norm + 1e-6 or not abs(loss - given_loss) <= GPU_LIMITS[precision] / 10 * abs(loss) + 1e-6:
+            raise AssertionError(f"gradients are {distance:.3g} from what they should be, of a norm of {norm:.3g}; loss {given_loss}, not {loss}")
+
     def run(self, wrong=False):
         self.compile(wrong)
         functions = self.model.functions
@@ -280,19 +310,20 @@ def main():
     parser.add_argument("--cases", type=int, default=10**9)
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--case", action="store_true", help="the one case of this seed, in this process")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU, beside the processor")
     parser.add_argument("--wrong", action="store_true", help="with an error in what is compiled, which must be found")
     options = parser.parse_args()
     if options.case:
         with tempfile.TemporaryDirectory() as folder:
             case = Case(options.seed, folder)
             print(case.specification, f"--recompute={case.recompute} --cpu={case.cpu}", flush=True)
-            case.run(options.wrong)
+            case.run_on_gpu() if options.gpu else case.run(options.wrong)
         return 0
     if options.cases == 10**9 and options.seconds == 1e9:
         options.cases = 10
     start, failures, cases = time.monotonic(), 0, 0
     while cases < options.cases and time.monotonic() - start < options.seconds:
-        command = [sys.executable, __file__, "--case", f"--seed={options.seed + cases}"]
+        command = [sys.executable, __file__, "--case", f"--seed={options.seed + cases}", *["--gpu"] * options.gpu]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
             said, failed = done.stdout + done.stderr, done.returncode != 0
