@@ -9,6 +9,7 @@ gradients of an executable for some GPU in some precision, run on the emulated G
 import argparse
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ import xf
 
 LIMIT = 1e-4  # of a tensor's norm, for float against double
 GPUS = ["sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"]
-GPU_LIMITS = {"f32": 1e-3, "tf32": 0.3, "bf16": 0.3}  # norms over four numbers amplify rounding; of all gradients' norm; a tenth of it of the loss
+GPU_LIMITS = {"f32": 1e-3, "tf32": 5e-2, "bf16": 0.3}  # of all gradients' norm; a tenth of it of the loss
 
 
 def below_half(rng):
@@ -253,6 +254,8 @@ class Case:
         print(f"{heads} --gpu={gpu} --precision={precision}", flush=True)
         # Tables of a score region are not trained on a GPU yet.
         self.specification = self.specification.replace("positions=relative", "positions=alibi") + heads
+        if precision != "f32":  # a norm over a few numbers multiplies what rounding does to them
+            self.specification = re.sub(r"d_model=(\d+)", lambda found: f"d_model={max(int(found[1]), 24)}", self.specification)
         self.compile(False)
         if "gradients" not in self.model.functions:
             return

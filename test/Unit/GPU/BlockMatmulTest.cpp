@@ -3,20 +3,13 @@
 // are read and written so, and others.
 //===--------------------------------------------------------------------------------===//
 #include "Compile.h"
-#include "Product.h"
 #include "llvm/ADT/StringExtras.h"
 #include <gtest/gtest.h>
 
 using namespace llvm;
 
 namespace {
-struct Kernel {
-  CompiledKernel compiled;
-  Product product;
-  std::string run() const { return product.run(compiled.ptx); }
-};
-
-Kernel compile(Product product, int64_t side) {
+ProductKernel compile(Product product, int64_t side) {
   product.isTF32 = true; // in memory
   product.tolerance = 1e-6;
   product.blocks = 0;
@@ -31,7 +24,7 @@ constexpr int64_t sides[] = {64, 128};
 TEST(BlockMatmul, EveryNumberOfRows) {
   for (int64_t side : sides)
     for (int64_t n : {44, 45}) {
-      Kernel kernel = compile({.m = 0, .n = n, .k = n, .transposeB = yes, .hasBias = yes, .hasRelu = yes}, side);
+      ProductKernel kernel = compile({.m = 0, .n = n, .k = n, .transposeB = yes, .hasBias = yes, .hasRelu = yes}, side);
       for (int64_t m = 1; m <= side; ++m) {
         kernel.product.m = m + (m % 5 == 0) * side;
         EXPECT_EQ(kernel.run(), "") << kernel.product.m << " rows of blocks of " << side;
@@ -42,7 +35,7 @@ TEST(BlockMatmul, EveryNumberOfRows) {
 // Sums, of none to more than two turns, as a gradient has them.
 TEST(BlockMatmul, EveryLengthOfSums) {
   for (int64_t m : {68, 67}) {
-    Kernel kernel = compile({.m = m, .n = 68, .k = 0, .transposeA = yes, .hasInto = yes}, 64);
+    ProductKernel kernel = compile({.m = m, .n = 68, .k = 0, .transposeA = yes, .hasInto = yes}, 64);
     for (int64_t k = 0; k <= 35; ++k) {
       kernel.product.k = k;
       EXPECT_EQ(kernel.run(), "") << "sums of " << k;
@@ -55,21 +48,21 @@ TEST(BlockMatmul, EveryNumberOfColumns) {
   for (int64_t n = 1; n <= 64; ++n)
     for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}}) {
       int64_t side = n % 3 ? 64 : 128;
-      Kernel kernel = compile({.m = transposeA ? 65 - n : 66,
-                               .n = n + (n % 7 == 0) * side,
-                               .k = transposeA ? 2 * n - 1 : n,
-                               .transposeA = transposeA,
-                               .transposeB = transposeB,
-                               .hasBias = transposeB && n % 2 == 0,
-                               .hasInto = transposeA && n % 2 == 0},
-                              side);
+      ProductKernel kernel = compile({.m = transposeA ? 65 - n : 66,
+                                      .n = n + (n % 7 == 0) * side,
+                                      .k = transposeA ? 2 * n - 1 : n,
+                                      .transposeA = transposeA,
+                                      .transposeB = transposeB,
+                                      .hasBias = transposeB && n % 2 == 0,
+                                      .hasInto = transposeA && n % 2 == 0},
+                                     side);
       EXPECT_EQ(kernel.run(), "") << n << transposeA << transposeB;
     }
 }
 
 TEST(BlockMatmul, PackedWeights) {
   for (int64_t n : {1, 31, 32, 100, 160}) {
-    Kernel kernel = compile({.m = 70, .n = n, .k = 33, .hasBias = n > 32, .isPacked = yes}, n > 64 ? 128 : 64);
+    ProductKernel kernel = compile({.m = 70, .n = n, .k = 33, .hasBias = n > 32, .isPacked = yes}, n > 64 ? 128 : 64);
     EXPECT_EQ(kernel.run(), "") << n;
   }
 }
@@ -78,7 +71,7 @@ TEST(BlockMatmul, PackedWeights) {
 TEST(BlockMatmul, RowsDoNotDependOnOthers) {
   std::vector<float> alone, among;
   for (int64_t side : sides) {
-    Kernel kernel = compile({.m = 150, .n = 72, .k = 200, .transposeB = yes}, side);
+    ProductKernel kernel = compile({.m = 150, .n = 72, .k = 200, .transposeB = yes}, side);
     EXPECT_EQ(kernel.product.run(kernel.compiled.ptx, &among), "");
     if (alone.empty()) {
       kernel.product.m = 1;
@@ -91,7 +84,7 @@ TEST(BlockMatmul, RowsDoNotDependOnOthers) {
 
 // The one barrier of a turn, and the second of the two places in shared memory.
 TEST(BlockMatmul, FindsWhatIsWrong) {
-  Kernel kernel = compile({.m = 70, .n = 72, .k = 70, .transposeB = yes}, 64);
+  ProductKernel kernel = compile({.m = 70, .n = 72, .k = 70, .transposeB = yes}, 64);
   ASSERT_EQ(kernel.run(), "");
   std::string barrier = kernel.product.run(kernel.compiled.seeded("bar.sync \t0;", ""));
   EXPECT_NE(barrier.find("races"), barrier.npos) << barrier;
@@ -101,15 +94,15 @@ TEST(BlockMatmul, StaysInRegisters) {
   for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}})
     for (int64_t n : {512, 511})
       for (std::string gpu : {"sm_80", "sm_90a"}) {
-        Kernel kernel = compile({.m = n,
-                                 .n = n,
-                                 .k = n,
-                                 .transposeA = transposeA,
-                                 .transposeB = transposeB,
-                                 .hasBias = transposeB,
-                                 .hasInto = transposeA,
-                                 .hasRelu = yes},
-                                128);
+        ProductKernel kernel = compile({.m = n,
+                                        .n = n,
+                                        .k = n,
+                                        .transposeA = transposeA,
+                                        .transposeB = transposeB,
+                                        .hasBias = transposeB,
+                                        .hasInto = transposeA,
+                                        .hasRelu = yes},
+                                       128);
         EXPECT_EQ(kernel.compiled.wrongFor(gpu), "") << n << transposeA << transposeB;
       }
 }

@@ -2,6 +2,8 @@
 #ifndef XF_TEST_UNIT_GPU_COMPILE_H
 #define XF_TEST_UNIT_GPU_COMPILE_H
 
+#include "Product.h"
+
 #include <array>
 #include <cstdint>
 #include <string>
@@ -19,6 +21,13 @@ struct CompiledKernel {
   /// What ptxas finds wrong with it for this GPU: an error, a warning, or registers in local memory; "" where nothing
   /// is, or there is no ptxas. `operations`: gets of each instruction the low 12 bits, which say what it does.
   std::string wrongFor(const std::string &gpu, std::vector<uint16_t> *operations = nullptr) const;
+};
+
+/// A product and the kernel that is compiled of it.
+struct ProductKernel {
+  CompiledKernel compiled;
+  Product product;
+  std::string run() const { return product.run(compiled.ptx); }
 };
 
 #endif // XF_TEST_UNIT_GPU_COMPILE_H

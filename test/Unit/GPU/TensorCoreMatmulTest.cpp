@@ -3,7 +3,6 @@
 // layout that is wrong; and that ptxas keeps everything in registers.
 //===--------------------------------------------------------------------------------===//
 #include "Compile.h"
-#include "Product.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <gtest/gtest.h>
@@ -11,13 +10,7 @@
 using namespace llvm;
 
 namespace {
-struct Kernel {
-  CompiledKernel compiled;
-  Product product;
-  std::string run() const { return product.run(compiled.ptx); }
-};
-
-Kernel compile(Product product, const std::string &gpu = "sm_80") {
+ProductKernel compile(Product product, const std::string &gpu = "sm_80") {
   product.blocks = 0;
   int64_t stages = std::min<int64_t>((48 << 10) / (64 * (product.rows + product.columns)), 4);
   std::string schedule = formatv("#xf.tensor_core_schedule<rows = {0}, columns = {1}, stages = {2}>", product.rows,
@@ -33,16 +26,16 @@ constexpr std::pair<int64_t, int64_t> tiles[] = {{128, 128}, {128, 64}, {64, 128
 TEST(TensorCoreMatmul, EveryNumberOfRows) {
   for (auto [rows, columns] : tiles)
     for (bool isTF32 : {no, yes}) {
-      Kernel kernel = compile({.m = 0,
-                               .n = 72,
-                               .k = 45,
-                               .transposeB = yes,
-                               .hasBias = yes,
-                               .hasRelu = yes,
-                               .isNarrow = !isTF32,
-                               .isTF32 = isTF32,
-                               .columns = columns,
-                               .rows = rows});
+      ProductKernel kernel = compile({.m = 0,
+                                      .n = 72,
+                                      .k = 45,
+                                      .transposeB = yes,
+                                      .hasBias = yes,
+                                      .hasRelu = yes,
+                                      .isNarrow = !isTF32,
+                                      .isTF32 = isTF32,
+                                      .columns = columns,
+                                      .rows = rows});
       for (int64_t m = 1; m <= rows; m += isTF32 ? 3 : 1) {
         kernel.product.m = m + (m % 5 == 0) * rows;
         EXPECT_EQ(kernel.run(), "") << kernel.product.m << " rows of tiles of " << rows << " x " << columns;
@@ -53,7 +46,7 @@ TEST(TensorCoreMatmul, EveryNumberOfRows) {
 // Sums, of none to more than all stages, as a gradient has them.
 TEST(TensorCoreMatmul, EveryLengthOfSums) {
   for (bool isTF32 : {no, yes}) {
-    Kernel kernel =
+    ProductKernel kernel =
         compile({.m = 68, .n = 64, .k = 0, .transposeA = yes, .hasInto = yes, .isTF32 = isTF32, .rows = 64});
     for (int64_t k = 0; k <= 33; ++k) {
       kernel.product.k = k + (k % 4) * 32;
@@ -69,15 +62,15 @@ TEST(TensorCoreMatmul, EveryNumberOfColumns) {
       for (bool isTF32 : {no, yes}) {
         if (isTF32 && n % 3 != 1)
           continue;
-        Kernel kernel = compile({.m = transposeA ? 65 - n : 66,
-                                 .n = n + (n % 7 == 0) * 64,
-                                 .k = transposeA ? 2 * n - 1 : n,
-                                 .transposeA = transposeA,
-                                 .transposeB = transposeB,
-                                 .hasBias = transposeB && n % 2 == 0,
-                                 .isNarrow = n % 3 == 0,
-                                 .isTF32 = isTF32,
-                                 .rows = 64});
+        ProductKernel kernel = compile({.m = transposeA ? 65 - n : 66,
+                                        .n = n + (n % 7 == 0) * 64,
+                                        .k = transposeA ? 2 * n - 1 : n,
+                                        .transposeA = transposeA,
+                                        .transposeB = transposeB,
+                                        .hasBias = transposeB && n % 2 == 0,
+                                        .isNarrow = n % 3 == 0,
+                                        .isTF32 = isTF32,
+                                        .rows = 64});
         EXPECT_EQ(kernel.run(), "") << n << (isTF32 ? " of tf32" : "") << transposeA << transposeB;
       }
 }
@@ -87,16 +80,16 @@ TEST(TensorCoreMatmul, EveryTile) {
     for (int64_t n : {columns - 8, columns + 35})
       for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}})
         for (bool isTF32 : {no, yes}) {
-          Kernel kernel = compile({.m = transposeA ? n - 1 : 150,
-                                   .n = n,
-                                   .k = transposeA ? 77 : 136,
-                                   .transposeA = transposeA,
-                                   .transposeB = transposeB,
-                                   .hasRelu = n % 2 == 0,
-                                   .isNarrow = columns == 128,
-                                   .isTF32 = isTF32,
-                                   .columns = columns,
-                                   .rows = rows});
+          ProductKernel kernel = compile({.m = transposeA ? n - 1 : 150,
+                                          .n = n,
+                                          .k = transposeA ? 77 : 136,
+                                          .transposeA = transposeA,
+                                          .transposeB = transposeB,
+                                          .hasRelu = n % 2 == 0,
+                                          .isNarrow = columns == 128,
+                                          .isTF32 = isTF32,
+                                          .columns = columns,
+                                          .rows = rows});
           EXPECT_EQ(kernel.run(), "") << rows << " x " << columns << ": " << n << (isTF32 ? " of tf32" : "")
                                       << transposeA << transposeB;
         }
@@ -104,20 +97,20 @@ TEST(TensorCoreMatmul, EveryTile) {
 
 // More rows than one band of tiles has, and a last band of fewer.
 TEST(TensorCoreMatmul, BandsOfRows) {
-  Kernel kernel = compile({.m = 64 * 17 + 1, .n = 130, .k = 24, .transposeB = yes, .isNarrow = yes, .rows = 64});
+  ProductKernel kernel = compile({.m = 64 * 17 + 1, .n = 130, .k = 24, .transposeB = yes, .isNarrow = yes, .rows = 64});
   EXPECT_EQ(kernel.run(), "");
 }
 
 TEST(TensorCoreMatmul, PackedWeights) {
   for (int64_t n : {1, 31, 32, 100, 160})
     for (bool isTF32 : {no, yes}) {
-      Kernel kernel = compile({.m = 70,
-                               .n = n,
-                               .k = n % 2 ? 33 : 40,
-                               .hasBias = n > 32,
-                               .isTF32 = isTF32,
-                               .isPacked = yes,
-                               .columns = n > 64 ? 128 : 64});
+      ProductKernel kernel = compile({.m = 70,
+                                      .n = n,
+                                      .k = n % 2 ? 33 : 40,
+                                      .hasBias = n > 32,
+                                      .isTF32 = isTF32,
+                                      .isPacked = yes,
+                                      .columns = n > 64 ? 128 : 64});
       EXPECT_EQ(kernel.run(), "") << n << (isTF32 ? " of tf32" : "");
     }
 }
@@ -127,7 +120,7 @@ TEST(TensorCoreMatmul, RowsDoNotDependOnOthers) {
   for (bool isTF32 : {no, yes}) {
     std::vector<float> alone, among;
     for (auto [rows, columns] : tiles) {
-      Kernel kernel =
+      ProductKernel kernel =
           compile({.m = 150, .n = 72, .k = 200, .transposeB = yes, .isTF32 = isTF32, .columns = columns, .rows = rows});
       EXPECT_EQ(kernel.product.run(kernel.compiled.ptx, &among), "");
       if (alone.empty()) {
@@ -143,7 +136,7 @@ TEST(TensorCoreMatmul, RowsDoNotDependOnOthers) {
 // What is changed in the PTX of a kernel that is right.
 TEST(TensorCoreMatmul, FindsWhatIsWrong) {
   for (bool isTF32 : {no, yes}) {
-    Kernel kernel = compile({.m = 200, .n = 72, .k = 200, .transposeB = yes, .isTF32 = isTF32, .columns = 128});
+    ProductKernel kernel = compile({.m = 200, .n = 72, .k = 200, .transposeB = yes, .isTF32 = isTF32, .columns = 128});
     ASSERT_EQ(kernel.run(), "");
     auto seeded = [&](const std::string &from, const std::string &to) {
       return kernel.product.run(kernel.compiled.seeded(from, to));
@@ -160,7 +153,7 @@ TEST(TensorCoreMatmul, FindsWhatIsWrong) {
     std::string commit = seeded("cp.async.commit_group;", "");
     EXPECT_TRUE(contains(commit, {"is not known to have written"})) << commit;
   }
-  Kernel tf32 = compile({.m = 20, .n = 72, .k = 20, .transposeB = yes, .isTF32 = yes});
+  ProductKernel tf32 = compile({.m = 20, .n = 72, .k = 20, .transposeB = yes, .isTF32 = yes});
   std::string unrounded = tf32.product.run(tf32.compiled.seeded("cvt.rna.tf32.f32", "mov.b32"));
   EXPECT_NE(unrounded.find("not rounded to tf32"), unrounded.npos) << unrounded;
 }
@@ -168,17 +161,17 @@ TEST(TensorCoreMatmul, FindsWhatIsWrong) {
 TEST(TensorCoreMatmul, StaysInRegisters) {
   for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}})
     for (bool isTF32 : {no, yes}) {
-      Kernel kernel = compile({.m = 512,
-                               .n = 512,
-                               .k = 512,
-                               .transposeA = transposeA,
-                               .transposeB = transposeB,
-                               .hasBias = transposeB,
-                               .hasInto = transposeA,
-                               .hasRelu = yes,
-                               .isNarrow = !isTF32 && !transposeA,
-                               .isTF32 = isTF32,
-                               .columns = 128});
+      ProductKernel kernel = compile({.m = 512,
+                                      .n = 512,
+                                      .k = 512,
+                                      .transposeA = transposeA,
+                                      .transposeB = transposeB,
+                                      .hasBias = transposeB,
+                                      .hasInto = transposeA,
+                                      .hasRelu = yes,
+                                      .isNarrow = !isTF32 && !transposeA,
+                                      .isTF32 = isTF32,
+                                      .columns = 128});
       EXPECT_EQ(kernel.compiled.wrongFor("sm_80"), "");
       if (transposeB)
         for (std::string gpu : {"sm_86", "sm_89", "sm_90"})
