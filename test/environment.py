@@ -58,6 +58,7 @@ def prepare(config, lit_config):
         config.available_features.add("chroot")
     gpu = "env LD_LIBRARY_PATH=" + os.path.join(config.xf_build, "test", "gpu")
     if "XF_TEST_GPU" in os.environ:  # by `tools/dev test --gpu`
+        environment["XF_TEST_GPU"] = os.environ["XF_TEST_GPU"]
         sanitizer, log = os.environ.get("XF_TEST_SANITIZER"), os.path.join(config.xf_build, "test", "compute-sanitizer.log")
         gpu = f"{sanitizer} --error-exitcode 99 --log-file {log}" if sanitizer else "env"
     config.substitutions.append(("%gpu", gpu))

@@ -1,4 +1,4 @@
-//===- Attention.cpp - attention's kernels on the emulated GPU ---------------------------===//
+//===- Attention.cpp - attention's kernels on a GPU ------------------------------------===//
 #include "Attention.h"
 #include "Device.h"
 #include "xf/Runtime/Philox.h"
@@ -156,10 +156,7 @@ struct Batch {
     for (const Argument &argument : arguments)
       if (argument.kind == Argument::Number)
         parameters.push_back(argument.value);
-    for (TensorMap &map : maps)
-      parameters.push_back(reinterpret_cast<uint64_t>(&map));
-    Kernel kernel = parse(ptx, device.memory);
-    launch(kernel, uint32_t(blocks), kernel.threads, parameters, device.memory, uint64_t(a.shared));
+    device.run(ptx, blocks, parameters, maps, a.shared);
   }
 };
 

@@ -1,4 +1,4 @@
-//===- Attention.h - attention's kernels on the emulated GPU -----------------------------===//
+//===- Attention.h - attention's kernels on a GPU --------------------------------------===//
 // Kept apart from the compiler, whose headers know no exceptions.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_TEST_UNIT_GPU_ATTENTION_H
@@ -31,7 +31,7 @@ struct Attention {
   };
   std::vector<Result> results = {};
 
-  /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of;
+  /// What is wrong with it: a fault of the GPU, or an element that is off by more than 1e-2 of what it is made of;
   /// "" where nothing is. Rows of a sequence are those that it has in any batch.
   std::string forward(const std::string &ptx);
   std::string backward(const std::string &ptx);

@@ -6,8 +6,12 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <vector>
+
+/// Whether kernels run on the emulated GPU, which sees what is wrong with them where hardware would not.
+inline bool isEmulated() { return !std::getenv("XF_TEST_GPU"); }
 
 /// PTX of a module's one kernel, and its launch facts; no PTX, and a failure of the test, where it can't be compiled.
 struct CompiledKernel {

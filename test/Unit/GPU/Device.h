@@ -1,4 +1,6 @@
-//===- Device.h - memory of the emulated GPU, for tests of kernels -----------------------===//
+//===- Device.h - the GPU that tests of kernels run on ------------------------------------===//
+// The emulated one; or with XF_TEST_GPU (`tools/dev test --gpu`) this machine's, through xf's own runtime.
+//===--------------------------------------------------------------------------------===//
 #ifndef XF_TEST_UNIT_GPU_DEVICE_H
 #define XF_TEST_UNIT_GPU_DEVICE_H
 
@@ -78,6 +80,11 @@ struct Device {
       }
     return values;
   }
+
+  /// Runs the PTX's kernel to its end: addresses and numbers, then tensor maps, are its parameters. What is wrong is a
+  /// Fault.
+  void run(const std::string &ptx, int64_t blocks, std::vector<uint64_t> parameters, const std::vector<TensorMap> &maps,
+           int64_t shared);
 };
 
 inline TensorMap mapOf(uint64_t address, int64_t rows, int64_t columns, int64_t boxRows) {

@@ -1,4 +1,4 @@
-//===- EmulatorTest.cpp - what the emulated GPU computes, and what it refuses -----------===//
+//===- EmulatorTest.cpp - what the emulated GPU computes, and what it refuses ------------===//
 #include "Emulator.h"
 
 #include <cstring>

@@ -1,4 +1,4 @@
-//===- Product.cpp - a product's kernel on the emulated GPU ------------------------------===//
+//===- Product.cpp - a product's kernel on a GPU ---------------------------------------===//
 #include "Product.h"
 #include "Device.h"
 
@@ -55,8 +55,10 @@ std::string Product::run(const std::string &ptx, std::vector<float> *given) cons
   before = device.make(hasInto ? m : 0, n, false, c);
   if (!hasInto)
     c = device.allocate(m * Device::rowBytes(n, isNarrow));
-  TensorMap known[] = {mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
-                       mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64), mapOf(c, m, n, 64)};
+  std::vector<TensorMap> known{mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
+                               mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64),
+                               mapOf(c, m, n, 64)};
+  known.resize(maps);
   std::vector<uint64_t> parameters{a, b};
   if (hasBias)
     parameters.push_back(bias);
@@ -65,12 +67,9 @@ std::string Product::run(const std::string &ptx, std::vector<float> *given) cons
   parameters.push_back(c);
   for (int64_t dim : {transposeA ? k : m, transposeA ? k : m}) // A's and B's, or A's and the result's
     parameters.push_back(uint64_t(dim));
-  for (int i = 0; i < maps; ++i)
-    parameters.push_back(reinterpret_cast<uint64_t>(&known[i]));
   try {
-    Kernel kernel = parse(ptx, device.memory);
     int64_t tiles = (m + rows - 1) / rows * ((n + columns - 1) / columns);
-    launch(kernel, uint32_t(blocks > 0 ? blocks : tiles), kernel.threads, parameters, device.memory, shared);
+    device.run(ptx, blocks > 0 ? blocks : tiles, parameters, known, shared);
     std::vector<float> results = device.read(c, m, n, isNarrow);
     if (given)
       *given = results;

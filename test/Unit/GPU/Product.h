@@ -1,4 +1,4 @@
-//===- Product.h - a product's kernel on the emulated GPU --------------------------------===//
+//===- Product.h - a product's kernel on a GPU -----------------------------------------===//
 // Kept apart from the compiler, whose headers know no exceptions.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_TEST_UNIT_GPU_PRODUCT_H
@@ -21,7 +21,7 @@ struct Product {
   /// The kernel's module, with rows, or of a gradient (transposeA) sums, that are as many as the launch says.
   std::string module(const std::string &schedule) const;
 
-  /// What is wrong with it: a fault of the emulator, or an element that is off by more than 1e-2 of what it is made of
+  /// What is wrong with it: a fault of the GPU, or an element that is off by more than 1e-2 of what it is made of
   /// (or `tolerance`);
   /// "" where nothing is. `given`: gets the result.
   std::string run(const std::string &ptx, std::vector<float> *given = nullptr) const;

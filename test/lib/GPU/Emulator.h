@@ -61,6 +61,7 @@ public:
   /// The allocation that holds these bytes, or a Fault that says what is there.
   Region &find(uint64_t address, uint64_t size, const std::string &what);
   uint64_t inUse() const;
+  const std::map<uint64_t, std::unique_ptr<Region>> &allocations() const { return live; }
 
 private:
   std::map<uint64_t, std::unique_ptr<Region>> live;
