@@ -378,7 +378,8 @@ private:
       }
       if (buffer.getChunk()) {
         int64_t bytes = type.getElementTypeBitWidth() / 8;
-        for (int64_t size : llvm::drop_begin(extentsWithGaps(type)))
+        auto extents = extentsWithGaps(type);
+        for (int64_t size : llvm::drop_begin(extents))
           bytes *= size;
         chunks.push_back(json::Array{static_cast<int64_t>(operands.size()), bytes});
       }
