@@ -439,10 +439,14 @@ private:
     return success();
   }
 
+  /// Takes it into the module, where another entry has not brought the same.
   std::string addOptimizerKernel(func::FuncOp kernel) {
-    if (!symbols.lookup(kernel.getName()))
+    std::string name = kernel.getName().str();
+    if (symbols.lookup(name))
+      kernel.erase();
+    else
       symbols.insert(kernel);
-    return kernel.getName().str();
+    return name;
   }
 
   void pinGradients(ValueRange gradients, ArrayRef<StringRef> names) {
