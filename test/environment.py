@@ -34,9 +34,10 @@ def prepare(config, lit_config):
         config.available_features.add("shared-data")
     if config.sanitize:
         config.available_features.add("sanitize")
-        # Debian's libMLIR is not instrumented: it fills memory that our copies of LLVM's allocators have poisoned.
+        # Debian's libMLIR is not instrumented: it fills memory that our copies of LLVM's allocators have poisoned. And LLVM gives
+        # threads stacks for signals, which the sanitizer takes for its own.
         environment["ASAN_OPTIONS"] = (
-            "detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1:allow_user_poisoning=0"
+            "detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1:allow_user_poisoning=0:use_sigaltstack=0"
         )
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
         environment["ASAN_SYMBOLIZER_PATH"] = os.path.join(config.llvm_tools, "llvm-symbolizer")

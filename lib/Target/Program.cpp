@@ -250,7 +250,9 @@ private:
     for (Value operand : dispatch->getOperands()) {
       Matrix matrix{};
       if (auto type = dyn_cast<MemRefType>(operand.getType())) {
-        matrix = {number++, 1, 1, pitchOf(type) * type.getElementTypeBitWidth() / 8};
+        matrix = {number++, 1, 1, 0};
+        if (int64_t pitch = pitchOf(type); !ShapedType::isDynamic(pitch))
+          matrix.bytes = pitch * type.getElementTypeBitWidth() / 8;
         for (auto [dim, size] : llvm::enumerate(type.getShape())) {
           int64_t extent = ShapedType::isDynamic(size) ? -1 - dims++ : size;
           (dim == 0 ? matrix.rows : matrix.columns) = extent;

@@ -163,6 +163,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="xf-bench-") as temporary:
         folder = options.folder or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        failed = 0  # what comes after is measured all the same
         for section in [options.section] if options.section else SECTIONS:
             compiled, measured = SECTIONS[section]
             for work in works(section, options):
@@ -173,8 +174,8 @@ def main():
                         measured(work, options, folder)
                 except bench.Unsupported as error:
                     print(f"{work['name']}: {error}", file=sys.stderr)
-                    return 1
-    return 0
+                    failed = 1
+    return failed
 
 
 if __name__ == "__main__":
