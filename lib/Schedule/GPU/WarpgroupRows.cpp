@@ -95,10 +95,14 @@ SmallVector<Value> WarpgroupRows::forOwn(const ColumnSteps &steps, ArrayRef<Tile
                                          function_ref<SmallVector<Value>()> body) {
   auto skip = [&](Value begin, Value end) {
     e.loop(begin, end, 1, [&](Value step) {
-      for (TileRing *ring : rings) {
-        ring->await(steps.turnOf(e, step));
-        ring->release(steps.turnOf(e, step));
-      }
+      Value turn = steps.turnOf(e, step);
+      for (TileRing *ring : rings)
+        ring->await(turn);
+      // A warp that is late could not tell this turn from the one after the next, by parity: no product keeps warps
+      // together here.
+      meet();
+      for (TileRing *ring : rings)
+        ring->release(turn);
     });
   };
   skip(steps.begin, steps.ownBegin);
