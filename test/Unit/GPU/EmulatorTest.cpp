@@ -77,6 +77,23 @@ TEST(Emulator, KnowsWhatBlocksGiveOn) {
   EXPECT_THAT(run(write + read + "END:\n", words, 3), testing::HasSubstr("races"));
 }
 
+// A count gives on what its own thread knows to be written, and nothing of others.
+TEST(Emulator, GivesOnWhatIsKnown) {
+  using testing::HasSubstr;
+  // Thread 1, or one of the second warp, writes what the last block's first thread reads.
+  auto kernel = [](const std::string &writer, const std::string &meet) {
+    return "mov.u32 %r3, %ctaid.x;\nmul.wide.u32 %rd7, %r3, 64;\nadd.s64 %rd7, %rd1, %rd7;\nsetp.ne.s32 %p1, %r1, " +
+           writer + ";\n@%p1 bra WRITTEN;\nst.global.b32 [%rd7], %r3;\nWRITTEN:\n" + meet +
+           "setp.ne.s32 %p2, %r1, 0;\n@%p2 bra END;\nadd.s64 %rd8, %rd1, 192;\n"
+           "atom.acq_rel.gpu.inc.u32 %r5, [%rd8], 2;\nsetp.ne.s32 %p3, %r5, 2;\n@%p3 bra END;\n"
+           "ld.global.b32 %r6, [%rd1];\nEND:\n";
+  };
+  EXPECT_EQ(run(kernel("1", "bar.warp.sync -1;\n"), 3), "");
+  EXPECT_EQ(run(kernel("33", "bar.sync 0;\n"), 3), "");
+  EXPECT_THAT(run(kernel("1", ""), 3), HasSubstr("races"));
+  EXPECT_THAT(run(kernel("33", "bar.warp.sync -1;\n"), 3), HasSubstr("races"));
+}
+
 TEST(Emulator, FindsWhatIsWrong) {
   using testing::HasSubstr;
   EXPECT_THAT(run("st.shared.b32 [%rd5], %r1;\nld.shared.b32 %r3, [%rd6];\n"),
@@ -94,6 +111,8 @@ TEST(Emulator, FindsWhatIsWrong) {
   EXPECT_THAT(run("setp.lt.s32 %p1, %r1, 32;\n@%p1 bra PAST;\nbar.sync 0;\nPAST:\n"), HasSubstr("only some warps"));
   EXPECT_THAT(run("setp.lt.s32 %p1, %r1, 7;\n@%p1 shfl.sync.bfly.b32 %r3, %r1, 1, 31, -1;\n"),
               HasSubstr("only some threads"));
+  // Two warps, one after another, at a barrier of 32 threads: they might as well meet each other.
+  EXPECT_THAT(run("bar.sync 1, 32;\n"), HasSubstr("may still meet others"));
   EXPECT_THAT(run("sin.approx.f32 %r3, %r1;\n"), HasSubstr("unknown instruction 'sin.approx.f32'"));
 }
 

@@ -82,12 +82,19 @@ void run(Warp &w) {
       for (Group &each : w.groups)
         each.mask &= ~mask;
     } else if (mask) {
-      if (!w.isInFlight.empty())
-        for (const int *lines : {op.to, op.from})
-          for (const int *line = lines; line != lines + (lines == op.to ? std::size(op.to) : std::size(op.from));
-               ++line)
-            if (*line >= 0 && w.isInFlight[*line])
-              w.fault(op, "an accumulator is read or written before a product of it is known to be done");
+      if (!w.inFlight.empty() && !op.isGroupProduct) {
+        auto touch = [&](int line) {
+          if (line < 0)
+            return;
+          if (w.inFlight[line])
+            w.fault(op, "an accumulator is read or written before a product of it is known to be done");
+          w.touched[line] = 1;
+        };
+        std::ranges::for_each(op.to, touch);
+        std::ranges::for_each(op.from, touch);
+        for (const Operation::Operand &operand : op.operands)
+          touch(operand.line);
+      }
       op.handler(w, op, mask);
     }
   }
@@ -104,10 +111,14 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
   if (threads != kernel.threads || threads % width != 0)
     throw Fault(kernel.name + ": expected blocks of " + std::to_string(kernel.threads) + " threads, but got " +
                 std::to_string(threads));
-  std::vector<bool> released(blocks);
+  if (kernel.sharedBytes + sharedBytes > mostShared(kernel.architecture))
+    throw Fault(kernel.name + ": " + std::to_string(kernel.sharedBytes + sharedBytes) + " bytes of shared memory, of " +
+                std::to_string(mostShared(kernel.architecture)));
+  std::map<uint64_t, Block::Releases> released;
   for (uint32_t number = 0; number < blocks; ++number) {
-    Block block{kernel,     memory,  Region(0, kernel.sharedBytes + sharedBytes), launches, number, blocks, threads,
-                parameters, released};
+    Block block{kernel,   memory,     Region(sharedBegin, kernel.sharedBytes + sharedBytes),
+                launches, number,     blocks,
+                threads,  parameters, released};
     std::vector<Warp> warps;
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);

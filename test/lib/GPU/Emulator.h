@@ -44,7 +44,8 @@ public:
 
   struct Word {
     bool written = false, isArriving = false, isLeaving = false; // by asynchronous copies
-    // How many of its writer's the copy engine must see more, and of its readers'; 0: it was itself.
+    bool isBarrier = false;
+    // Which of its writer's fences comes after, for the copy engine, and of its readers'; 0: it was itself.
     uint32_t fences = 0, readerFences = 0, otherReaderFences = 0;
     Access writer, reader, otherReader;
   };
@@ -78,13 +79,22 @@ struct Kernel {
     bool isMap; // a tensor map, or a number of 64 bits
   };
   std::vector<Parameter> parameters;
-  uint32_t threads = 0; // .reqntid
+  uint32_t architecture = 0, version = 0; // 90 and 80 of sm_90 and 8.0
+  bool isForOneArchitecture = false;      // sm_90a
+  uint32_t threads = 0, blocks = 0;       // .reqntid; .minnctapersm, 0 where it does not say
+  bool hasGroupProducts = false;
   std::vector<Operation> code;
   std::vector<uint8_t> constants; // register lines
   size_t lines = 0;               // registers in all, those of constants first
   uint64_t sharedBytes = 0;       // but for those that the launch adds
   std::vector<uint64_t> data;     // addresses of its global data
 };
+
+/// Where a block's shared memory begins, after what the system keeps, and how many bytes of it a block may have.
+constexpr uint64_t sharedBegin = 1024;
+constexpr uint64_t mostShared(uint32_t architecture) {
+  return (architecture == 80 ? 163 : architecture == 86 || architecture == 89 ? 99 : 227) << 10;
+}
 
 /// Reads a module with one entry; its global data goes into `memory`.
 Kernel parse(std::string_view ptx, Memory &memory);
@@ -104,8 +114,9 @@ struct Operation {
   size_t meets = 0;                                      // where the ways of a branch do, at the latest
   uint8_t bytes = 0, count = 1;                          // of an access
   bool shared = false, isSigned = false, isWide = false; // isWide: into registers of 64 bits
-  int line = 0;                                          // of the text
-  struct Operand {                                       // of the instructions of Hopper.cpp
+  bool isGroupProduct = false;
+  int line = 0;    // of the text
+  struct Operand { // of the instructions of Hopper.cpp
     int line;
     bool isWide; // of 64 bits
     int64_t offset;

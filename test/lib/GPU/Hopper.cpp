@@ -5,17 +5,25 @@
 //===--------------------------------------------------------------------------------===//
 #include "Warp.h"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
+#include <utility>
 
 namespace xf::gpu {
 namespace {
 constexpr uint32_t groupWarps = 4, pieceBytes = 16, rowBytes = 128, repeatBytes = 1024; // of the swizzle
 
 struct Mbarrier {
-  uint32_t expected = 0, pending = 0, phase = 0;
-  int64_t bytes = 0;  // that are still to arrive
-  Times times, known; // of those who arrived in this phase, and in those before
+  uint32_t expected = 0, pending = 0, phases = 0; // complete ones
+  int64_t bytes = 0;                              // that are still to arrive
+  Times times, known;                             // of those who arrived in this phase, and in those before
+  Access maker;
+  uint32_t fence = 0; // when its maker has made one for the copy engine after it
+  struct Waiter {
+    uint32_t phases = 0, time = 0; // that it knows to be complete, and when it saw that
+  };
+  std::map<uint32_t, Waiter> waiters; // by warp
 };
 
 /// A copy of a box: who asked for it, what was known to that thread, and between which places.
@@ -27,12 +35,24 @@ struct BoxCopy {
   const TensorMap *map;
   int64_t column, row;
   uint64_t shared, barrier;
+  std::vector<uint8_t> bytes = {}; // that were read, of a copy to memory
+};
+/// A thread's copies to memory that it waits for together; once they are read their shared memory is free.
+struct Stores {
+  std::vector<BoxCopy> copies;
+  bool areRead = false;
 };
 
 struct Product {
   const Operation *op;
   uint64_t a, b; // descriptors; `a` of an operand in shared memory
   bool accumulates;
+  Times times; // that all four warps know, where it begins
+  std::array<uint32_t, groupWarps> begin;
+};
+/// A product that is done: who knows that a warp has waited for it knows that all four had begun it.
+struct Meeting {
+  std::array<uint32_t, groupWarps> begin, end; // in the warps' times
 };
 } // namespace
 
@@ -40,13 +60,14 @@ struct Hopper {
   std::vector<Warp> *warps;
   std::map<uint64_t, Mbarrier> barriers;
   std::deque<BoxCopy> loads;
-  std::map<uint32_t, std::vector<std::vector<BoxCopy>>> stores;   // a thread's groups, the last one open
+  std::map<uint32_t, std::deque<Stores>> stores;                  // a thread's, the last ones open
   std::map<uint32_t, std::vector<std::vector<Product>>> products; // a warpgroup's
+  std::map<uint32_t, std::vector<Meeting>> meetings;              // likewise
   std::map<uint32_t, uint32_t> registers;                         // that warpgroups have asked for
 };
 
-bool Warp::sees(const Access &access, uint32_t fences) {
-  return (*block.hopper->warps)[access.thread / width].fences >= fences;
+const std::vector<uint32_t> &Warp::fencesOf(uint32_t thread) {
+  return (*block.hopper->warps)[thread / width].fences[thread % width];
 }
 
 namespace {
@@ -64,38 +85,74 @@ float ofBfloat(uint16_t half) {
 }
 
 //===-- Barriers --------------------------------------------------------------------===//
-Mbarrier &barrierAt(Warp &w, const Operation &op, uint64_t address) {
+constexpr uint32_t mostArrivals = (1 << 20) - 1; // and bytes
+
+Mbarrier &barrierAt(Warp &w, const Operation &op, uint64_t address, int lane) {
   auto it = w.block.hopper->barriers.find(address);
   if (it == w.block.hopper->barriers.end())
     w.fault(op, "no barrier was made at " + std::to_string(address));
+  Access maker = it->second.maker;
+  uint32_t warp = maker.thread / width;
+  if (warp == w.number ? maker.thread % width != uint32_t(lane) && maker.time == w.times.known[warp]
+                       : !w.times.have(warp, maker.time))
+    w.fault(op, "a barrier that this thread doesn't know to be made", lane);
   return it->second;
 }
-void turn(Block &block, Mbarrier &barrier) {
+/// Whether what a warp did is known by these times, or by a product that it was in.
+bool isKnown(Block &block, const Times &times, uint32_t warp, uint32_t time) {
+  if (times.have(warp, time))
+    return true;
+  const std::vector<Meeting> &meetings = block.hopper->meetings[warp / groupWarps];
+  auto first = std::ranges::lower_bound(meetings, time, {},
+                                        [&](const Meeting &meeting) { return meeting.begin[warp % groupWarps]; });
+  for (uint32_t i = 0; first != meetings.end() && i < groupWarps; ++i)
+    if (times.have(warp / groupWarps * groupWarps + i, first->end[i]))
+      return true;
+  return false;
+}
+void turn(Warp &w, const Operation &op, Mbarrier &barrier) {
   if (barrier.pending > 0 || barrier.bytes != 0)
     return;
-  barrier.phase ^= 1;
+  // A wait by parity can't tell this phase from the one after the next.
+  for (auto &[warp, waiter] : barrier.waiters)
+    if (waiter.phases == barrier.phases && !isKnown(w.block, barrier.times, warp, waiter.time))
+      w.fault(op, "a barrier's phase is complete while warp " + std::to_string(warp) +
+                      " may still wait for the one before");
+  ++barrier.phases;
   barrier.pending = barrier.expected;
   barrier.known.join(barrier.times);
-  ++block.changes;
+  ++w.block.changes;
 }
 void initialise(Warp &w, const Operation &op, uint32_t mask) { // [barrier], arrivals
   forLanes(mask, [&](int lane) {
-    uint64_t address = valueOf(w, op, 0, lane);
-    if (address % 8 || !w.block.shared.holds(address, 8))
-      w.fault(op, "a barrier at " + std::to_string(address), lane);
+    uint64_t address = valueOf(w, op, 0, lane), arrivals = valueOf(w, op, 1, lane);
+    if (address % 8 || !w.block.shared.holds(address, 8) || arrivals == 0 || arrivals > mostArrivals)
+      w.fault(op, "a barrier of " + std::to_string(arrivals) + " at " + std::to_string(address), lane);
+    w.note(op, lane, w.block.shared, address, 8, /*write=*/true); // where there is one this is a fault
+    for (uint64_t i = 0; i < 8; i += Region::unit)
+      w.block.shared.words[(address + i - w.block.shared.address) / Region::unit].isBarrier = true;
     Mbarrier barrier;
-    barrier.expected = barrier.pending = uint32_t(valueOf(w, op, 1, lane));
+    barrier.expected = barrier.pending = uint32_t(arrivals);
+    barrier.maker = {w.block.launch, w.block.number, w.times.known[w.number], w.number * width + lane};
     w.block.hopper->barriers[address] = barrier;
   });
 }
+/// What the thread has made is there for the copy engine, once others know of this.
+void fenceBarriers(Warp &w, const Operation &, uint32_t mask) {
+  for (auto &[address, barrier] : w.block.hopper->barriers)
+    if (barrier.maker.thread / width == w.number && (mask >> barrier.maker.thread % width & 1) && !barrier.fence)
+      barrier.fence = w.times.known[w.number];
+}
 void arriveAt(Warp &w, const Operation &op, int lane, uint64_t address, int64_t bytes) {
-  Mbarrier &barrier = barrierAt(w, op, address);
+  Mbarrier &barrier = barrierAt(w, op, address, lane);
   if (barrier.pending == 0)
     w.fault(op, "more arrive at a barrier than the " + std::to_string(barrier.expected) + " that it expects", lane);
   barrier.bytes += bytes;
+  if (barrier.bytes > mostArrivals)
+    w.fault(op, "a barrier that expects " + std::to_string(barrier.bytes) + " bytes", lane);
   --barrier.pending;
   w.giveTimes(barrier.times);
-  turn(w.block, barrier);
+  turn(w, op, barrier);
 }
 void arrive(Warp &w, const Operation &op, uint32_t mask) { // state, [barrier]
   forLanes(mask, [&](int lane) { arriveAt(w, op, lane, valueOf(w, op, 1, lane), 0); });
@@ -106,12 +163,20 @@ void expect(Warp &w, const Operation &op, uint32_t mask) { // state, [barrier], 
 void tryWait(Warp &w, const Operation &op, uint32_t mask) { // done, [barrier], parity, nanoseconds
   bool pauses = false;
   forLanes(mask, [&](int lane) {
-    Mbarrier &barrier = barrierAt(w, op, valueOf(w, op, 1, lane));
-    bool done = barrier.phase != valueOf(w, op, 2, lane);
+    Mbarrier &barrier = barrierAt(w, op, valueOf(w, op, 1, lane), lane);
+    Mbarrier::Waiter &waiter = barrier.waiters[w.number];
+    uint64_t parity = valueOf(w, op, 2, lane);
+    if (parity > 1)
+      w.fault(op, "a wait for parity " + std::to_string(parity), lane);
+    if (waiter.phases % 2 == parity && barrier.phases > waiter.phases + 1)
+      w.fault(op, "a wait for a phase of a barrier after which another one is complete", lane);
+    bool done = barrier.phases % 2 != parity;
     w.line<uint32_t>(op.operands[0].line)[lane] = done;
     pauses |= !done;
-    if (done)
+    if (done) {
+      waiter = {barrier.phases, w.times.known[w.number]};
       w.times.join(barrier.known);
+    }
   });
   if (pauses)
     w.wait(op, Warp::Paused);
@@ -123,7 +188,8 @@ const TensorMap *mapAt(Warp &w, const Operation &op, uint64_t address, int lane)
   if (address == 0 || address > kernel.parameters.size() || !kernel.parameters[address - 1].isMap)
     w.fault(op, "no tensor map is at " + std::to_string(address), lane);
   auto *map = reinterpret_cast<const TensorMap *>(w.block.parameters[address - 1]);
-  if (map->mark != TensorMap::known || map->boxColumns * map->elementBytes != rowBytes)
+  if (map->mark != TensorMap::known || map->boxColumns * map->elementBytes != rowBytes || map->address % 16 ||
+      map->pitch % 16)
     w.fault(op, "a tensor map of no boxes with rows of 128 bytes", lane);
   return map;
 }
@@ -157,70 +223,111 @@ BoxCopy boxCopy(Warp &w, const Operation &op, int lane, size_t map, uint64_t sha
     w.fault(op, "a box at " + std::to_string(shared) + " of shared memory, misaligned or out of bounds", lane);
   return copy;
 }
+/// Notes whether the words of its tile are arriving, or leaving.
+void setMoving(Warp &w, const BoxCopy &copy, bool Region::Word::*way, bool isMoving) {
+  for (uint64_t i = 0; i < boxBytes(*copy.map); i += Region::unit)
+    w.block.shared.words[(copy.shared + i - w.block.shared.address) / Region::unit].*way = isMoving;
+}
 void copyIn(Warp &w, const Operation &op, uint32_t mask) { // [to], [map, {column, row}], [barrier]
   forLanes(mask, [&](int lane) {
     BoxCopy copy = boxCopy(w, op, lane, 1, valueOf(w, op, 0, lane), valueOf(w, op, 4, lane));
-    barrierAt(w, op, copy.barrier);
-    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/true, /*byEngine=*/true);
+    const Mbarrier &barrier = barrierAt(w, op, copy.barrier, lane);
+    uint32_t maker = barrier.maker.thread;
+    if (!barrier.fence || (maker != w.number * width + lane && !w.times.have(maker / width, barrier.fence)))
+      w.fault(op, "a copy to a barrier that was made without a fence after", lane);
+    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/true, &copy.times);
+    setMoving(w, copy, &Region::Word::isArriving, true);
+    ++w.times.known[w.number]; // what the warp does next comes later, once it has waited
     w.block.hopper->loads.push_back(copy);
   });
 }
 void deliver(Block &block, const BoxCopy &copy) {
   Warp &w = *copy.warp;
+  setMoving(w, copy, &Region::Word::isArriving, false);
   forPieces(copy, [&](uint64_t shared, uint64_t address, uint64_t bytes) {
     uint8_t *to = block.shared.at(shared);
     std::memset(to, 0, pieceBytes);
     if (bytes == 0)
       return;
     Region &region = block.memory.find(address, bytes, "copy");
-    w.note(*copy.op, copy.lane, region, address, bytes, /*write=*/false);
+    w.note(*copy.op, copy.lane, region, address, bytes, /*write=*/false, &copy.times);
     std::memcpy(to, region.at(address), bytes);
   });
-  Mbarrier &barrier = barrierAt(w, *copy.op, copy.barrier);
+  Mbarrier &barrier = barrierAt(w, *copy.op, copy.barrier, copy.lane);
   barrier.bytes -= int64_t(boxBytes(*copy.map));
   barrier.times.join(copy.times);
   ++block.changes;
-  turn(block, barrier);
+  turn(w, *copy.op, barrier);
 }
 
-std::vector<std::vector<BoxCopy>> &storesOf(Warp &w, int lane) {
+std::deque<Stores> &storesOf(Warp &w, int lane) {
   auto &groups = w.block.hopper->stores[w.number * width + lane];
   if (groups.empty())
     groups.emplace_back();
   return groups;
 }
-void setLeaving(Warp &w, const BoxCopy &copy, bool isLeaving) {
-  for (uint64_t i = 0; i < boxBytes(*copy.map); i += Region::unit)
-    w.block.shared.words[(copy.shared + i) / Region::unit].isLeaving = isLeaving;
+/// Of the memory that a copy writes: `f(place among the copy's bytes, region, address, bytes)`.
+template <typename F> void forWritten(const BoxCopy &copy, F f) {
+  uint64_t place = 0;
+  forPieces(copy, [&](uint64_t shared, uint64_t address, uint64_t bytes) {
+    if (bytes > 0)
+      f(place, copy.warp->block.memory.find(address, bytes, "copy"), address, bytes);
+    place += pieceBytes;
+  });
 }
 void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
   forLanes(mask, [&](int lane) {
     BoxCopy copy = boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0);
-    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, /*byEngine=*/true);
-    setLeaving(w, copy, true);
-    storesOf(w, lane).back().push_back(copy);
+    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, &copy.times);
+    setMoving(w, copy, &Region::Word::isLeaving, true);
+    forWritten(copy, [&](uint64_t, Region &region, uint64_t address, uint64_t bytes) {
+      w.note(op, lane, region, address, bytes, /*write=*/true, &copy.times);
+      for (uint64_t i = 0; i < bytes; i += Region::unit)
+        region.words[(address + i - region.address) / Region::unit].isArriving = true;
+    });
+    storesOf(w, lane).back().copies.push_back(copy);
   });
 }
 void commitStores(Warp &w, const Operation &, uint32_t mask) {
   forLanes(mask, [&](int lane) { storesOf(w, lane).emplace_back(); });
 }
-void waitStores(Warp &w, const Operation &op, uint32_t mask) { // pending
+void read(Stores &stores) {
+  if (std::exchange(stores.areRead, true))
+    return;
+  for (BoxCopy &copy : stores.copies) {
+    Warp &w = *copy.warp;
+    setMoving(w, copy, &Region::Word::isLeaving, false);
+    // Until now: who writes there has to know of this.
+    w.note(*copy.op, copy.lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, &w.times);
+    forPieces(copy, [&](uint64_t shared, uint64_t, uint64_t) {
+      const uint8_t *from = w.block.shared.at(shared);
+      copy.bytes.insert(copy.bytes.end(), from, from + pieceBytes);
+    });
+  }
+}
+void write(const Stores &stores) {
+  for (const BoxCopy &copy : stores.copies)
+    forWritten(copy, [&](uint64_t place, Region &region, uint64_t address, uint64_t bytes) {
+      for (uint64_t i = 0; i < bytes; i += Region::unit)
+        region.words[(address + i - region.address) / Region::unit].isArriving = false;
+      std::memcpy(region.at(address), copy.bytes.data() + place, bytes);
+    });
+}
+/// `isWritten`: waits until what was copied is in memory, and not only for its tiles.
+template <bool isWritten> void waitStores(Warp &w, const Operation &op, uint32_t mask) { // pending
   forLanes(mask, [&](int lane) {
     auto &groups = storesOf(w, lane);
-    for (size_t most = valueOf(w, op, 0, lane); groups.size() - 1 > most; groups.erase(groups.begin()))
-      for (const BoxCopy &copy : groups.front()) {
-        setLeaving(w, copy, false);
-        forPieces(copy, [&](uint64_t shared, uint64_t address, uint64_t bytes) {
-          if (bytes == 0)
-            return;
-          Region &region = w.block.memory.find(address, bytes, "copy");
-          w.note(*copy.op, lane, region, address, bytes, /*write=*/true);
-          std::memcpy(region.at(address), w.block.shared.at(shared), bytes);
-        });
-      }
+    size_t most = valueOf(w, op, 0, lane);
+    for (size_t i = 0; i + 1 + most < groups.size(); ++i)
+      read(groups[i]);
+    for (; isWritten && groups.size() - 1 > most; groups.pop_front())
+      write(groups.front());
   });
 }
-void fenceProxy(Warp &w, const Operation &, uint32_t) { ++w.fences; }
+void fenceProxy(Warp &w, const Operation &op, uint32_t mask) {
+  forLanes(mask, [&](int lane) { w.fences[lane].push_back(w.times.known[w.number]); });
+  fenceBarriers(w, op, mask);
+}
 
 /// [row's address], {four pairs}: the rows of four matrices of 8 x 8, whose addresses eight threads give each.
 void storeMatrices(Warp &w, const Operation &op, uint32_t mask) {
@@ -238,12 +345,13 @@ void storeMatrices(Warp &w, const Operation &op, uint32_t mask) {
 }
 
 void elect(Warp &w, const Operation &op, uint32_t mask) { // thread, is it, mask
+  if (mask != all || uint32_t(valueOf(w, op, 2, 0)) != all)
+    w.fault(op, "an election that only some threads of the warp take part in");
   int first = __builtin_ctz(mask);
   forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[1].line)[lane] = lane == first; });
   if (op.operands[0].line >= 0)
     forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[0].line)[lane] = first; });
 }
-void nothing(Warp &, const Operation &, uint32_t) {}
 
 //===-- What the four warps of a group do together ------------------------------------===//
 using Together = void (*)(Warp *warps, const Operation &op);
@@ -287,15 +395,17 @@ struct ProductOperands {
 
 void setInFlight(Warp *warps, const Operation &op, bool inFlight) {
   ProductOperands operands(op);
-  for (uint32_t i = 0; i < groupWarps; ++i) {
-    warps[i].isInFlight.resize(warps[i].block.kernel.lines);
+  for (uint32_t i = 0; i < groupWarps; ++i)
     for (size_t part = 0; part < operands.registers + (operands.inRegisters ? 4 : 0); ++part)
-      warps[i].isInFlight[op.operands[part].line] = inFlight;
-  }
+      warps[i].inFlight[op.operands[part].line] = !inFlight                   ? 0
+                                                  : part < operands.registers ? Warp::Accumulates
+                                                                              : Warp::IsRead;
 }
 
 void beginProduct(Warp *warps, const Operation &op) {
   ProductOperands operands(op);
+  if (operands.columns % 8 || operands.columns < 8 || operands.columns > 256)
+    warps->fault(op, "a product of " + std::to_string(operands.columns) + " columns");
   auto uniform = [&](size_t number) {
     uint64_t value = valueOf(*warps, op, number, 0);
     for (uint32_t i = 0; i < groupWarps; ++i)
@@ -304,24 +414,52 @@ void beginProduct(Warp *warps, const Operation &op) {
           warps[i].fault(op, "operands of a warpgroup's product that differ between threads", lane);
     return value;
   };
-  productsOf(warps).back().push_back(
-      {&op, operands.inRegisters ? 0 : uniform(operands.registers), uniform(operands.b), uniform(operands.b + 1) != 0});
+  Product product{&op,
+                  operands.inRegisters ? 0 : uniform(operands.registers),
+                  uniform(operands.b),
+                  uniform(operands.b + 1) != 0,
+                  warps->times,
+                  {}};
+  for (uint32_t i = 0; i < groupWarps; ++i) {
+    Warp &w = warps[i];
+    for (size_t part = 0; part < operands.registers + (operands.inRegisters ? 4 : 0); ++part) {
+      int line = op.operands[part].line;
+      if (w.touched[line])
+        w.fault(op, "a product of registers that were read or written after the last wgmma.fence");
+      // Sums may go on; what else a product has in hand is not there.
+      if (w.inFlight[line] == (part < operands.registers ? Warp::IsRead : Warp::Accumulates))
+        w.fault(op, "an accumulator is read or written before a product of it is known to be done");
+    }
+    for (uint32_t warp = 0; warp < product.times.known.size(); ++warp)
+      product.times.known[warp] =
+          warp < w.times.known.size() ? std::min(product.times.known[warp], w.times.known[warp]) : 0;
+    product.times.acquired = std::min(product.times.acquired, w.times.acquired);
+    product.begin[i] = w.times.known[w.number]++;
+  }
+  productsOf(warps).back().push_back(std::move(product));
   setInFlight(warps, op, true);
 }
 void commitProducts(Warp *warps, const Operation &) { productsOf(warps).emplace_back(); }
 
 /// count x 16 elements of a matrix in shared memory, by its descriptor.
-std::vector<float> readMatrix(Warp &w, const Operation &op, uint64_t descriptor, int count, bool transposed) {
+std::vector<float> readMatrix(Warp &w, const Operation &op, const Times &times, uint64_t descriptor, int count,
+                              bool transposed) {
   uint64_t begin = (descriptor & 0x3fff) << 4, panel = (descriptor >> 16 & 0x3fff) << 4,
            eight = (descriptor >> 32 & 0x3fff) << 4;
-  if (descriptor >> 62 != 1 || (descriptor >> 49 & 7))
+  constexpr uint64_t unused = 0x3ffe'c000'c000'c000; // a base that is elsewhere in the swizzle among them
+  if (descriptor >> 62 != 1 || (descriptor & unused))
     w.fault(op, "a descriptor that is not of a matrix swizzled by 128 bytes");
+  // Where bits of the place in eight rows are, there begins no matrix: k goes on by 32 bytes of a row, or by 16 rows.
+  if (begin % repeatBytes >= uint64_t(transposed ? 1 : rowBytes) || begin % 32 || eight % repeatBytes ||
+      (transposed && count > 64 && panel % repeatBytes))
+    w.fault(op, "a descriptor of a matrix that is not aligned: begins at " + std::to_string(begin) +
+                    ", eight rows are " + std::to_string(eight) + " bytes and 64 columns " + std::to_string(panel));
   std::vector<float> matrix(size_t(count) * 16);
   auto piece = [&](uint64_t address, auto place) {
     address = swizzled(address);
     if (!w.block.shared.holds(address, pieceBytes))
       w.fault(op, "a product's operand out of bounds of shared memory");
-    w.note(op, 0, w.block.shared, address, pieceBytes, /*write=*/false, /*byEngine=*/true);
+    w.note(op, 0, w.block.shared, address, pieceBytes, /*write=*/false, &times, /*together=*/true);
     uint16_t elements[8];
     std::memcpy(elements, w.block.shared.at(address), sizeof(elements));
     for (int i = 0; i < 8; ++i)
@@ -355,11 +493,15 @@ void finishProduct(Warp *warps, const Product &product) {
           a[rowOf(i, lane, part) * 16 + columnOf(lane, part)] = ofBfloat(uint16_t(pair >> part % 2 * 16));
         }
   } else {
-    a = readMatrix(*warps, op, product.a, 64, flag(operands.b + 4));
+    a = readMatrix(*warps, op, product.times, product.a, 64, flag(operands.b + 4));
   }
-  std::vector<float> b =
-      readMatrix(*warps, op, product.b, operands.columns, flag(operands.b + (operands.inRegisters ? 4 : 5)));
+  std::vector<float> b = readMatrix(*warps, op, product.times, product.b, operands.columns,
+                                    flag(operands.b + (operands.inRegisters ? 4 : 5)));
   setInFlight(warps, op, false);
+  Meeting meeting{product.begin, {}};
+  for (uint32_t i = 0; i < groupWarps; ++i)
+    meeting.end[i] = warps[i].times.known[warps[i].number];
+  warps->block.hopper->meetings[warps->number / groupWarps].push_back(meeting);
   for (uint32_t i = 0; i < groupWarps; ++i)
     for (size_t part = 0; part < operands.registers; ++part) {
       float *sums = warps[i].line<float>(op.operands[part].line);
@@ -384,18 +526,33 @@ void waitProducts(Warp *warps, const Operation &op) { // pending
     for (const Product &product : group)
       setInFlight(warps, *product.op, true);
 }
-void orderRegisters(Warp *, const Operation &) {}
-void setRegisters(Warp *warps, const Operation &op) {
+void orderRegisters(Warp *warps, const Operation &) {
+  for (uint32_t i = 0; i < groupWarps; ++i)
+    std::ranges::fill(warps[i].touched, 0);
+}
+template <bool increases> void setRegisters(Warp *warps, const Operation &op) {
   Block &block = warps->block;
-  auto &registers = block.hopper->registers;
-  registers[warps->number / groupWarps] = uint32_t(valueOf(*warps, op, 0, 0));
-  uint32_t sum = 0;
-  for (auto &[group, count] : registers)
-    sum += count * groupWarps * width;
+  if (block.kernel.blocks == 0)
+    warps->fault(op, "registers are given on in a kernel that does not say how many a thread has");
   // What a block is launched with: as many for each thread, a multiple of 8.
-  uint32_t most = 65536 / block.threads / 8 * 8 * block.threads;
-  if (registers.size() * groupWarps * width == block.threads && sum > most)
-    warps->fault(op, "warpgroups that ask for " + std::to_string(sum) + " registers, of " + std::to_string(most));
+  uint32_t given = 65536 / (block.threads * block.kernel.blocks) / 8 * 8;
+  auto &registers = block.hopper->registers;
+  for (uint32_t group = 0; group < block.threads / width / groupWarps; ++group)
+    registers.try_emplace(group, given);
+  uint32_t &own = registers[warps->number / groupWarps], count = uint32_t(valueOf(*warps, op, 0, 0));
+  if (count % 8 || count < 24 || count > 256 || (increases ? count < own : count > own))
+    warps->fault(op, "a warpgroup of " + std::to_string(own) + " registers a thread asks for " + std::to_string(count));
+  own = count;
+  // An increase waits until others have given as many, and for those that never do.
+  bool areSet = true;
+  uint32_t sum = 0;
+  for (auto &[group, each] : registers) {
+    areSet &= each != given;
+    sum += each * groupWarps * width;
+  }
+  if (areSet && sum > given * block.threads)
+    warps->fault(op, "warpgroups that ask for " + std::to_string(sum) + " registers, of " +
+                         std::to_string(given * block.threads));
 }
 } // namespace
 
@@ -405,20 +562,20 @@ Handler findHopperHandler(const std::string &name) {
       {"mbarrier.arrive.shared.b64", arrive},
       {"mbarrier.arrive.expect_tx.shared.b64", expect},
       {"mbarrier.try_wait.parity.shared.b64", tryWait},
-      {"fence.mbarrier_init.release.cluster", nothing},
+      {"fence.mbarrier_init.release.cluster", fenceBarriers},
       {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes", copyIn},
       {"cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group", copyOut},
       {"cp.async.bulk.commit_group", commitStores},
-      {"cp.async.bulk.wait_group.read", waitStores},
-      {"cp.async.bulk.wait_group", waitStores},
+      {"cp.async.bulk.wait_group.read", waitStores<false>},
+      {"cp.async.bulk.wait_group", waitStores<true>},
       {"fence.proxy.async.shared::cta", fenceProxy},
       {"stmatrix.sync.aligned.m8n8.x4.shared.b16", storeMatrices},
       {"elect.sync", elect},
       {"wgmma.fence.sync.aligned", together<orderRegisters>},
       {"wgmma.commit_group.sync.aligned", together<commitProducts>},
       {"wgmma.wait_group.sync.aligned", together<waitProducts>},
-      {"setmaxnreg.inc.sync.aligned.u32", together<setRegisters>},
-      {"setmaxnreg.dec.sync.aligned.u32", together<setRegisters>},
+      {"setmaxnreg.inc.sync.aligned.u32", together<setRegisters<true>>},
+      {"setmaxnreg.dec.sync.aligned.u32", together<setRegisters<false>>},
   };
   if (name.starts_with("wgmma.mma_async.sync.aligned.m64n") && name.ends_with("k16.f32.bf16.bf16"))
     return together<beginProduct>;
@@ -449,9 +606,11 @@ void finishHopper(Block &block) {
   if (!block.hopper->loads.empty())
     fail(*block.hopper->loads.front().op, "the block ends while a copy is on its way");
   for (auto &[thread, groups] : block.hopper->stores)
-    for (auto &group : groups)
-      if (!group.empty())
-        fail(*group.front().op, "the block ends before a copy is known to have read its shared memory");
+    for (const Stores &group : groups) {
+      if (!group.copies.empty() && !group.areRead)
+        fail(*group.copies.front().op, "the block ends before a copy is known to have read its shared memory");
+      write(group);
+    }
   for (auto &[number, groups] : block.hopper->products)
     for (auto &group : groups)
       if (!group.empty())

@@ -119,7 +119,8 @@ void ballot(Warp &w, const Operation &op, uint32_t mask) {
     bits |= uint32_t(condition[i] != 0) << i;
   forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = bits; });
 }
-/// Counts round; gives what the block has written to those that count later, and takes what those before have.
+/// Counts round; gives what the thread knows to be written to those that count there later, and takes what those before
+/// have given.
 void countRound(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int i) {
     uint64_t address = w.line<uint64_t>(op.from[0])[i];
@@ -129,8 +130,14 @@ void countRound(Warp &w, const Operation &op, uint32_t mask) {
     uint32_t next = number >= last ? 0 : number + 1;
     std::memcpy(region.at(address), &next, 4);
     w.line<uint32_t>(op.to[0])[i] = number;
-    w.block.released[w.block.number] = true;
-    w.block.known = w.block.released;
+    Block::Releases &released = w.block.released[address], known = w.block.acquired[w.times.acquired];
+    for (auto &[block, release] : released)
+      known[block].times.join(release.times), known[block].thread = release.thread;
+    w.times.acquired = uint32_t(w.block.acquired.size());
+    w.block.acquired.push_back(std::move(known));
+    Release &own = released[w.block.number];
+    own.thread = w.number * width + i;
+    w.giveTimes(own.times);
   });
 }
 void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
@@ -182,6 +189,11 @@ void barrier(Warp &w, const Operation &op, uint32_t mask) {
   if (barrier.arrived && barrier.threads != threads)
     w.fault(op, "expected " + std::to_string(barrier.threads) + " threads at barrier " + std::to_string(number) +
                     ", but got " + std::to_string(threads));
+  // Who comes without having been there the last time might as well have come then.
+  for (uint32_t warp = 0; warp < barrier.before.known.size(); ++warp)
+    if (!w.times.have(warp, barrier.before.known[warp]))
+      w.fault(op,
+              "barrier " + std::to_string(number) + ", where warp " + std::to_string(warp) + " may still meet others");
   barrier.threads = threads;
   barrier.arrived += width;
   w.giveTimes(barrier.times);
@@ -195,7 +207,9 @@ void barrier(Warp &w, const Operation &op, uint32_t mask) {
     waiting->times.join(barrier.times);
     waiting->state = Warp::Running;
   }
+  Times met = std::move(barrier.times);
   barrier = {};
+  barrier.before = std::move(met);
 }
 
 template <int special> void readSpecial(Warp &w, const Operation &op, uint32_t mask) {

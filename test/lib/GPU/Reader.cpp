@@ -117,8 +117,14 @@ public:
       } else if (line.starts_with(".reg") && depth > 1) { // of inline PTX; one whose name begins with rd has 64 bits
         std::string name = line.substr(line.rfind(' ') + 1, line.find(';') - line.rfind(' ') - 1);
         locals[name] = "%" + name + "." + std::to_string(scope);
-      } else if (line.starts_with(".minnctapersm") || line.starts_with(".reg") || line.starts_with(".version") ||
-                 line.starts_with(".target") || line.starts_with(".address_size") || line.starts_with(".pragma")) {
+      } else if (line.starts_with(".minnctapersm")) {
+        kernel.blocks = std::stoul(line.substr(14));
+      } else if (line.starts_with(".target sm_")) {
+        kernel.architecture = std::stoul(line.substr(11));
+        kernel.isForOneArchitecture = line.ends_with("a");
+      } else if (line.starts_with(".version ")) {
+        kernel.version = uint32_t(std::stod(line.substr(9)) * 10 + 0.5);
+      } else if (line.starts_with(".reg") || line.starts_with(".address_size") || line.starts_with(".pragma")) {
       } else if (line.back() == ':') {
         labels[scoped(line.substr(0, line.size() - 1))] = kernel.code.size();
       } else if (inBody) { // of one or more lines
@@ -179,14 +185,18 @@ private:
     std::string name = line.substr(begin, std::min(open, line.find(';')) - begin);
     if (line.starts_with(".extern")) { // what the launch adds
       dynamicShared = name;
-      symbols[name] = 0;
+      symbols[name] = sharedBegin;
       return;
     }
     uint64_t bytes = isNumber ? 4 : std::stoull(line.substr(open + 1));
     if (line.starts_with(".shared")) {
-      kernel.sharedBytes = (kernel.sharedBytes + 15) / 16 * 16;
-      symbols[name] = kernel.sharedBytes;
+      size_t align = line.find(".align ");
+      uint64_t to = align == line.npos ? 4 : std::stoull(line.substr(align + 7));
+      kernel.sharedBytes = (kernel.sharedBytes + to - 1) / to * to;
+      symbols[name] = sharedBegin + kernel.sharedBytes;
       kernel.sharedBytes += bytes;
+      if (kernel.sharedBytes > 48 << 10)
+        fail("more than 48 KiB of shared memory that is not the launch's");
       return;
     }
     uint64_t address = symbols[name] = memory.allocate(bytes);
@@ -311,7 +321,8 @@ private:
         fail("unknown register '" + operands[1] + "'");
     } else if (Handler handler = findHopperHandler(name)) {
       op.handler = handler;
-      op.count = name.starts_with("wgmma.mma_async.sync.aligned.m64n") ? 1 : 0;
+      op.isGroupProduct = name.starts_with("wgmma.mma_async");
+      kernel.hasGroupProducts |= op.isGroupProduct;
       addHopperOperands(op, operands);
     } else if (Handler handler = findMatrixHandler(name, op)) {
       op.handler = handler;

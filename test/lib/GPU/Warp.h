@@ -18,10 +18,24 @@ constexpr size_t lineBytes = width * 8;
 /// Which times of the block's warps have passed, for whoever knows this: a warp's accesses until then come before.
 struct Times {
   std::vector<uint32_t> known;
+  uint32_t acquired = 0; // which of Block::acquired is known
   void join(const Times &other) {
     known.resize(std::max(known.size(), other.known.size()));
     for (size_t i = 0; i < other.known.size(); ++i)
       known[i] = std::max(known[i], other.known[i]);
+    acquired = std::max(acquired, other.acquired);
+  }
+  bool have(uint32_t warp, uint32_t time) const { return warp < known.size() && known[warp] >= time; }
+};
+
+/// What a thread's release gives to those that acquire: all that it knows, and of its own warp's last accesses its own.
+struct Release {
+  Times times;
+  uint32_t thread = 0;
+  bool has(const Access &access) const {
+    uint32_t warp = access.thread / 32;
+    return times.have(warp, access.time) &&
+           (warp != thread / 32 || access.time < times.known[warp] || access.thread == thread);
   }
 };
 
@@ -29,7 +43,7 @@ struct Times {
 struct NamedBarrier {
   uint32_t threads = 0, arrived = 0; // that are expected, that came
   std::vector<struct Warp *> waiting;
-  Times times;
+  Times times, before; // of those that came, and of those that met here before
 };
 
 struct Block {
@@ -38,8 +52,9 @@ struct Block {
   Region shared;
   uint32_t launch, number, blocks, threads;
   const std::vector<uint64_t> &parameters;
-  std::vector<bool> &released;  // the blocks that have given what they wrote to those that ask
-  std::vector<bool> known = {}; // of them, those whose writes this one has asked for
+  using Releases = std::map<uint32_t, Release>; // by block
+  std::map<uint64_t, Releases> &released;       // at each counter
+  std::vector<Releases> acquired{1};            // by this block, each with those before it
   std::array<NamedBarrier, 16> barriers = {};
   uint64_t changes = 0;                       // that may let a waiting warp go on
   std::shared_ptr<struct Hopper> hopper = {}; // what Hopper.cpp keeps of it
@@ -74,13 +89,18 @@ struct Warp {
     WithOthers
   } state = Running; // Paused: to try again; WithOthers: waits for its warpgroup
   const Operation *waitsAt = nullptr;
-  uint32_t fences = 0;                      // for the copy engine
-  std::vector<bool> isInFlight;             // lines of accumulators; none where it is empty
+  std::array<std::vector<uint32_t>, width> fences; // when each thread has made one for the copy engine
+  // Of each line, in kernels with products of warpgroups: whether one that is not done has it, as accumulator or left
+  // operand, and whether something else has read or written it since the last fence.
+  enum : uint8_t { Accumulates = 1, IsRead = 2 };
+  std::vector<uint8_t> inFlight, touched;
   std::vector<std::vector<Copy>> copies{1}; // groups of them, the last one open
 
   Warp(Block &block, uint32_t number)
       : block(block), number(number), registers(block.kernel.constants), groups{{0, all, block.kernel.code.size()}} {
-    registers.resize(block.kernel.lines * lineBytes);
+    registers.resize(block.kernel.lines * lineBytes, 0xff); // what no one has written is no number
+    if (block.kernel.hasGroupProducts)
+      inFlight.resize(block.kernel.lines), touched.resize(block.kernel.lines, 1);
     times.known.resize(block.threads / width);
     times.known[number] = 1;
   }
@@ -120,17 +140,26 @@ struct Warp {
     return region->at(address);
   }
 
-  /// Looks for what is wrong with an access to words of a region, and notes it there.
+  /// Looks for what is wrong with an access to words of a region, and notes it there. `engine`: what was known when the
+  /// copy engine was asked for it, or, to all four warps, tensor cores (`together`); null for a thread's own.
   void note(const Operation &op, int lane, Region &region, uint64_t address, uint64_t size, bool write,
-            bool byEngine = false) {
+            const Times *engine = nullptr, bool together = false) {
     Access now{block.launch, block.number, times.known[number], number * width + lane};
+    const Times &view = engine ? *engine : times;
+    auto isBefore = [&](const Access &access, uint32_t time) { // what that thread did at that time
+      uint32_t warp = access.thread / width;
+      if (together || warp != number)
+        return view.have(warp, time);
+      return access.thread == now.thread || time < now.time;
+    };
     auto conflicts = [&](const Access &before) {
-      if (before.launch != now.launch || (before.block == now.block && before.thread == now.thread))
+      if (before.launch != now.launch)
         return false;
-      if (before.block != now.block)
-        return before.block >= block.known.size() || !block.known[before.block];
-      uint32_t warp = before.thread / width;
-      return warp == number ? before.time == now.time : before.time > times.known[warp];
+      if (before.block == now.block)
+        return !isBefore(before, before.time);
+      const Block::Releases &known = block.acquired[view.acquired];
+      auto release = known.find(before.block);
+      return release == known.end() || !release->second.has(before);
     };
     for (uint64_t i = 0; i < size; i += Region::unit) {
       Region::Word &word = region.words[(address + i - region.address) / Region::unit];
@@ -143,38 +172,44 @@ struct Warp {
               lane);
       if (write && word.isLeaving)
         fault(op, "store to memory that a copy is not known to have read yet", lane);
-      auto isUnseen = [&](const Access &before, uint32_t fences) {
-        return byEngine && before.launch == now.launch && before.block == now.block && !sees(before, fences);
-      };
-      if (!write && isUnseen(word.writer, word.fences))
-        fault(op,
-              "a copy or product of what thread " + std::to_string(word.writer.thread) + " wrote without a fence after",
-              lane);
-      for (auto [before, fences] :
-           {std::pair(&word.reader, word.readerFences), {&word.otherReader, word.otherReaderFences}})
-        if (write && isUnseen(*before, fences))
-          fault(op, "a copy over what thread " + std::to_string(before->thread) + " read without a fence after", lane);
+      if (word.isBarrier)
+        fault(op, "an access to a barrier's own memory", lane);
       for (const Access *before : {&word.writer, &word.reader, &word.otherReader})
         if ((write || before == &word.writer) && conflicts(*before))
           fault(op,
                 std::string(write ? "store" : "load") + " races with thread " + std::to_string(before->thread) +
                     "'s access to the same word",
                 lane);
+      auto isUnseen = [&](const Access &before, uint32_t fences) {
+        if (!engine || before.launch != now.launch || before.block != now.block || fences == 0)
+          return false;
+        const std::vector<uint32_t> &made = fencesOf(before.thread);
+        return made.size() < fences || !isBefore(before, made[fences - 1]);
+      };
+      if (isUnseen(word.writer, word.fences))
+        fault(op,
+              std::string(write ? "a copy over" : "a copy or product of") + " what thread " +
+                  std::to_string(word.writer.thread) + " wrote without a fence after",
+              lane);
+      for (auto [before, fences] :
+           {std::pair(&word.reader, word.readerFences), {&word.otherReader, word.otherReaderFences}})
+        if (write && isUnseen(*before, fences))
+          fault(op, "a copy over what thread " + std::to_string(before->thread) + " read without a fence after", lane);
       if (write) {
         word.writer = now;
         word.written = true;
-        word.fences = byEngine ? 0 : fences + 1;
+        word.fences = engine ? 0 : uint32_t(fences[lane].size() + 1);
       } else if (word.reader.thread != now.thread || word.reader.block != now.block ||
                  word.reader.launch != now.launch) {
         word.otherReader = word.reader, word.otherReaderFences = word.readerFences;
-        word.reader = now, word.readerFences = byEngine ? 0 : fences + 1;
+        word.reader = now, word.readerFences = engine ? 0 : uint32_t(fences[lane].size() + 1);
       } else {
-        word.reader = now, word.readerFences = byEngine ? 0 : fences + 1;
+        word.reader = now, word.readerFences = engine ? 0 : uint32_t(fences[lane].size() + 1);
       }
     }
   }
-  /// Whether the thread of an access has made so many fences for the copy engine since.
-  bool sees(const Access &access, uint32_t fences);
+  /// When a thread of the block has made fences for the copy engine.
+  const std::vector<uint32_t> &fencesOf(uint32_t thread);
 };
 
 template <typename F> void forLanes(uint32_t mask, F f) {
