@@ -160,15 +160,27 @@ bool isEntry(func::FuncOp function) { return function->hasAttr("xf.entry") && fu
 StringRef madeFrom(StringRef entry) { return entry == "train_step" ? "model" : entry == "gradients" ? "loss" : entry; }
 } // namespace
 
-/// The kernels of a program, loaded, with what they run on.
+/// The kernels of a program, loaded, with what they run on: a team, or by their images a GPU.
 class CompiledProgram {
 public:
-  CompiledProgram(runtime::Program program, std::vector<runtime::KernelFunction> functions, int threads)
-      : program(std::move(program)), functions(std::move(functions)), team(threads),
-        executor(this->program, this->functions, team) {}
+  CompiledProgram(runtime::Program program, std::vector<runtime::KernelFunction> functions,
+                  std::vector<const XfImage *> images, const KernelOptions &options)
+      : program(std::move(program)), functions(std::move(functions)), images(std::move(images)),
+        precision(options.stages.precision), team(static_cast<int>(options.threads)),
+        executor(this->program, this->functions, team, this->images) {}
+
+  /// Whether values are rounded on their way, so that they lose what they were; and a kernel's tolerance.
+  bool rounds() const { return precision != Precision::F32; }
+  double tolerance() const { return precision == Precision::BF16 ? 1e-2 : precision == Precision::TF32 ? 2e-3 : 1e-4; }
+  /// The stages that made its kernels.
+  std::string stages(StringRef first) const {
+    return ("stages '" + first + "' to 'link'" + (program.gpu.empty() ? "" : " for " + program.gpu)).str();
+  }
 
   const runtime::Program program;
   std::vector<runtime::KernelFunction> functions;
+  std::vector<const XfImage *> images;
+  const Precision precision;
   runtime::Team team;
   runtime::Executor executor;
   runtime::ModelState state;
@@ -229,7 +241,7 @@ StageChecker::Result StageChecker::prepare(ModuleOp module) {
     for (const char *name : {"train_step", "accumulate"})
       inputs[name] = inputs["model"];
     for (const char *name : {"train_step", "accumulate", "update"})
-      inputs[name].merge(stepInputs());
+      inputs[name].merge(stepInputs(isNarrow));
   }
   if (made)
     if (auto written =
@@ -304,7 +316,7 @@ StageChecker::Result StageChecker::report(const std::string &message,
 StageChecker::Result StageChecker::compare(const std::string &entry, const Trace &before, const Trace &after,
                                            Stage stage, int64_t &compared) {
   constexpr double tolerance = 1e-9;
-  bool rounds = stage == Stage::outline && isNarrow();
+  bool rounds = stage == Stage::outline && isNarrow;
   using Values = std::vector<const Tensor *>;
   std::map<std::pair<std::string, std::string>, std::pair<Values, Values>> byName; // before and after
   for (const RecordedValue &recorded : before)
@@ -464,12 +476,13 @@ StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
 }
 
 //===-- Compiled stages -------------------------------------------------------===//
-StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp scheduled) {
+StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp scheduled, const KernelOptions &options) {
   OwningOpRef<ModuleOp> module = (scheduled ? scheduled : planned).clone();
   Stage next = scheduled ? Stage::target : Stage::schedule;
-  if (!scheduled) {
+  const std::string &gpu = options.stages.gpu;
+  if (!scheduled && gpu.empty()) {
     PassManager choose(module->getContext());
-    buildChooseSchedules(choose, kernelOptions.stages);
+    buildChooseSchedules(choose, options.stages);
     if (failed(choose.run(*module)))
       return Failure{ourMistake, "stage 'schedule' failed"};
   }
@@ -479,10 +492,10 @@ StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp schedu
   llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(temporary); });
   std::string archive = (temporary + "/kernels.a").str();
   KernelTimes times;
-  if (std::optional<Stage> failed = compileKernels(*module, next, kernelOptions, archive, times))
+  if (std::optional<Stage> failed = compileKernels(*module, next, options, archive, times))
     return Failure{ourMistake, "stage '" + stageName(*failed).str() + "' failed"};
   SmallVector<std::string> names;
-  FailureOr<std::string> json = describeProgram(*module, kernelOptions.cpu, /*gpu=*/"", names);
+  FailureOr<std::string> json = describeProgram(*module, options.cpu, gpu, names);
   if (failed(json))
     return Failure{ourMistake, "stage 'target' failed"};
   runtime::Expected<runtime::Program> program = runtime::parseProgram(*json, names.size());
@@ -495,22 +508,33 @@ StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp schedu
   if (!library)
     return failureOf(library.takeError());
   std::vector<runtime::KernelFunction> functions;
+  std::vector<const XfImage *> images;
   for (const std::string &name : names) {
-    auto function = findKernel(**jit, *library, name);
-    if (!function)
-      return failureOf(function.takeError());
-    functions.push_back(*function);
+    llvm::Error error = llvm::Error::success();
+    auto add = [&](auto found, auto &list) {
+      if (found)
+        list.push_back(*found);
+      else
+        error = llvm::joinErrors(std::move(error), found.takeError());
+    };
+    if (gpu.empty())
+      add(findKernel(**jit, *library, name), functions);
+    else
+      add(findImage(**jit, *library, name), images);
+    if (error)
+      return failureOf(std::move(error));
   }
 
-  CompiledProgram compiled(std::move(*program), std::move(functions), static_cast<int>(kernelOptions.threads));
+  CompiledProgram compiled(std::move(*program), std::move(functions), std::move(images), options);
   for (const runtime::Function &function : compiled.program.functions) {
     if (function.name == "prepare" || !before.count(function.name))
       continue;
     if (Result differs = checkFunction(planned, function, compiled))
       return differs;
   }
-  llvm::outs() << llvm::formatv("compiled  {0} dispatches of {1} kernels: within {2} of their definitions\n",
-                                compiled.dispatches, names.size(), llvm::format("%.1e", compiled.worst));
+  llvm::outs() << llvm::formatv("compiled  {0} dispatches of {1} kernels{2}: within {3} of their definitions\n",
+                                compiled.dispatches, names.size(), gpu.empty() ? "" : " for " + gpu,
+                                llvm::format("%.1e", compiled.worst));
   return std::nullopt;
 }
 
@@ -597,8 +621,8 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
       std::vector<std::pair<std::string, Tensor>> shown = {{"expected", (*defined)[index]}, {"actual", actual}};
       for (auto [number, operand] : llvm::enumerate(operands))
         shown.emplace_back("operand." + std::to_string(number), operand);
-      if (auto what = compare(dispatch.label, (*defined)[index], actual, isNarrow() ? 1e-2 : 1e-4)) {
-        differs = report("stages 'schedule' to 'link': " + *what + " is not what its kernel '" + name +
+      if (auto what = compare(dispatch.label, (*defined)[index], actual, compiled.tolerance())) {
+        differs = report(compiled.stages("schedule") + ": " + *what + " is not what its kernel '" + name +
                              "' is defined to make of its operands: " + describe((*defined)[index], actual),
                          shown);
         return;
@@ -611,7 +635,7 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
       if (!closest)
         continue;
       shown[0].second = *closest;
-      if (isNarrow() && !isFar(*closest, actual, hasCotangents(function.name)))
+      if (compiled.rounds() && !isFar(*closest, actual, hasCotangents(function.name)))
         continue;
       if (auto what = compare(dispatch.label, *closest, actual, 1e-3)) {
         differs = report("stage 'plan': " + *what + " is no longer what it was after stage '" +
@@ -636,15 +660,17 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
         outcomes[recorded.label] = view.type == runtime::ElementType::BF16
                                        ? withoutGaps(view, recorded.value.shape().back())
                                        : reference::fromView(view);
+  auto parameters = state->arenas().parameters.change();
+  if (!parameters)
+    return failureOf(parameters.error());
   if (function.usesMoments)
     for (const runtime::Parameter &parameter : program.parameters)
-      outcomes[parameter.name] =
-          reference::fromView(runtime::parameterView(parameter, state->arenas().parameters.here(), parameter.name));
+      outcomes[parameter.name] = reference::fromView(runtime::parameterView(parameter, *parameters, parameter.name));
   for (const RecordedValue &recorded : before.at(function.name))
     if (auto outcome = outcomes.find(recorded.label); recorded.op == "result" && outcome != outcomes.end())
-      if (!(isNarrow() && !isFar(recorded.value, outcome->second, hasCotangents(function.name))) &&
+      if (!(compiled.rounds() && !isFar(recorded.value, outcome->second, hasCotangents(function.name))) &&
           compare(recorded.label, recorded.value, outcome->second, 1e-3))
-        return report("stages 'plan' to 'link': '" + recorded.label + "' of '" + function.name +
+        return report(compiled.stages("plan") + ": '" + recorded.label + "' of '" + function.name +
                           "' is no longer what it was after stage '" + stageName(stageBefore).str() +
                           "': " + describe(recorded.value, outcome->second),
                       {{"expected", recorded.value}, {"actual", outcome->second}});

@@ -17,7 +17,7 @@ namespace mlir::xf {
 std::optional<reference::Tensor> makeInput(ModuleOp module, func::FuncOp entry, unsigned argument);
 
 /// The arguments that a training step takes besides its batch.
-std::map<std::string, reference::Tensor> stepInputs();
+std::map<std::string, reference::Tensor> stepInputs(bool isNarrow);
 
 } // namespace mlir::xf
 

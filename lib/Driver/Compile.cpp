@@ -81,7 +81,15 @@ public:
           return 0;
       }
       // From here on kernels go their own ways, unless someone wants to see them together.
-      if (stage == Stage::link || (stage >= Stage::schedule && job.to == Stage::link && options.dumpStages.empty())) {
+      bool isSeen = !options.dumpStages.empty(), isLast = stage == Stage::schedule && job.isForGPU();
+      if (stage == Stage::link || (stage >= Stage::schedule && job.to == Stage::link && (!isSeen || isLast))) {
+        if (isSeen && isLast) {
+          OwningOpRef<ModuleOp> scheduled = module->clone();
+          if (int code = runStage(*scheduled, stage))
+            return code;
+          if (int code = dump(*scheduled, i))
+            return code;
+        }
         if (int code = link(*module, stage))
           return code;
         break;
@@ -130,6 +138,9 @@ private:
     module = loadModel(input, context);
     if (!module)
       return userMistake;
+    if (job.from == Stage::target)
+      if (int code = checkTarget(*module, input))
+        return code;
     // After `plan` entry points are part of the program; before it they are functions that say so.
     if (job.from <= Stage::outline && llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp function) {
           return function->hasAttr("xf.entry");
@@ -232,9 +243,23 @@ private:
     return llvm::sys::fs::exists(path) ? std::optional(path) : std::nullopt;
   }
 
+  /// A module after `schedule` is for one kind of machine.
+  int checkTarget(ModuleOp module, const std::string &path) {
+    bool isForGPU = llvm::any_of(module.getOps<func::FuncOp>(),
+                                 [](func::FuncOp function) { return function->hasAttr("xf.threads"); });
+    if (isForGPU == job.isForGPU() && !job.forBoth)
+      return 0;
+    return fail(userMistake, "'" + path + "' was scheduled for " + (isForGPU ? "a GPU" : "a processor") +
+                                 ", but got --target=" + options.target);
+  }
+
   /// Runs the module after every stage on the same inputs.
   int check(OwningOpRef<ModuleOp> &module) {
-    StageChecker checker(options.check, options.weights, kernelOptions());
+    if (job.isForGPU())
+      if (auto found = ::xf::runtime::Device::find(); !found)
+        return fail(userMistake, "--check runs the kernels of --target=" + options.target + " on an NVIDIA GPU, but " +
+                                     found.error().message + "; --target=cpu runs those for the processor");
+    StageChecker checker(options.check, options.weights, job.stages.precision == Precision::BF16);
     auto exitCode = [](const StageChecker::Result &result) {
       return result ? fail(result->exitCode, result->message) : 0;
     };
@@ -261,7 +286,15 @@ private:
         if (int code = exitCode(checker.interpret(*module, stage)))
           return code;
     }
-    return exitCode(checker.runCompiled(*module, scheduled ? *scheduled : ModuleOp()));
+    if (scheduled)
+      if (int code = checkTarget(*scheduled, options.input))
+        return code;
+    if (int code = exitCode(checker.runCompiled(*module, scheduled ? *scheduled : ModuleOp(), kernelOptions())))
+      return code;
+    if (!job.forBoth)
+      return 0;
+    turnToProcessor(*module);
+    return exitCode(checker.runCompiled(*module, ModuleOp(), kernelOptions()));
   }
 
   /// The cheapest of the policies with which the workspace of a training step stays within the bytes given.
@@ -439,6 +472,15 @@ private:
     return result;
   }
 
+  /// Of two targets goes on with the second.
+  void turnToProcessor(ModuleOp module) {
+    job.stages.gpu.clear();
+    if (job.stages.precision == Precision::TF32) { // which processors have not
+      job.stages.precision = Precision::F32;
+      setOption(module, "precision", "f32");
+    }
+  }
+
   /// The module before stage `next` becomes the executable.
   int link(ModuleOp module, Stage next) {
     llvm::SmallString<128> folder;
@@ -455,11 +497,7 @@ private:
       OwningOpRef<ModuleOp> forGPU = module.clone();
       if (int code = add(*forGPU, "gpu-"))
         return code;
-      job.stages.gpu.clear();
-      if (job.stages.precision == Precision::TF32) { // which processors have not
-        job.stages.precision = Precision::F32;
-        setOption(module, "precision", "f32");
-      }
+      turnToProcessor(module);
     }
     if (int code = add(module, ""))
       return code;

@@ -100,8 +100,9 @@ private:
     std::string target = "--target=" + options.target, &gpu = job.stages.gpu;
     if (job.kind != OutputKind::Executable && job.kind != OutputKind::Object)
       return mistake("unsupported output kind '" + options.emit + "' for " + target + "; supported: exe, object");
-    if (job.forBoth && (job.to != Stage::link || !options.report.empty() || !options.fit.empty()))
-      return mistake("--report, --fit and --compile-to are about one target, but got " + target);
+    if (job.forBoth && ((job.to != Stage::link && options.check.empty()) ||
+                        !(options.report + options.fit + options.dumpStages).empty()))
+      return mistake("--report, --fit, --compile-to and --dump-stages are about one target, but got " + target);
     gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
     if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
       return mistake(
@@ -110,10 +111,10 @@ private:
     if (!(options.tune + options.schedules).empty())
       return mistake("--tune and --schedules are for processors, but got " + target);
     // A GPU's kernels and the program for the host are modules of different targets.
-    if (job.from > Stage::schedule || job.to == Stage::target || !options.dumpStages.empty())
-      return mistake(target + " can't be started from stage '" + stageName(job.from) +
-                     "', stopped at 'target' or dumped: kernels are compiled one by one after 'schedule'; "
-                     "supported: --compile-from and --compile-to up to schedule");
+    if (job.from > Stage::target || job.to == Stage::target)
+      return mistake(target + " can't be started from stage 'link' or stopped at 'target': kernels are compiled one by "
+                              "one after 'schedule'; supported: --compile-from up to target and --compile-to up to "
+                              "schedule");
     return Error::success();
   }
 
@@ -124,7 +125,8 @@ private:
     if (*precision == Precision::TF32 && !job.isForGPU())
       return mistake("--precision=tf32 is for the tensor cores of GPUs: expected --target=cuda, or cpu,cuda for an "
                      "executable that computes in f32 on the processor, but got --target=cpu");
-    if (*precision == Precision::TF32 && (job.from > Stage::schedule || job.to < Stage::schedule))
+    if (*precision == Precision::TF32 &&
+        (job.from > Stage::schedule || (job.to < Stage::schedule && options.check.empty())))
       return mistake("--precision=tf32 needs stage 'schedule'");
     if (*precision == Precision::BF16 && (job.from > Stage::outline || job.to < Stage::outline))
       return mistake("--precision=" + options.precision + " needs stage 'outline'");

@@ -1,5 +1,6 @@
 //===- Load.cpp - compiled kernels in this process ------------------------===//
 #include "xf/Driver/Load.h"
+#include "xf/Target/Target.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 
 namespace mlir::xf {
@@ -15,12 +16,21 @@ llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::S
   return *library;
 }
 
+template <typename Pointer>
+static llvm::Expected<Pointer> find(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library, const std::string &symbol) {
+  auto found = jit.getExecutionSession().lookup({{&library, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}},
+                                                jit.mangleAndIntern(symbol));
+  if (!found)
+    return found.takeError();
+  return found->getAddress().toPtr<Pointer>();
+}
+
 llvm::Expected<::xf::runtime::KernelFunction> findKernel(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library,
                                                          llvm::StringRef kernel) {
-  auto symbol = jit.getExecutionSession().lookup({{&library, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}},
-                                                 jit.mangleAndIntern((kernel + ".entry").str()));
-  if (!symbol)
-    return symbol.takeError();
-  return symbol->getAddress().toPtr<::xf::runtime::KernelFunction>();
+  return find<::xf::runtime::KernelFunction>(jit, library, (kernel + ".entry").str());
+}
+
+llvm::Expected<const XfImage *> findImage(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library, llvm::StringRef kernel) {
+  return find<const XfImage *>(jit, library, imageName(kernel));
 }
 } // namespace mlir::xf

@@ -275,6 +275,8 @@ Expected<void> DeviceRunner::launchAll(const Shape &shape, const std::function<v
   if (timed)
     if (Expected<void> marked = gpu->mark(0); !marked)
       return marked;
+  if (observe)
+    observe(0);
   for (size_t index = 0; index < shape.walk.steps.size(); ++index) {
     const Walk::Step &step = shape.walk.steps[index];
     if (Expected<void> launched =
@@ -285,7 +287,7 @@ Expected<void> DeviceRunner::launchAll(const Shape &shape, const std::function<v
       if (Expected<void> marked = gpu->mark(index + 1); !marked)
         return marked;
     if (observe)
-      observe(index);
+      observe(index + 1);
   }
   return {};
 }

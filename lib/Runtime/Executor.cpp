@@ -225,10 +225,12 @@ void Executor::executeByTeam(const std::function<void(size_t)> &observe) {
         team.barrier([&] {
           reset();
           if (observe)
-            observe(index);
+            observe(index + 1);
         });
     }
   };
+  if (observe)
+    observe(0);
   if (alone)
     walk(0);
   else
@@ -245,10 +247,11 @@ Expected<void> Executor::start() {
   }
   using Clock = std::chrono::steady_clock;
   std::vector<double> seconds(own.steps.size());
-  Clock::time_point last = Clock::now();
-  executeByTeam([&](size_t index) {
+  Clock::time_point last;
+  executeByTeam([&](size_t done) {
     Clock::time_point now = Clock::now();
-    seconds[index] = std::chrono::duration<double>(now - last).count();
+    if (done > 0)
+      seconds[done - 1] = std::chrono::duration<double>(now - last).count();
     last = now;
   });
   addToProfile(own.steps, seconds); // the next call may be laid out before this one is finished
@@ -316,19 +319,32 @@ Expected<void> Executor::observe(const Function &function, std::span<const Tenso
   if (Expected<void> prepared = prepare(function, inputs, outputs, model); !prepared)
     return prepared;
   const Walk &steps = walk();
+  std::vector<std::vector<char>> copies;
+  Expected<void> copied;
   auto show = [&](size_t index, bool done) {
-    if (index < steps.steps.size()) {
-      const Walk::Step &step = steps.steps[index];
-      observer({*step.dispatch, std::span(steps.pointers).subspan(step.buffers, step.dispatch->operands.size()),
-                std::span(steps.extents).subspan(step.dims, step.dispatch->dims.size())},
-               done);
+    if (index >= steps.steps.size() || !copied)
+      return;
+    const Walk::Step &step = steps.steps[index];
+    size_t count = step.dispatch->operands.size();
+    std::vector<void *> buffers(steps.pointers.begin() + step.buffers, steps.pointers.begin() + step.buffers + count);
+    if (isForDevice()) {
+      copies.resize(count);
+      for (size_t i = 0; i < count && copied; ++i) {
+        copies[i].resize(steps.bytes[step.buffers + i]);
+        copied = runner->device().copyOut(
+            copies[i].data(), static_cast<char *>(std::exchange(buffers[i], copies[i].data())), copies[i].size());
+      }
     }
+    if (copied)
+      observer({*step.dispatch, buffers, std::span(steps.extents).subspan(step.dims, step.dispatch->dims.size())},
+               done);
   };
-  show(0, false);
-  return execute([&](size_t index) {
-    show(index, true);
-    show(index + 1, false);
+  Expected<void> executed = execute([&](size_t done) {
+    if (done > 0)
+      show(done - 1, true);
+    show(done, false);
   });
+  return copied ? executed : copied;
 }
 
 /// The parameter that owns element `offset` of the flat arrays.
@@ -387,9 +403,6 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
     for (; cleared < byFirst.size() && function.slots[byFirst[cleared]].first <= dispatch; ++cleared)
       clear(slots + layout.offsets[byFirst[cleared]], slotBytes(byFirst[cleared]));
   };
-  auto dispatchOf = [&](size_t step) { return steps[step].dispatch - function.dispatches.data(); };
-  if (!steps.empty())
-    clearUntil(dispatchOf(0));
 
   std::optional<NonFinite> first;
   auto look = [&](const Dispatch &dispatch, const std::string &tensor, const void *data, int64_t bytes,
@@ -407,14 +420,14 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
         return;
       }
   };
-  Expected<void> executed = execute([&](size_t index) {
-    const Dispatch &dispatch = *steps[index].dispatch;
+  auto lookAt = [&](const Walk::Step &step) {
+    const Dispatch &dispatch = *step.dispatch;
     for (int64_t write : dispatch.writes) {
       if (first)
         break;
       Operand operand = dispatch.operands[write];
-      const void *data = pointers[steps[index].buffers + write];
-      int64_t size = bytes[steps[index].buffers + write];
+      const void *data = pointers[step.buffers + write];
+      int64_t size = bytes[step.buffers + write];
       if (operand.space == Space::Slot) {
         const Slot &slot = function.slots[operand.index];
         look(dispatch, slot.name, data, size, slot.type);
@@ -427,8 +440,12 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
                4 * (parameter->offset + parameter->elements() - operand.index), ElementType::F32);
       }
     }
-    if (index + 1 < steps.size())
-      clearUntil(dispatchOf(index + 1));
+  };
+  Expected<void> executed = execute([&](size_t done) {
+    if (done > 0)
+      lookAt(steps[done - 1]);
+    if (done < steps.size())
+      clearUntil(steps[done].dispatch - function.dispatches.data());
   });
   if (!executed)
     return executed.error();

@@ -19,9 +19,9 @@ struct RecordedValue {
 
 class StageChecker {
 public:
-  /// Files go to `folder`, and inputs come from there if it has them.
-  StageChecker(std::string folder, std::string weights, KernelOptions kernels)
-      : folder(std::move(folder)), weights(std::move(weights)), kernelOptions(std::move(kernels)) {}
+  /// Files go to `folder`, and inputs come from there if it has them. `isNarrow`: some values become bf16 at `outline`.
+  StageChecker(std::string folder, std::string weights, bool isNarrow)
+      : folder(std::move(folder)), weights(std::move(weights)), isNarrow(isNarrow) {}
 
   struct Failure {
     int exitCode;
@@ -36,8 +36,8 @@ public:
   Result interpret(ModuleOp module, Stage stage);
 
   /// Compiles the kernels of a module after `plan`, or those of `scheduled` (after `schedule`) if it is there, and runs
-  /// them as an executable would.
-  Result runCompiled(ModuleOp planned, ModuleOp scheduled);
+  /// them as an executable would: on this processor, or a GPU.
+  Result runCompiled(ModuleOp planned, ModuleOp scheduled, const KernelOptions &options);
 
 private:
   using Tensors = std::map<std::string, reference::Tensor>;
@@ -55,9 +55,7 @@ private:
   SmallVector<reference::Tensor> argumentsOf(func::FuncOp entry) const;
 
   std::string folder, weights;
-  bool isNarrow() const { return kernelOptions.stages.precision == Precision::BF16; }
-
-  KernelOptions kernelOptions;
+  bool isNarrow;
   std::map<std::string, Tensors> inputs; // by entry point and argument
   std::map<std::string, Trace> before;   // by entry point, of the last stage that was interpreted
   Stage stageBefore = Stage::input;

@@ -4,7 +4,7 @@
 #ifndef XF_DRIVER_LOAD_H
 #define XF_DRIVER_LOAD_H
 
-#include "xf/Runtime/Program.h"
+#include "xf/Runtime/Device.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 
 namespace mlir::xf {
@@ -14,6 +14,8 @@ llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::S
 /// The entry function of a kernel there.
 llvm::Expected<::xf::runtime::KernelFunction> findKernel(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library,
                                                          llvm::StringRef kernel);
+/// The image of a kernel for GPUs there.
+llvm::Expected<const XfImage *> findImage(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library, llvm::StringRef kernel);
 } // namespace mlir::xf
 
 #endif

@@ -47,8 +47,8 @@ public:
   const ArenaPlan &plan() const;
   char *slots() const;
 
-  /// Asks for the call that is ready. For `observe`, which is called when a step was asked for, and where it is `timed`
-  /// all are asked for one by one.
+  /// Asks for the call that is ready. For `observe`, which is called with 0 before the first step and with their number
+  /// after each that was asked for, and where it is `timed`, all are asked for one by one.
   Expected<void> start(const std::function<void(size_t)> &observe, bool timed);
   /// Waits for the call that runs, whose outputs are there then.
   Expected<void> finish();

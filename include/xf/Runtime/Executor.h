@@ -62,7 +62,8 @@ public:
     std::span<void *const> buffers;
     std::span<const int64_t> dims;
   };
-  /// As `run`, and shows the operands of every dispatch before it runs, and again when it is done.
+  /// As `run`, and shows the operands of every dispatch before it runs, and again when it is done; of a GPU's memory
+  /// copies, which are made anew each time.
   Expected<void> observe(const Function &function, std::span<const TensorView> inputs,
                          std::span<const TensorView> outputs, const ModelArenas &model,
                          const std::function<void(const Operands &, bool done)> &observer);
@@ -86,6 +87,7 @@ private:
   Expected<void> prepareTeam(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
                              const ModelArenas &model);
   Expected<void> openDevice();
+  /// `observe` is called with 0 before the first step, and with the number of steps that are done after each.
   Expected<void> execute(const std::function<void(size_t)> &observe);
   /// Of the call that runs.
   void addToProfile(std::span<const Walk::Step> steps, std::span<const double> seconds);

@@ -1,4 +1,4 @@
-"""seeded.py STAGES WHICH: makes one stage of a dump wrong, and prints what --check says of it, its exit code, and the tensors it wrote."""
+"""seeded.py STAGES WHICH [OPTIONS]: makes one stage of a dump wrong, and prints what --check says of it, its exit code, and the tensors it wrote."""
 import pathlib
 import re
 import shutil
@@ -36,7 +36,7 @@ DOUBLED = {"outline": ("4-outline.mlir", "xf.relu"), "derivative": ("2-autodiff.
 
 
 def main():
-    source, which = sys.argv[1:]
+    source, which, *options = sys.argv[1:]
     shutil.rmtree("seeded", ignore_errors=True)
     shutil.copytree(source, "seeded")
     if which in DOUBLED:
@@ -48,7 +48,7 @@ def main():
             wrong = WRONG[which][1](text)
             assert wrong != text
             path.write_text(wrong)
-    check = subprocess.run(["xf-compile", "seeded", "--check=seeded"], capture_output=True, text=True)
+    check = subprocess.run(["xf-compile", "seeded", "--check=seeded", *options], capture_output=True, text=True)
     print("exit code", check.returncode)
     print(check.stderr)
     if pathlib.Path("seeded/difference.safetensors").exists():
