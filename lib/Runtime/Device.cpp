@@ -14,7 +14,7 @@ using namespace xf::runtime;
 
 namespace {
 using Result = int; // CUresult: 0 is success
-constexpr Result outOfMemory = 2, noDevice = 100, noBinary = 209;
+constexpr Result outOfMemory = 2, noDevice = 100;
 enum Attribute {  // CUdevice_attribute
   clockRate = 13, // in kHz, as the other
   multiprocessors = 16,
@@ -112,7 +112,7 @@ static std::string onProcessor(const Program &program) {
 
 struct Device::State {
   Driver driver{};
-  int device = 0;
+  int device = 0, version = 0; // 12040: the driver's, for CUDA 12.4
   Facts facts;
   Handle stream = nullptr;
   bool hasContext = false;
@@ -135,6 +135,10 @@ struct Device::State {
                                  fmt::format(what, std::forward<Args>(args)...), text, result));
   }
 
+  Error tooOld(const char *needed) const {
+    return userError(fmt::format("the NVIDIA driver is too old: it is for CUDA {}.{}, and has to be {} or a newer one",
+                                 version / 1000, version % 1000 / 10, needed));
+  }
   /// How a kernel is launched, by itself or in a graph.
   NodeParameters launchOf(int64_t kernel, int64_t tiles, void *const *parameters) const;
   Expected<void> find();
@@ -159,14 +163,11 @@ Expected<void> Device::State::find() {
     return findsNone();
   if (Expected<void> ok = check(started, "start the driver"); !ok)
     return ok;
-  int version = 0, count = 0;
+  int count = 0;
   if (Expected<void> ok = check(driver.DriverGetVersion(&version), "ask for the driver's version"); !ok)
     return ok;
   if (version < 11080)
-    return userError(
-        fmt::format("the NVIDIA driver is too old: it is for CUDA {}.{}, and has to be 520 (CUDA 11.8) or a "
-                    "newer one",
-                    version / 1000, version % 1000 / 10));
+    return tooOld("520 (CUDA 11.8)");
   if (Expected<void> ok = check(driver.DeviceGetCount(&count), "count GPUs"); !ok)
     return ok;
   if (count == 0)
@@ -207,7 +208,8 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
   int wanted = numberOf(program->gpu), have = numberOf(facts.architecture);
   constexpr int oldest = 80; // that kernels are compiled for
   // An "a" is for instructions that no other architecture has.
-  if (program->gpu.ends_with("a") && have != wanted)
+  bool isForOne = program->gpu.ends_with("a");
+  if (isForOne && have != wanted)
     return userError(
         fmt::format("this executable was compiled for {}, whose code runs on no other GPU, but '{}' is {}; "
                     "{}",
@@ -217,6 +219,8 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
     return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}; {}", program->gpu,
                                  facts.name, facts.architecture,
                                  have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80"));
+  if (isForOne && version < 12000) // whose PTX came with it
+    return tooOld("525 (CUDA 12.0)");
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;
@@ -230,11 +234,11 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
     const XfImage &image = *images[i];
     bool takesCode = image.codeSize > 0 && have / 10 == wanted / 10;
     const std::string &name = program->kernels[i].name;
-    Result loadedAs = takesCode ? driver.ModuleLoadData(&modules.emplace_back(), image.code) : noBinary;
-    if (loadedAs == noBinary) { // for this GPU
-      modules.resize(i + 1);
-      loadedAs = driver.ModuleLoadData(&modules.back(), image.ptx);
-    }
+    Handle &module = modules.emplace_back();
+    Result loadedAs = takesCode ? driver.ModuleLoadData(&module, image.code) : 0;
+    // Code that is not for this GPU, or of a newer assembler than the driver knows.
+    if (!takesCode || (loadedAs != 0 && loadedAs != outOfMemory))
+      loadedAs = driver.ModuleLoadData(&module, image.ptx);
     if (loadedAs != 0)
       modules.pop_back();
     if (loadedAs == outOfMemory)
@@ -253,10 +257,6 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
                                     "give kernel '{}' {} bytes of shared memory", name, launch.shared);
           !ok)
         return ok;
-    if (!launch.maps.empty() && !driver.TensorMapEncodeTiled)
-      return userError(fmt::format("the NVIDIA driver is too old: {} has no cuTensorMapEncodeTiled; it has to be "
-                                   "525 (CUDA 12.0) or a newer one",
-                                   library));
   }
   return {};
 }

@@ -28,8 +28,10 @@ enum Result {
   outOfMemory = 2,
   notInitialized = 3,
   noDevice = 100,
+  invalidImage = 200,
   invalidContext = 201,
   noBinary = 209,
+  unsupportedPTX = 222,
   invalidHandle = 400,
   notFound = 500,
   notReady = 600,
@@ -40,6 +42,9 @@ long setting(const char *name, long otherwise) {
   const char *text = std::getenv(name);
   return text ? std::atol(text) : otherwise;
 }
+
+uint32_t architecture() { return uint32_t(setting("XF_GPU_ARCHITECTURE", 90)); }
+long driverVersion() { return setting("XF_GPU_DRIVER", 13000); }
 
 struct Module {
   Kernel kernel;
@@ -69,9 +74,10 @@ std::set<Graph *> graphs, executables;
 std::set<Event *> events;
 std::set<uint64_t> allocations;
 std::map<const char *, size_t> pinned; // begin, bytes
-bool initialized = false, current = false;
-int contexts = 0, streams = 0;
-bool lost = false; // after a fault every call fails, as on a GPU
+bool initialized = false;
+int contexts = 0, made = 0, streams = 0;
+thread_local int current = 0; // the context that this thread has said it means, by its number
+bool lost = false;            // after a fault every call fails, as on a GPU
 std::deque<Work> pending;
 long launches = 0, replays = 0, copies = 0, bytesHome = 0, calls = 0;
 size_t mostInUse = 0;
@@ -85,8 +91,8 @@ int fail(int result, const std::string &what) {
 int guarded(const char *name, const std::function<int()> &body) {
   if (!initialized)
     return fail(notInitialized, std::string(name) + " before cuInit");
-  if (!current)
-    return fail(invalidContext, std::string(name) + " without a context");
+  if (contexts == 0 || current != made)
+    return fail(invalidContext, std::string(name) + " on a thread without a context");
   if (lost)
     return launchFailed;
   try {
@@ -140,7 +146,7 @@ XF_EXPORT cuInit(unsigned flags) {
   initialized = flags == 0;
   return initialized ? success : invalidValue;
 }
-XF_EXPORT cuDriverGetVersion(int *version) { return *version = int(setting("XF_GPU_DRIVER", 13000)), success; }
+XF_EXPORT cuDriverGetVersion(int *version) { return *version = int(driverVersion()), success; }
 XF_EXPORT cuGetErrorString(int error, const char **text) {
   *text = error == launchFailed  ? "unspecified launch failure"
           : error == outOfMemory ? "out of memory"
@@ -158,10 +164,9 @@ XF_EXPORT cuDeviceGetName(char *name, int length, int) {
   return success;
 }
 XF_EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
-  int architecture = int(setting("XF_GPU_ARCHITECTURE", 90));
   // Multiprocessors and clocks of no GPU that there is.
   const std::map<int, int> values = {
-      {13, 1000000}, {16, 100}, {36, 1000000}, {37, 4000}, {75, architecture / 10}, {76, architecture % 10}};
+      {13, 1000000}, {16, 100}, {36, 1000000}, {37, 4000}, {75, architecture() / 10}, {76, architecture() % 10}};
   auto found = values.find(attribute);
   if (found == values.end())
     return fail(invalidValue, "attribute " + std::to_string(attribute));
@@ -173,7 +178,7 @@ XF_EXPORT cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = total(), suc
 XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
   if (!initialized || device != 0)
     return notInitialized;
-  ++contexts;
+  made += contexts++ == 0;
   *context = &contextPlace;
   return success;
 }
@@ -191,13 +196,13 @@ XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
       std::fprintf(
           stderr, "emulated GPU: %ld launches, %ld graphs, %ld copies (%ld bytes home), %ld calls, at most %zu bytes\n",
           launches, replays, copies, bytesHome, calls, mostInUse);
-    current = false;
   }
   return contexts < 0 ? fail(invalidContext, "a context is released twice") : success;
 }
 XF_EXPORT cuCtxSetCurrent(void *context) {
-  current = context == &contextPlace && contexts > 0;
-  return current ? success : fail(invalidContext, "cuCtxSetCurrent of no context");
+  if (context != &contextPlace || contexts == 0)
+    return fail(invalidContext, "cuCtxSetCurrent of no context");
+  return current = made, success;
 }
 XF_EXPORT cuMemGetInfo_v2(size_t *free, size_t *all) {
   return inContext("cuMemGetInfo", [&] {
@@ -394,9 +399,16 @@ static void unload(Module *module) {
 }
 XF_EXPORT cuModuleLoadData(void **module, const void *image) {
   return inContext("cuModuleLoadData", [&]() -> int {
-    if (std::memcmp(image, "\177ELF", 4) == 0)
-      return noBinary; // machine code can't be emulated
+    if (std::memcmp(image, "\177ELF", 4) == 0) // machine code can't be emulated
+      return driverVersion() < 13000 ? invalidImage : noBinary;
     auto loaded = new Module{parse(static_cast<const char *>(image), memory)};
+    const Kernel &kernel = loaded->kernel;
+    // What the first driver of each version of CUDA reads.
+    const std::map<uint32_t, long> drivers = {{78, 11080}, {80, 12000}};
+    if (auto first = drivers.find(kernel.version); first == drivers.end() || driverVersion() < first->second)
+      return unload(loaded), unsupportedPTX;
+    if (kernel.isForOneArchitecture ? architecture() != kernel.architecture : architecture() < kernel.architecture)
+      return unload(loaded), noBinary;
     if (memory.inUse() > total())
       return unload(loaded), outOfMemory;
     mostInUse = std::max(mostInUse, size_t(memory.inUse()));
@@ -424,7 +436,8 @@ XF_EXPORT cuModuleGetFunction(void **function, void *module, const char *name) {
 XF_EXPORT cuFuncSetAttribute(void *function, int attribute, int value) {
   return inContext("cuFuncSetAttribute", [&]() -> int {
     auto *module = static_cast<Module *>(function);
-    if (!modules.count(module) || attribute != 8 || value < 0 || value > 227 << 10)
+    if (!modules.count(module) || attribute != 8 || value < 0 ||
+        module->kernel.sharedBytes + uint64_t(value) > mostShared(architecture()))
       return fail(invalidValue, "cuFuncSetAttribute " + std::to_string(attribute) + " to " + std::to_string(value));
     return module->mostShared = value, success;
   });
@@ -444,8 +457,8 @@ XF_EXPORT cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, unsigned lo
     for (uint32_t i = 0; i < rank; ++i)
       if (extents[i] == 0 || extents[i] >> 32 || box[i] == 0 || box[i] > 256 || steps[i] != 1)
         return refuse("extent " + std::to_string(extents[i]) + " by boxes of " + std::to_string(box[i]));
-    if (box[0] * 2 > 128)
-      return refuse("boxes whose rows are longer than what is swizzled: " + std::to_string(box[0] * 2));
+    if (box[0] * 2 > 128 || box[0] * 2 % 16)
+      return refuse("boxes with rows of " + std::to_string(box[0] * 2) + " bytes, swizzled by 128");
     *static_cast<TensorMap *>(map) = {TensorMap::known, box[0], box[1], 2, address, extents[0], extents[1], pitches[0]};
     return success;
   });
@@ -457,6 +470,11 @@ static std::optional<Work> launchOf(void *function, std::array<unsigned, 6> grid
   auto [gridX, gridY, gridZ, blockX, blockY, blockZ] = grid;
   if (!modules.count(module) || gridX == 0 || gridX > 0x7fffffff || gridY != 1 || gridZ != 1 || blockX == 0 ||
       blockX > 1024 || blockY != 1 || blockZ != 1 || int(shared) > module->mostShared || extra)
+    return std::nullopt;
+  uint64_t bytes = 0;
+  for (const Kernel::Parameter &parameter : module->kernel.parameters)
+    bytes += parameter.isMap ? 128 : 8;
+  if (bytes > 4096)
     return std::nullopt;
   std::vector<uint64_t> values;
   std::vector<TensorMap> maps;
