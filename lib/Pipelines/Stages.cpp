@@ -79,8 +79,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     if (!options.gpu.empty())
       chunks.bytes = int64_t(512) << 20; // rows that fill a GPU
     pm.addPass(createChunkLogitsPass(chunks));
-    if (options.gpu.empty())
-      pm.addPass(createSumPartsPass());
+    pm.addPass(options.gpu.empty() ? createSumPartsPass() : createSplitCapturedGradientsPass());
     pm.addPass(createFusePass());
     return;
   }

@@ -134,8 +134,13 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
   int64_t keyWidth = scores.key.columns() / scores.heads, valueWidth = scores.value.columns() / scores.heads;
   SmallVector<unsigned> trained = capturesWithGradients(op.getScore());
   SmallVector<Tensor> captured;
-  for (unsigned capture : trained)
-    captured.push_back(Tensor::reals({scores.queryOffsets.rows(), frame[op.getCaptures()[capture]].elements()}));
+  SmallVector<int64_t> partOfHead; // where what a head shares with others begins: its number times that
+  for (unsigned capture : trained) {
+    bool isShared = !isOfHeads(op.getScore(), capture, scores.heads);
+    int64_t elements = frame[op.getCaptures()[capture]].elements();
+    captured.push_back(Tensor::reals({scores.queryOffsets.rows(), isShared ? scores.heads * elements : elements}));
+    partOfHead.push_back(isShared ? elements : 0);
+  }
   scores.forEachQuery([&](int64_t sequence, const Query &q) {
     int64_t firstValue = q.head * valueWidth, firstKey = q.head * keyWidth;
     double delta = 0; // sum_j P dP
@@ -151,7 +156,8 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
       }
       double ofScore = probability * (dProbability - delta), dProduct = scores.scale * score.derivative * ofScore;
       scores.at(q, j, [&](unsigned capture, int64_t element, double derivative) {
-        captured[llvm::find(trained, capture) - trained.begin()](sequence, element) += ofScore * derivative;
+        int64_t number = llvm::find(trained, capture) - trained.begin();
+        captured[number](sequence, q.head * partOfHead[number] + element) += ofScore * derivative;
       });
       for (int64_t c = firstKey; c < firstKey + keyWidth; ++c) {
         dQuery(q.row, c) += dProduct * scores.key(k, c);

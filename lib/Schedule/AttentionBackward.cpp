@@ -9,15 +9,16 @@
 
 namespace mlir::xf {
 namespace {
-/// What a task adds to the gradients of captured tensors: the rows of its sequence, and there the part of its head.
+/// What a task adds to the gradients of captured tensors: the rows of its sequence, and there the part of its head,
+/// which of a tensor that heads share is all of it.
 class CapturedGradients {
 public:
   CapturedGradients(Emitter &e, AttentionBackwardOp op, Value sequence, Value head)
       : e(e), sequence(sequence), head(head), numbers(capturesWithGradients(op.getScore())) {
     for (unsigned i = 0; i < numbers.size(); ++i) {
       places.push_back(e.function.getArgument(e.kernel.getNumArguments() + 3 + i));
-      partSizes.push_back(cast<RankedTensorType>(op.getCaptures()[numbers[i]].getType()).getNumElements() /
-                          op.getHeads());
+      isShared.push_back(!isOfHeads(op.getScore(), numbers[i], op.getHeads()));
+      partSizes.push_back(cast<MemRefType>(places[i].getType()).getDimSize(1) / op.getHeads());
     }
   }
 
@@ -33,9 +34,11 @@ public:
   /// Adds for a vector of keys, one after another, given the cotangents of their scores.
   void add(ArrayRef<ScoreRegion::Addition> additions, Value cotangents) {
     for (const ScoreRegion::Addition &addition : additions) {
-      Value place = places[llvm::find(numbers, addition.capture) - numbers.begin()],
-            values = e.mul(cotangents, addition.derivative);
+      int64_t number = llvm::find(numbers, addition.capture) - numbers.begin();
+      Value place = places[number], values = e.mul(cotangents, addition.derivative);
       auto addTo = [&](Value element, Value value) {
+        if (isShared[number])
+          element = e.add(e.mul(head, e.index(partSizes[number])), element);
         SmallVector<Value> at{sequence, element};
         e.store(e.add(e.load(place, at), value), place, at);
       };
@@ -64,6 +67,7 @@ private:
   Value sequence, head;
   SmallVector<unsigned> numbers; // of the captured tensors
   SmallVector<Value> places;
+  SmallVector<bool> isShared;
   SmallVector<int64_t> partSizes; // elements of a head
 };
 

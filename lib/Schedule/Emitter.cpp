@@ -263,6 +263,11 @@ Value Emitter::ballot(Value condition) {
                                   NVVM::VoteSyncKindAttr::get(b.getContext(), NVVM::VoteSyncKind::ballot));
 }
 
+Value Emitter::peersOf(Value number) {
+  return NVVM::MatchSyncOp::create(b, loc, b.getI32Type(), i32(-1), number,
+                                   NVVM::MatchSyncKindAttr::get(b.getContext(), NVVM::MatchSyncKind::any));
+}
+
 Value Emitter::lowestBit(Value bits) {
   Value below = make<arith::AndIOp>(make<arith::XOrIOp>(bits, i32(-1)), sub(bits, i32(1)));
   return make<arith::AndIOp>(populationOf(below), i32(31));

@@ -22,6 +22,14 @@ def SumPartsPass : Pass<"xf-sum-parts", "::mlir::ModuleOp"> {
   let options = [Option<"parts", "parts", "int64_t", "64", "parts of the rows">];
 }
 
+def SplitCapturedGradientsPass : Pass<"xf-split-captured-gradients", "::mlir::ModuleOp"> {
+  let summary = "give attention's gradients of captured tensors a kernel of their own";
+  let description = [{
+    For GPUs. An xf.attention_backward with gradients of captured tensors becomes two: one without, whose forms go through rows of the batch that may be of several sequences, and one whose other results nothing uses, which goes through the
+    queries of a sequence and a head in turn.
+  }];
+}
+
 def FusePass : Pass<"xf-fuse", "::mlir::ModuleOp"> {
   let summary = "wrap primitive ops into groups, one a kernel";
   let description = [{

@@ -203,6 +203,8 @@ public:
   Value fromPartner(Value number, int64_t bits);
   /// Of a condition of each thread of the warp, a bit a thread (i32); and what such bits hold.
   Value ballot(Value condition);
+  /// Of the threads of the warp a bit for each that has the same number (i32) as this one.
+  Value peersOf(Value number);
   Value populationOf(Value bits) { return math::CtPopOp::create(b, loc, bits); }
   Value lowestBit(Value bits); // its number, 0 where there is none
   Value withoutLowestBit(Value bits) { return make<arith::AndIOp>(bits, sub(bits, i32(1))); }

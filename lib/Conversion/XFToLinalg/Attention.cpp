@@ -261,7 +261,10 @@ static SmallVector<Value> addCapturedGradients(TensorBuilder &b, AttentionBackwa
             inlineScore(body, op, score, body.number(at[1]), of(visible.place), body.number(at[2]).toInteger(32),
                         of(visible.first), [&](AddGradientOp add, Number element, Number derivative) {
                           unsigned capture = cast<BlockArgument>(add.getCapture()).getArgNumber() - ScoreCaptures;
+                          auto elements = static_cast<double>(add.getCapture().getType().getNumElements());
                           Value &sum = next[llvm::find(trained, capture) - trained.begin()];
+                          if (!isOfHeads(op.getScore(), capture, op.getHeads()))
+                            element = body.number(at[1]) * elements + element;
                           Number more = body.element(sum, {row, element}) + cotangent * derivative;
                           sum = tensor::InsertOp::create(body, more.get(), sum, ValueRange{row.get(), element.get()});
                         });

@@ -8,9 +8,8 @@
 
 namespace mlir::xf {
 
-AttentionBlock::AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads) : e(e), heads(heads) {
-  SmallVector<Value> tile = e.splitTile({e.index(heads)});
-  head = tile[1];
+AttentionBlock::AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads)
+    : e(e), heads(heads), head(tile[1]) {
   for (auto [offsets, start, count] :
        {std::tuple(queryOffsets, &queryStart, &queryCount), {keyOffsets, &keyStart, &keyCount}}) {
     auto [first, rows] = rowsOf(e, offsets, tile[0]);
@@ -154,7 +153,8 @@ template <typename OpT> Query queryOf(Emitter &e, OpT op, Value head) {
 
 void emit(Emitter &e, AttentionOp op) {
   int64_t heads = op.getHeads();
-  AttentionBlock block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), heads);
+  AttentionBlock block(e, e.splitTile({e.index(heads)}), e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()),
+                       heads);
   AttentionMasks masks(e, op);
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
   Query q = queryOf(e, op, block.head);

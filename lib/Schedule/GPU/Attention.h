@@ -12,7 +12,8 @@ namespace mlir::xf {
 struct AttentionBlock {
   static constexpr int64_t step = 64; // keys for which dropout draws at once
 
-  AttentionBlock(Emitter &e, Value queryOffsets, Value keyOffsets, int64_t heads);
+  /// In a tile (sequence, head).
+  AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads);
   /// Without a sequence: of a head alone.
   AttentionBlock(Emitter &e, int64_t heads, Value head) : e(e), heads(heads), head(head) {}
 

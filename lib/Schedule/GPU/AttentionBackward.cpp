@@ -5,19 +5,20 @@
 //===----------------------------------------------------------------------===//
 #include "Attention.h"
 #include "AttentionTensorCore.h"
+#include "CapturedGradients.h"
 #include <cmath>
 
 namespace mlir::xf {
 namespace {
 class BackwardBlock {
 public:
-  BackwardBlock(Emitter &e, AttentionBackwardOp op)
-      : e(e), block(e, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads()), masks(e, op),
-        dropout(e, op.getRandom(), op.getSite(), op.getRate()), region(e, op.getScore(), op.getCaptures(), block.head),
-        scale(op.getScale().convertToDouble()), cotangent(e.placeOf(op.getCotangent())),
-        query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())), value(e.placeOf(op.getValue())),
-        forward(e.placeOf(op.getForwardResult())), logSumExp(e.placeOf(op.getLogSumExp())),
-        dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
+  BackwardBlock(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile)
+      : e(e), block(e, tile, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads()),
+        masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        region(e, op.getScore(), op.getCaptures(), block.head), scale(op.getScale().convertToDouble()),
+        cotangent(e.placeOf(op.getCotangent())), query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())),
+        value(e.placeOf(op.getValue())), forward(e.placeOf(op.getForwardResult())),
+        logSumExp(e.placeOf(op.getLogSumExp())), dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
         dV(op.getValue().getType().getDimSize(1) / op.getHeads()) {}
 
   void emit(Value dQuery, Value dKey, Value dValue) {
@@ -70,10 +71,44 @@ public:
     });
   }
 
+  /// What is added to gradients of captured tensors, and nothing else.
+  void addCaptured(CapturedSums &sums) {
+    e.rows(e.index(0), block.queryCount, [&](Value i) {
+      Value row = e.add(block.queryStart, i), correction = correctionOf(row);
+      KeyRange keys = visible(i);
+      region.setQuery(block.position(i));
+      e.loop(keys.begin ? keys.begin : e.index(0), keys.end, e.registers.width, [&](Value first) {
+        Value j = e.add(first, e.lane());
+        using Values = SmallVector<Value>;
+        SmallVector<unsigned> captures;
+        Values pairs = e.choose(
+            block.isIn(j, keys),
+            [&] {
+              Values result;
+              Terms t = terms(row, j, correction);
+              for (const ScoreRegion::Addition &addition : region.additions()) {
+                captures.push_back(addition.capture);
+                result.append({e.toI32(addition.element), e.mul(t.ofScore, addition.derivative)});
+              }
+              return result;
+            },
+            [&] {
+              Values result;
+              for (size_t i = 0; i < captures.size(); ++i)
+                result.append({e.i32(-1), e.f32(0)});
+              return result;
+            });
+        for (auto [number, capture] : llvm::enumerate(captures))
+          sums.add(capture, pairs[2 * number], pairs[2 * number + 1]);
+      });
+    });
+  }
+
 private:
-  /// P, with dropout, and dS of one query (a row of the batch) and one key (of the sequence).
+  /// P, with dropout, and dS of one query (a row of the batch) and one key (of the sequence); with a region also what
+  /// this is before its derivative and the scale.
   struct Terms {
-    Value probability, difference;
+    Value probability, difference, ofScore;
   };
   Terms terms(Value row, Value j, Value correction) {
     Value keyRow = e.add(block.keyStart, j);
@@ -93,9 +128,11 @@ private:
       dp = dropout.apply(keep, dp);
       kept = dropout.apply(keep, p);
     }
-    if (region)
-      return {kept, e.mul(e.mul(p, e.add(dp, correction)), e.mul(derivative, e.f32(scale)))};
-    return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction))};
+    if (region) {
+      Value ofScore = e.mul(p, e.add(dp, correction));
+      return {kept, e.mul(ofScore, e.mul(derivative, e.f32(scale))), ofScore};
+    }
+    return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction)), Value()};
   }
   /// What dS subtracts from scale dP, or with a region from dP: D = sum of dP P = sum of the result times its
   /// cotangent.
@@ -124,16 +161,36 @@ private:
   Value cotangent, query, key, value, forward, logSumExp;
   int64_t dK, dV;
 };
+
+/// A kernel of gradients of captured tensors alone. Their last row is of no sequence.
+void emitCaptured(func::FuncOp kernel, AttentionBackwardOp op, RegisterFile block) {
+  int64_t onTensorCores = warpsOnTensorCores(kernel, op),
+          warps = onTensorCores ? onTensorCores : CapturedSums::warpsFor(op, block.warps);
+  block.warps = std::max<int64_t>(warps, 1);
+  Emitter e(kernel, block);
+  SmallVector<Value> tile = e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))});
+  CapturedSums sums(e, op, tile[0], tile[1], /*inShared=*/warps > 0);
+  Value sequences = e.sub(e.dim(e.placeOf(op.getQueryOffsets()), 0), e.index(1));
+  e.when(e.compare(arith::CmpIPredicate::slt, tile[0], sequences), [&] {
+    onTensorCores ? addCapturedByTensorCores(e, op, tile, sums) : BackwardBlock(e, op, tile).addCaptured(sums);
+  });
+  sums.finish();
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, 0, 1},
+            {-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
+}
 } // namespace
 
 LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFile &registers) {
+  if (auto op = dyn_cast<AttentionBackwardOp>(rootOf(kernel)); op && op.isOfCapturesAlone())
+    return emitCaptured(kernel, op, registers), success();
   FailureOr<AttentionBackwardOp> found = backwardOf(kernel);
   if (failed(found))
     return failure();
   AttentionBackwardOp op = *found;
   if (!op.getCapturedGradients().empty())
-    return op.emitOpError() << "has gradients of captured tensors, which stage 'schedule' can't compute for a GPU; "
-                               "compile with --target=cpu, or capture no parameter in a score region";
+    return op.emitOpError()
+           << "has gradients of captured tensors beside others, for which stage 'schedule' has no form "
+              "for a GPU: expected stage 'fuse' to have made them a kernel of their own (--target=cuda)";
   unsigned first = kernel.getNumArguments();
   if (kernel->hasAttr("xf.schedule")) {
     RegisterFile block = registers;
@@ -148,8 +205,8 @@ LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFi
     return emitAttentionBackwardTensorCore(e, op), success();
   }
   Emitter e(kernel, registers);
-  BackwardBlock(e, op).emit(e.function.getArgument(first), e.function.getArgument(first + 1),
-                            e.function.getArgument(first + 2));
+  BackwardBlock(e, op, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}))
+      .emit(e.function.getArgument(first), e.function.getArgument(first + 1), e.function.getArgument(first + 2));
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1},
             {-1, static_cast<int64_t>(op.getHeads()), 0, 1}});
   return success();

@@ -44,14 +44,13 @@ struct Sequence {
 struct CopiedRows {
   static constexpr int64_t step = 64;
 
+  /// As many stages as fit, of one and two.
   CopiedRows(Emitter &e, int64_t features0, int64_t features1);
-
-  SharedRows first, second;
-  int64_t stages; // 1 where two don't fit
-
-private:
   CopiedRows(Emitter &e, int64_t features0, int64_t features1, int64_t stages)
       : first(e, step, features0, stages), second(e, step, features1, stages), stages(stages) {}
+
+  SharedRows first, second;
+  int64_t stages;
 };
 
 /// The rows of the scores that a block has.

@@ -253,7 +253,7 @@ Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
   Operation *root = rootOf(kernel);
   if (auto op = dyn_cast<AttentionOp>(root))
     return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*columns=*/128, {3, 1});
-  if (auto op = dyn_cast<AttentionBackwardOp>(root))
+  if (auto op = dyn_cast<AttentionBackwardOp>(root); op && op.getCapturedGradients().empty())
     return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
                   /*columns=*/64, {1, op.getLengths() ? -1 : 0});
   return {};

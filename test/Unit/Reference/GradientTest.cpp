@@ -268,7 +268,7 @@ TEST(Gradient, MaskedAttention) {
 // Score regions: every rule of their derivative, by the score and by what is captured.
 TEST(Gradient, AttentionScore) {
   struct Region {
-    const char *captured, *body; // captured: extents after heads, or nothing; its argument is %table
+    const char *captured, *body; // captured: the type of %table, or nothing
   };
   const Region regions[] = {
       {"", R"(%third = arith.constant 0.33 : f32
@@ -287,7 +287,7 @@ TEST(Gradient, AttentionScore) {
        %e = arith.negf %d : f32
        %ahead = arith.cmpi sgt, %key, %query : index
        %s = arith.select %ahead, %c, %e : f32)"},
-      {"x4", R"(%two = arith.constant 2 : index
+      {"tensor<HEADSx4xf32>", R"(%two = arith.constant 2 : index
        %distance = arith.subi %key, %query : index
        %index = arith.addi %distance, %two : index
        %a = tensor.extract %table[%head, %index] : tensor<HEADSx4xf32>
@@ -295,6 +295,15 @@ TEST(Gradient, AttentionScore) {
        %c = arith.mulf %a, %score : f32
        %d = arith.mulf %b, %b : f32
        %s = arith.addf %c, %d : f32)"},
+      {"tensor<5xf32>", R"(%a = tensor.extract %table[%key] : tensor<5xf32>
+       %b = tensor.extract %table[%head] : tensor<5xf32>
+       %c = arith.mulf %a, %score : f32
+       %s = arith.addf %b, %c : f32)"},
+      {"tensor<HEADSx2xf32>", R"(%zero = arith.constant 0 : index
+       %a = tensor.extract %table[%head, %zero] : tensor<HEADSx2xf32>
+       %b = tensor.extract %table[%key, %query] : tensor<HEADSx2xf32>
+       %c = arith.mulf %a, %score : f32
+       %s = arith.addf %b, %c : f32)"},
       {"", R"(%zero = arith.constant 0 : index
        %masked = arith.constant 0xFF800000 : f32
        %seen = arith.cmpi ne, %key, %zero : index
@@ -309,17 +318,17 @@ TEST(Gradient, AttentionScore) {
           text.replace(at, what.size(), by);
         return text;
       };
-      std::string heads = layer.body.substr(layer.body.find("heads(") + 6, 1), capture = region.captured;
-      std::string type = fmt::format("tensor<{}{}xf32>", heads, capture);
-      if (!capture.empty())
+      std::string heads = layer.body.substr(layer.body.find("heads(") + 6, 1),
+                  type = replace(region.captured, "HEADS", heads);
+      if (!type.empty())
         layer.parameters.emplace_back("table", type);
       std::string score = fmt::format(
           "score{} {{\n^bb0(%score: f32, %head: index, %query: index, %key: index{}):\n{}\nxf.yield %s : f32\n}} : (",
-          capture.empty() ? "" : "(%table)", capture.empty() ? "" : ", %table: " + type,
+          type.empty() ? "" : "(%table)", type.empty() ? "" : ", %table: " + type,
           replace(region.body, "HEADS", heads));
       size_t colon = layer.body.rfind(" : (");
       layer.body = layer.body.substr(0, colon + 1) + score + layer.body.substr(colon + 4);
-      if (!capture.empty())
+      if (!type.empty())
         layer.body.insert(layer.body.rfind(") -> ("), ", " + type);
       return layer;
     });

@@ -27,6 +27,9 @@ struct Score {
 /// What can be captured, with the words that a region has for it.
 std::string typeOf(const std::string &capture, int64_t heads) {
   return capture == "documents" ? "tensor<300xi32>"
+         : capture == "shared"  ? "tensor<9xf32>"
+         : capture == "places"  ? fmt::format("tensor<{}x60x50xf32>", heads)
+         : capture == "far"     ? fmt::format("tensor<{}x90x99xf32>", heads)
          : capture == "slopes"  ? fmt::format("tensor<{}xf32>", heads)
                                 : fmt::format("tensor<{}x9xf32>", heads);
 }
@@ -80,6 +83,35 @@ const Score relative = {{"table", "slopes"},
     xf.add_gradient %d at %table[%head, %index] : tensor<HEADSx9xf32>
     xf.add_gradient %far at %slopes[%head] : tensor<HEADSxf32>)",
                         {{"table", 9}, {"slopes", 1}}};
+/// A bias for every distance that all heads share, and what each multiplies scores by, in the same tensor.
+const Score shared = {{"shared"},
+                      R"(%three = arith.constant 3 : index
+    %distance = arith.subi %key, %query : index
+    %index = arith.addi %distance, %three : index
+    %bias = tensor.extract %shared[%index] : tensor<9xf32>
+    %factor = tensor.extract %shared[%head] : tensor<9xf32>
+    %product = arith.mulf %score, %factor : f32
+    %s = arith.addf %product, %bias : f32)",
+                      R"(%one = arith.constant 1.0 : f32
+    %d = arith.mulf %factor, %one : f32
+    xf.add_gradient %one at %shared[%index] : tensor<9xf32>
+    xf.add_gradient %score at %shared[%head] : tensor<9xf32>)",
+                      {{"shared", 9}}};
+/// A bias for every pair of places: of two tables the second has more sums than a GPU's block has room for.
+const Score places = {{"places"},
+                      R"(%bias = tensor.extract %places[%head, %query, %key] : tensor<HEADSx60x50xf32>
+    %s = arith.addf %score, %bias : f32)",
+                      R"(%d = arith.constant 1.0 : f32
+    xf.add_gradient %d at %places[%head, %query, %key] : tensor<HEADSx60x50xf32>)",
+                      {{"places", 60 * 50}}},
+            far = {{"far"},
+                   R"(%two = arith.constant 2 : index
+    %late = arith.muli %query, %two : index
+    %bias = tensor.extract %far[%head, %key, %late] : tensor<HEADSx90x99xf32>
+    %s = arith.addf %score, %bias : f32)",
+                   R"(%d = arith.constant 1.0 : f32
+    xf.add_gradient %d at %far[%head, %key, %late] : tensor<HEADSx90x99xf32>)",
+                   {{"far", 90 * 99}}};
 /// Of documents that follow each other only one's own is seen: a mask by -inf, with rows that it empties.
 const Score documents = {{"documents"},
                          R"(%mine = tensor.extract %documents[%query] : tensor<300xi32>
@@ -179,7 +211,7 @@ std::string moduleOf(const Shape &shape) {
               captured = captureTypes(shape),
               more = lengths + (shape.rate > 0 ? ", tensor<2xi64>, i64" : "") + captured;
   std::string declared, sums, sumTypes, sumResults;
-  for (std::string capture : {"table", "slopes", "documents"})
+  for (std::string capture : {"table", "slopes", "shared", "places", "far", "documents"})
     declared += fmt::format(", %{0}: {1} {{xf.name = \"{0}\"}}", capture, typeOf(capture, shape.heads));
   if (shape.score)
     for (auto [capture, elements] : shape.score->trained) {
@@ -250,22 +282,23 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
           {"n", integers(visible)},
           {"table", normal({shape.heads, 9}, 5)},
           {"slopes", normal({shape.heads}, 6)},
+          {"shared", normal({9}, 7)},
+          {"places", normal({shape.heads, 60, 50}, 8)},
+          {"far", normal({shape.heads, 90, 99}, 9)},
           {"documents", integers(documentOf)},
           {"random", random},
           {"rows", integers(rows)},
           {"row_offsets", offsets(lengths)}};
 }
 
-/// GPUs refuse gradients of captured tensors.
-bool isForGPUs(const Shape &shape) { return !shape.score || shape.score->trained.empty(); }
-
 class Attention : public testing::TestWithParam<Shape> {};
 
-void check(const std::string &text, const Shape &shape, const std::vector<unsigned> &ways, double tolerance) {
-  Module reference(text);
+void check(llvm::function_ref<std::string(unsigned)> textOf, const Shape &shape, const std::vector<unsigned> &ways,
+           double tolerance) {
+  Module reference(textOf(ways.front()));
   std::map<unsigned, Compiled> compiled;
   for (unsigned way : ways)
-    compiled.try_emplace(way, text, way);
+    compiled.try_emplace(way, textOf(way), way);
   ASSERT_FALSE(testing::Test::HasFailure());
   struct Batch {
     std::vector<int64_t> queries, keys;
@@ -298,27 +331,26 @@ void check(const std::string &text, const Shape &shape, const std::vector<unsign
 TEST_P(Attention, AgreesWithDoubles) {
   std::vector<unsigned> ways = vectorWidths();
   ways.push_back(upstream);
-  if (isForGPUs(GetParam()))
-    ways.push_back(gpu);
-  check(moduleOf(GetParam()), GetParam(), ways, 2e-5);
+  ways.push_back(gpu);
+  check([](unsigned) { return moduleOf(GetParam()); }, GetParam(), ways, 2e-5);
 }
 
 using AttentionOfBF16 = Attention;
 TEST_P(AttentionOfBF16, AgreesWithDoubles) {
-  std::vector<unsigned> ways{vectorWidths().back()};
-  if (isForGPUs(GetParam()))
-    ways.push_back(gpu); // on tensor cores
-  check(inBF16(moduleOf(GetParam())), GetParam(), ways, 0x1p-6);
+  std::vector<unsigned> ways{vectorWidths().back(), gpu}; // on tensor cores
+  check([](unsigned way) { return inBF16(moduleOf(GetParam()), way); }, GetParam(), ways, 0x1p-6);
 }
-INSTANTIATE_TEST_SUITE_P(Shapes, AttentionOfBF16,
-                         testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0},
-                                         Shape{2, 33, 16, false, 0.1, 9}, Shape{1, 128, 72, true, 0},
-                                         Shape{2, 8, 8, true, 0.1, 30, true, &relative},
-                                         Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
-                                         Shape{1, 16, 16, false, 0, -1, false, &documents},
-                                         Shape{1, 128, 127, true, 0.1},
-                                         Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi}),
-                         [](const auto &info) { return std::to_string(info.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, AttentionOfBF16,
+    testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0}, Shape{2, 33, 16, false, 0.1, 9},
+                    Shape{1, 128, 72, true, 0}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
+                    Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
+                    Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{1, 128, 127, true, 0.1},
+                    Shape{2, 64, 64, false, 0, -1, true, &relative}, Shape{2, 64, 33, true, 0.1, -1, false, &shared},
+                    Shape{1, 128, 128, true, 0, -1, false, &relative}, Shape{1, 8, 16, false, 0, -1, false, &places},
+                    Shape{2, 16, 16, false, 0.1, 40, false, &far},
+                    Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi}),
+    [](const auto &info) { return std::to_string(info.index); });
 
 /// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
 void expectNear(const Tensors &actual, const Tensors &expected, const std::string &what) {
@@ -340,7 +372,7 @@ TEST(AttentionTails, OnTensorCores) {
     Shape shape{1, 16, 8, causal, 0};
     std::string text = moduleOf(shape);
     Module reference(text);
-    Compiled compiled(inBF16(text), gpu);
+    Compiled compiled(inBF16(text, gpu), gpu);
     ASSERT_TRUE(compiled.valid());
     std::vector<int64_t> queries, keys;
     for (int64_t i = 0; i <= 66; ++i) {
@@ -369,8 +401,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 7, 16, true, 0, 40, true}, Shape{2, 16, 16, true, 0, -1, false, &cappedAlibi},
                     Shape{3, 8, 5, false, 0.2, -1, false, &cappedAlibi},
                     Shape{2, 16, 7, false, 0, -1, false, &relative}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
-                    Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{2, 7, 4, false, 0, -1, false, &arithmetic},
-                    Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor}),
+                    Shape{3, 8, 7, false, 0.1, -1, true, &shared}, Shape{2, 8, 8, true, 0, -1, false, &places},
+                    Shape{1, 4, 4, false, 0.2, 20, false, &far}, Shape{1, 16, 16, false, 0, -1, false, &documents},
+                    Shape{2, 7, 4, false, 0, -1, false, &arithmetic}, Shape{1, 8, 8, true, 0, -1, false, &factors},
+                    Shape{2, 5, 8, false, 0, 12, true, &factor}),
     [](const auto &info) { return std::to_string(info.index); });
 
 // Keys whose probability is too small for a number have none: subnormal numbers would slow all that is made of them.
@@ -400,11 +434,14 @@ TEST(AttentionFar, LeavesNoSubnormalNumbers) {
 // Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
 TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
   std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
-  std::vector<unsigned> ways = vectorWidths();
-  ways.push_back(gpu);
-  for (unsigned way : ways) {
-    Shape shape{2, 16, 8, true, 0, 50, true, way == gpu ? &cappedAlibi : &relative};
-    Compiled compiled(way == gpu ? inBF16(moduleOf(shape)) : moduleOf(shape), way);
+  std::vector<std::tuple<unsigned, const Score *, bool>> ways{
+      {gpu, &cappedAlibi, true}, {gpu, &relative, true}, {gpu, &relative, false}, {gpu, &shared, true}};
+  for (unsigned width : vectorWidths())
+    for (const Score *score : {&relative, &shared})
+      ways.push_back({width, score, false});
+  for (auto [way, score, isNarrow] : ways) {
+    Shape shape{2, 16, 8, true, 0, 50, true, score};
+    Compiled compiled(isNarrow ? inBF16(moduleOf(shape), way) : moduleOf(shape), way);
     ASSERT_TRUE(compiled.valid());
     Tensors inputs = inputsOf(shape, lengths, lengths);
     auto run = [&](const Tensors &inputs, int threads) {
@@ -438,7 +475,7 @@ TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
         }
       alone["qo"] = alone["ko"] = offsets({lengths[b]});
       for (auto &[name, tensor] : run(alone, 1)) {
-        bool isSum = name == "table" || name == "slopes";
+        bool isSum = name == "table" || name == "slopes" || name == "shared";
         if (isSum) {
           Tensor row = Tensor::reals({1, tensor.columns()});
           for (int64_t i = 0; i < row.elements(); ++i)

@@ -75,12 +75,17 @@ static void takeMemrefs(ModuleOp module) {
   }
 }
 
+/// What a GPU's pipeline has before kernels are made.
+static std::string beforeFusion(unsigned way) {
+  return way == mlir::xf::test::gpu ? "xf-split-captured-gradients," : "";
+}
+
 Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vector<std::string> &schedules) {
   Module source(text);
   if (testing::Test::HasFailure())
     return;
-  source.transform("xf-fuse,xf-outline,inline,xf-plan");
   bool isForGPU = vectorWidth == gpu;
+  source.transform(beforeFusion(vectorWidth) + "xf-fuse,xf-outline,inline,xf-plan");
   llvm::SmallString<128> archive;
   if (isForGPU) {
     KernelOptions options;
@@ -235,7 +240,7 @@ Tensors Compiled::run(std::string_view name, const Tensors &inputs, int threads,
   return results;
 }
 
-std::string mlir::xf::test::inBF16(const std::string &text) {
+std::string mlir::xf::test::inBF16(const std::string &text, unsigned way) {
   Module module(text);
   for (auto function : llvm::to_vector((*module).getOps<func::FuncOp>())) {
     if (!function->hasAttr("xf.entry"))
@@ -251,7 +256,7 @@ std::string mlir::xf::test::inBF16(const std::string &text) {
     auto call = func::CallOp::create(b, function.getLoc(), function, body->getArguments());
     func::ReturnOp::create(b, function.getLoc(), call.getResults());
   }
-  module.transform("xf-fuse,xf-outline,xf-precision");
+  module.transform(beforeFusion(way) + "xf-fuse,xf-outline,xf-precision");
   std::string result;
   llvm::raw_string_ostream(result) << *module;
   return result;

@@ -43,8 +43,9 @@ private:
   std::span<const XfImage *const> images;
 };
 
-/// The text of a module whose entry points call what they were, kernels of bf16 (xf-precision): what they give is cast.
-std::string inBF16(const std::string &text);
+/// The text of a module whose entry points call what they were, kernels of bf16 (xf-precision) for such a width: what
+/// they give is cast.
+std::string inBF16(const std::string &text, unsigned way = upstream);
 
 /// The values that f32 can hold.
 Tensor rounded(Tensor tensor);

@@ -119,6 +119,19 @@ void ballot(Warp &w, const Operation &op, uint32_t mask) {
     bits |= uint32_t(condition[i] != 0) << i;
   forLanes(mask, [&](int i) { w.line<uint32_t>(op.to[0])[i] = bits; });
 }
+/// Of each thread those that have the same number.
+void match(Warp &w, const Operation &op, uint32_t mask) {
+  if (mask != all)
+    w.fault(op, "a match that only some threads of the warp take part in");
+  uint32_t values[width];
+  std::memcpy(values, w.line<uint32_t>(op.from[0]), sizeof(values));
+  forLanes(mask, [&](int i) {
+    uint32_t bits = 0;
+    for (int other = 0; other < width; ++other)
+      bits |= uint32_t(values[other] == values[i]) << other;
+    w.line<uint32_t>(op.to[0])[i] = bits;
+  });
+}
 /// Counts round; gives what the thread knows to be written to those that count there later, and takes what those before
 /// have given.
 void countRound(Warp &w, const Operation &op, uint32_t mask) {
@@ -393,6 +406,7 @@ std::map<std::string, Handler> makeTable() {
   t["bar.warp.sync"] = syncWarp;
   t["shfl.sync.idx.b32"] = t["shfl.sync.bfly.b32"] = shuffle;
   t["vote.sync.ballot.b32"] = ballot;
+  t["match.any.sync.b32"] = match;
   t["atom.acq_rel.gpu.inc.u32"] = countRound;
   t["ld"] = load;
   t["st"] = store;

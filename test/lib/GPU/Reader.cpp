@@ -283,9 +283,9 @@ private:
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1], false);
       op.from[1] = this->line(operands[2], false);
-    } else if (name == "vote.sync.ballot.b32") {
+    } else if (name == "vote.sync.ballot.b32" || name == "match.any.sync.b32") {
       if (operands.size() != 3 || operands[2] != "-1")
-        fail("unknown vote '" + line + "'");
+        fail("unknown vote or match '" + line + "'");
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1], false);
     } else if (name == "atom.acq_rel.gpu.inc.u32" && operands.size() == 3) {

@@ -17,8 +17,7 @@ static bool isScoreOp(Operation *op) {
              math::TanhOp, tensor::ExtractOp, AddGradientOp, YieldOp>(op);
 }
 
-LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Type element, int64_t heads,
-                          unsigned results) {
+LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Type element, unsigned results) {
   if (score.empty())
     return captures.empty() ? success() : op->emitOpError() << "expected captured tensors to have a score region";
   for (auto [index, capture] : llvm::enumerate(captures)) {
@@ -55,12 +54,6 @@ LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Typ
     diagnostic.attachNote(op->getLoc()) << "the score region of this op";
     return failure();
   }
-  for (AddGradientOp add : block.getOps<AddGradientOp>())
-    if (add.getCapture().getType().getDimSize(0) != heads || add.getIndices().front() != block.getArgument(ScoreHead))
-      return op->emitOpError()
-             << "expected a captured tensor that is trained to have heads (" << heads
-             << ") as its first extent, and to be read at the head there: its gradient is summed head "
-                "by head";
   return success();
 }
 
@@ -72,6 +65,15 @@ SmallVector<unsigned> capturesWithGradients(Region &derivative) {
   llvm::sort(numbers);
   numbers.erase(llvm::unique(numbers), numbers.end());
   return numbers;
+}
+
+bool isOfHeads(Region &derivative, unsigned capture, int64_t heads) {
+  Block &block = derivative.front();
+  return llvm::all_of(block.getOps<AddGradientOp>(), [&](AddGradientOp add) {
+    return add.getCapture() != block.getArgument(ScoreCaptures + capture) ||
+           (!add.getIndices().empty() && add.getIndices().front() == block.getArgument(ScoreHead) &&
+            add.getCapture().getType().getDimSize(0) == heads);
+  });
 }
 
 int64_t scoreFlops(Region &score) {

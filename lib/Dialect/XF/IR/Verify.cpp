@@ -453,24 +453,24 @@ LogicalResult AddGradientOp::verify() { // C1
 
 /// Results: one, or with a derivative two.
 template <typename OpT> static LogicalResult verifyScoreOf(OpT op, unsigned results = 1) {
-  return verifyScore(op, op.getScore(), op.getCaptures(), getElementTypeOrSelf(op.getQuery().getType()), op.getHeads(),
-                     results);
+  return verifyScore(op, op.getScore(), op.getCaptures(), getElementTypeOrSelf(op.getQuery().getType()), results);
 }
 LogicalResult MultiHeadAttentionOp::verifyRegions() { return verifyScoreOf(*this); } // C6
 LogicalResult AttentionOp::verifyRegions() { return verifyScoreOf(*this); }          // C8, C9, C10
 LogicalResult AttentionWeightsOp::verifyRegions() { return verifyScoreOf(*this); }   // C3
 LogicalResult CachedAttentionOp::verifyRegions() { return verifyScoreOf(*this); }    // C5
 LogicalResult AttentionBackwardOp::verifyRegions() {
-  if (failed(verifyScoreOf(*this, 2))) // C3, C4
+  if (failed(verifyScoreOf(*this, 2))) // C3
     return failure();
   SmallVector<unsigned> captures = capturesWithGradients(getScore());
   if (captures.size() != getCapturedGradients().size()) // C2
     return emitOpError() << "expected gradients of " << captures.size()
                          << " captured tensors, as xf.add_gradient names, but got " << getCapturedGradients().size();
   for (auto [capture, sums] : llvm::zip(captures, getCapturedGradients()))
-    if (failed(expectShape(*this, "captured gradient", sums,
-                           capturedGradientType(getCaptures()[capture], getQueryOffsets()).getShape(),
-                           "a row an offset x the captured tensor's elements")))
+    if (failed(expectShape(
+            *this, "captured gradient", sums,
+            capturedGradientType(getScore(), getCaptures(), capture, getQueryOffsets(), getHeads()).getShape(),
+            "a row an offset x the captured tensor's elements, for every head where heads share it")))
       return failure();
   return success();
 }

@@ -181,7 +181,7 @@ func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>, %t: 
 
 // xf.attention_backward C2
 func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>, %t: tensor<2x3xf32>) {
-  // expected-error@+1 {{'xf.attention_backward' op expected 'captured gradient' to have shape ? x 6 (a row an offset x the captured tensor's elements), but got ? x 5}}
+  // expected-error@+1 {{'xf.attention_backward' op expected 'captured gradient' to have shape ? x 6 (a row an offset x the captured tensor's elements, for every head where heads share it), but got ? x 5}}
   %dq, %dk, %dv, %dt = xf.attention_backward %q, %q, %q, %q, %q, %lse offsets(%o, %o) heads(2) scale(1.0) score(%t) {
   ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<2x3xf32>):
     %one = arith.constant 1.0 : f32
@@ -194,6 +194,20 @@ func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>, %t: 
 
 // -----
 
+// xf.attention_backward C2
+func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>, %t: tensor<3xf32>) {
+  // expected-error@+1 {{'xf.attention_backward' op expected 'captured gradient' to have shape ? x 6 (a row an offset x the captured tensor's elements, for every head where heads share it), but got ? x 3}}
+  %dq, %dk, %dv, %dt = xf.attention_backward %q, %q, %q, %q, %q, %lse offsets(%o, %o) heads(2) scale(1.0) score(%t) {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<3xf32>):
+    %one = arith.constant 1.0 : f32
+    xf.add_gradient %one at %t[%key] : tensor<3xf32>
+    xf.yield %score, %one : f32, f32
+  } : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>, tensor<3xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x3xf32>)
+  return
+}
+
+// -----
+
 // xf.attention_backward C3
 func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.attention_backward' op expected its score region to end in xf.yield of 2 x 'f32', the score and its derivative}}
@@ -201,21 +215,6 @@ func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>) {
   ^bb0(%score: f32, %head: index, %query: index, %key: index):
     xf.yield %score : f32
   } : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>)
-  return
-}
-
-// -----
-
-// xf.attention_backward C4
-func.func @f(%q: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %o: tensor<?xi32>, %t: tensor<3x3xf32>) {
-  // expected-error@+1 {{'xf.attention_backward' op expected a captured tensor that is trained to have heads (2) as its first extent, and to be read at the head there: its gradient is summed head by head}}
-  %dq, %dk, %dv, %dt = xf.attention_backward %q, %q, %q, %q, %q, %lse offsets(%o, %o) heads(2) scale(1.0) score(%t) {
-  ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<3x3xf32>):
-    %one = arith.constant 1.0 : f32
-    %zero = arith.constant 0 : index
-    xf.add_gradient %one at %t[%head, %zero] : tensor<3x3xf32>
-    xf.yield %score, %one : f32, f32
-  } : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>, tensor<3x3xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x9xf32>)
   return
 }
 

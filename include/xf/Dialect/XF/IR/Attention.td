@@ -73,7 +73,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     ::llvm::SmallVector<::mlir::Type> types{getQuery().getType(), getKey().getType(), getValue().getType()};
     ::llvm::SmallVector<unsigned> trained = capturesWithGradients(derivative);
     for (unsigned capture : trained)
-      types.push_back(AttentionBackwardOp::capturedGradientType(getCaptures()[capture], getQueryOffsets()));
+      types.push_back(AttentionBackwardOp::capturedGradientType(derivative, getCaptures(), capture, getQueryOffsets(), getHeads()));
     auto back = AttentionBackwardOp::create(builder, loc, types, cotangents[0], getQuery(), getKey(), getValue(), getResult(), getLogSumExp(), getQueryOffsets(), getKeyOffsets(), getLengths(), getRandom(), getSite(),
                                             getCaptures(), getHeadsAttr(), getScaleAttr(), getCausalAttr(), getWindowAttr(), getRateAttr());
     back.getScore().takeBody(derivative);
@@ -81,8 +81,13 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     for (unsigned i = 0; i < 3; ++i)
       grads[i] = back.getResult(i);
     unsigned firstCapture = getNumOperands() - getCaptures().size();
-    for (auto [capture, sums] : ::llvm::zip(trained, back.getCapturedGradients()))
-      grads[firstCapture + capture] = ColumnSumOp::create(builder, loc, getCaptures()[capture].getType(), sums);
+    for (auto [capture, sums] : ::llvm::zip(trained, back.getCapturedGradients())) {
+      auto type = ::llvm::cast<::mlir::RankedTensorType>(getCaptures()[capture].getType());
+      ::mlir::Value sum = sums; // over sequences, and then over the heads that share it
+      if (!isOfHeads(back.getScore(), capture, getHeads()))
+        sum = ColumnSumOp::create(builder, loc, ::mlir::RankedTensorType::get({static_cast<int64_t>(getHeads()), type.getNumElements()}, type.getElementType()), sum);
+      grads[firstCapture + capture] = ColumnSumOp::create(builder, loc, type, sum);
+    }
     return grads;
   }];
 }
@@ -95,9 +100,10 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
 
     A score region yields the score and its derivative f' by the score before it, so that S is what it makes of scale Q K^T, and `dQ = scale (f' dS) K`, dK likewise. It also says what is added to
     gradients of captured tensors (xf.add_gradient): dS times a derivative. Row b of a captured gradient has the sums of sequence b, in the order of the tensor's elements; one row follows that is zero.
+    A tensor whose first extent is heads, and that is named at the region's head alone there, has each of its sums from one head. Any other is shared by heads: of it a row has all elements for the first head, then all for the next.
 
-    - C1: the operands, masks and captured tensors agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value, then of (B+1) x elements for each captured tensor that xf.add_gradient names, in their order.
-    - C3: the region takes what that of xf.attention does, and yields the score and its derivative. C4: a captured tensor that has a gradient has heads as its first extent, and is named at the region's head there.
+    - C1: the operands, masks and captured tensors agree as in xf.attention, and cotangent has result's type. C2: the results have the types of query, key and value, then of (B+1) x elements, or (heads * elements) of one that heads share, for each captured tensor that xf.add_gradient names, in their order.
+    - C3: the region takes what that of xf.attention does, and yields the score and its derivative.
 
     ```mlir
     %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) scale(0.125) causal
@@ -112,20 +118,27 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
   let regions = (region MaxSizedRegion<1>:$score);
   let hasRegionVerifier = 1;
   let flops = [{ scorePairs(getQuery(), getKey(), getQueryOffsets(), getCausal(), getWindow(), extent) *
-           (6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1) + (4 + scoreFlops(getScore())) * getHeads()) + 2 * extent.elements(getForwardResult()) }];
+           ((isOfCapturesAlone() ? 2 * (extent(getQuery(), 1) + extent(getValue(), 1)) : 6 * extent(getQuery(), 1) + 4 * extent(getValue(), 1)) +
+            (4 + scoreFlops(getScore())) * getHeads()) + 2 * extent.elements(getForwardResult()) }];
   let assemblyFormat = [{
     $cotangent `,` $query `,` $key `,` $value `,` $forward_result `,` $log_sum_exp `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `scale` `(` $scale `)`
     (`causal` $causal^)? (`window` `(` $window^ `)`)? (`lengths` `(` $lengths^ `)`)? (`dropout` `(` $rate^ `,` $random `,` $site `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
   let extraDeclaration = [{
-    /// The type of the sums for a captured tensor.
-    static ::mlir::RankedTensorType capturedGradientType(::mlir::Value capture, ::mlir::Value queryOffsets);
+    /// Whether none but gradients of captured tensors are used.
+    bool isOfCapturesAlone();
+    /// The type of the sums for a captured tensor, by its number.
+    static ::mlir::RankedTensorType capturedGradientType(::mlir::Region &derivative, ::mlir::ValueRange captures, unsigned capture, ::mlir::Value queryOffsets, int64_t heads);
   }];
   let extraDefinition = [{
-    ::mlir::RankedTensorType $cppClass::capturedGradientType(::mlir::Value capture, ::mlir::Value queryOffsets) {
-      auto type = ::llvm::cast<::mlir::RankedTensorType>(capture.getType());
-      return ::mlir::RankedTensorType::get({::llvm::cast<::mlir::RankedTensorType>(queryOffsets.getType()).getDimSize(0), type.getNumElements()}, type.getElementType());
+    bool $cppClass::isOfCapturesAlone() {
+      return !getCapturedGradients().empty() && ::llvm::all_of(::llvm::ArrayRef<::mlir::Value>{getQueryGradient(), getKeyGradient(), getValueGradient()}, [](::mlir::Value gradient) { return gradient.use_empty(); });
+    }
+    ::mlir::RankedTensorType $cppClass::capturedGradientType(::mlir::Region &derivative, ::mlir::ValueRange captures, unsigned capture, ::mlir::Value queryOffsets, int64_t heads) {
+      auto type = ::llvm::cast<::mlir::RankedTensorType>(captures[capture].getType());
+      int64_t parts = isOfHeads(derivative, capture, heads) ? 1 : heads;
+      return ::mlir::RankedTensorType::get({::llvm::cast<::mlir::RankedTensorType>(queryOffsets.getType()).getDimSize(0), parts * type.getNumElements()}, type.getElementType());
     }
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned result, unsigned dim) {
       return {result < 3 ? result + 1 : getODSOperandIndexAndLength(6).first, dim};

@@ -16,8 +16,7 @@ namespace mlir::xf {
 enum ScoreArgument : unsigned { ScoreValue, ScoreHead, ScoreQuery, ScoreKey, ScoreCaptures };
 
 /// Checks a region, or that there is none, with as many results as the op takes of it.
-LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Type element, int64_t heads,
-                          unsigned results);
+LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Type element, unsigned results);
 
 /// Fills `derivative` with the region of the backward: the score, its derivative by the score, and xf.add_gradient for
 /// every read of the captured tensors that are `active`.
@@ -25,6 +24,10 @@ void buildScoreDerivative(Region &score, Region &derivative, ArrayRef<bool> acti
 
 /// The numbers of the captured tensors that a backward's region adds to the gradients of, rising.
 SmallVector<unsigned> capturesWithGradients(Region &derivative);
+
+/// Whether such a tensor has `heads` as its first extent and gets gradients at the region's head alone there: its
+/// elements are each of one head. Others are shared, and have sums for every head.
+bool isOfHeads(Region &derivative, unsigned capture, int64_t heads);
 
 /// Floating-point operations of a region for one score.
 int64_t scoreFlops(Region &score);
