@@ -89,7 +89,7 @@ TEST_F(DeviceTest, SeesAGraphDestroyedWhileItRuns) {
 }
 
 TEST_F(DeviceTest, SaysWhatIsLeftAtTheEnd) {
-  auto *left = new Device::Pinned(*device);
+  static auto *left = new Device::Pinned(*device);
   ASSERT_TRUE(left->reserve(64));
   EXPECT_NE(said().find("1 blocks of pinned memory are left at the end"), std::string::npos);
 }

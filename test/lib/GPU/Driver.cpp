@@ -182,6 +182,22 @@ XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
   *context = &contextPlace;
   return success;
 }
+/// What a context had goes with it.
+static void freeAll() {
+  pending.clear();
+  for (Module *module : modules)
+    delete module;
+  for (std::set<Graph *> *list : {&graphs, &executables}) {
+    for (Graph *graph : *list)
+      delete graph;
+    list->clear();
+  }
+  for (Event *event : events)
+    delete event;
+  for (auto [begin, bytes] : pinned)
+    std::free(const_cast<char *>(begin));
+  modules.clear(), events.clear(), pinned.clear();
+}
 XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
   if (--contexts == 0) {
     for (auto [what, count] : {std::pair("allocations", allocations.size()),
@@ -196,6 +212,7 @@ XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
       std::fprintf(
           stderr, "emulated GPU: %ld launches, %ld graphs, %ld copies (%ld bytes home), %ld calls, at most %zu bytes\n",
           launches, replays, copies, bytesHome, calls, mostInUse);
+    freeAll();
   }
   return contexts < 0 ? fail(invalidContext, "a context is released twice") : success;
 }
