@@ -113,6 +113,11 @@ TEST(Emulator, FindsWhatIsWrong) {
               HasSubstr("only some threads"));
   // Two warps, one after another, at a barrier of 32 threads: they might as well meet each other.
   EXPECT_THAT(run("bar.sync 1, 32;\n"), HasSubstr("may still meet others"));
+  // What is loaded as a constant is one.
+  const std::string constant = "ld.global.nc.b32 %r3, [%rd3];\n", change = "st.global.b32 [%rd3], %r1;\n";
+  EXPECT_EQ(run(constant), "");
+  EXPECT_THAT(run(constant + change), HasSubstr("as what no one writes"));
+  EXPECT_THAT(run(change + constant), HasSubstr("as what no one writes"));
   EXPECT_THAT(run("sin.approx.f32 %r3, %r1;\n"), HasSubstr("unknown instruction 'sin.approx.f32'"));
 }
 
@@ -136,6 +141,12 @@ TEST(Emulator, CopiesArriveWhenTheyAreWaitedFor) {
   EXPECT_THAT(run(copy + commit + "cp.async.wait_group 1;\n" + barrier + load), HasSubstr(early));
   EXPECT_THAT(run(copy + commit + wait + load), HasSubstr("races"));
   EXPECT_THAT(run("st.shared.b32 [%rd5], %r1;\n" + copy), HasSubstr("races"));
+  // 16 bytes at a time where the nearer cache is passed by; from where as many begin, be there any to copy or not.
+  auto asks = [](const std::string &what) { return run("mov.b32 %r7, 0;\ncp.async." + what + ";\n"); };
+  EXPECT_THAT(asks("cg.shared.global [%rd4], [%rd1], 8"), HasSubstr("a copy of 8 of 8 bytes"));
+  EXPECT_THAT(asks("ca.shared.global [%rd4], [%rd1], 2"), HasSubstr("a copy of 2 of 2 bytes"));
+  EXPECT_THAT(asks("ca.shared.global [%rd4], [%rd1+4], 8, %r7"), HasSubstr("misaligned copy of 8 bytes"));
+  EXPECT_THAT(asks("ca.shared.global [%rd4+4], [%rd1], 8"), HasSubstr("misaligned access of 8 bytes"));
 }
 
 // A is the numbers 1, 2, 3, ... by rows of 16, B has ones where k = column + 3.

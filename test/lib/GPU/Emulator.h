@@ -45,6 +45,7 @@ public:
   struct Word {
     bool written = false, isArriving = false, isLeaving = false; // by asynchronous copies
     bool isBarrier = false;
+    uint32_t constantIn = 0; // the launch that relies on nobody's writing it
     // Which of its writer's fences comes after, for the copy engine, and of its readers'; 0: it was itself.
     uint32_t fences = 0, readerFences = 0, otherReaderFences = 0;
     Access writer, reader, otherReader;
@@ -114,9 +115,9 @@ struct Operation {
   size_t meets = 0;                                      // where the ways of a branch do, at the latest
   uint8_t bytes = 0, count = 1;                          // of an access
   bool shared = false, isSigned = false, isWide = false; // isWide: into registers of 64 bits
-  bool isGroupProduct = false;
-  int line = 0;    // of the text
-  struct Operand { // of the instructions of Hopper.cpp
+  bool isGroupProduct = false, isConstant = false;       // isConstant: of a load
+  int line = 0;                                          // of the text
+  struct Operand {                                       // of the instructions of Hopper.cpp
     int line;
     bool isWide; // of 64 bits
     int64_t offset;

@@ -344,7 +344,8 @@ std::map<std::string, Handler> makeTable() {
   t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
   t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
   t["rcp.approx.f32"] = unary<float, float, XF_FUNCTION(1 / x)>;
-  t["div.approx.f32"] = binary<float, float, XF_FUNCTION2(x / y)>;
+  // By numbers from 2^126 on zero, as their inverse is.
+  t["div.approx.f32"] = binary<float, float, XF_FUNCTION2(std::fabs(y) > 0x1p126f && std::isfinite(y) ? x * 0 : x / y)>;
   t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
   // Registers of 16 bits are the low half of a number.
   for (std::string wide : {"u32", "u64"})

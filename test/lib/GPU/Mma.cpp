@@ -129,22 +129,22 @@ Region::Word *wordsOf(Warp &w, uint64_t address) {
   return &w.block.shared.words[(address - w.block.shared.address) / Region::unit];
 }
 
-/// cp.async to, from, bytes, how many of them there are: the rest is zeros.
+/// cp.async to, from, bytes, how many of them there are: the rest is zeros. isSigned: .cg, of 16 bytes alone.
 void copy(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int lane) {
     Operation access = op;
     access.bytes = w.line<uint32_t>(op.from[2])[lane], access.count = 1, access.shared = true;
     uint32_t size = op.from[3] < 0 ? access.bytes : w.line<uint32_t>(op.from[3])[lane];
     Copy copy{lane, w.line<uint64_t>(op.from[0])[lane] + op.offset, access.bytes, {}, &op};
-    if (size > access.bytes || (access.bytes != 4 && access.bytes != 8 && access.bytes != 16))
+    if (size > access.bytes || (access.bytes != 16 && (op.isSigned || (access.bytes != 4 && access.bytes != 8))))
       w.fault(op, "a copy of " + std::to_string(size) + " of " + std::to_string(access.bytes) + " bytes", lane);
     w.access(access, lane, copy.to, true);
     for (uint32_t i = 0; i < access.bytes / Region::unit; ++i)
       wordsOf(w, copy.to)[i].isArriving = true;
+    uint64_t from = w.line<uint64_t>(op.from[1])[lane] + op.sourceOffset;
+    if (from % access.bytes)
+      w.fault(op, "misaligned copy of " + std::to_string(access.bytes) + " bytes at " + std::to_string(from), lane);
     if (size > 0) {
-      uint64_t from = w.line<uint64_t>(op.from[1])[lane] + op.sourceOffset;
-      if (from % access.bytes)
-        w.fault(op, "misaligned copy of " + std::to_string(access.bytes) + " bytes at " + std::to_string(from), lane);
       Operation source = access;
       source.shared = false, source.bytes = 1;
       for (uint32_t i = 0; i < size; ++i)
@@ -201,7 +201,8 @@ Handler findMatrixHandler(const std::string &name, Operation &op) {
     return found(inBfloat<1, productAndSum>, 1);
   if (name == "fma.rn.bf16x2")
     return found(inBfloat<2, productAndSum>, 1);
-  if (name == "cp.async.cg.shared.global" || name == "cp.async.ca.shared.global")
+  op.isSigned = name == "cp.async.cg.shared.global";
+  if (op.isSigned || name == "cp.async.ca.shared.global")
     return found(copy, 0);
   if (name == "cp.async.commit_group")
     return found(commit, 0);

@@ -393,7 +393,8 @@ private:
         op.count = count;
         rest.resize(rest.size() - 3);
       }
-    if (rest.ends_with(".nc") && isLoad)
+    op.isConstant = rest.ends_with(".nc") && isLoad;
+    if (op.isConstant)
       rest.resize(rest.size() - 3);
     op.shared = rest == "shared";
     if (op.bytes == 0 || operands.size() != size_t(op.count) + 1 ||

@@ -174,6 +174,10 @@ struct Warp {
         fault(op, "store to memory that a copy is not known to have read yet", lane);
       if (word.isBarrier)
         fault(op, "an access to a barrier's own memory", lane);
+      if (op.isConstant)
+        word.constantIn = now.launch;
+      if (word.constantIn == now.launch && (write || word.writer.launch == now.launch))
+        fault(op, "memory that is loaded as what no one writes is written", lane);
       for (const Access *before : {&word.writer, &word.reader, &word.otherReader})
         if ((write || before == &word.writer) && conflicts(*before))
           fault(op,
