@@ -7,6 +7,9 @@
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/IR/Constants.h"
+#include "llvm/IR/InlineAsm.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/Instructions.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -27,6 +30,17 @@ std::unique_ptr<llvm::TargetMachine> createGPUMachine(StringRef gpu) {
   return target ? std::unique_ptr<llvm::TargetMachine>(
                       target->createTargetMachine(triple, gpu, features, llvm::TargetOptions(), std::nullopt))
                 : nullptr;
+}
+
+/// What all threads of a warp or a warpgroup run together must not be copied into the ways of a branch: LLVM knows that
+/// of its own instructions, and not of PTX.
+void keepTogether(llvm::Module &module) {
+  for (llvm::Function &function : module)
+    for (llvm::Instruction &instruction : llvm::instructions(function))
+      if (auto *call = dyn_cast<llvm::CallInst>(&instruction))
+        if (auto *text = dyn_cast<llvm::InlineAsm>(call->getCalledOperand()))
+          if (StringRef(text->getAsmString()).contains(".sync.aligned"))
+            call->setConvergent();
 }
 
 void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
@@ -148,6 +162,7 @@ FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel)
     return failure();
   llvmModule->setTargetTriple(llvm::Triple(gpuTriple));
   llvmModule->setDataLayout(machine->createDataLayout());
+  keepTogether(*llvmModule);
   optimise(*llvmModule, *machine);
   llvm::SmallString<0> ptx;
   llvm::raw_svector_ostream ptxStream(ptx);

@@ -53,6 +53,15 @@ CompiledKernel::CompiledKernel(const std::string &text, const std::string &gpu, 
     ptx = *made;
 }
 
+std::string makePTX(const std::string &text, const std::string &gpu) {
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context());
+  FailureOr<std::string> made = failure();
+  if (module)
+    made = xf::emitPTX(*module, gpu, "kernel");
+  EXPECT_TRUE(succeeded(made)) << text;
+  return succeeded(made) ? *made : "";
+}
+
 std::string CompiledKernel::seeded(const std::string &from, const std::string &to) const {
   std::string result = ptx;
   size_t at = result.find(from);

@@ -27,6 +27,9 @@ struct CompiledKernel {
   std::string wrongFor(const std::string &gpu, std::vector<uint16_t> *operations = nullptr) const;
 };
 
+/// The PTX of a module in LLVM's dialect.
+std::string makePTX(const std::string &module, const std::string &gpu);
+
 /// A product and the kernel that is compiled of it.
 struct ProductKernel {
   CompiledKernel compiled;

@@ -157,3 +157,27 @@ TEST(WarpgroupMatmul, FindsWhatIsWrong) {
   std::string swizzle = seeded("1073741888", "64");
   EXPECT_TRUE(contains(swizzle, {"descriptor"})) << swizzle;
 }
+
+// Between two branches by the same condition LLVM would have one for each way, of which some threads take one.
+TEST(WarpgroupMatmul, StaysInOnePlace) {
+  std::string ptx = makePTX(R"(
+llvm.func @kernel(%at: !llvm.ptr<1>, %x: f32) -> () attributes {nvvm.kernel} {
+  %zero = llvm.mlir.constant(0 : i32) : i32
+  %thread = nvvm.read.ptx.sreg.tid.x : i32
+  %isFirst = llvm.icmp "eq" %thread, %zero : i32
+  llvm.cond_br %isFirst, ^before, ^meet
+^before:
+  llvm.store volatile %x, %at : f32, !llvm.ptr<1>
+  llvm.br ^meet
+^meet:
+  %y = llvm.inline_asm has_side_effects "wgmma.wait_group.sync.aligned 0;", "=f,0" %x : (f32) -> f32
+  llvm.cond_br %isFirst, ^after, ^end
+^after:
+  llvm.store volatile %y, %at : f32, !llvm.ptr<1>
+  llvm.br ^end
+^end:
+  llvm.return
+})",
+                            "sm_90a");
+  EXPECT_EQ(StringRef(ptx).count("wgmma.wait_group"), 1u) << ptx;
+}
