@@ -89,7 +89,7 @@ TEST(BlockMatmul, FindsWhatIsWrong) {
   ProductKernel kernel = compile({.m = 70, .n = 72, .k = 70, .transposeB = yes}, 64);
   ASSERT_EQ(kernel.run(), "");
   std::string barrier = kernel.product.run(kernel.compiled.seeded("bar.sync \t0;", ""));
-  EXPECT_NE(barrier.find("races"), barrier.npos) << barrier;
+  EXPECT_TRUE(barrier.find("races") != barrier.npos || barrier.find("never written") != barrier.npos) << barrier;
 }
 
 TEST(BlockMatmul, StaysInRegisters) {

@@ -21,7 +21,7 @@ std::string moduleOf(const std::string &body, int threads = 64) {
 }
 
 /// What is wrong with it; "" where nothing is. `words` of memory are written, of which the kernel has the address.
-std::string run(const std::string &body, std::vector<uint32_t> &words, uint32_t blocks = 1) {
+std::string run(const std::string &body, std::vector<uint32_t> &words, uint32_t blocks = 1, bool isBackwards = false) {
   Memory memory;
   try {
     Kernel kernel = parse(moduleOf(body), memory);
@@ -29,7 +29,7 @@ std::string run(const std::string &body, std::vector<uint32_t> &words, uint32_t 
     Region &region = memory.find(address, bytes, "test");
     std::memcpy(region.at(address), words.data(), bytes);
     region.setWritten(address, bytes);
-    launch(kernel, blocks, 64, {address}, memory);
+    launch(kernel, blocks, 64, {address}, memory, 0, isBackwards);
     std::memcpy(words.data(), region.at(address), bytes);
     return "";
   } catch (const Fault &fault) {
@@ -75,6 +75,21 @@ TEST(Emulator, KnowsWhatBlocksGiveOn) {
   EXPECT_EQ(words[1], 11u);
   EXPECT_EQ(words[48], 0u); // again
   EXPECT_THAT(run(write + read + "END:\n", words, 3), testing::HasSubstr("races"));
+}
+
+// Who counts first is no rule's: blocks and warps in turn, or the last ones first.
+TEST(Emulator, RunsInEitherOrder) {
+  const std::string body = "add.s64 %rd8, %rd1, 252;\nand.b32 %r4, %r1, 31;\nsetp.ne.s32 %p1, %r4, 0;\n@%p1 bra END;\n"
+                           "atom.acq_rel.gpu.inc.u32 %r5, [%rd8], 100;\nmov.u32 %r3, %ctaid.x;\n"
+                           "shl.b32 %r3, %r3, 3;\ncvt.u64.u32 %rd7, %r3;\nadd.s64 %rd7, %rd7, %rd1;\n"
+                           "shr.u32 %r6, %r1, 5;\nmul.wide.u32 %rd9, %r6, 4;\nadd.s64 %rd7, %rd7, %rd9;\n"
+                           "st.global.b32 [%rd7], %r5;\nEND:\n";
+  for (bool isBackwards : {false, true}) {
+    std::vector<uint32_t> words(64);
+    ASSERT_EQ(run(body, words, 2, isBackwards), "");
+    for (uint32_t i = 0; i < 4; ++i) // warp i % 2 of block i / 2
+      EXPECT_EQ(words[i], isBackwards ? 3 - i : i);
+  }
 }
 
 // A count gives on what its own thread knows to be written, and nothing of others.

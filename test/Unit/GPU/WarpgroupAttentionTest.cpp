@@ -256,6 +256,7 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   // The last product, or the next scores, are not waited for.
   expectFound(forward, "wgmma.wait_group.sync.aligned 0;", "", {"accumulator"});
   expectFound(forward, "wgmma.wait_group.sync.aligned 1;", "wgmma.wait_group.sync.aligned 2;", {"accumulator"});
+  expectFound(forward, "wgmma.fence.sync.aligned;", "", {"after the last wgmma.fence"});
   for (StringRef pending : {"0", "1"})
     expectFound(backward, ("wgmma.wait_group.sync.aligned " + pending + ";").str(),
                 ("wgmma.wait_group.sync.aligned " + Twine(pending == "0" ? 1 : 2) + ";").str(), {"accumulator"});
@@ -266,7 +267,7 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   // Tiles that the threads have read themselves are filled again.
   expectFound(backward, "fence.proxy.async.shared::cta;", "", {"read without a fence", "wrote without a fence"});
   // Where a warpgroup has no rows, its first warp goes ahead of what the others have seen.
-  expectFound(backward, "bar.sync \t%", "// %", {"may still wait"});
+  expectFound(backward, "bar.sync \t%", "// %", {"may still wait", "races"});
   // A warp writes results over queries that another's product may still read; a copy leaves before all have written.
   ASSERT_EQ(forward.run({128}, {300}), "");
   expectFound(forward, "bar.sync \t%", "// %", {"races", "without a fence"});

@@ -510,7 +510,7 @@ static std::optional<Work> launchOf(void *function, std::array<unsigned, 6> grid
                 std::vector<uint64_t> all = values; // maps come last
                 for (const TensorMap &map : maps)
                   all.push_back(reinterpret_cast<uint64_t>(&map));
-                launch(module->kernel, gridX, blockX, all, memory, shared);
+                launch(module->kernel, gridX, blockX, all, memory, shared, /*isBackwards=*/launches % 2);
               }};
 }
 XF_EXPORT cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,

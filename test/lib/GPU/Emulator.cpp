@@ -102,7 +102,7 @@ void run(Warp &w) {
 } // namespace
 
 void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
-            Memory &memory, uint64_t sharedBytes) {
+            Memory &memory, uint64_t sharedBytes, bool isBackwards) {
   static uint32_t launches = 0;
   ++launches;
   if (parameters.size() != kernel.parameters.size())
@@ -115,7 +115,8 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
     throw Fault(kernel.name + ": " + std::to_string(kernel.sharedBytes + sharedBytes) + " bytes of shared memory, of " +
                 std::to_string(mostShared(kernel.architecture)));
   std::map<uint64_t, Block::Releases> released;
-  for (uint32_t number = 0; number < blocks; ++number) {
+  for (uint32_t turn = 0; turn < blocks; ++turn) {
+    uint32_t number = isBackwards ? blocks - 1 - turn : turn;
     Block block{kernel,   memory,     Region(sharedBegin, kernel.sharedBytes + sharedBytes),
                 launches, number,     blocks,
                 threads,  parameters, released};
@@ -123,15 +124,20 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);
     startHopper(block, warps);
+    std::vector<Warp *> inTurn;
+    for (Warp &warp : warps)
+      inTurn.push_back(&warp);
+    if (isBackwards)
+      std::ranges::reverse(inTurn);
     for (bool live = true; live;) {
       live = false;
       uint64_t before = block.changes;
-      for (Warp &warp : warps) {
-        if (warp.state <= Warp::Paused && !warp.groups.empty())
-          run(warp);
-        live |= !warp.groups.empty();
+      for (Warp *warp : inTurn) {
+        if (warp->state <= Warp::Paused && !warp->groups.empty())
+          run(*warp);
+        live |= !warp->groups.empty();
       }
-      if (!live || block.changes != before || goOn(block))
+      if (!live || block.changes != before || goOn(block, isBackwards))
         continue;
       for (Warp &warp : warps)
         if (!warp.groups.empty())

@@ -101,9 +101,9 @@ constexpr uint64_t mostShared(uint32_t architecture) {
 Kernel parse(std::string_view ptx, Memory &memory);
 
 /// Runs blocks of `threads` threads with `sharedBytes` of dynamic shared memory. A parameter that is a tensor map is
-/// the address here of a TensorMap.
+/// the address here of a TensorMap. `isBackwards`: last blocks and warps first, and what was copied last arrives first.
 void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::vector<uint64_t> &parameters,
-            Memory &memory, uint64_t sharedBytes = 0);
+            Memory &memory, uint64_t sharedBytes = 0, bool isBackwards = false);
 
 using Handler = void (*)(struct Warp &, const Operation &, uint32_t mask);
 struct Operation {

@@ -588,12 +588,13 @@ void startHopper(Block &block, std::vector<Warp> &warps) {
   block.hopper->warps = &warps;
 }
 
-bool goOn(Block &block) {
+bool goOn(Block &block, bool isBackwards) {
   auto &loads = block.hopper->loads;
   if (loads.empty())
     return false;
-  BoxCopy copy = loads.front();
-  loads.pop_front();
+  auto next = isBackwards ? std::prev(loads.end()) : loads.begin();
+  BoxCopy copy = *next;
+  loads.erase(next);
   deliver(block, copy);
   return true;
 }

@@ -238,7 +238,7 @@ Handler findMatrixHandler(const std::string &name, Operation &op);
 Handler findHopperHandler(const std::string &name);
 /// Before a block starts, when nothing else goes on (whether that changed something), and when it has ended.
 void startHopper(Block &block, std::vector<Warp> &warps);
-bool goOn(Block &block);
+bool goOn(Block &block, bool isBackwards);
 void finishHopper(Block &block);
 } // namespace xf::gpu
 
