@@ -133,6 +133,8 @@ TEST(Emulator, FindsWhatIsWrong) {
   EXPECT_EQ(run(constant), "");
   EXPECT_THAT(run(constant + change), HasSubstr("as what no one writes"));
   EXPECT_THAT(run(change + constant), HasSubstr("as what no one writes"));
+  EXPECT_EQ(run("mul.rn.f32 %r3, %r1, %r1;\n"), "");
+  EXPECT_THAT(run("mul.f32 %r3, %r1, %r1;\n"), HasSubstr("unknown instruction 'mul.f32'")); // may become part of an fma
   EXPECT_THAT(run("sin.approx.f32 %r3, %r1;\n"), HasSubstr("unknown instruction 'sin.approx.f32'"));
 }
 

@@ -117,9 +117,10 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
   std::map<uint64_t, Block::Releases> released;
   for (uint32_t turn = 0; turn < blocks; ++turn) {
     uint32_t number = isBackwards ? blocks - 1 - turn : turn;
-    Block block{kernel,   memory,     Region(sharedBegin, kernel.sharedBytes + sharedBytes),
-                launches, number,     blocks,
-                threads,  parameters, released};
+    Block block{kernel,   memory,      Region(sharedBegin, kernel.sharedBytes + sharedBytes),
+                launches, number,      blocks,
+                threads,  isBackwards, parameters,
+                released};
     std::vector<Warp> warps;
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);
@@ -137,7 +138,7 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
           run(*warp);
         live |= !warp->groups.empty();
       }
-      if (!live || block.changes != before || goOn(block, isBackwards))
+      if (!live || block.changes != before || goOn(block))
         continue;
       for (Warp &warp : warps)
         if (!warp.groups.empty())

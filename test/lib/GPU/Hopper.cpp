@@ -347,10 +347,10 @@ void storeMatrices(Warp &w, const Operation &op, uint32_t mask) {
 void elect(Warp &w, const Operation &op, uint32_t mask) { // thread, is it, mask
   if (mask != all || uint32_t(valueOf(w, op, 2, 0)) != all)
     w.fault(op, "an election that only some threads of the warp take part in");
-  int first = __builtin_ctz(mask);
-  forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[1].line)[lane] = lane == first; });
+  int elected = w.block.isBackwards ? width - 1 : 0; // anyone
+  forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[1].line)[lane] = lane == elected; });
   if (op.operands[0].line >= 0)
-    forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[0].line)[lane] = first; });
+    forLanes(mask, [&](int lane) { w.line<uint32_t>(op.operands[0].line)[lane] = elected; });
 }
 
 //===-- What the four warps of a group do together ------------------------------------===//
@@ -588,11 +588,11 @@ void startHopper(Block &block, std::vector<Warp> &warps) {
   block.hopper->warps = &warps;
 }
 
-bool goOn(Block &block, bool isBackwards) {
+bool goOn(Block &block) {
   auto &loads = block.hopper->loads;
   if (loads.empty())
     return false;
-  auto next = isBackwards ? std::prev(loads.end()) : loads.begin();
+  auto next = block.isBackwards ? std::prev(loads.end()) : loads.begin();
   BoxCopy copy = *next;
   loads.erase(next);
   deliver(block, copy);

@@ -270,11 +270,10 @@ void addComparisons(std::map<std::string, Handler> &table, const std::string &ty
   }
 }
 template <typename T> void addFloats(std::map<std::string, Handler> &table, const std::string &type) {
-  for (std::string rounding : {".rn.", "."}) {
-    table["add" + rounding + type] = binary<T, T, XF_FUNCTION2(x + y)>;
-    table["sub" + rounding + type] = binary<T, T, XF_FUNCTION2(x - y)>;
-    table["mul" + rounding + type] = binary<T, T, XF_FUNCTION2(x * y)>;
-  }
+  // Without .rn ptxas might make one fma of two: a result's bits would be its choice.
+  table["add.rn." + type] = binary<T, T, XF_FUNCTION2(x + y)>;
+  table["sub.rn." + type] = binary<T, T, XF_FUNCTION2(x - y)>;
+  table["mul.rn." + type] = binary<T, T, XF_FUNCTION2(x * y)>;
   table["div.rn." + type] = binary<T, T, XF_FUNCTION2(x / y)>;
   table["min." + type] = binary<T, T, XF_FUNCTION2(std::fmin(x, y))>;
   table["max." + type] = binary<T, T, XF_FUNCTION2(std::fmax(x, y))>;

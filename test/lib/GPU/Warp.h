@@ -51,6 +51,7 @@ struct Block {
   Memory &memory;
   Region shared;
   uint32_t launch, number, blocks, threads;
+  bool isBackwards;
   const std::vector<uint64_t> &parameters;
   using Releases = std::map<uint32_t, Release>; // by block
   std::map<uint64_t, Releases> &released;       // at each counter
@@ -238,7 +239,7 @@ Handler findMatrixHandler(const std::string &name, Operation &op);
 Handler findHopperHandler(const std::string &name);
 /// Before a block starts, when nothing else goes on (whether that changed something), and when it has ended.
 void startHopper(Block &block, std::vector<Warp> &warps);
-bool goOn(Block &block, bool isBackwards);
+bool goOn(Block &block);
 void finishHopper(Block &block);
 } // namespace xf::gpu
 
