@@ -25,6 +25,7 @@ void emit(Emitter &e, AttentionOp op) {
   int64_t step = task.stepWidth(static_cast<bool>(dropout));
   ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
   double scoreFactor = region ? region.takeScoreFactor() : M_LOG2E;
+  bool skips = region && region.masksBlocks();
 
   e.loop(e.index(0), task.queryCount, queriesPerTurn, [&](Value turnBegin) {
     Value turnEnd = e.min(e.add(turnBegin, e.index(queriesPerTurn)), task.queryCount);
@@ -41,72 +42,79 @@ void emit(Emitter &e, AttentionOp op) {
       Value keysHere = e.min(e.sub(keyLimit, keyBegin), e.index(task.keysPerBlock));
       Value isFirst = e.compare(arith::CmpIPredicate::eq, keyBegin, firstBlock),
             keyRow = e.add(task.keyStart, keyBegin);
-      task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * scoreFactor);
-      task.copyRows(value, dV, keyRow, keysHere, values);
-      e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
-        Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
-        KeyRange keys = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
-        auto block = [&] {
-          Value first = e.sub(queryBegin, turnBegin);
-          task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, keys, scores);
-          e.loop(queryBegin, queryEnd, 1, [&](Value i) {
-            KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, keys.end);
-            Value r = e.sub(i, queryBegin), slot = e.add(first, r);
-            if (region)
-              region.setQuery(task.position(i));
-            Value blockMax =
-                task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
-                  Value s = e.loadVector(scores, {r, j}, width);
-                  if (region) {
-                    s = region.apply(s, e.add(keyBegin, j), M_LOG2E)[0];
-                    e.storeVector(s, scores, {r, j}, width);
-                  }
+      /// The turn's first block of keys sets the sums to zero.
+      auto whereScores = [&](Value isSeen, Value begin, Value end, KeyRange keys, function_ref<void()> body) {
+        if (skips) {
+          Value may = task.mayHaveScores(region, begin, end, keys, keyBegin);
+          isSeen = isSeen ? e.make<arith::AndIOp>(isSeen, may) : may;
+        }
+        isSeen ? e.when(e.make<arith::OrIOp>(isSeen, isFirst), body) : body();
+      };
+      auto keyBlock = [&] {
+        task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * scoreFactor);
+        task.copyRows(value, dV, keyRow, keysHere, values);
+        e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
+          Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
+          KeyRange keys = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
+          auto block = [&] {
+            Value first = e.sub(queryBegin, turnBegin);
+            task.scoreProduct(queries, dK, first, e.sub(queryEnd, queryBegin), packedKeys, keys, scores);
+            e.loop(queryBegin, queryEnd, 1, [&](Value i) {
+              KeyRange visible = task.inBlock(task.visibleKeys(i), keyBegin, keys.end);
+              Value r = e.sub(i, queryBegin), slot = e.add(first, r);
+              if (region)
+                region.setQuery(task.position(i));
+              Value blockMax =
+                  task.overKeys(visible, width, e.splat(-1e30), [&](Value j, bool masked, ValueRange carried) {
+                    Value s = e.loadVector(scores, {r, j}, width);
+                    if (region) {
+                      s = region.apply(s, e.add(keyBegin, j), M_LOG2E)[0];
+                      e.storeVector(s, scores, {r, j}, width);
+                    }
+                    if (masked)
+                      s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
+                    return SmallVector<Value>{e.maximum(carried[0], s)};
+                  })[0];
+              Value before = e.load(maxima, slot);
+              Value now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
+              Value correction = emitExp2(e, e.splat(e.sub(before, now)));
+              Value total = task.overKeys(visible, step, e.splat(0), [&](Value j, bool masked, ValueRange carried) {
+                SmallVector<Value> keeps;
+                if (dropout)
+                  keeps = dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head),
+                                        e.add(keyBegin, j));
+                Value sum = carried[0];
+                for (int64_t v = 0; v < step / width; ++v) {
+                  Value at = e.add(j, e.index(v * width));
+                  Value s = e.loadVector(scores, {r, at}, width), p = emitExp2(e, e.sub(s, e.splat(now)));
+                  if (region && region.mayMask())
+                    p = e.select(region.isScore(s), p, e.splat(0));
                   if (masked)
-                    s = e.select(task.laneMask(j, visible), s, e.splat(-1e30));
-                  return SmallVector<Value>{e.maximum(carried[0], s)};
-                })[0];
-            Value before = e.load(maxima, slot);
-            Value now = e.maximum(before, e.reduce(vector::CombiningKind::MAXNUMF, blockMax));
-            Value correction = emitExp2(e, e.splat(e.sub(before, now)));
-            Value total = task.overKeys(visible, step, e.splat(0), [&](Value j, bool masked, ValueRange carried) {
-              SmallVector<Value> keeps;
-              if (dropout)
-                keeps = dropout.keeps(e.add(e.mul(e.add(task.queryStart, i), e.index(heads)), task.head),
-                                      e.add(keyBegin, j));
-              Value sum = carried[0];
-              for (int64_t v = 0; v < step / width; ++v) {
-                Value at = e.add(j, e.index(v * width));
-                Value s = e.loadVector(scores, {r, at}, width), p = emitExp2(e, e.sub(s, e.splat(now)));
-                if (region && region.mayMask())
-                  p = e.select(region.isScore(s), p, e.splat(0));
-                if (masked)
-                  p = e.select(task.laneMask(at, visible), p, e.splat(0));
-                sum = e.add(sum, p);
-                e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, scores, {r, at}, width);
-              }
-              return SmallVector<Value>{sum};
-            })[0];
-            if (task.masks)
-              task.clearRest(visible, step, keys, scores, r);
-            Value factor = e.firstLane(correction);
-            e.store(now, maxima, slot);
-            e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
-            e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, firstBlock), [&] {
-              e.columns(llvm::alignTo(dV, width), 1, [&](Value c, ArrayRef<int64_t>) {
-                e.storeVector(e.mul(e.loadVector(sums, {slot, c}, width), correction), sums, {slot, c}, width);
+                    p = e.select(task.laneMask(at, visible), p, e.splat(0));
+                  sum = e.add(sum, p);
+                  e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, scores, {r, at}, width);
+                }
+                return SmallVector<Value>{sum};
+              })[0];
+              if (task.masks)
+                task.clearRest(visible, step, keys, scores, r);
+              Value factor = e.firstLane(correction);
+              e.store(now, maxima, slot);
+              e.store(e.fma(e.load(totals, slot), factor, e.reduce(vector::CombiningKind::ADD, total)), totals, slot);
+              e.when(e.compare(arith::CmpIPredicate::sgt, keyBegin, firstBlock), [&] {
+                e.columns(llvm::alignTo(dV, width), 1, [&](Value c, ArrayRef<int64_t>) {
+                  e.storeVector(e.mul(e.loadVector(sums, {slot, c}, width), correction), sums, {slot, c}, width);
+                });
               });
             });
-          });
-          task.accumulate(
-              sums, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
-              [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
-        };
-        // The turn's first block of keys sets the sums to zero.
-        if (task.masks.window)
-          e.when(e.make<arith::OrIOp>(task.isAny(keys), isFirst), block);
-        else
-          block();
-      });
+            task.accumulate(
+                sums, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
+                [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
+          };
+          whereScores(task.masks.window ? task.isAny(keys) : Value(), queryBegin, queryEnd, keys, block);
+        });
+      };
+      whereScores({}, turnBegin, turnEnd, {{}, keysHere}, keyBlock);
     });
     e.loop(turnBegin, turnEnd, 1, [&](Value i) {
       Value r = e.sub(i, turnBegin), row = e.add(task.queryStart, i), total = e.load(totals, r);

@@ -100,7 +100,7 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
   // A region is of scores as they are, and between its cotangents and the scale is its derivative.
   ScoreRegion region(e, op.getScore(), op.getCaptures(), task.head);
   double scoreFactor = region ? region.takeScoreFactor() : M_LOG2E;
-  bool mayMask = region && region.mayMask();
+  bool mayMask = region && region.mayMask(), skips = region && region.masksBlocks();
 
   // What no block writes is zero: all where the sequence has none of the others, and with masks what is not visible.
   auto clear = [&](Value matrix, Value start, Value count, int64_t features) {
@@ -115,7 +115,7 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
     clear(dKey, task.keyStart, task.keyCount, dK);
     clear(dValue, task.keyStart, task.keyCount, dV);
   };
-  task.masks ? clearKeys() : e.when(isZero(task.queryCount), clearKeys);
+  task.masks || skips ? clearKeys() : e.when(isZero(task.queryCount), clearKeys);
   e.when(isZero(task.keyCount), [&] { clear(dQuery, task.queryStart, task.queryCount, dK); });
 
   e.loop(e.index(0), task.keyCount, keysPerBlock, [&](Value keyBegin) {
@@ -138,7 +138,7 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
     });
     e.loop(e.index(0), task.queryCount, queriesPerBlock, [&](Value queryBegin) {
       Value queryEnd = e.min(e.add(queryBegin, e.index(queriesPerBlock)), task.queryCount);
-      Value firstKeys = isZero(keyBegin), firstQueries = task.masks ? Value() : isZero(queryBegin);
+      Value firstKeys = isZero(keyBegin), firstQueries = task.masks || skips ? Value() : isZero(queryBegin);
       KeyRange seen = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
       auto block = [&] {
         Value rows = e.sub(queryEnd, queryBegin), queryRow = e.add(task.queryStart, queryBegin);
@@ -221,10 +221,12 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
             firstKeys);
       };
       // What the first block of keys adds nothing to it sets to zero.
-      if (task.masks)
-        e.when(e.make<arith::OrIOp>(task.isAny(seen), firstKeys), block);
-      else
-        block();
+      Value isSeen = task.masks ? task.isAny(seen) : Value();
+      if (skips) {
+        Value may = task.mayHaveScores(region, queryBegin, queryEnd, seen, keyBegin);
+        isSeen = isSeen ? e.make<arith::AndIOp>(isSeen, may) : may;
+      }
+      isSeen ? e.when(e.make<arith::OrIOp>(isSeen, firstKeys), block) : block();
     });
     forSums([&](Value sums, Value gradient, Value row, Value c, int64_t lanes, int64_t features) {
       SmallVector<Value> to{e.add(keyRow, row), task.column(c, features)};

@@ -94,6 +94,12 @@ KeyRange AttentionTask::inBlock(KeyRange keys, Value keyBegin, Value count) {
   return {keys.begin ? inside(keys.begin) : Value(), inside(keys.end)};
 }
 
+Value AttentionTask::mayHaveScores(ScoreRegion &region, Value begin, Value end, KeyRange keys, Value keyBegin) {
+  Value one = e.index(1), firstKey = keys.begin ? e.add(keyBegin, keys.begin) : keyBegin;
+  return region.mayHaveScores({position(begin), e.sub(position(end), one)},
+                              {firstKey, e.sub(e.add(keyBegin, keys.end), one)});
+}
+
 Value AttentionTask::startOf(KeyRange keys, int64_t step) {
   if (!keys.begin || step == 1)
     return keys.begin ? keys.begin : e.index(0);

@@ -76,6 +76,9 @@ struct AttentionTask {
   KeyRange inBlock(KeyRange keys, Value keyBegin, Value count);
   /// Whether there are any.
   Value isAny(KeyRange keys) { return e.compare(arith::CmpIPredicate::sgt, keys.end, startOf(keys, 1)); }
+  /// Whether a region leaves any score of queries `begin` .. `end` with `keys` of the block from `keyBegin`, where it
+  /// masks blocks.
+  Value mayHaveScores(ScoreRegion &region, Value begin, Value end, KeyRange keys, Value keyBegin);
   /// The key to start at where keys are taken by `step`.
   Value startOf(KeyRange keys, int64_t step);
   /// Columns of head `head` of width `features`: column(c) = head * features + c.

@@ -22,6 +22,16 @@ public:
   /// Whether it can mask a key, which a score of -inf does: not where it only calculates with finite numbers.
   bool mayMask() const;
 
+  /// The least and the most that numbers of a block are (indices), the latter among them.
+  struct Bounds {
+    Value least, most;
+  };
+  /// Whether there may be a score that is not masked (by -inf) among those of queries that stand at such keys and of
+  /// such keys, as far as their numbers and the head tell: i1, or null where they don't.
+  Value mayHaveScores(Bounds queries, Bounds keys);
+  /// Whether they ever tell.
+  bool masksBlocks() { return mayHaveScores({e.index(0), e.index(0)}, {e.index(0), e.index(0)}) != nullptr; }
+
   /// For the query that stands at key `position`.
   void setQuery(Value position);
   /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative

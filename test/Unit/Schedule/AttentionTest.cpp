@@ -122,6 +122,30 @@ const Score documents = {{"documents"},
                          R"(%one = arith.constant 1.0 : f32
     %zero = arith.constant 0.0 : f32
     %d = arith.select %same, %one, %zero : f32)"};
+/// A window ahead and behind that is wider for each head, and no keys from 128 to 255: whole blocks are masked.
+const Score blocks = {{},
+                      R"(%masked = arith.constant 0xFF800000 : f32
+    %true = arith.constant true
+    %none = arith.constant 0 : index
+    %reach = arith.constant 40 : index
+    %more = arith.muli %head, %reach : index
+    %wide = arith.addi %more, %reach : index
+    %distance = arith.subi %key, %query : index
+    %back = arith.subi %none, %distance : index
+    %far = arith.maxsi %distance, %back : index
+    %near = arith.cmpi sle, %far, %wide : index
+    %begin = arith.constant 128 : index
+    %end = arith.constant 255 : index
+    %late = arith.cmpi sge, %key, %begin : index
+    %before = arith.cmpi sle, %key, %end : index
+    %out = arith.andi %late, %before : i1
+    %in = arith.xori %out, %true : i1
+    %zero = arith.constant 0.0 : f32
+    %mask = arith.select %in, %zero, %masked : f32
+    %biased = arith.addf %score, %mask : f32
+    %s = arith.select %near, %biased, %masked : f32)",
+                      R"(%one = arith.constant 1.0 : f32
+    %d = arith.select %near, %one, %zero : f32)"};
 /// What the others leave out; T5's buckets among it.
 const Score arithmetic = {{"table"},
                           R"(%distance = arith.subi %query, %key : index
@@ -402,7 +426,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{3, 8, 5, false, 0.2, -1, false, &cappedAlibi},
                     Shape{2, 16, 7, false, 0, -1, false, &relative}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
                     Shape{3, 8, 7, false, 0.1, -1, true, &shared}, Shape{2, 8, 8, true, 0, -1, false, &places},
-                    Shape{1, 4, 4, false, 0.2, 20, false, &far}, Shape{1, 16, 16, false, 0, -1, false, &documents},
+                    Shape{1, 4, 4, false, 0.2, 20, false, &far}, Shape{2, 8, 5, false, 0, -1, false, &blocks},
+                    Shape{2, 4, 8, true, 0.1, 90, true, &blocks}, Shape{1, 16, 16, false, 0, -1, false, &documents},
                     Shape{2, 7, 4, false, 0, -1, false, &arithmetic}, Shape{1, 8, 8, true, 0, -1, false, &factors},
                     Shape{2, 5, 8, false, 0, 12, true, &factor}),
     [](const auto &info) { return std::to_string(info.index); });
@@ -428,6 +453,30 @@ TEST(AttentionFar, LeavesNoSubnormalNumbers) {
       for (int64_t i = 0; i < 100 * 8; ++i) // the keys farther than 99 tokens
         EXPECT_EQ(gradients[name][i], 0) << name << ", key " << i / 8;
     EXPECT_NE(gradients["dv"][199 * 8], 0);
+  }
+}
+
+// What is in blocks that a region masks is never looked at: what is no number there leaves no trace.
+TEST(AttentionBlocks, AreNotVisitedWhereARegionMasksThem) {
+  for (unsigned way : vectorWidths()) {
+    Shape shape{2, 8, 8, false, 0, -1, false, &blocks};
+    Compiled compiled(moduleOf(shape), way);
+    ASSERT_TRUE(compiled.valid());
+    auto run = [&](double inBlock) {
+      Tensors inputs = inputsOf(shape, {300}, {300});
+      for (const char *name : {"k", "v"})
+        for (int64_t i = 128 * 16; i < 256 * 16; ++i)
+          inputs[name][i] = inBlock;
+      Tensors forward = compiled.run("attention", inputs);
+      inputs.insert(forward.begin(), forward.end());
+      Tensors results = compiled.run("attention_backward", inputs);
+      results.insert(forward.begin(), forward.end());
+      return results;
+    };
+    Tensors expected = run(0);
+    for (auto &[name, tensor] : run(std::numeric_limits<double>::quiet_NaN()))
+      for (int64_t i = 0; i < tensor.elements(); ++i)
+        ASSERT_EQ(tensor[i], expected[name][i]) << name << ", " << i;
   }
 }
 

@@ -296,6 +296,8 @@ template <typename T> void addIntegers(std::map<std::string, Handler> &table, co
   table["min." + type] = binary<T, T, XF_FUNCTION2(std::min(x, y))>;
   table["max." + type] = binary<T, T, XF_FUNCTION2(std::max(x, y))>;
   table["neg." + type] = unary<U, U, XF_FUNCTION(U(0) - x)>;
+  if constexpr (std::is_signed_v<T>)
+    table["abs." + type] = unary<T, T, XF_FUNCTION(x < 0 ? -x : x)>;
   table["shr." + type] = shift<T>;
   addComparisons<T, false>(table, type);
   // By zero, where hardware gives any number.
