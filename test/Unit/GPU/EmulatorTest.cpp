@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <gmock/gmock.h>
+#include <limits>
 
 using namespace xf::gpu;
 
@@ -212,6 +213,32 @@ TEST(Emulator, MultipliesMatrices) {
         EXPECT_EQ(value, expected) << "row " << row << ", column " << column << (transposed ? ", transposed" : "");
       }
   }
+}
+
+// Approximations are off by what the manual allows, but for what it promises.
+TEST(Emulator, Approximates) {
+  auto of = [](const std::string &operation, float x) {
+    std::vector<uint32_t> words(64);
+    std::memcpy(words.data(), &x, 4);
+    EXPECT_EQ(run("ld.global.b32 %r3, [%rd1];\n" + operation +
+                      " %r4, %r3;\nsetp.ne.s32 %p1, %r1, 0;\nbar.sync 0;\n"
+                      "@%p1 bra END;\nst.global.b32 [%rd1], %r4;\nEND:\n",
+                  words),
+              "");
+    float result;
+    std::memcpy(&result, words.data(), 4);
+    return result;
+  };
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(of("ex2.approx.ftz.f32", 0.f), 1.f);
+  EXPECT_EQ(of("ex2.approx.ftz.f32", -0.f), 1.f);
+  EXPECT_EQ(of("ex2.approx.ftz.f32", -infinity), 0.f);
+  EXPECT_EQ(of("ex2.approx.ftz.f32", -127.f), 0.f); // a number below the normal ones
+  EXPECT_NE(of("ex2.approx.ftz.f32", 3.f), 8.f);
+  EXPECT_NEAR(of("ex2.approx.ftz.f32", 3.f), 8.f, 8 * 0x1p-21);
+  EXPECT_EQ(of("lg2.approx.ftz.f32", 0.f), -infinity);
+  EXPECT_NEAR(of("lg2.approx.ftz.f32", 8.f), 3.f, 3 * 0x1p-21);
+  EXPECT_EQ(of("rcp.approx.ftz.f32", 0x1p127f), 0.f);
 }
 
 TEST(Emulator, RemembersWhatWasFreed) {

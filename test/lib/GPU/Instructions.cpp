@@ -247,6 +247,17 @@ template <typename To> To saturate(double x) {
 /// Without numbers below the normal ones.
 float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
 
+/// A result that is off by as much as the manual allows, this way or that: `error` relative to it.
+float inexact(float result, float x, float error) {
+  bool isMore = std::popcount(std::bit_cast<uint32_t>(x)) % 2;
+  return result * (isMore ? 1 + error : 1 - error);
+}
+float exp2(float x) { return x == 0 ? 1 : flushed(inexact(std::exp2(flushed(x)), x, 0x1p-22f)); }
+float log2(float x) {
+  float exact = std::log2(flushed(x));
+  return x > 0.5f && x < 2 ? exact + inexact(0x1p-23f, x, 1) : inexact(exact, x, 0x1p-22f); // 0 or all of it
+}
+
 /// A number of bf16 in a register.
 struct Bfloat {
   uint32_t bits;
@@ -341,12 +352,14 @@ std::map<std::string, Handler> makeTable() {
   t["mul.wide.s32"] = binary<int64_t, int32_t, XF_FUNCTION2(int64_t(x) * y)>;
   t["mad.wide.u32"] = ternary<uint64_t, uint32_t, [](auto x, auto y, auto z) { return uint64_t(x) * y + z; }>;
   t["mad.wide.s32"] = ternary<int64_t, int32_t, [](auto x, auto y, auto z) { return int64_t(x) * y + z; }>;
-  t["ex2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(std::exp2(flushed(x))))>;
-  t["lg2.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(std::log2(flushed(x)))>;
-  t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(1 / flushed(x)))>;
-  t["rcp.approx.f32"] = unary<float, float, XF_FUNCTION(1 / x)>;
+  t["ex2.approx.ftz.f32"] = unary<float, float, exp2>;
+  t["lg2.approx.ftz.f32"] = unary<float, float, log2>;
+  t["rcp.approx.ftz.f32"] = unary<float, float, XF_FUNCTION(flushed(inexact(1 / flushed(x), x, 0x1p-23f)))>;
+  t["rcp.approx.f32"] = unary<float, float, XF_FUNCTION(inexact(1 / x, x, 0x1p-23f))>;
   // By numbers from 2^126 on zero, as their inverse is.
-  t["div.approx.f32"] = binary<float, float, XF_FUNCTION2(std::fabs(y) > 0x1p126f && std::isfinite(y) ? x * 0 : x / y)>;
+  t["div.approx.f32"] =
+      binary<float, float,
+             XF_FUNCTION2(std::fabs(y) > 0x1p126f && std::isfinite(y) ? x * 0 : inexact(x / y, y, 0x1p-22f))>;
   t["popc.b32"] = unary<uint32_t, uint32_t, XF_FUNCTION(uint32_t(std::popcount(x)))>;
   // Registers of 16 bits are the low half of a number.
   for (std::string wide : {"u32", "u64"})
