@@ -218,6 +218,9 @@ private:
     if (stage == Stage::fuse)
       if (int code = selectFunctions(module))
         return code;
+    if (stage == Stage::schedule)
+      if (std::optional<Stage> failed = settleForms(module, kernelOptions()))
+        return failStage(*failed);
     Reproducer reproducer(pm);
     unsigned errors = diagnostics->errors();
     if (succeeded(pm.run(module)))
@@ -536,6 +539,8 @@ private:
     std::string note = llvm::formatv("  {0} from the cache, {1} compiled", kernelTimes.hits, kernelTimes.misses);
     if (kernelTimes.misses > 0)
       note += llvm::formatv(" on {0} thread(s)", kernelTimes.threads);
+    if (kernelTimes.again > 0)
+      note += llvm::formatv(", {0} times again with fewer registers", kernelTimes.again);
     record(job.forBoth ? job.isForGPU() ? "kernels (cuda)" : "kernels (cpu)" : "kernels", start, note);
     if (kernelTimes.misses > 0)
       for (auto [name, seconds] : {std::pair("  schedule", kernelTimes.schedule),

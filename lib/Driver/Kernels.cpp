@@ -7,6 +7,7 @@
 #include "xf/Driver/Diagnostics.h"
 #include "xf/Driver/Reproducer.h"
 #include "xf/InitAll.h"
+#include "xf/Schedule/Choices.h"
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Support/ThreadPool.h"
 #include <chrono>
@@ -90,50 +91,79 @@ public:
     buildTarget(target, options.stages);
   }
 
+  /// A kernel in whose form ptxas would keep registers in local memory gets the next form, which needs fewer.
   void compile(Work &work) {
     llvm::raw_string_ostream stream(work.messages);
     DiagnosticPrinter printer(context, stream);
-    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
-    if (!module) {
-      work.failed = next;
-      return;
-    }
+    std::string spills;
+    do {
+      OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
+      if (!module)
+        work.failed = next;
+      else if (!spills.empty() && failed(takeNextForm(*module, work, spills)))
+        work.failed = Stage::link;
+      spills.clear();
+      if (!work.failed)
+        compile(work, *module, spills, stream);
+    } while (!work.failed && !spills.empty());
+  }
+
+  KernelTimes times;
+
+private:
+  void compile(Work &work, ModuleOp module, std::string &spills, raw_ostream &messages) {
     auto run = [&](Stage stage, double &seconds, function_ref<LogicalResult()> compile) {
       auto start = std::chrono::steady_clock::now();
       if (!work.failed && next <= stage && failed(compile())) {
         work.failed = stage;
         for (Reproducer *each : {&scheduleReproducer, &targetReproducer})
           if (std::string path = each->takePath(); !path.empty())
-            stream << "xf-compile: note: " << describeReproducer(path) << "\n";
+            messages << "xf-compile: note: " << describeReproducer(path) << "\n";
       }
       seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
-    run(Stage::schedule, times.schedule, [&] { return schedule.run(*module); });
+    run(Stage::schedule, times.schedule, [&] { return schedule.run(module); });
     run(Stage::target, times.target, [&] {
-      for (auto function : module->getOps<func::FuncOp>()) {
-        NamedAttrList facts;
+      NamedAttrList facts;
+      for (auto function : module.getOps<func::FuncOp>())
         for (StringRef name : launchFacts)
           if (Attribute fact = function->getAttr(name))
             facts.append(name, fact);
-        llvm::raw_string_ostream(work.kernel.facts) << facts.getDictionary(&context);
-      }
-      return target.run(*module);
+      work.kernel.facts.clear();
+      llvm::raw_string_ostream(work.kernel.facts) << facts.getDictionary(&context);
+      return target.run(module);
     });
     run(Stage::link, times.codegen, [&] {
       llvm::SmallVector<char, 0> object;
       llvm::raw_svector_ostream objectStream(object);
       const std::string &gpu = options.stages.gpu;
-      LogicalResult result =
-          gpu.empty() ? emitObject(*module, options.cpu, std::nullopt, objectStream)
-                      : emitImage(*module, options.cpu, gpu, SymbolTable::getSymbolName(work.root), objectStream);
+      LogicalResult result = gpu.empty() ? emitObject(module, options.cpu, std::nullopt, objectStream)
+                                         : emitImage(module, options.cpu, gpu, SymbolTable::getSymbolName(work.root),
+                                                     objectStream, spills);
       work.kernel.object.assign(object.begin(), object.end());
       return result;
     });
   }
 
-  KernelTimes times;
+  /// For a kernel, on tensors still, that had `spills` in the form it was compiled in. A form that was given stays.
+  LogicalResult takeNextForm(ModuleOp module, const Work &work, StringRef spills) {
+    const StageOptions &stages = options.stages;
+    StringRef name = SymbolTable::getSymbolName(work.root);
+    auto kernel = module.lookupSymbol<func::FuncOp>(name);
+    if (next == Stage::schedule && !kernel->hasAttr("xf.schedule")) {
+      auto facts = cast<DictionaryAttr>(parseAttribute(work.kernel.facts, &context));
+      ScheduleTarget target = gpuTarget(stages.gpu, stages.precision == Precision::TF32);
+      if (Attribute schedule = scheduleAfter(kernel, facts.get("xf.schedule"), target)) {
+        kernel->setAttr("xf.schedule", schedule);
+        ++times.again;
+        return success();
+      }
+    }
+    return emitError(kernel ? kernel.getLoc() : module.getLoc())
+           << "kernel '" << name << "' needs more registers than a thread of " << stages.gpu
+           << " has, and would keep some in local memory (" << spills << "); please report this line and the model";
+  }
 
-private:
   static DialectRegistry makeRegistry() {
     DialectRegistry registry;
     registerAllDialects(registry);
@@ -177,6 +207,7 @@ void compileAll(SmallVector<Work *> misses, Stage next, const KernelOptions &opt
     times.schedule += part.schedule;
     times.target += part.target;
     times.codegen += part.codegen;
+    times.again += part.again;
   }
 }
 
@@ -217,11 +248,13 @@ LogicalResult writeArchive(ArrayRef<Work> works, StringRef path) {
 }
 } // namespace
 
-std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
-                                    KernelTimes &times) {
+/// Those of a module before stage `next` that `isTaken`.
+static std::vector<Work> worksOf(ModuleOp module, Stage next, function_ref<bool(Operation *)> isTaken) {
   SymbolTable symbols(module);
   std::vector<Work> works;
   for (Operation *root : findRoots(module, symbols, next)) {
+    if (!isTaken(root))
+      continue;
     Work &work = works.emplace_back();
     work.root = root;
     SetVector<Operation *> parts;
@@ -229,6 +262,12 @@ std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOpt
     work.parts = parts.takeVector();
     llvm::sort(work.parts, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
   }
+  return works;
+}
+
+/// By the cache where they are in it. The stage that the first did not pass.
+static std::optional<Stage> compile(std::vector<Work> &works, Stage next, const KernelOptions &options,
+                                    KernelTimes &times) {
   std::vector<std::string> keys(works.size());
   SmallVector<Work *> misses;
   SmallVector<std::string> around = environment(next, options);
@@ -250,11 +289,10 @@ std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOpt
   times.hits = works.size() - misses.size();
   compileAll(misses, next, options, times);
 
-  std::optional<Stage> failed;
   for (const Work &work : works) {
     llvm::errs() << work.messages;
-    if ((failed = work.failed))
-      return failed;
+    if (work.failed)
+      return work.failed;
   }
   if (options.cache && !misses.empty()) {
     for (auto [work, key] : llvm::zip(works, keys))
@@ -262,9 +300,34 @@ std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOpt
         options.cache->insert(key, work.kernel);
     options.cache->prune();
   }
+  return std::nullopt;
+}
+
+std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
+                                    KernelTimes &times) {
+  std::vector<Work> works = worksOf(module, next, [](Operation *) { return true; });
+  if (std::optional<Stage> failed = compile(works, next, options, times))
+    return failed;
   reduceToProgram(module, works, next);
   if (mlir::failed(writeArchive(works, archive)))
     return Stage::link;
+  return std::nullopt;
+}
+
+std::optional<Stage> settleForms(ModuleOp module, const KernelOptions &options) {
+  if (options.stages.gpu.empty() || findAssembler().path.empty())
+    return std::nullopt;
+  std::vector<Work> works = worksOf(module, Stage::schedule, [](Operation *kernel) {
+    auto kind = kernel->getAttrOfType<KernelKindAttr>("xf.kernel").getValue();
+    return (kind == KernelKind::Attention || kind == KernelKind::AttentionBackward) && !kernel->hasAttr("xf.schedule");
+  });
+  KernelTimes times;
+  if (std::optional<Stage> failed = compile(works, Stage::schedule, options, times))
+    return failed;
+  for (Work &work : works)
+    if (Attribute schedule =
+            cast<DictionaryAttr>(parseAttribute(work.kernel.facts, module.getContext())).get("xf.schedule"))
+      work.root->setAttr("xf.schedule", schedule);
   return std::nullopt;
 }
 } // namespace mlir::xf

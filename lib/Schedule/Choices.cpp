@@ -141,8 +141,10 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
     return isa<LinearOp, MatmulOp>(root) ? chooseMatmul(root, target) : Attribute();
   case KernelKind::Attention:
   case KernelKind::AttentionBackward:
-    if (target.registers.isGPU())
-      return target.hasWarpgroups ? chooseWarpgroupAttention(kernel) : Attribute();
+    if (target.registers.isGPU()) {
+      SmallVector<Attribute> forms = attentionForms(kernel, target);
+      return forms.empty() ? Attribute() : forms[0];
+    }
     return isa<AttentionOp, AttentionBackwardOp>(root) ? chooseAttention(root, target) : Attribute();
   case KernelKind::Elementwise:
   case KernelKind::Row:
@@ -150,6 +152,18 @@ Attribute chooseSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
   default:
     return {};
   }
+}
+
+Attribute scheduleAfter(func::FuncOp kernel, Attribute taken, const ScheduleTarget &target) {
+  auto kind = cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue();
+  if (kind != KernelKind::Attention && kind != KernelKind::AttentionBackward)
+    return {};
+  func::FuncOp copy = kernel.clone();
+  takeOutCasts(copy);
+  SmallVector<Attribute> forms = attentionForms(copy, target);
+  copy.erase();
+  auto *next = llvm::find(forms, taken);
+  return next == forms.end() || ++next == forms.end() ? Attribute() : *next;
 }
 
 SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target) {
@@ -197,7 +211,10 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
       kernel->setAttr("xf.schedule", chosen);
     return success();
   }
-  if (!chosen || chosen.getTypeID() != given.getTypeID()) {
+  SmallVector<Attribute> forms{chosen};
+  if (chosen && target.registers.isGPU() && isa<AttentionOp, AttentionBackwardOp>(rootOf(kernel)))
+    forms = attentionForms(kernel, target);
+  if (llvm::none_of(forms, [&](Attribute form) { return form && form.getTypeID() == given.getTypeID(); })) {
     InFlightDiagnostic error = kernel.emitOpError() << "expected 'xf.schedule' to be ";
     chosen ? error << "like " << chosen : error << "absent";
     return error << ", but got " << given;
@@ -213,11 +230,17 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
         return kernel.emitOpError() << "expected '" << name << "' of 'xf.schedule' to be a multiple of " << unit
                                     << ", but got " << value;
   }
-  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given))
-    if (int64_t columns = cast<WarpgroupAttentionScheduleAttr>(chosen).getColumns();
-        isa<AttentionBackwardOp>(rootOf(kernel)) && attention.getColumns() != columns)
-      return kernel.emitOpError() << "expected 'columns' of 'xf.schedule' to be " << columns
-                                  << " backward, as registers have it, but got " << attention.getColumns();
+  bool isBackward = isa<AttentionBackwardOp>(rootOf(kernel));
+  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && isBackward)
+    if (attention.getColumns() != 64)
+      return kernel.emitOpError() << "expected 'columns' of 'xf.schedule' to be 64 backward, as registers have it, "
+                                     "but got "
+                                  << attention.getColumns();
+  if (auto attention = dyn_cast<TensorCoreAttentionScheduleAttr>(given); attention && isBackward)
+    if (attention.getRows() != 16)
+      return kernel.emitOpError()
+             << "expected 'rows' of 'xf.schedule' to be 16 backward, as registers have it, but got "
+             << attention.getRows();
   if (auto attention = dyn_cast<AttentionScheduleAttr>(given))
     if (int64_t keys = cast<AttentionScheduleAttr>(chosen).getKeys(); attention.getKeys() != keys)
       return kernel.emitOpError() << "expected 'keys' of 'xf.schedule' to be " << keys

@@ -555,15 +555,20 @@ void Emitter::setThread(Value number) {
   currentLane = make<arith::RemUIOp>(currentThread, index(registers.lanes()));
 }
 
-void Emitter::withThreadReadAnew(function_ref<void()> body) {
-  std::array<Value, 3> before{currentThread, currentWarp, currentLane};
-  setThread(LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
-                                      /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                      LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-                .getResult(0));
-  body();
-  std::tie(currentThread, currentWarp, currentLane) = std::tuple_cat(before);
+/// An instruction of one result that compilers neither move nor take for another of its kind.
+static Value opaque(Emitter &e, StringRef text, ValueRange operands, StringRef constraints) {
+  return LLVM::InlineAsmOp::create(e.b, e.loc, e.b.getI32Type(), operands, text, constraints, /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
+                                   LLVM::AsmDialectAttr(), ArrayAttr())
+      .getResult(0);
 }
+Emitter::Numbers Emitter::readNumbersAnew() {
+  Numbers before{currentThread, currentWarp, currentLane, currentTile};
+  setThread(opaque(*this, "mov.u32 $0, %tid.x;", ValueRange(), "=r"));
+  currentTile = toIndex(opaque(*this, "mov.u32 $0, %ctaid.x;", ValueRange(), "=r"));
+  return before;
+}
+Value Emitter::anew(Value number) { return opaque(*this, "mov.b32 $0, $1;", number, "=r,r"); }
 
 Value Emitter::countRound(Value counters, Value number, int64_t count) {
   Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, counters);

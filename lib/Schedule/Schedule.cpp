@@ -11,10 +11,13 @@ namespace mlir::xf {
 #define GEN_PASS_DEF_SCHEDULECPUPASS
 #define GEN_PASS_DEF_SCHEDULEGPUPASS
 #include "xf/Schedule/Passes.h.inc"
-namespace {
 
-/// Threads have at most 255 registers, of which these schedules use few; a block's shared memory is its cache.
-constexpr ScheduleTarget gpuTarget = {{/*width=*/32, /*count=*/32, /*warps=*/8}, /*l1=*/48 << 10, /*l2=*/48 << 10};
+ScheduleTarget gpuTarget(StringRef gpu, bool usesTF32) {
+  // Threads have at most 255 registers, of which these schedules use few; a block's shared memory is its cache.
+  return {{/*width=*/32, /*count=*/32, /*warps=*/8}, /*l1=*/48 << 10, /*l2=*/48 << 10, gpu == "sm_90a", usesTF32};
+}
+
+namespace {
 
 LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
   if (failed(setSchedule(kernel, target)))
@@ -113,9 +116,7 @@ struct ChooseSchedulesPass : impl::ChooseSchedulesPassBase<ChooseSchedulesPass> 
 struct ScheduleGPUPass : impl::ScheduleGPUPassBase<ScheduleGPUPass> {
   using ScheduleGPUPassBase::ScheduleGPUPassBase;
   void runOnOperation() override {
-    ScheduleTarget target = gpuTarget;
-    target.hasWarpgroups = gpu == "sm_90a";
-    target.usesTF32 = tf32;
+    ScheduleTarget target = gpuTarget(gpu, tf32);
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, target)))
         return signalPassFailure();

@@ -145,8 +145,7 @@ LLVM::GlobalOp createGlobal(OpBuilder &builder, Location loc, StringRef name, Ty
 
 /// What the description has said and LLVM has no use for. A kernel may be named as the C library's functions are.
 void finishKernel(func::FuncOp kernel) {
-  for (StringRef name : {"xf.kernel", "xf.schedule"})
-    kernel->removeAttr(name);
+  kernel->removeAttr("xf.kernel");
   for (StringRef name : launchFacts)
     kernel->removeAttr(name);
   kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));

@@ -82,19 +82,33 @@ func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
   return %o, %s : !m, !s
 }
 
+// Wide heads with dropout: the gradients of values, and then those of keys.
+// CHECK-LABEL: func.func private @wide_backward
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2, in_turn = true>
+func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i, %random: tensor<2xi64>, %site: i64) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) dropout(0.1, %random, %site) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i, tensor<2xi64>, i64) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
+
 //--- plain.mlir
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
 !i = tensor<?xi32>
-// Heads whose columns are no panels; dropout in wide heads backward.
+// Heads whose columns are no panels; and what is told to be no product at all.
 // CHECK-NOT: xfg.
+// CHECK-LABEL: func.func private @narrow
+// CHECK-SAME: xf.schedule = #xf.tensor_core_attention_schedule<rows = 32>
 func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
   return %o, %s : !m, tensor<?x4xf32>
 }
-func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1xf32>, %qo: !i, %ko: !i, %random: tensor<2xi64>, %site: i64) -> (!m, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
-  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(1) scale(0.125) dropout(0.1, %random, %site) : (!m, !m, !m, !m, !m, tensor<?x1xf32>, !i, !i, tensor<2xi64>, i64) -> (!m, !m, !m)
-  return %dq, %dk, %dv : !m, !m, !m
+// CHECK-LABEL: func.func private @given
+// CHECK-SAME: xf.threads = 128
+// CHECK-NOT: mma.sync
+func.func private @given(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
+    attributes {xf.kernel = #xf<kernel attention>, xf.schedule = #xf.plain_attention_schedule<rows = 4>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
 }
 
 //--- invalid.mlir
@@ -107,6 +121,40 @@ func.func private @columns(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo:
   %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !m, !m, !s, !i, !i) -> (!m, !m, !m)
   return %dq, %dk, %dv : !m, !m, !m
 }
+
+// -----
+
+!m = tensor<?x128xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// expected-error @+1 {{expected 'rows' of 'xf.schedule' to be 16 backward, as registers have it, but got 32}}
+func.func private @rows(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo: !i, %ko: !i) -> (!m, !m, !m)
+    attributes {xf.kernel = #xf<kernel attention_backward>, xf.schedule = #xf.tensor_core_attention_schedule<rows = 32>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !m, !m, !s, !i, !i) -> (!m, !m, !m)
+  return %dq, %dk, %dv : !m, !m, !m
+}
+
+// -----
+
+!m = tensor<?x128xf32>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// expected-error @+1 {{expected 'xf.schedule' to be like #xf.plain_attention_schedule<rows = 8>, but got #xf.tensor_core_attention_schedule<rows = 16>}}
+func.func private @form(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
+    attributes {xf.kernel = #xf<kernel attention>, xf.schedule = #xf.tensor_core_attention_schedule<rows = 16>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, !s)
+  return %o, %s : !m, !s
+}
+
+// -----
+
+// expected-error @+1 {{expected 'rows' to be 16 or 32, but got 64}}
+#rows = #xf.tensor_core_attention_schedule<rows = 64>
+
+// -----
+
+// expected-error @+1 {{expected 'rows' to be 1 to 32, but got 33}}
+#plain = #xf.plain_attention_schedule<rows = 33>
 
 // -----
 

@@ -21,6 +21,7 @@ struct KernelOptions {
 /// What --timing prints of the kernels; seconds are sums over threads.
 struct KernelTimes {
   unsigned hits = 0, misses = 0, threads = 0;
+  unsigned again = 0; // kernels that got another form since ptxas found too few registers for one
   double schedule = 0, target = 0, codegen = 0;
 };
 
@@ -30,6 +31,10 @@ struct KernelTimes {
 /// did not pass.
 std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
                                     KernelTimes &times);
+
+/// Sets `xf.schedule` of kernels for a GPU that have several forms, before stage `schedule`, to the one that
+/// compileKernels finds: with as many registers as ptxas, where there is one, has room for. A stage that failed.
+std::optional<Stage> settleForms(ModuleOp module, const KernelOptions &options);
 } // namespace mlir::xf
 
 #endif

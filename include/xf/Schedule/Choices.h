@@ -17,6 +17,9 @@ struct ScheduleTarget {
   bool usesTF32 = false;      // a GPU whose products of f32 may round their factors to tf32
 };
 
+/// Of a GPU, named as ptxas does.
+ScheduleTarget gpuTarget(StringRef gpu, bool usesTF32);
+
 /// The block of a GPU that computes a kernel on rows, and what its vectors are: a warp's, or the whole block's where a
 /// warp's registers don't hold a row.
 RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block);
@@ -30,8 +33,11 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel);
 Attribute chooseTensorCoreMatmul(func::FuncOp kernel, bool takesF32);
 /// That of any other product.
 Attribute chooseBlockMatmul(func::FuncOp kernel);
-/// And of attention for warpgroups.
-Attribute chooseWarpgroupAttention(func::FuncOp kernel);
+/// The forms of attention for a GPU: the one that is chosen, and then those that need fewer registers each.
+SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget &target);
+
+/// What comes after `taken` among the forms of a kernel that is not scheduled yet; null where nothing does.
+Attribute scheduleAfter(func::FuncOp kernel, Attribute taken, const ScheduleTarget &target);
 
 /// The schedules beside a default one that give the same bits: one number of it halved or doubled.
 SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target);

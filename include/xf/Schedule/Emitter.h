@@ -193,8 +193,18 @@ public:
   Value thread() { return currentThread; }
   Value warp() { return currentWarp; }
   Value lane() { return currentLane; } // its number among those that share a vector
-  /// Runs `body` with these numbers read anew: what it computes of them takes no register elsewhere.
-  void withThreadReadAnew(function_ref<void()> body);
+  /// These numbers and the tile's; and reads them anew, which gives the ones before: what is computed of them from here
+  /// on takes no register before.
+  struct Numbers {
+    Value thread, warp, lane, tile;
+  };
+  Numbers readNumbersAnew();
+  void setNumbers(const Numbers &numbers) {
+    std::tie(currentThread, currentWarp, currentLane, currentTile) =
+        std::tie(numbers.thread, numbers.warp, numbers.lane, numbers.tile);
+  }
+  /// The same number (i32); what is computed of it takes no register before.
+  Value anew(Value number);
   /// for (i = begin; i < end; ++i), where no turn needs another: the threads of the block take turns.
   SmallVector<Value> elements(Value begin, Value end, ValueRange initial, LoopBody body);
   void elements(Value begin, Value end, function_ref<void(Value)> body);

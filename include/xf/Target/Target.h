@@ -38,8 +38,8 @@ std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
 
 /// What stage `schedule` says of a kernel's launch, in attributes of its function.
 constexpr llvm::StringLiteral launchFacts[] = {
-    "xf.grid",        "xf.scratch",   "xf.threads", "xf.shared", "xf.blocks_per_processor",
-    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages", "xf.shared_in_all"};
+    "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",       "xf.blocks_per_processor",
+    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all"};
 
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.
@@ -82,9 +82,10 @@ inline std::string imageName(StringRef kernel) { return (kernel + ".image").str(
 FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel);
 
 /// Writes the object for the host that holds the image of one kernel: its PTX, and what ptxas makes of it where it is
-/// found (`struct XfImage` of lib/Runtime).
+/// found (`struct XfImage` of lib/Runtime). `spills`: what ptxas says of registers that it keeps in local memory, ""
+/// where there are none.
 LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringRef kernel,
-                        llvm::raw_pwrite_stream &stream);
+                        llvm::raw_pwrite_stream &stream, std::string &spills);
 
 enum class OutputKind { Executable, Shared, Static, Object };
 

@@ -241,24 +241,26 @@ void emit(Emitter &e, AttentionWeightsOp op) {
 }
 } // namespace
 
-LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers) {
-  Operation *root = &kernel.getBody().front().front();
-  RegisterFile block = registers;
-  auto attention = dyn_cast<AttentionOp>(root);
-  bool onWarpgroups = kernel->hasAttr("xf.schedule");
-  bool onTensorCores =
-      attention && !onWarpgroups &&
-      isForTensorCores(kernel, {attention.getQuery(), attention.getKey(), attention.getValue()}, attention.getHeads());
-  if (onWarpgroups)
+RegisterFile blockOfAttention(func::FuncOp kernel, RegisterFile block) {
+  Attribute schedule = kernel->getAttr("xf.schedule");
+  if (isa_and_nonnull<WarpgroupAttentionScheduleAttr>(schedule))
     block.warps = warpgroupWarps;
-  else if (onTensorCores)
+  else if (isa_and_nonnull<TensorCoreAttentionScheduleAttr>(schedule))
     block.warps = tensorCoreWarps;
-  else if (isa<CachedAttentionOp>(root))
+  else if (auto plain = dyn_cast_or_null<PlainAttentionScheduleAttr>(schedule))
+    block.warps = plain.getRows();
+  return block;
+}
+
+LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers) {
+  RegisterFile block = blockOfAttention(kernel, registers);
+  if (isa<CachedAttentionOp>(kernel.getBody().front().front()))
     block.warps = 1;
   return scheduleForward(kernel, block, [&](Emitter &e, auto op) {
     if constexpr (std::is_same_v<decltype(op), AttentionOp>)
-      if (onWarpgroups || onTensorCores)
-        return onWarpgroups ? emitWarpgroupAttention(e, op) : emitAttentionTensorCore(e, op);
+      if (Attribute schedule = e.kernel->getAttr("xf.schedule"); !isa<PlainAttentionScheduleAttr>(schedule))
+        return isa<WarpgroupAttentionScheduleAttr>(schedule) ? emitWarpgroupAttention(e, op)
+                                                             : emitAttentionTensorCore(e, op);
     emit(e, op);
   });
 }

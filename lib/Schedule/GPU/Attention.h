@@ -9,6 +9,9 @@
 
 namespace mlir::xf {
 
+/// The block that computes a kernel in the form that was chosen.
+RegisterFile blockOfAttention(func::FuncOp kernel, RegisterFile block);
+
 struct AttentionBlock {
   static constexpr int64_t step = 64; // keys for which dropout draws at once
 

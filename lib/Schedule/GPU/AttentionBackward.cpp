@@ -192,19 +192,12 @@ LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFi
            << "has gradients of captured tensors beside others, for which stage 'schedule' has no form "
               "for a GPU: expected stage 'fuse' to have made them a kernel of their own (--target=cuda)";
   unsigned first = kernel.getNumArguments();
-  if (kernel->hasAttr("xf.schedule")) {
-    RegisterFile block = registers;
-    block.warps = warpgroupWarps;
-    Emitter e(kernel, block);
+  Emitter e(kernel, blockOfAttention(kernel, registers));
+  Attribute schedule = kernel->getAttr("xf.schedule");
+  if (isa<WarpgroupAttentionScheduleAttr>(schedule))
     return emitWarpgroupAttentionBackward(e, op), success();
-  }
-  if (isForTensorCores(kernel, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue()}, op.getHeads())) {
-    RegisterFile block = registers;
-    block.warps = tensorCoreWarps;
-    Emitter e(kernel, block);
+  if (isa<TensorCoreAttentionScheduleAttr>(schedule))
     return emitAttentionBackwardTensorCore(e, op), success();
-  }
-  Emitter e(kernel, registers);
   BackwardBlock(e, op, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}))
       .emit(e.function.getArgument(first), e.function.getArgument(first + 1), e.function.getArgument(first + 2));
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1},

@@ -4,14 +4,6 @@
 
 namespace mlir::xf {
 
-bool isForTensorCores(func::FuncOp kernel, ValueRange arguments, int64_t heads) {
-  return llvm::all_of(arguments, [&](Value argument) {
-    unsigned number = cast<BlockArgument>(argument).getArgNumber();
-    auto type = cast<RankedTensorType>(kernel.getArgumentTypes()[number]); // what memory holds
-    return type.getElementType().isBF16() && type.getDimSize(1) / heads <= 128;
-  });
-}
-
 CopiedRows::CopiedRows(Emitter &e, int64_t features0, int64_t features1)
     : CopiedRows(e, features0, features1,
                  2 * (SharedRows::bytes(step, features0) + SharedRows::bytes(step, features1)) <= (46 << 10) ? 2 : 1) {}
@@ -58,10 +50,10 @@ RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int6
 void RowBlock::findRows() {
   Value warp = e.sub(e.toI32(e.warp()), e.i32(otherWarps));
   Value first = e.add(e.add(begin, e.mul(warp, e.i32(tiles * 16))), core.group);
-  rows.clear();
-  for (int64_t i = 0; i < 2 * tiles; ++i) {
-    Value row = e.add(first, e.i32(i * 8));
-    rows.push_back({row, e.compare(arith::CmpIPredicate::slt, row, end)});
+  rows.resize(2 * tiles);
+  for (auto [i, row] : llvm::enumerate(rows)) {
+    row.number = e.add(first, e.i32(static_cast<int64_t>(i) * 8));
+    row.inside = e.compare(arith::CmpIPredicate::slt, row.number, end);
   }
 }
 
@@ -189,8 +181,10 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
   };
   Value first = ofBlock.leastBegin ? e.make<arith::AndIOp>(ofBlock.leastBegin, e.i32(-step)) : e.i32(0);
   auto beginCopy = [&](Value column, Value stage) {
-    auto body = [&] { copy(column, stage); };
-    isTight ? e.withThreadReadAnew(body) : body();
+    {
+      Anew anew(*this, isTight);
+      copy(column, stage);
+    }
     core.commitCopies();
   };
   auto copyIf = [&](Value column) {

@@ -12,15 +12,13 @@ namespace {
 class Forward {
 public:
   Forward(Emitter &e, AttentionOp op)
-      : e(e), op(op), core(e), heads(op.getHeads()), tile(e.splitTile({e.index(heads)})), head(tile[1]),
-        query(e, e.placeOf(op.getQuery()), head, heads), key(e, e.placeOf(op.getKey()), head, heads),
-        value(e, e.placeOf(op.getValue()), head, heads), keySteps(llvm::divideCeil(key.features, 16)),
-        valueSteps(llvm::divideCeil(value.features, 16)), masks(e, op),
-        dropout(e, op.getRandom(), op.getSite(), op.getRate()), region(e, op.getScore(), op.getCaptures(), head),
-        copied(e, key.features, value.features) {
-    // Fragments of 16 queries that a warp has: what leaves enough registers.
-    bool hasMore = dropout || region || masks.lengths || masks.window;
-    rowTiles = key.features <= 64 && value.features <= 64 && !hasMore ? 2 : 1;
+      : e(e), op(op), core(e), heads(op.getHeads()), query(e, e.placeOf(op.getQuery()), heads),
+        key(e, e.placeOf(op.getKey()), heads), value(e, e.placeOf(op.getValue()), heads),
+        keySteps(llvm::divideCeil(key.features, 16)), valueSteps(llvm::divideCeil(value.features, 16)),
+        rowTiles(e.schedule<TensorCoreAttentionScheduleAttr>().getRows() / 16),
+        isTight(e.schedule<TensorCoreAttentionScheduleAttr>().getTight()), masks(e, op),
+        dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        region(e, op.getScore(), op.getCaptures(), headOf(e, heads)), copied(e, key.features, value.features) {
     // Scores are powers of two with this factor.
     isScaled = region || op.getScale().convertToDouble() <= 0;
     factor = isScaled ? 1 : op.getScale().convertToDouble() * M_LOG2E;
@@ -45,10 +43,10 @@ private:
   AttentionOp op;
   TensorCore core;
   int64_t heads;
-  SmallVector<Value> tile;
-  Value head;
   HeadMatrix query, key, value;
-  int64_t keySteps, valueSteps, rowTiles;
+  int64_t keySteps, valueSteps;
+  int64_t rowTiles; // fragments of 16 queries that a warp has
+  bool isTight;
   AttentionMasks masks;
   ProbabilityDropout dropout;
   ScoreRegion region;
@@ -74,7 +72,8 @@ void Forward::emit() {
   // Late queries see most under a causal mask, and begin first.
   int64_t rowsPerBlock = e.registers.warps * rowTiles * 16;
   Value total = e.dim(e.placeOf(op.getQuery()), 0), blocks = e.ceilDiv(total, rowsPerBlock);
-  RowBlock block(e, core, e.sub(e.sub(blocks, e.index(1)), tile[0]), total, rowTiles);
+  RowBlock block(e, core, e.sub(e.sub(blocks, e.index(1)), e.splitTile({e.index(heads)})[0]), total, rowTiles);
+  block.isTight = isTight;
   for (int64_t i = 0; i < rowTiles; ++i)
     for (int64_t k = 0; k < keySteps; ++k)
       queries.push_back(core.loadLeft(query, {block.rows[2 * i].number, block.rows[2 * i + 1].number},
@@ -149,8 +148,9 @@ void Forward::step(RowBlock &block, State &state, const Sequence &sequence, Valu
         output = e.mul(output, correction);
       }
     if (dropout) {
-      Value row = e.add(e.mul(block.rows[number].number, e.i32(heads)), e.toI32(head));
-      for (auto [i, keep] : llvm::enumerate(keepsOfStep(e, core, dropout, row, keyBegin))) {
+      Value row = e.add(e.mul(block.rows[number].number, e.i32(heads)), e.toI32(headOf(e, heads)));
+      ProbabilityDropout again = isTight ? ProbabilityDropout(e, op.getRandom(), op.getSite(), op.getRate()) : dropout;
+      for (auto [i, keep] : llvm::enumerate(keepsOfStep(e, core, again, row, keyBegin))) {
         Value &p = score(number, i / 2, i % 2);
         p = e.select(keep, p, e.f32(0));
       }
@@ -174,9 +174,10 @@ void Forward::step(RowBlock &block, State &state, const Sequence &sequence, Valu
 void Forward::store(RowBlock &block, const State &state) {
   std::optional<HeadMatrix> result;
   if (Value place = e.placeOf(op.getResult()))
-    result.emplace(e, place, head, heads);
+    result.emplace(e, place, heads);
   Value logSumExp = e.placeOf(op.getLogSumExp());
   double kept = dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1;
+  Anew anew(block, isTight);
   for (auto [number, row] : llvm::enumerate(block.rows)) {
     Value total = core.sumOfRow(state.sums[number]);
     // Of a query that sees no key zeros.
@@ -188,7 +189,7 @@ void Forward::store(RowBlock &block, const State &state) {
                      e.mul(output[number % 2 * 2 + 1], inverse));
     }
     if (logSumExp)
-      block.storeLogSumExp(number, state.maxima[number], total, factor, logSumExp, head);
+      block.storeLogSumExp(number, state.maxima[number], total, factor, logSumExp, headOf(e, heads));
   }
 }
 } // namespace

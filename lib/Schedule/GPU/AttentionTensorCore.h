@@ -12,8 +12,6 @@
 
 namespace mlir::xf {
 
-/// Whether these arguments of a kernel are in memory as tensor cores take them, with heads of at most 128 features.
-bool isForTensorCores(func::FuncOp kernel, ValueRange arguments, int64_t heads);
 /// Warps of a block there.
 constexpr int64_t tensorCoreWarps = 4, warpgroupWarps = 12;
 /// The schedules; the kernel is finished then.
@@ -69,7 +67,7 @@ public:
   };
   SmallVector<Row> rows;
   Value begin, end;
-  bool isTight = false; // whether what copies compute of the thread's number shall take no register elsewhere
+  bool isTight = false; // whether what follows from the thread's number is computed where it is used
   /// Of a row what the backward takes from its probabilities' gradients: D = sum of dP P = sum of the result times its
   /// cotangent.
   Value correctionOf(int64_t number, const HeadMatrix &cotangent, const HeadMatrix &forward);
@@ -96,8 +94,11 @@ public:
                              function_ref<SmallVector<Value>(const Sequence &, Value, Value, Value, ValueRange)> body);
   /// The score, or -inf where row `number` does not see column + offset; `column` has the thread's `pair` in it.
   Value masked(Value score, int64_t number, Value column, int64_t offset);
+  /// Takes from another what findRows has found.
+  void take(const RowBlock &other) { rows = other.rows; }
 
 protected:
+  template <typename Block> friend class Anew;
   /// An i32 that is the same in all threads of a warp, known as such where whole warps run this.
   Value uniform(Value number) { return isWhole ? e.fromLane(number, e.i32(0)) : number; }
   /// None of a row of another sequence.
@@ -110,6 +111,38 @@ protected:
 private:
   int64_t size, tiles, otherWarps;
 };
+
+/// While it lives, and where it is wanted: what follows from the numbers of thread and block (the emitter's, the core's
+/// columns, the block's rows, its head) is computed of ones that are read anew, and takes no register outside.
+template <typename Block> class Anew {
+public:
+  explicit Anew(Block &block, bool isWanted = true)
+      : block(block), before(block), group(block.core.group), pair(block.core.pair), isWanted(isWanted) {
+    if (!isWanted)
+      return;
+    numbers = block.e.readNumbersAnew();
+    block.core.findThread();
+    block.findRows();
+  }
+  ~Anew() {
+    if (!isWanted)
+      return;
+    block.e.setNumbers(numbers);
+    std::tie(block.core.group, block.core.pair) = std::tie(group, pair);
+    block.take(before);
+  }
+  Anew(const Anew &) = delete;
+
+private:
+  Block &block;
+  Block before;
+  Value group, pair;
+  Emitter::Numbers numbers;
+  bool isWanted;
+};
+
+/// Whether tensor cores can compute its scores.
+bool isForTensorCores(func::FuncOp kernel, AttentionBackwardOp op);
 } // namespace mlir::xf
 
 #endif

@@ -2,7 +2,7 @@
 // FlashAttention-2 (Dao 2023), in two halves that each compute probabilities again from log_sum_exp: a block first sums
 // the gradient of its queries over their keys, then those of its keys and values over their queries, with scores
 // transposed, so that every sum is one warp's and no block adds to another's. A causal mask leaves late queries and
-// early keys most, which are those of one block in turn. Sums leave few registers: what else is wanted follows `load`.
+// early keys most, which are those of one block in turn. Sums leave few registers: the schedule says how to save some.
 //===----------------------------------------------------------------------===//
 #include "AttentionTensorCore.h"
 #include <cmath>
@@ -12,25 +12,22 @@ namespace {
 class Backward {
 public:
   Backward(Emitter &e, AttentionBackwardOp op)
-      : e(e), op(op), core(e), heads(op.getHeads()), tile(e.splitTile({e.index(heads)})), head(tile[1]),
+      : e(e), op(op), core(e), schedule(e.schedule<TensorCoreAttentionScheduleAttr>()), heads(op.getHeads()),
         cotangent(matrixOf(op.getCotangent())), query(matrixOf(op.getQuery())), key(matrixOf(op.getKey())),
         value(matrixOf(op.getValue())), forward(matrixOf(op.getForwardResult())),
         logSumExp(e.placeOf(op.getLogSumExp())), keySteps(llvm::divideCeil(key.features, 16)),
         valueSteps(llvm::divideCeil(value.features, 16)), together(std::max(key.features, value.features) > 64 ? 2 : 4),
         masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
-        region(e, op.getScore(), op.getCaptures(), head), copied(e, key.features, value.features),
+        region(e, op.getScore(), op.getCaptures(), headOf(e, heads)), copied(e, key.features, value.features),
         scale(op.getScale().convertToDouble()), kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1),
         isScaled(region || scale <= 0), factor(M_LOG2E * (isScaled ? 1 : scale)),
         queryOffsets(e.placeOf(op.getQueryOffsets())), keyOffsets(e.placeOf(op.getKeyOffsets())),
-        statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})),
-        load(keySteps + valueSteps + 4 * (bool(dropout) + bool(region) + !hasVectors()) +
-             (masks.lengths || masks.window)),
-        isTight(region || load > 12), inTurn(load + 3 * masks.causal > 16),
-        heldSteps(inTurn ? valueSteps : std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
+        statistics(e.allocateShared({copied.stages, 2, CopiedRows::step})), isTight(schedule.getTight()),
+        inTurn(schedule.getInTurn()), heldSteps(std::min<int64_t>(valueSteps, std::max<int64_t>(12 - keySteps, 4))),
         keptBits(dropout ? e.allocateShared({copied.stages, 2 * drawn, CopiedRows::step / 32}, e.b.getI32Type())
                          : Value()) {
     if (heldSteps < valueSteps)
-      values.emplace(e, CopiedRows::step, value.features - heldSteps * 16);
+      rest.emplace(e, CopiedRows::step, value.features - heldSteps * 16);
   }
 
   void emit(Value dQuery, Value dKey, Value dValue) {
@@ -40,18 +37,19 @@ public:
       return e.make<arith::DivUIOp>(e.add(rows, e.i32(rowsPerBlock - 1)), e.i32(rowsPerBlock));
     };
     // One block at least, for keys without queries; late ones begin first.
-    Value blocks = blocksOf(e.add(queries, e.i32(1))), number = e.sub(e.sub(blocks, e.i32(1)), e.toI32(tile[0]));
+    Value blocks = blocksOf(e.add(queries, e.i32(1))),
+          number = e.sub(e.sub(blocks, e.i32(1)), e.toI32(e.splitTile({e.index(heads)})[0]));
     e.when(e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(rowsPerBlock)), queries), [&] {
       RowBlock block(e, core, number, queries, 1);
       block.isTight = isTight;
-      emitQueries(block, HeadMatrix(e, dQuery, head, heads));
+      emitQueries(block, HeadMatrix(e, dQuery, heads));
     });
     auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks);
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPoint(loop.getBody()->getTerminator());
     RowBlock block(e, core, loop.getInductionVar(), keys, 1);
     block.isTight = isTight;
-    HeadMatrix key(e, dKey, head, heads), value(e, dValue, head, heads);
+    HeadMatrix key(e, dKey, heads), value(e, dValue, heads);
     if (inTurn) {
       emitKeys(block, nullptr, &value);
       emitKeys(block, &key, nullptr);
@@ -64,8 +62,7 @@ private:
   static constexpr int64_t columns = CopiedRows::step / 8; // of 8
   static constexpr int64_t drawn = 64;                     // keys for which dropout draws together
 
-  bool hasVectors() const { return query.hasVectors() && cotangent.hasVectors() && forward.hasVectors(); }
-  HeadMatrix matrixOf(Value tensor) { return HeadMatrix(e, e.placeOf(tensor), head, heads); }
+  HeadMatrix matrixOf(Value tensor) { return HeadMatrix(e, e.placeOf(tensor), heads); }
   void emitQueries(RowBlock &block, HeadMatrix dQuery);
   /// The gradients of both, or of one of them.
   void emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue);
@@ -81,14 +78,29 @@ private:
                                      {block.rows[0].inside, block.rows[1].inside}, k * 16));
     return result;
   }
-  /// The products of rows (`left`, and what comes after it in `more`) and those of a tile that columns `first` ..
+  /// Rows of the block: what a warp has of them in registers, and where it reads the rest, in `rest`.
+  struct HeldRows {
+    SmallVector<Fragment> fragments;
+    Value place;
+  };
+  HeldRows hold(RowBlock &block, const HeadMatrix &matrix, int64_t steps) {
+    HeldRows held{loadLefts(block, matrix, steps), {}};
+    if (steps < valueSteps) {
+      e.syncBlock(); // others may still read those of the rows before
+      core.copyRows(matrix.from(steps * 16), block.begin, e.sub(block.end, block.begin), *rest);
+      core.commitCopies(); // what comes next waits for all copies
+      held.place = core.placeOfLeftAt(*rest, e.mul(e.toI32(e.warp()), e.i32(16)));
+    }
+    return held;
+  }
+  /// The products of rows (`left`, and what comes after it at `leftPlace`) and those of a tile that columns `first` ..
   /// first + together * 8 are.
   SmallVector<Fragment> scoresOf(ArrayRef<Fragment> left, const SharedRows &rows, Value place, int64_t first,
-                                 const std::optional<SharedRows> &more = {}, Value morePlace = {}) {
+                                 Value leftPlace = {}) {
     SmallVector<Fragment> scores(together, core.zeros());
     int64_t held = left.size(), steps = llvm::divideCeil(rows.features, 16);
     for (int64_t k = 0; k < steps; ++k) {
-      Fragment fragment = k < held ? left[k] : core.load(*more, morePlace, 0, (k - held) * 16, /*transposed=*/false);
+      Fragment fragment = k < held ? left[k] : core.load(*rest, leftPlace, 0, (k - held) * 16, /*transposed=*/false);
       for (int64_t n = 0; n < together; n += 2) {
         Fragment right = core.load(rows, place, (first + n) * 8, k * 16, /*transposed=*/false);
         core.multiply(scores[n], fragment, right[0], right[1]);
@@ -112,7 +124,7 @@ private:
   /// A row's log_sum_exp in powers of two, with the other sign.
   Value shiftOf(Value row, Value inside) {
     return e.where(inside, e.b.getF32Type(),
-                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), head}), e.f32(-M_LOG2E)); });
+                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), headOf(e, heads)}), e.f32(-M_LOG2E)); });
   }
   /// What a score has become, to be multiplied by `factor`, and the derivative where there is a region, whose query is
   /// set.
@@ -125,17 +137,11 @@ private:
   }
   Value probabilityOf(Value score, Value shift) { return core.exp2(e.fma(score, e.f32(factor), shift)); }
   void store(RowBlock &block, const HeadMatrix &matrix, ArrayRef<Fragment> sums, double factor) {
-    std::pair before{core.group, core.pair};
-    auto store = [&] {
-      core.findThread();
-      block.findRows();
-      for (auto [number, row] : llvm::enumerate(block.rows))
-        for (auto [n, sum] : llvm::enumerate(sums))
-          core.storePair(matrix, row.number, row.inside, n * 8, e.mul(sum[number * 2], e.f32(factor)),
-                         e.mul(sum[number * 2 + 1], e.f32(factor)));
-    };
-    isTight ? e.withThreadReadAnew(store) : store();
-    std::tie(core.group, core.pair) = before;
+    Anew anew(block, isTight);
+    for (auto [number, row] : llvm::enumerate(block.rows))
+      for (auto [n, sum] : llvm::enumerate(sums))
+        core.storePair(matrix, row.number, row.inside, n * 8, e.mul(sum[number * 2], e.f32(factor)),
+                       e.mul(sum[number * 2 + 1], e.f32(factor)));
   }
   /// The scores where a mask is needed, -inf where a row does not see a column.
   void maskWhere(Value needsMask, RowBlock &block, SmallVector<Fragment> &scores, Value column, int64_t first) {
@@ -154,9 +160,8 @@ private:
   Emitter &e;
   AttentionBackwardOp op;
   TensorCore core;
+  TensorCoreAttentionScheduleAttr schedule;
   int64_t heads;
-  SmallVector<Value> tile;
-  Value head;
   HeadMatrix cotangent, query, key, value, forward;
   Value logSumExp;
   int64_t keySteps, valueSteps, together; // columns of 8 whose scores are computed together
@@ -169,22 +174,20 @@ private:
   double factor; // that makes powers of two of scores
   Value queryOffsets, keyOffsets;
   Value statistics; // of queries: log_sum_exp in powers of two, and D, as in emitQueries
-  // What wants registers, in steps of 16 features: the limits are where ptxas began to keep some in local memory.
-  int64_t load;
   // Whether sums and what they are made of leave few registers: what depends on the thread's number is computed where
   // it is used then, and what dropout keeps are bits.
   bool isTight;
   // Whether the gradients of values and of keys are summed one after the other: registers don't hold both of the widest
   // heads besides dropout's bits, what a region computes, or numbers that are copied singly.
   bool inTurn;
-  int64_t heldSteps;                // of values, those that a warp with keys has in registers
-  std::optional<SharedRows> values; // the others
-  Value keptBits;                   // of keys: a bit a query that dropout keeps
+  int64_t heldSteps; // of values, and in turn of cotangents: those that a warp has in registers
+  std::optional<SharedRows> rest;
+  Value keptBits; // of keys: a bit a query that dropout keeps
 };
 
 void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
-  SmallVector<Fragment> queries = loadLefts(block, query, keySteps),
-                        cotangents = loadLefts(block, cotangent, valueSteps);
+  SmallVector<Fragment> queries = loadLefts(block, query, keySteps);
+  HeldRows cotangents = hold(block, cotangent, inTurn ? heldSteps : valueSteps);
   // What is kept of probabilities and their gradients is multiplied by 1 / (1 - rate) at the end, so D is divided by
   // it.
   SmallVector<Value> shifts, corrections;
@@ -203,7 +206,7 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
     SmallVector<Value> bits;
     for (const RowBlock::Row &row : dropout ? ArrayRef(block.rows) : ArrayRef<RowBlock::Row>()) {
       ProbabilityDropout again = isTight ? dropoutReadAnew() : dropout;
-      Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(head));
+      Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(headOf(e, heads)));
       keeps.push_back(keepsOfStep(e, core, again, philoxRow, keyBegin));
       if (isTight)
         bits.push_back(core.bitsOf(keeps.back()));
@@ -222,7 +225,8 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
           }
       }
       maskWhere(needsMask, block, scores, firstKey, first);
-      SmallVector<Fragment> differences = scoresOf(cotangents, copied.second, valuePlace, first);
+      SmallVector<Fragment> differences =
+          scoresOf(cotangents.fragments, copied.second, valuePlace, first, cotangents.place);
       for (auto [number, row] : llvm::enumerate(block.rows)) {
         for (int64_t n = 0; n < together; ++n)
           for (int64_t c = 0; c < 2; ++c) {
@@ -269,7 +273,7 @@ void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
   Value part = e.make<arith::DivUIOp>(warp, e.i32(2)),
         firstCounter = e.mul(e.make<arith::RemUIOp>(warp, e.i32(2)), e.i32(counters));
   Value query = e.add(e.add(row, e.mul(part, e.i32(32))), lane);
-  Value philoxRow = e.add(e.mul(query, e.i32(heads)), e.toI32(head));
+  Value philoxRow = e.add(e.mul(query, e.i32(heads)), e.toI32(headOf(e, heads)));
   Value inGroup = e.make<arith::AndIOp>(firstKey, e.i32(drawn - 1));
   Value column = e.make<arith::ShRSIOp>(e.sub(firstKey, inGroup), e.i32(2));
   // What a thread stores is of the key that its lane says.
@@ -298,14 +302,8 @@ void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
 }
 
 void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue) {
-  SmallVector<Fragment> keys = loadLefts(block, key, keySteps), held = loadLefts(block, value, dKey ? heldSteps : 0);
-  Value valuesPlace;
-  if (values) {
-    e.syncBlock(); // others may still read those of the keys before
-    core.copyRows(value.from(e, heldSteps * 16), block.begin, e.sub(block.end, block.begin), *values);
-    core.commitCopies(); // what comes next waits for all copies
-    valuesPlace = core.placeOfLeftAt(*values, e.mul(e.toI32(e.warp()), e.i32(16)));
-  }
+  SmallVector<Fragment> keys = loadLefts(block, key, keySteps);
+  HeldRows held = dKey ? hold(block, value, heldSteps) : HeldRows();
   int64_t keySums = dKey ? keySteps * 2 : 0, valueSums = dValue ? valueSteps * 2 : 0;
   SmallVector<Fragment> zeros(keySums + valueSums, core.zeros());
   SmallVector<Value> results = block.forSequences(
@@ -364,7 +362,7 @@ void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatri
                 maskWhere(needsMask, block, scores, firstQuery, first);
                 SmallVector<Fragment> differences(together, core.zeros());
                 if (dKey)
-                  differences = scoresOf(held, copied.second, cotangentPlace, first, values, valuesPlace);
+                  differences = scoresOf(held.fragments, copied.second, cotangentPlace, first, held.place);
                 for (int64_t n = 0; n < together; ++n)
                   for (int64_t c = 0; c < 2; ++c) {
                     Value at = e.add(pairIndex, e.index((first + n) * 8 + c));

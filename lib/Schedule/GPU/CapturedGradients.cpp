@@ -146,7 +146,7 @@ private:
     SmallVector<Value> elements, values; // of one of a thread's rows, in the order of `forThread`
   };
 
-  HeadMatrix matrixOf(Value memory) { return HeadMatrix(e, memory, head, heads); }
+  HeadMatrix matrixOf(Value memory) { return HeadMatrix(e, memory, heads); }
   SmallVector<Fragment> loadLefts(const RowBlock &block, const HeadMatrix &matrix) {
     SmallVector<Fragment> result;
     for (int64_t column = 0; column < matrix.features; column += 16)
@@ -266,8 +266,7 @@ int64_t warpsOnTensorCores(func::FuncOp kernel, AttentionBackwardOp op) {
   constexpr int64_t mostAdditions = 4; // which lie in registers
   auto adds = op.getScore().front().getOps<AddGradientOp>();
   int64_t heads = op.getHeads();
-  if (std::distance(adds.begin(), adds.end()) > mostAdditions ||
-      !isForTensorCores(kernel, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue()}, heads))
+  if (std::distance(adds.begin(), adds.end()) > mostAdditions || !isForTensorCores(kernel, op))
     return 0;
   auto featuresOf = [&](Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / heads; };
   return CapturedSums::warpsFor(op, tensorCoreWarps,

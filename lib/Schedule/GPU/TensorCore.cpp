@@ -22,18 +22,17 @@ SmallVector<Fragment> fragmentsOf(ValueRange values) {
   return fragments;
 }
 
-HeadMatrix::HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads) {
+HeadMatrix::HeadMatrix(Emitter &e, Value memory, int64_t heads) : heads(heads), first(0) {
   auto type = cast<MemRefType>(memory.getType());
   pitch = pitchOf(type);
-  features = type.getDimSize(1) / heads;
+  features = perHead = type.getDimSize(1) / heads;
   element = type.getElementType();
   this->memory = pointerOf(e, memory, NVVM::NVVMMemorySpace::Global);
-  begin = e.mul(e.toI32(head), e.i32(features));
 }
 
-HeadMatrix HeadMatrix::from(Emitter &e, int64_t column) const {
+HeadMatrix HeadMatrix::from(int64_t column) const {
   HeadMatrix result = *this;
-  result.begin = e.add(begin, e.i32(column));
+  result.first += column;
   result.features -= column;
   return result;
 }
@@ -155,7 +154,7 @@ Fragment TensorCore::loadMatrices(Value address, bool transposed) {
 
 //===-- Memory ------------------------------------------------------------===//
 Value TensorCore::addressOf(const HeadMatrix &matrix, Value row, Value column) {
-  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.pitch)), e.toIndex(e.add(matrix.begin, column)));
+  Value element = e.add(e.mul(e.toIndex(row), e.index(matrix.pitch)), e.toIndex(e.add(matrix.begin(e), column)));
   Value number = arith::IndexCastOp::create(e.b, e.loc, e.b.getI64Type(), element);
   return LLVM::GEPOp::create(e.b, e.loc, matrix.memory.getType(), matrix.element, matrix.memory,
                              ArrayRef<LLVM::GEPArg>{number});

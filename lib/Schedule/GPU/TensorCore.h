@@ -22,18 +22,26 @@ Value pointerOf(Emitter &e, Value memory, NVVM::NVVMMemorySpace space);
 SmallVector<Value> flattened(ArrayRef<Fragment> fragments);
 SmallVector<Fragment> fragmentsOf(ValueRange values);
 
-/// Columns of one head in a packed batch in memory.
-struct HeadMatrix {
-  HeadMatrix(Emitter &e, Value memory, Value head, int64_t heads);
+/// The head that a block has, of a grid whose last extent is their number.
+inline Value headOf(Emitter &e, int64_t heads) {
+  return e.toIndex(e.make<arith::RemUIOp>(e.toI32(e.tile()), e.i32(heads)));
+}
 
-  int64_t pitch, features; // elements from row to row, and of the head in one
-  Type element;            // bf16 or f32
-  Value memory, begin;     // where the rows begin, and in a row the head (i32)
+/// Columns of the block's head in a packed batch in memory.
+struct HeadMatrix {
+  HeadMatrix(Emitter &e, Value memory, int64_t heads);
+
+  int64_t heads, perHead, first, pitch; // columns of a head, which of them is the first here, and from row to row
+  int64_t features;                     // of them, those here
+  Type element;                         // bf16 or f32
+  Value memory;                         // where the rows begin
+  /// Where in a row (i32).
+  Value begin(Emitter &e) const { return e.add(e.mul(e.toI32(headOf(e, heads)), e.i32(perHead)), e.i32(first)); }
   /// Whether 16 bytes may be copied at once, and elements read and written in pairs.
   bool hasVectors() const { return element.isBF16() && pitch % 8 == 0 && features % 8 == 0; }
   bool hasPairs() const { return pitch % 2 == 0 && features % 2 == 0; }
   /// The head's features from an even number of them on.
-  HeadMatrix from(Emitter &e, int64_t column) const;
+  HeadMatrix from(int64_t column) const;
 };
 
 /// Rows of bf16 in shared memory, `features` long and zeros after them up to a multiple of 16. Rows begin an odd number

@@ -3,7 +3,6 @@
 // product of a step's probabilities with its values is on its way, the next step's scores become probabilities.
 //===----------------------------------------------------------------------===//
 #include "WarpgroupAttention.h"
-#include "xf/Schedule/Choices.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -227,35 +226,4 @@ void Forward::store(WarpgroupRows &block, const State &state) {
 } // namespace
 
 void emitWarpgroupAttention(Emitter &e, AttentionOp op) { Forward(e, op).emit(); }
-
-Attribute chooseWarpgroupAttention(func::FuncOp kernel) {
-  // What is not here goes by mma.sync.
-  // For registers at most so many of windows, dropout and score regions, the second number of wide heads.
-  auto choose = [&](auto op, ValueRange matrices, int64_t columns, std::array<int64_t, 2> most) -> Attribute {
-    int64_t extras = op.getWindow().has_value() + !!op.getRandom() + !op.getScore().empty();
-    int64_t heads = op.getHeads();
-    auto isTaken = [&](Value matrix) {
-      int64_t width = cast<RankedTensorType>(matrix.getType()).getDimSize(1);
-      return width == 64 * heads || (width == 128 * heads && extras <= most[1]);
-    };
-    if (extras > most[0])
-      return {};
-    if (!llvm::all_of(matrices, isTaken) || !isForTensorCores(kernel, matrices, heads) ||
-        op.getScale().convertToDouble() <= 0)
-      return {};
-    for (auto [value, type] : llvm::zip(op->getBlock()->getTerminator()->getOperands(), kernel.getResultTypes())) {
-      auto result = dyn_cast<OpResult>(value);
-      if (result && !op.isStatistic(result.getResultNumber()) && !getElementTypeOrSelf(type).isBF16())
-        return {};
-    }
-    return WarpgroupAttentionScheduleAttr::get(kernel.getContext(), columns, /*stages=*/2);
-  };
-  Operation *root = rootOf(kernel);
-  if (auto op = dyn_cast<AttentionOp>(root))
-    return choose(op, {op.getQuery(), op.getKey(), op.getValue()}, /*columns=*/128, {3, 1});
-  if (auto op = dyn_cast<AttentionBackwardOp>(root); op && op.getCapturedGradients().empty())
-    return choose(op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()},
-                  /*columns=*/64, {1, op.getLengths() ? -1 : 0});
-  return {};
-}
 } // namespace mlir::xf

@@ -50,7 +50,7 @@ public:
   /// The score where the thread's row `number` sees the column, which element `i` of its accumulator is in a step.
   void mask(MutableArrayRef<Value> elements, Value firstColumn);
   /// Of the elements of an accumulator, in a step whose first column is a multiple of 64: whether dropout keeps each.
-  SmallVector<Value> keeps(ProbabilityDropout dropout, Value head, int64_t heads, Value firstColumn, int64_t columns);
+  SmallVector<Value> keeps(ProbabilityDropout &dropout, Value head, int64_t heads, Value firstColumn, int64_t columns);
   /// Writes elements of an accumulator over the warpgroup's rows of a tile, and has them copied to a matrix; the tile
   /// is free afterwards.
   void store(ArrayRef<Value> elements, Value tile, Value map, Value column);
@@ -64,20 +64,14 @@ public:
   Value own(Value tile, int64_t column, int64_t columns);
   /// A barrier of the warpgroup's threads; and their numbers.
   void meet();
-  Value thread() { return e.make<arith::RemUIOp>(threadOfBlock, e.i32(groupThreads)); }
-  /// The same number (i32); what is computed of it takes no register before.
-  Value anew(Value number);
-  ProbabilityDropout anew(const ProbabilityDropout &dropout);
-  /// Computes what follows from the thread's number anew, the core's columns too.
-  void findAnew();
-
-  /// Whether registers are few: rows are found anew for each sequence.
-  bool isTight = false;
+  Value thread() { return e.make<arith::RemUIOp>(e.toI32(e.thread()), e.i32(groupThreads)); }
+  /// As those of RowBlock.
+  void findRows();
+  void take(const WarpgroupRows &other);
 
 private:
-  /// Takes back what findAnew has found.
-  void forget(const WarpgroupRows &now);
-  Value threadOfBlock, coreGroup, corePair;
+  template <typename Block> friend class Anew;
+  void findGroup();
   /// If no row sees columns before those of a row before it.
   ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
   /// Bounds the warpgroup's own by what its rows see, whatever their order.

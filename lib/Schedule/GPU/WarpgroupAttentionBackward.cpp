@@ -1,7 +1,8 @@
 //===- WarpgroupAttentionBackward.cpp - its backward on warpgroups --------===//
 // In two halves like the form of mma.sync (AttentionTensorCoreBackward.cpp), so that no block adds to another's sums:
-// first a block's rows are queries, then they are keys, with scores transposed. Either way a step's probabilities and
-// their gradients are the left operands of its last products as they lie in registers.
+// first a block's rows are queries, then they are keys, with scores transposed; the latter twice where a schedule sums
+// the gradients of values and keys in turn. Either way a step's probabilities and their gradients are the left operands
+// of its last products as they lie in registers.
 //===----------------------------------------------------------------------===//
 #include "WarpgroupAttention.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -13,10 +14,10 @@ class Backward {
 public:
   Backward(Emitter &e, AttentionBackwardOp op)
       : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), heads(op.getHeads()),
-        head(headOfBlock()), features(featuresOf(op.getQuery())), valueFeatures(featuresOf(op.getValue())),
+        head(headOf(e, heads)), features(featuresOf(op.getQuery())), valueFeatures(featuresOf(op.getValue())),
         masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()), scale(op.getScale().convertToDouble()),
         region(e, op.getScore(), op.getCaptures(), head), isWide(std::max(features, valueFeatures) > 64),
-        productScale(scale * (region ? region.takeScoreFactor() : M_LOG2E)),
+        isTight(isWide || schedule.getInTurn()), productScale(scale * (region ? region.takeScoreFactor() : M_LOG2E)),
         kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1), cotangent(e.placeOf(op.getCotangent())),
         query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())), value(e.placeOf(op.getValue())),
         forward(e.placeOf(op.getForwardResult())), logSumExp(e.placeOf(op.getLogSumExp())),
@@ -57,14 +58,15 @@ private:
   using Values = SmallVector<Value>;
 
   int64_t featuresOf(Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / heads; }
-  Value headOfBlock() { return e.toIndex(e.make<arith::RemUIOp>(e.toI32(e.tile()), e.i32(heads))); }
   Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
   void emit(bool computes);
   Value emitQueries(WarpgroupRows &rows, bool computes);
-  Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn);
+  /// The gradients of keys, of values, or of both.
+  Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues);
   /// Fills the rings of a step's rows by maps of them.
   void fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings);
-  void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place);
+  void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
+                       bool withCorrections);
   /// Of a row of an array for all columns of a step, two of the thread's: those of its elements 4 n and more.
   Values pairOf(Value array, ArrayRef<Value> row, int64_t n);
   Value placeOf(WarpgroupRows &rows, Value turn);
@@ -99,21 +101,11 @@ private:
   Value probability(Value score, Value negativeSum) {
     return core.exp2(region ? e.add(score, negativeSum) : e.fma(score, e.f32(productScale), negativeSum));
   }
-  /// Of wide heads, for the registers: what a step computes of the thread's number and its own is of the step alone.
-  struct AnewInStep {
-    AnewInStep(Backward &backward, WarpgroupRows &rows, Value &number)
-        : core(backward.core), group(core.group), pair(core.pair),
-          dropout(backward.isWide ? rows.anew(backward.dropout) : backward.dropout) {
-      if (!backward.isWide)
-        return;
-      number = rows.anew(number);
-      rows.findAnew();
-    }
-    ~AnewInStep() { core.group = group, core.pair = pair; }
-    TensorCore &core;
-    Value group, pair;
-    ProbabilityDropout dropout;
-  };
+  /// Where registers are few, for a step: ten rounds' keys would be in them.
+  ProbabilityDropout dropoutOfStep() {
+    return isTight ? ProbabilityDropout(e, op.getRandom(), op.getSite(), op.getRate()) : dropout;
+  }
+  Value numberOfStep(Value number) { return isTight ? e.anew(number) : number; }
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
   Emitter &e;
@@ -128,6 +120,7 @@ private:
   double scale;
   ScoreRegion region;
   bool isWide;               // two sums of 128 features leave registers for one product of scores at a time
+  bool isTight;              // what is computed of the thread's number and a step's own is of the step alone
   double productScale, kept; // of a product before a region, or without one so that it is a power of two
   Value cotangent, query, key, value, forward, logSumExp, queryOffsets, keyOffsets;
   Value queryBlocks, cotangentBlocks, keyBlocks, valueBlocks, querySteps, cotangentSteps, keySteps, valueSteps,
@@ -150,24 +143,35 @@ void Backward::emit(bool computes) {
   // One block at least, for keys without queries.
   Value blocks = blocksOf(e.add(queries, e.i32(1))),
         number = e.sub(e.sub(blocks, e.i32(1)), e.make<arith::DivUIOp>(e.toI32(e.tile()), e.i32(heads)));
-  head = headOfBlock();
+  head = headOf(e, heads);
   Value hasQueries = e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(blockRows)), queries);
   Values turns = e.choose(
       hasQueries,
       [&] {
         WarpgroupRows rows(e, core, number, queries, computes);
-        rows.isTight = isWide;
+        rows.isTight = isTight;
         return Values{emitQueries(rows, computes), e.i32(1)};
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
-  results.firstTurn = turns[0];
+  turns.push_back(e.i32(0)); // of the results' ring, whose turns are fewer
   auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToEnd(loop.getBody());
   WarpgroupRows rows(e, core, loop.getInductionVar(), keys, computes);
-  rows.isTight = isWide;
-  Value turn = emitKeys(rows, computes, loop.getRegionIterArg(0), loop.getRegionIterArg(1));
-  scf::YieldOp::create(e.b, e.loc, ValueRange{turn, e.add(loop.getRegionIterArg(1), e.i32(1))});
+  rows.isTight = isTight;
+  Values next(loop.getRegionIterArgs());
+  auto emit = [&](bool ofKeys, bool ofValues) {
+    results.firstTurn = e.sub(next[0], next[2]);
+    Value turn = emitKeys(rows, computes, next[0], next[1], ofKeys, ofValues);
+    next = {turn, e.add(next[1], e.i32(1)), ofKeys ? e.sub(turn, results.firstTurn) : next[2]};
+  };
+  if (schedule.getInTurn()) {
+    emit(false, true);
+    emit(true, false);
+  } else {
+    emit(true, true);
+  }
+  scf::YieldOp::create(e.b, e.loc, next);
 }
 
 void Backward::fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings) {
@@ -180,15 +184,12 @@ void Backward::fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair
 
 void Backward::store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
                      int64_t features) {
-  Value group = core.group, pair = core.pair;
-  if (isWide)
-    rows.findAnew();
+  Anew anew(rows, isTight);
   Values elements = elementsOf(e, accumulator);
   for (Value &element : elements)
     element = e.mul(element, e.f32(factor));
   rows.store(elements, ring.tile(turn), map, columnOf(features));
   ring.release(turn);
-  core.group = group, core.pair = pair;
 }
 
 Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
@@ -202,7 +203,7 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
                            return Values();
                          })[0];
   }
-  HeadMatrix cotangents(e, cotangent, head, heads), forwards(e, forward, head, heads);
+  HeadMatrix cotangents(e, cotangent, heads), forwards(e, forward, heads);
   std::array<Value, 2> sums, corrections;
   for (int64_t number : {0, 1}) {
     const RowBlock::Row &row = rows.rows[number];
@@ -213,7 +214,8 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
   Value ownTile = own.await(zero), ownValueTile = ownValues.await(zero);
   auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number, Value sum,
                     bool needsMask) {
-    AnewInStep anew(*this, rows, number);
+    Anew anew(rows, isTight);
+    number = numberOfStep(number);
     Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
     Value now = steps.turnOf(e, number);
     Value right = others.await(now);
@@ -235,7 +237,13 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
       if (region) // nothing else needs the probability
         score = e.mul(score, derivatives[i]);
     }
-    Values kept = dropout ? rows.keeps(anew.dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
+    ProbabilityDropout dropout = dropoutOfStep();
+    Values kept = dropout ? rows.keeps(dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
+    if (dropout && isTight) {
+      Value bits = core.bitsOf(kept);
+      for (auto [i, keep] : llvm::enumerate(kept))
+        keep = core.isSet(bits, static_cast<int64_t>(i));
+    }
     Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
     otherValues.release(now);
     for (auto [i, difference] : llvm::enumerate(differences))
@@ -262,7 +270,7 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
 
 /// Where a warpgroup's threads share numbers in a turn. What others still read is of the turn before.
 Value Backward::placeOf(WarpgroupRows &rows, Value turn) {
-  Value parity = e.make<arith::AndIOp>(e.sub(turn, results.firstTurn), e.i32(1));
+  Value parity = e.make<arith::AndIOp>(turn, e.i32(1));
   return e.toIndex(e.add(e.mul(rows.group, e.i32(2)), parity));
 }
 
@@ -304,7 +312,8 @@ Backward::KeptKey Backward::keptKeyOf(WarpgroupRows &rows, const Sequence &seque
 
 /// Of a step's queries log_sum_exp and D, of the warpgroup's threads two a row, for all of them. There is no branch,
 /// since products are on their way.
-void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place) {
+void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
+                               bool withCorrections) {
   constexpr int64_t piece = 8;
   Value thread = rows.thread(), row = e.make<arith::DivUIOp>(thread, e.i32(2)),
         half = e.make<arith::RemUIOp>(thread, e.i32(2));
@@ -312,11 +321,12 @@ void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Va
   Value last = e.sub(sequence.queryCount, e.i32(1)), isQuery = e.compare(arith::CmpIPredicate::sle, query, last);
   Value sum = e.load(logSumExp, {e.toIndex(e.add(sequence.queryStart, e.min(query, last))), head});
   sum = e.select(isQuery, e.mul(sum, e.f32(-M_LOG2E)), e.f32(-std::numeric_limits<float>::infinity()));
-  Value begin = e.mul(half, e.i32(valueFeatures / 2)), correction = e.f32(0);
-  Value otherValue = otherValues.tile(turn), result = results.await(turn);
+  Value begin = e.mul(half, e.i32(valueFeatures / 2)), correction = e.f32(0), otherValue, result;
+  if (withCorrections)
+    otherValue = otherValues.tile(turn), result = results.await(turn);
   // A few at a time, for the registers that they take.
   SmallVector<Type> pieces(2, VectorType::get(piece, e.b.getBF16Type()));
-  for (int64_t columns = 0; columns < valueFeatures / 2; columns += 2 * piece) {
+  for (int64_t columns = 0; withCorrections && columns < valueFeatures / 2; columns += 2 * piece) {
     Value column = e.toIndex(e.add(begin, e.i32(columns)));
     auto cotangents = xfg::ReadOp::create(e.b, e.loc, pieces, otherValue, inStep, column),
          forwards = xfg::ReadOp::create(e.b, e.loc, pieces, result, inStep, column);
@@ -338,9 +348,11 @@ void Backward::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Va
   if (lengths) // twice the same
     e.store(e.load(masks.lengths, e.toIndex(e.add(sequence.queryStart, e.min(query, last)))), lengths,
             {place, e.toIndex(half), inStep});
-  xfg::FenceCopiesOp::create(e.b, e.loc); // what was read here is written by copies next
+  if (withCorrections)
+    xfg::FenceCopiesOp::create(e.b, e.loc); // what was read here is written by copies next
   rows.meet();
-  results.release(turn);
+  if (withCorrections)
+    results.release(turn);
 }
 
 Backward::Values Backward::pairOf(Value array, ArrayRef<Value> row, int64_t n) {
@@ -352,34 +364,41 @@ Backward::Values Backward::pairOf(Value array, ArrayRef<Value> row, int64_t n) {
   return {vector::ExtractOp::create(e.b, e.loc, pair, 0), vector::ExtractOp::create(e.b, e.loc, pair, 1)};
 }
 
-Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn) {
+Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues) {
   if (!computes) {
     own.fill(keyBlocks, rows.begin, columnOf(features), ownTurn);
     ownValues.fill(valueBlocks, rows.begin, columnOf(valueFeatures), ownTurn);
     return rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, turn,
                          [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
-                           fill(steps, sequence.queryStart,
-                                {{&others, querySteps}, {&otherValues, cotangentSteps}, {&results, resultSteps}});
+                           SmallVector<std::pair<TileRing *, Value>> rings{{&others, querySteps},
+                                                                           {&otherValues, cotangentSteps}};
+                           if (ofKeys)
+                             rings.push_back({&results, resultSteps});
+                           fill(steps, sequence.queryStart, rings);
                            return Values();
                          })[0];
   }
   Value ownTile = own.await(ownTurn), ownValueTile = ownValues.await(ownTurn);
   auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number,
                     ValueRange gradients, bool needsMask) {
-    AnewInStep anew(*this, rows, number);
+    Anew anew(rows, isTight);
+    number = numberOfStep(number);
     Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
     Value now = steps.turnOf(e, number), place = placeOf(rows, now);
     if (dropout)
-      shareKeeps(anew.dropout, rows, sequence, number, place);
+      shareKeeps(dropoutOfStep(), rows, sequence, number, place);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
     Value rightValue = otherValues.await(now);
     auto beginProductOfValues = [&] {
       return beginProduct(e, leftValue, rightValue, step, Value(), /*transposeB=*/true);
     };
-    Value productOfValues = isWide ? Value() : beginProductOfValues();
-    shareStatistics(rows, sequence, number, now, place);
-    Values scores = elementsOf(e, awaitProduct(e, isWide ? 0 : 1, product)), derivatives(scores.size());
+    bool isLate = isWide && ofValues; // the product of values
+    Value productOfValues = ofKeys && !isLate ? beginProductOfValues() : Value();
+    shareStatistics(rows, sequence, number, now, place, ofKeys);
+    Values scores = elementsOf(e, awaitProduct(e, productOfValues ? 1 : 0, product)), derivatives(scores.size());
+    if (!ofKeys)
+      others.release(now);
     for (size_t i = 0; region && i < scores.size(); ++i) {
       if (WarpgroupRows::rowOf(i) == 0) // whose neighbour in the other row is of the same query
         for (int64_t own : {0, 1}) {
@@ -405,14 +424,20 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
         scores[i] = probability(scores[i], sums[i % 2]);
       }
     }
-    if (isWide)
+    if (ofKeys && isLate)
       productOfValues = beginProductOfValues();
     SmallVector<KeptKey> keys;
     for (int64_t own = 0; dropout && own < 2; ++own)
       keys.push_back(keptKeyOf(rows, sequence, place, own));
-    Values differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
+    Values differences(scores.size());
+    if (ofKeys)
+      differences = elementsOf(e, awaitProduct(e, 0, productOfValues));
+    if (!ofValues)
+      otherValues.release(now);
     for (int64_t n = 0; n < step / 8; ++n) {
-      Values corrections = pairOf(statistics, {place, e.index(1)}, n), words[2];
+      Values corrections(2), words[2];
+      if (ofKeys)
+        corrections = pairOf(statistics, {place, e.index(1)}, n);
       for (auto [key, word] : llvm::zip(keys, words))
         word = pairOf(keeps, key.row, n);
       for (int64_t i = 4 * n; i < 4 * n + 4; ++i) {
@@ -420,35 +445,52 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
         Value keep;
         if (dropout)
           keep = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(words[own][i % 2], keys[own].bit), e.i32(0));
-        differences[i] = gradientOf(scores[i], differences[i], keep, corrections[i % 2]);
-        if (region)
+        if (ofKeys)
+          differences[i] = gradientOf(scores[i], differences[i], keep, corrections[i % 2]);
+        if (ofKeys && region)
           differences[i] = e.mul(differences[i], derivatives[i]);
         if (keep)
           scores[i] = e.select(keep, scores[i], e.f32(0));
       }
     }
-    Value ofValues =
-        beginProduct(e, fragmentOf(e, scores), rightValue, valueFeatures, gradients[1], /*transposeB=*/false);
-    Value ofKeys = beginProduct(e, fragmentOf(e, differences), right, features, gradients[0], /*transposeB=*/false);
-    ofValues = awaitProduct(e, 1, ofValues);
-    otherValues.release(now);
-    ofKeys = awaitProduct(e, 0, ofKeys);
-    others.release(now);
-    return Values{ofKeys, ofValues};
+    Values next(gradients);
+    if (ofValues)
+      next.back() =
+          beginProduct(e, fragmentOf(e, scores), rightValue, valueFeatures, next.back(), /*transposeB=*/false);
+    if (ofKeys)
+      next[0] = beginProduct(e, fragmentOf(e, differences), right, features, next[0], /*transposeB=*/false);
+    if (ofValues) {
+      next.back() = awaitProduct(e, ofKeys ? 1 : 0, next.back());
+      otherValues.release(now);
+    }
+    if (ofKeys) {
+      next[0] = awaitProduct(e, 0, next[0]);
+      others.release(now);
+    }
+    return next;
   };
-  Values sums = rows.forSteps(
-      queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, {turn, zeros(features), zeros(valueFeatures)},
-      [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
-        return rows.forOwn(steps, {&others, &otherValues, &results}, carried, [&] {
-          // Queries past the sequence's end have a log_sum_exp by which they vanish.
-          return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
-                                carried, [&](Value number, bool needsMask, ValueRange carried) {
-                                  return stepOf(rows, sequence, steps, number, carried, needsMask);
+  Values initial{turn};
+  SmallVector<TileRing *> rings{&others, &otherValues};
+  if (ofKeys) {
+    initial.push_back(zeros(features));
+    rings.push_back(&results);
+  }
+  if (ofValues)
+    initial.push_back(zeros(valueFeatures));
+  Values sums = rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, initial,
+                              [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
+                                return rows.forOwn(steps, rings, carried, [&] {
+                                  // Queries past the sequence's end have a log_sum_exp by which they vanish.
+                                  return rows.forMasked(
+                                      steps, steps.ownBegin, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
+                                      carried, [&](Value number, bool needsMask, ValueRange carried) {
+                                        return stepOf(rows, sequence, steps, number, carried, needsMask);
+                                      });
                                 });
-        });
-      });
-  store(rows, own, ownTurn, sums[1], scale, keyGradient, features);
-  store(rows, ownValues, ownTurn, sums[2], kept, valueGradient, valueFeatures);
+                              });
+  ofKeys ? store(rows, own, ownTurn, sums[1], scale, keyGradient, features) : own.release(ownTurn);
+  ofValues ? store(rows, ownValues, ownTurn, sums.back(), kept, valueGradient, valueFeatures)
+           : ownValues.release(ownTurn);
   return sums[0];
 }
 } // namespace

@@ -1,16 +1,25 @@
 //===- WarpgroupRows.cpp - rows of scores of warpgroups, and their rings --===//
 #include "WarpgroupAttention.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 namespace mlir::xf {
 
 WarpgroupRows::WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes)
     : RowBlock(e, core, number, total, /*tiles=*/1, /*otherWarps=*/groupThreads / 32) {
   isWhole = computes;
-  threadOfBlock = e.toI32(e.thread());
-  coreGroup = core.group, corePair = core.pair;
+  findGroup();
+}
+
+void WarpgroupRows::findGroup() {
   group = uniform(e.sub(e.make<arith::DivUIOp>(e.toI32(e.thread()), e.i32(groupThreads)), e.i32(1)));
   groupBegin = e.add(begin, e.mul(group, e.i32(groupRows)));
+}
+void WarpgroupRows::findRows() {
+  RowBlock::findRows();
+  findGroup();
+}
+void WarpgroupRows::take(const WarpgroupRows &other) {
+  RowBlock::take(other);
+  group = other.group, groupBegin = other.groupBegin;
 }
 
 ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, int64_t size) {
@@ -74,9 +83,7 @@ SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets,
                                      : by.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
                         };
                         auto columns = [&](Value i) { return columnsBy(masks, i); };
-                        WarpgroupRows before = *this;
-                        if (isWhole && isTight)
-                          findAnew();
+                        Anew anew(*this, isWhole && isTight);
                         if (isWhole)
                           setColumns(start, count, columns);
                         ColumnSteps steps = stepsOf(start, count, [&](Value i) { return columnsBy(ordered, i); }, size);
@@ -86,7 +93,6 @@ SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets,
                         steps.turn = carried[0];
                         SmallVector<Value> next = body(sequence, steps, carried.drop_front());
                         next.insert(next.begin(), steps.turnOf(e, steps.end));
-                        forget(before);
                         return next;
                       });
 }
@@ -131,60 +137,20 @@ SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Value firs
 }
 
 void WarpgroupRows::meet() { xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(1))), groupThreads); }
-Value WarpgroupRows::anew(Value number) {
-  return LLVM::InlineAsmOp::create(e.b, e.loc, number.getType(), number, "mov.b32 $0, $1;", "=r,r",
-                                   /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-      .getResult(0);
-}
-
-ProbabilityDropout WarpgroupRows::anew(const ProbabilityDropout &dropout) {
-  ProbabilityDropout result = dropout; // whose ten pairs of keys would be in registers
-  if (result)
-    for (Value *number : {&result.philox->keyLow, &result.philox->keyHigh, &result.philox->step, &result.philox->site})
-      *number = anew(*number);
-  return result;
-}
-
-void WarpgroupRows::forget(const WarpgroupRows &now) {
-  threadOfBlock = now.threadOfBlock, group = now.group, groupBegin = now.groupBegin, rows = now.rows;
-  core.group = coreGroup, core.pair = corePair;
-}
-
-void WarpgroupRows::findAnew() {
-  threadOfBlock = anew(threadOfBlock);
-  Value thread = this->thread(), lane = e.make<arith::RemUIOp>(thread, e.i32(e.registers.width));
-  core.group = e.make<arith::DivUIOp>(lane, e.i32(4));
-  core.pair = e.make<arith::AndIOp>(e.mul(lane, e.i32(2)), e.i32(6));
-  group = anew(group);
-  groupBegin = e.add(begin, e.mul(group, e.i32(groupRows)));
-  Value warp = e.make<arith::DivUIOp>(thread, e.i32(e.registers.width));
-  Value first = e.add(e.add(groupBegin, e.mul(warp, e.i32(16))), core.group);
-  for (auto [i, row] : llvm::enumerate(rows))
-    row.number = e.add(first, e.i32(static_cast<int64_t>(i) * 8));
-}
-
 void WarpgroupRows::mask(MutableArrayRef<Value> elements, Value firstColumn) {
   Value column = e.add(firstColumn, core.pair);
   for (auto [i, element] : llvm::enumerate(elements))
     element = masked(element, rowOf(i), column, i / 4 * 8 + i % 2);
 }
 
-SmallVector<Value> WarpgroupRows::keeps(ProbabilityDropout dropout, Value head, int64_t heads, Value firstColumn,
+SmallVector<Value> WarpgroupRows::keeps(ProbabilityDropout &dropout, Value head, int64_t heads, Value firstColumn,
                                         int64_t columns) {
   SmallVector<Value> keeps(columns / 2);
   for (int64_t number : {0, 1}) {
     Value row = e.add(e.mul(rows[number].number, e.i32(heads)), e.toI32(head));
-    Value counter = e.add(e.make<arith::DivUIOp>(firstColumn, e.i32(4)), core.pair);
-    // A counter's four words are of columns 16 apart: all of a thread's, who has four of every sixteen.
-    for (int64_t begin = 0; begin < columns; begin += 64)
-      for (int64_t half : {0, 1})
-        for (int64_t c : {0, 1}) {
-          std::array<Value, 4> words = dropout.philox->evaluate(row, e.add(counter, e.i32(begin / 4 + half * 8 + c)));
-          for (auto [i, word] : llvm::enumerate(words))
-            keeps[(begin / 8 + 2 * static_cast<int64_t>(i) + half) * 4 + number * 2 + c] =
-                dropout.philox->keeps(word, dropout.rate);
-        }
+    for (int64_t begin = 0; begin < columns; begin += CopiedRows::step)
+      for (auto [i, keep] : llvm::enumerate(keepsOfStep(e, core, dropout, row, e.add(firstColumn, e.i32(begin)))))
+        keeps[(begin / 8 + static_cast<int64_t>(i) / 2) * 4 + number * 2 + static_cast<int64_t>(i) % 2] = keep;
   }
   return keeps;
 }

@@ -189,23 +189,30 @@ TEST(WarpgroupAttention, Dropout) {
       Attention problem = attention(features, causal, 2);
       problem.rate = 0.3;
       for (bool isBackward : {false, true}) {
-        if (isBackward && features > 64)
-          continue; // by mma.sync
         Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 200}, {1, 30, 40, 64, 70, 0, 260}), "") << features << causal;
       }
     }
 }
 
-// A region that bends scores and adds to them by the distance.
+// A region that bends scores and adds to them by the distance; in wide heads with dropout and lengths, for which
+// gradients are summed in turn.
 TEST(WarpgroupAttention, Region) {
-  for (bool causal : {false, true})
-    for (bool isBackward : {false, true}) {
-      Attention problem = attention(64, causal, 2);
-      problem.hasRegion = true;
-      Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
-      EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "") << causal << isBackward;
-    }
+  for (int64_t features : {64, 128})
+    for (bool causal : {false, true})
+      for (bool isBackward : {false, true}) {
+        Attention problem = attention(features, causal, 2);
+        problem.hasRegion = true;
+        if (features > 64) {
+          problem.rate = 0.3;
+          for (int64_t row = 0; row < 301; ++row)
+            problem.lengths.push_back(int32_t(row * 37 % 280 - 10));
+        }
+        Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+        EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
+        EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "")
+            << features << causal << isBackward;
+      }
 }
 
 // Of machine code: no number in local memory and no product that waits for another, and, forward, a step's

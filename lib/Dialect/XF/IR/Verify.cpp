@@ -622,10 +622,23 @@ LogicalResult TensorCoreScheduleAttr::verify(function_ref<InFlightDiagnostic()> 
 }
 
 LogicalResult WarpgroupAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
-                                                     int64_t stages) {
+                                                     int64_t stages, bool inTurn) {
   if (columns != 64 && columns != 128)
     return emitError() << "expected 'columns' to be 64 or 128, but got " << columns;
   return verifyPositive(emitError, {{"stages", stages}});
+}
+
+LogicalResult TensorCoreAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                                      bool tight, bool inTurn) {
+  if (rows != 16 && rows != 32)
+    return emitError() << "expected 'rows' to be 16 or 32, but got " << rows;
+  return success();
+}
+
+LogicalResult PlainAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {
+  if (rows < 1 || rows > 32)
+    return emitError() << "expected 'rows' to be 1 to 32, but got " << rows;
+  return success();
 }
 
 LogicalResult RowScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {

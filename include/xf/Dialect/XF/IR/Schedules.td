@@ -1,6 +1,6 @@
 //===- Schedules.td - how kernels are cut ----------------------*- tablegen -*-===//
 // What stage `schedule` chooses for a kernel, its attribute `xf.schedule`. No choice changes a bit of the results but
-// attention's `keys`.
+// those of attention: its `keys`, and its forms on GPUs.
 //===----------------------------------------------------------------------===//
 #ifndef XF_SCHEDULES_TD
 #define XF_SCHEDULES_TD
@@ -88,12 +88,36 @@ def XF_TensorCoreScheduleAttr : XF_Schedule<"TensorCoreSchedule", "tensor_core_s
 def XF_WarpgroupAttentionScheduleAttr : XF_Schedule<"WarpgroupAttentionSchedule", "warpgroup_attention_schedule"> {
   let summary = "steps of attention on Hopper's tensor cores";
   let description = [{
-    A block of threads has 128 rows of scores of a head, and goes through their columns by steps of `columns`, through rings of `stages` steps. Forward, rows are queries and columns keys; backward, first this and then the reverse.
+    A block of threads has 128 rows of scores of a head, and goes through their columns by steps of `columns`, through rings of `stages` steps. Forward, rows are queries and columns keys; backward, first this and then the reverse, which sums the gradients of keys and values at once, or `in_turn`.
 
     ```mlir
     #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
     ```
   }];
-  let parameters = (ins "int64_t":$columns, "int64_t":$stages);
+  let parameters = (ins "int64_t":$columns, "int64_t":$stages, DefaultValuedParameter<"bool", "false">:$in_turn);
+}
+
+def XF_TensorCoreAttentionScheduleAttr : XF_Schedule<"TensorCoreAttentionSchedule", "tensor_core_attention_schedule"> {
+  let summary = "rows of attention on tensor cores";
+  let description = [{
+    By `mma.sync`, a warp has `rows` rows of scores of a head, 16 or, forward, 32. Where it is `tight`, what follows from a thread's number is computed where it is used; backward, the gradients of keys and values are summed at once, or `in_turn`. Both are for kernels that leave few registers.
+
+    ```mlir
+    #xf.tensor_core_attention_schedule<rows = 16, tight = true>
+    ```
+  }];
+  let parameters = (ins "int64_t":$rows, DefaultValuedParameter<"bool", "false">:$tight, DefaultValuedParameter<"bool", "false">:$in_turn);
+}
+
+def XF_PlainAttentionScheduleAttr : XF_Schedule<"PlainAttentionSchedule", "plain_attention_schedule"> {
+  let summary = "rows of attention on a GPU's plain cores";
+  let description = [{
+    A block of threads has a head of a sequence, `rows` of its rows at a time: a warp each.
+
+    ```mlir
+    #xf.plain_attention_schedule<rows = 8>
+    ```
+  }];
+  let parameters = (ins "int64_t":$rows);
 }
 #endif
