@@ -91,21 +91,34 @@ public:
     buildTarget(target, options.stages);
   }
 
-  /// A kernel in whose form ptxas would keep registers in local memory gets the next form, which needs fewer.
+  /// A kernel in whose form ptxas keeps registers in local memory gets the next form, which needs fewer.
   void compile(Work &work) {
     llvm::raw_string_ostream stream(work.messages);
     DiagnosticPrinter printer(context, stream);
-    std::string spills;
-    do {
+    StringRef name = SymbolTable::getSymbolName(work.root);
+    for (Attribute form;;) {
       OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
-      if (!module)
+      if (!module) {
         work.failed = next;
-      else if (!spills.empty() && failed(takeNextForm(*module, work, spills)))
-        work.failed = Stage::link;
-      spills.clear();
-      if (!work.failed)
-        compile(work, *module, spills, stream);
-    } while (!work.failed && !spills.empty());
+        return;
+      }
+      if (form)
+        module->lookupSymbol(name)->setAttr("xf.schedule", form);
+      Location place = module->lookupSymbol(name)->getLoc();
+      std::string spills;
+      compile(work, *module, spills, stream);
+      if (work.failed || spills.empty())
+        return;
+      if (!(form = formAfter(work))) {
+        // Right, if slower: no model must fail for it. Tests let no kernel of ours come here.
+        emitWarning(place) << "kernel '" << name << "' needs more registers than a thread of " << options.stages.gpu
+                           << " has, and keeps some in local memory (" << spills
+                           << "): its results are right, but it is slower than it should be; please report this line "
+                              "and the model";
+        return;
+      }
+      ++times.again;
+    }
   }
 
   KernelTimes times;
@@ -145,23 +158,16 @@ private:
     });
   }
 
-  /// For a kernel, on tensors still, that had `spills` in the form it was compiled in. A form that was given stays.
-  LogicalResult takeNextForm(ModuleOp module, const Work &work, StringRef spills) {
-    const StageOptions &stages = options.stages;
-    StringRef name = SymbolTable::getSymbolName(work.root);
-    auto kernel = module.lookupSymbol<func::FuncOp>(name);
-    if (next == Stage::schedule && !kernel->hasAttr("xf.schedule")) {
-      auto facts = cast<DictionaryAttr>(parseAttribute(work.kernel.facts, &context));
-      ScheduleTarget target = gpuTarget(stages.gpu, stages.precision == Precision::TF32);
-      if (Attribute schedule = scheduleAfter(kernel, facts.get("xf.schedule"), target)) {
-        kernel->setAttr("xf.schedule", schedule);
-        ++times.again;
-        return success();
-      }
-    }
-    return emitError(kernel ? kernel.getLoc() : module.getLoc())
-           << "kernel '" << name << "' needs more registers than a thread of " << stages.gpu
-           << " has, and would keep some in local memory (" << spills << "); please report this line and the model";
+  /// What comes after the form that a kernel was compiled in, unless that was given; null where nothing does.
+  Attribute formAfter(const Work &work) {
+    OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
+    StringRef name = SymbolTable::getSymbolName(work.root); // not its attribute, which is of another context
+    auto kernel = module->lookupSymbol<func::FuncOp>(name);
+    if (next != Stage::schedule || kernel->hasAttr("xf.schedule"))
+      return {};
+    auto facts = cast<DictionaryAttr>(parseAttribute(work.kernel.facts, &context));
+    bool usesTF32 = options.stages.precision == Precision::TF32;
+    return scheduleAfter(kernel, facts.get("xf.schedule"), gpuTarget(options.stages.gpu, usesTF32));
   }
 
   static DialectRegistry makeRegistry() {

@@ -391,11 +391,12 @@ Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *
     };
     uint64_t extents[] = {extentOf(matrix.columns), extentOf(matrix.rows)}, pitch = uint64_t(matrix.rowBytes);
     uint32_t box[] = {uint32_t(matrix.boxColumns), uint32_t(matrix.boxRows)}, steps[] = {1, 1};
-    constexpr int bf16 = 9, none = 0, by128Bytes = 3,
-                  by256Bytes = 3; // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_, _L2_PROMOTION_
+    // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_64B or 128B, _L2_PROMOTION_
+    constexpr int bf16 = 9, none = 0, by256Bytes = 3;
+    int swizzle = matrix.boxColumns == 64 ? 3 : 2;
     Result made = state->driver.TensorMapEncodeTiled(&maps.emplace_back(), bf16, 2,
                                                      addressOf(static_cast<char *>(pointers[matrix.operand])), extents,
-                                                     &pitch, box, steps, none, by128Bytes, by256Bytes, none);
+                                                     &pitch, box, steps, none, swizzle, by256Bytes, none);
     if (Expected<void> ok = state->check(made, "describe operand {} of kernel '{}', {} x {}", matrix.operand,
                                          facts.name, extents[1], extents[0]);
         !ok)

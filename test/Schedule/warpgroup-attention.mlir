@@ -98,9 +98,9 @@ func.func private @wide_backward(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: te
 // CHECK-NOT: xfg.
 // CHECK-LABEL: func.func private @narrow
 // CHECK-SAME: xf.schedule = #xf.tensor_core_attention_schedule<rows = 32>
-func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x4xf32>) attributes {xf.kernel = #xf<kernel attention>} {
-  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(4) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x4xf32>)
-  return %o, %s : !m, tensor<?x4xf32>
+func.func private @narrow(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, tensor<?x8xf32>) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) : (!m, !m, !m, !i, !i) -> (!m, tensor<?x8xf32>)
+  return %o, %s : !m, tensor<?x8xf32>
 }
 // CHECK-LABEL: func.func private @given
 // CHECK-SAME: xf.threads = 128

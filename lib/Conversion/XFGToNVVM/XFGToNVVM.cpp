@@ -25,7 +25,8 @@ using namespace xfg;
 constexpr unsigned sharedSpace = static_cast<unsigned>(NVVM::NVVMMemorySpace::Shared),
                    clusterSpace = static_cast<unsigned>(NVVM::NVVMMemorySpace::SharedCluster);
 constexpr StringLiteral sharedName = "xf_shared";
-constexpr int64_t warpgroup = 128, swizzleBytes = 1024; // eight rows of 128 bytes, after which places repeat
+constexpr int64_t warpgroup = 128;
+constexpr int64_t swizzleBytes = 1024; // eight rows of 128 bytes, after which places repeat
 
 /// Short names for what the patterns write.
 struct Writer {
@@ -116,28 +117,27 @@ struct Writer {
 /// in registers of its own over a whole loop.
 struct Descriptor {
   Value low;
+  TileType tile;
   bool depthIsColumn;
-  int64_t panelBytes;
 
-  /// `depthIsColumn`: k runs along the rows of the tile, and 16 of it are 32 bytes of a panel's 128.
-  Descriptor(Writer &w, Value address, TileType tile, bool depthIsColumn)
-      : depthIsColumn(depthIsColumn), panelBytes(tile.getPanelBytes()) {
+  /// `depthIsColumn`: k runs along the rows of the tile, and 16 of it are 32 bytes of a panel's row.
+  Descriptor(Writer &w, Value address, TileType tile, bool depthIsColumn) : tile(tile), depthIsColumn(depthIsColumn) {
     // Of addresses the bits 4 to 17. In units of 16 bytes from bit 16: how far the next panel of m or n is (not used
     // where k runs along rows).
-    int64_t panel = depthIsColumn ? 1 : panelBytes / 16;
+    int64_t panel = depthIsColumn ? 1 : tile.getPanelBytes() / 16;
     Value bits = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI32Type(), address);
     bits = w.make<arith::ShRUIOp>(w.make<arith::AndIOp>(bits, w.i32(0x3ffff)), w.i32(4));
     low = w.make<arith::OrIOp>(bits, w.i32(panel << 16));
   }
   /// PTX that sets `name` to the descriptor from k on, where `low` is operand `number`.
   std::string at(StringRef name, int64_t number, int64_t k) const {
-    int64_t bytes = depthIsColumn ? k / TileType::panelColumns * panelBytes + k % TileType::panelColumns * 2
-                                  : k * TileType::rowBytes;
-    // From bit 32: how far the next eight rows are. Bit 62: swizzled by 128 bytes.
-    constexpr int64_t high = 1 << 30 | swizzleBytes / 16;
+    int64_t columns = tile.getPanelColumns(), rowBytes = tile.getRowBytes();
+    int64_t bytes = depthIsColumn ? k / columns * tile.getPanelBytes() + k % columns * 2 : k * rowBytes;
+    // From bit 32: how far the next eight rows are. From bit 62: swizzled by 128 bytes, or by 64.
+    int64_t swizzle = rowBytes == 128 ? 1 : 2, high = swizzle << 30 | 8 * rowBytes / 16;
     return (".reg .b32 " + name + "_low;\n.reg .b64 rd_" + name + ";\nadd.s32 " + name + "_low, $" +
             llvm::Twine(number) + ", " + llvm::Twine(bytes / 16) + ";\nmov.b64 rd_" + name + ", {" + name + "_low, " +
-            llvm::Twine(high) + "};\n")
+            llvm::Twine(static_cast<uint64_t>(high)) + "};\n")
         .str();
   }
 };
@@ -202,11 +202,11 @@ void emitCopyIn(Writer &w, CopyInOp op, Value map, Value base, Value turn) {
   TileType tile = ring.getTiles()[op.getTile()];
   Value to = w.tileOf(ring, base, turn, op.getTile()), barrier = w.barrier(ring, base, turn, Writer::Full);
   Value row = w.toI32(op.getRow()), column = w.toI32(op.getColumn());
-  for (int64_t panel = 0; panel < tile.getColumns() / TileType::panelColumns; ++panel) {
+  for (int64_t panel = 0; panel < tile.getPanels(); ++panel) {
     Value address =
         LLVM::AddrSpaceCastOp::create(w.b, w.loc, w.pointer(clusterSpace), w.at(to, panel * tile.getPanelBytes()));
     NVVM::CpAsyncBulkTensorGlobalToSharedClusterOp::create(
-        w.b, w.loc, address, map, ValueRange{w.add(column, w.i32(panel * TileType::panelColumns)), row}, barrier,
+        w.b, w.loc, address, map, ValueRange{w.add(column, w.i32(panel * tile.getPanelColumns())), row}, barrier,
         ValueRange(), Value(), Value(), NVVM::TMALoadModeAttr::get(w.b.getContext(), NVVM::TMALoadMode::TILE),
         w.b.getBoolAttr(false), NVVM::CTAGroupKindAttr(), Value());
   }
@@ -215,22 +215,30 @@ void emitCopyIn(Writer &w, CopyInOp op, Value map, Value base, Value turn) {
 void emitCopyOut(Writer &w, CopyOutOp op, Value tile, Value map) {
   TileType type = op.getTile().getType();
   Value row = w.toI32(op.getRow()), column = w.toI32(op.getColumn());
-  for (int64_t panel = 0; panel < type.getColumns() / TileType::panelColumns; ++panel)
+  for (int64_t panel = 0; panel < type.getPanels(); ++panel)
     NVVM::CpAsyncBulkTensorSharedCTAToGlobalOp::create(
         w.b, w.loc, map, w.at(tile, panel * type.getPanelBytes()),
-        ValueRange{w.add(column, w.i32(panel * TileType::panelColumns)), row}, Value(),
+        ValueRange{w.add(column, w.i32(panel * type.getPanelColumns())), row}, Value(),
         NVVM::TMAStoreModeAttr::get(w.b.getContext(), NVVM::TMAStoreMode::TILE), Value());
   NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
 }
 
-/// A piece's place is three bits of its address, as rows and tiles begin at multiples of all eight.
+/// What a piece's number in its row is changed by.
+Value swizzleOf(Writer &w, TileType tile, Value row) {
+  int64_t pieces = tile.getRowBytes() / 16; // as many rows are 128 bytes as are in a place's repetition, or half
+  return w.make<arith::AndIOp>(pieces == 8 ? row : w.make<arith::ShRUIOp>(row, w.i32(1)), w.i32(pieces - 1));
+}
+
+/// A piece's place are bits of its address, as rows and tiles begin at multiples of all pieces.
 SmallVector<Value> emitRead(Writer &w, ReadOp op, Value tile) {
-  constexpr int64_t pieceBytes = 16, pieces = TileType::rowBytes / pieceBytes;
+  TileType type = op.getTile().getType();
+  constexpr int64_t pieceBytes = 16;
+  int64_t pieces = type.getRowBytes() / pieceBytes;
   Value row = w.toI32(op.getRow()), piece = w.make<arith::DivUIOp>(w.toI32(op.getColumn()), w.i32(8));
   Value panel = w.make<arith::DivUIOp>(piece, w.i32(pieces));
-  Value place = w.make<arith::AndIOp>(w.make<arith::XOrIOp>(piece, row), w.i32(pieces - 1));
-  Value bytes = w.add(w.add(w.mul(panel, op.getTile().getType().getPanelBytes()), w.mul(row, TileType::rowBytes)),
-                      w.mul(place, pieceBytes));
+  Value place = w.make<arith::XOrIOp>(w.make<arith::AndIOp>(piece, w.i32(pieces - 1)), swizzleOf(w, type, row));
+  Value bytes =
+      w.add(w.add(w.mul(panel, type.getPanelBytes()), w.mul(row, type.getRowBytes())), w.mul(place, pieceBytes));
   Value first = LLVM::PtrToIntOp::create(w.b, w.loc, w.b.getI32Type(), w.at(tile, bytes));
   SmallVector<Value> results;
   for (auto [i, result] : llvm::enumerate(op.getResults())) {
@@ -243,7 +251,7 @@ SmallVector<Value> emitRead(Writer &w, ReadOp op, Value tile) {
 
 /// Four matrices of 8 x 8 at a time: a warp's 16 rows of 16 columns. Thread t gives the address of row t mod 16, of the
 /// first eight columns or the others.
-void emitWrite(Writer &w, ValueRange values, Value tile) {
+void emitWrite(Writer &w, TileType type, ValueRange values, Value tile) {
   MLIRContext *context = w.b.getContext();
   // Read anew, or registers would keep what follows for all places that write.
   Value thread = LLVM::InlineAsmOp::create(w.b, w.loc, w.b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
@@ -253,9 +261,9 @@ void emitWrite(Writer &w, ValueRange values, Value tile) {
   thread = w.make<arith::AndIOp>(thread, w.i32(warpgroup - 1));
   Value lane = w.make<arith::AndIOp>(thread, w.i32(31));
   Value row = w.add(w.mul(w.make<arith::ShRUIOp>(thread, w.i32(5)), 16), w.make<arith::AndIOp>(lane, w.i32(15)));
-  Value half = w.make<arith::ShRUIOp>(lane, w.i32(4)), swizzle = w.make<arith::AndIOp>(row, w.i32(7));
-  Value begin = w.at(tile, w.mul(row, TileType::rowBytes));
-  for (int64_t column = 0; column < TileType::panelColumns; column += 16) {
+  Value half = w.make<arith::ShRUIOp>(lane, w.i32(4)), swizzle = swizzleOf(w, type, row);
+  Value begin = w.at(tile, w.mul(row, type.getRowBytes()));
+  for (int64_t column = 0; column < type.getColumns(); column += 16) {
     Value piece = w.make<arith::XOrIOp>(w.add(half, w.i32(column / 8)), swizzle);
     SmallVector<Value> pairs;
     for (int64_t i = column / 2; i < column / 2 + 8; i += 2)
@@ -349,8 +357,9 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
     return w.tileOf(op.getRing().getType(), adaptor.getRing(), adaptor.getTurn(), op.getTile());
   });
   give.operator()<SubtileOp>([](Writer &w, SubtileOp op, auto adaptor) {
-    int64_t columnBytes = op.getTile().getType().getPanelBytes() / TileType::panelColumns;
-    return w.at(adaptor.getTile(), w.add(w.mul(w.toI32(adaptor.getRow()), TileType::rowBytes),
+    TileType tile = op.getTile().getType();
+    int64_t columnBytes = tile.getPanelBytes() / tile.getPanelColumns();
+    return w.at(adaptor.getTile(), w.add(w.mul(w.toI32(adaptor.getRow()), tile.getRowBytes()),
                                          w.mul(w.toI32(adaptor.getColumn()), columnBytes)));
   });
   act.operator()<AcquireOp>([](Writer &w, AcquireOp op, auto adaptor) {
@@ -417,8 +426,9 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   act.operator()<PinOp>([](Writer &w, PinOp, auto adaptor) { emitPin(w, adaptor.getValue()); });
   give.operator()<ElementsOp>([](Writer &w, ElementsOp, auto adaptor) { return w.fields(adaptor.getAccumulator()); });
   give.operator()<ReadOp>([](Writer &w, ReadOp op, auto adaptor) { return emitRead(w, op, adaptor.getTile()); });
-  act.operator()<WriteOp>(
-      [](Writer &w, WriteOp, auto adaptor) { emitWrite(w, adaptor.getValues(), adaptor.getTile()); });
+  act.operator()<WriteOp>([](Writer &w, WriteOp op, auto adaptor) {
+    emitWrite(w, op.getTile().getType(), adaptor.getValues(), adaptor.getTile());
+  });
   act.operator()<FenceCopiesOp>([](Writer &w, FenceCopiesOp, auto) {
     MLIRContext *context = w.b.getContext();
     NVVM::FenceProxyOp::create(w.b, w.loc, NVVM::ProxyKindAttr::get(context, NVVM::ProxyKind::async_shared),

@@ -4,12 +4,15 @@
 //===----------------------------------------------------------------------===//
 #include "Attention.h"
 #include "AttentionTensorCore.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include <cmath>
 
 namespace mlir::xf {
 
 AttentionBlock::AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads)
     : e(e), heads(heads), head(tile[1]) {
+  if (auto schedule = dyn_cast_or_null<PlainAttentionScheduleAttr>(e.kernel->getAttr("xf.schedule")))
+    isTight = schedule.getTight();
   for (auto [offsets, start, count] :
        {std::tuple(queryOffsets, &queryStart, &queryCount), {keyOffsets, &keyStart, &keyCount}}) {
     auto [first, rows] = rowsOf(e, offsets, tile[0]);
@@ -38,7 +41,7 @@ Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t feat
       numbers.push_back(e.widen(vector::ExtractOp::create(e.b, e.loc, loaded, i)));
     return numbers;
   };
-  return e.loop(e.index(0), e.index(features), share, e.f32(0), [&](Value c, ValueRange carried) {
+  return loop(e.index(0), e.index(features), share, e.f32(0), [&](Value c, ValueRange carried) {
     Value at = column(c, features), sum = carried[0];
     for (auto [a, b] : llvm::zip(load(x, xRow, at), load(y, yRow, at)))
       sum = e.fma(a, b, sum);
@@ -48,7 +51,7 @@ Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t feat
 
 SmallVector<Value> AttentionBlock::accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix,
                                               function_ref<Value(Value)> rowOf, int64_t features) {
-  return e.loop(begin, end, 1, sums, [&](Value i, ValueRange carried) {
+  return loop(begin, end, 1, sums, [&](Value i, ValueRange carried) {
     Value weight = e.fromLane(weights, e.toI32(i)), row = rowOf(i);
     SmallVector<Value> next;
     forVectors(features, [&](int64_t v, int64_t lanes) {
@@ -56,6 +59,17 @@ SmallVector<Value> AttentionBlock::accumulate(ValueRange sums, Value weights, Va
       next.push_back(e.fma(weight, e.loadVector(matrix, {row, at}, lanes), carried[v]));
     });
     return next;
+  });
+}
+
+SmallVector<Value> AttentionBlock::loop(Value begin, Value end, int64_t step, ValueRange initial,
+                                        Emitter::LoopBody body) {
+  return e.loop(begin, end, step, initial, [&](Value i, ValueRange carried) {
+    if (isTight) // LLVM drops what loops are annotated with on its way to PTX
+      LLVM::InlineAsmOp::create(e.b, e.loc, TypeRange(), ValueRange(), ".pragma \"nounroll\";", "",
+                                /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+    return body(i, carried);
   });
 }
 

@@ -43,7 +43,11 @@ struct AttentionBlock {
   /// The vectors of `features`: body(number, lanes).
   void forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body);
 
+  /// Of a loop over features, or over what is summed, where registers are few: neither LLVM nor ptxas unrolls it.
+  SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, Emitter::LoopBody body);
+
   Emitter &e;
+  bool isTight = false;
   int64_t heads;
   Value head, queryStart, queryCount, keyStart, keyCount;
 };

@@ -73,6 +73,7 @@ public:
 
   /// What is added to gradients of captured tensors, and nothing else.
   void addCaptured(CapturedSums &sums) {
+    block.isTight = true; // a kernel that has one form
     e.rows(e.index(0), block.queryCount, [&](Value i) {
       Value row = e.add(block.queryStart, i), correction = correctionOf(row);
       KeyRange keys = visible(i);

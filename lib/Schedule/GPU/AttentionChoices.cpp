@@ -23,8 +23,9 @@ struct Attended {
         isForTensorCores &= areBF16 && widths.back() <= 128;
     }
     hasVectors = areBF16 && llvm::all_of(widths, [](int64_t width) { return width % 8 == 0; });
-    isForWarpgroups = areBF16 && op.getScale().convertToDouble() > 0 &&
-                      llvm::all_of(widths, [](int64_t width) { return width == 64 || width == 128; });
+    isForWarpgroups = areBF16 && op.getScale().convertToDouble() > 0 && llvm::all_of(widths, [&](int64_t width) {
+                        return width == 64 || width == 128 || ((width == 32 || width == 96) && llvm::all_equal(widths));
+                      });
     for (auto [value, type] : llvm::zip(op->getBlock()->getTerminator()->getOperands(), kernel.getResultTypes()))
       if (auto result = dyn_cast<OpResult>(value); result && !op.isStatistic(result.getResultNumber()))
         isForWarpgroups &= getElementTypeOrSelf(type).isBF16();
@@ -100,7 +101,8 @@ SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget 
     addBackward(forms, attendedOf(kernel, op), target.hasWarpgroups);
   else
     return forms;
-  forms.push_back(PlainAttentionScheduleAttr::get(kernel.getContext(), target.registers.warps));
+  for (bool isTight : {false, true})
+    forms.push_back(PlainAttentionScheduleAttr::get(kernel.getContext(), target.registers.warps, isTight));
   return forms;
 }
 } // namespace mlir::xf

@@ -16,13 +16,13 @@ public:
         masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
         region(e, op.getScore(), op.getCaptures(), head),
         productScale(op.getScale().convertToDouble() * (region ? region.takeScoreFactor() : 1)),
-        factor(region ? 1 : productScale * M_LOG2E), queryMap(e.tensorMap(query, WarpgroupRows::blockRows, 64)),
-        keyMap(e.tensorMap(e.placeOf(op.getKey()), columns, 64)),
-        valueMap(e.tensorMap(e.placeOf(op.getValue()), columns, 64)),
+        factor(region ? 1 : productScale * M_LOG2E), queryMap(boxesOf(e, query, WarpgroupRows::blockRows, features)),
+        keyMap(boxesOf(e, e.placeOf(op.getKey()), columns, features)),
+        valueMap(boxesOf(e, e.placeOf(op.getValue()), columns, valueFeatures)),
         queries(e, 1, WarpgroupRows::blockRows, std::max(features, valueFeatures)),
         keys(e, schedule.getStages(), columns, features), values(e, schedule.getStages(), columns, valueFeatures) {
     if (result)
-      resultMap = e.tensorMap(result, WarpgroupRows::groupRows, 64);
+      resultMap = boxesOf(e, result, WarpgroupRows::groupRows, valueFeatures);
   }
 
   void emit();

@@ -97,6 +97,9 @@ private:
   Value ring;
 };
 
+/// How the copy engine finds boxes of `rows` of a matrix whose heads have so many features.
+Value boxesOf(Emitter &e, Value memory, int64_t rows, int64_t features);
+
 /// The product of a and b, begun and committed, on top of `sums`; alone where that is null.
 Value beginProduct(Emitter &e, Value a, Value b, int64_t columns, Value sums, bool transposeB);
 /// Waits for all but the last `pending` products; elements of the accumulator.

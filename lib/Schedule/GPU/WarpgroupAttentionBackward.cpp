@@ -25,17 +25,18 @@ public:
         own(e, 1, WarpgroupRows::blockRows, features), ownValues(e, 1, WarpgroupRows::blockRows, valueFeatures),
         others(e, schedule.getStages(), step, features), otherValues(e, schedule.getStages(), step, valueFeatures),
         results(e, schedule.getStages(), step, valueFeatures) {
-    for (auto [matrix, blocks, steps] : {std::tuple(query, &queryBlocks, &querySteps),
-                                         {cotangent, &cotangentBlocks, &cotangentSteps},
-                                         {key, &keyBlocks, &keySteps},
-                                         {value, &valueBlocks, &valueSteps}}) {
-      *blocks = e.tensorMap(matrix, WarpgroupRows::blockRows, 64);
-      *steps = e.tensorMap(matrix, step, 64);
+    for (auto [matrix, width, blocks, steps] : {std::tuple(query, features, &queryBlocks, &querySteps),
+                                                {cotangent, valueFeatures, &cotangentBlocks, &cotangentSteps},
+                                                {key, features, &keyBlocks, &keySteps},
+                                                {value, valueFeatures, &valueBlocks, &valueSteps}}) {
+      *blocks = boxesOf(e, matrix, WarpgroupRows::blockRows, width);
+      *steps = boxesOf(e, matrix, step, width);
     }
-    resultSteps = e.tensorMap(forward, step, 64);
+    resultSteps = boxesOf(e, forward, step, valueFeatures);
     unsigned first = e.kernel.getNumArguments();
-    for (Value *map : {&queryGradient, &keyGradient, &valueGradient})
-      *map = e.tensorMap(e.function.getArgument(first++), WarpgroupRows::groupRows, 64);
+    for (auto [map, width] :
+         {std::pair(&queryGradient, features), {&keyGradient, features}, {&valueGradient, valueFeatures}})
+      *map = boxesOf(e, e.function.getArgument(first++), WarpgroupRows::groupRows, width);
     statistics = allocate({WarpgroupRows::groups * 2, 2, step}, e.b.getF32Type());
     if (masks.lengths)
       lengths = allocate({WarpgroupRows::groups * 2, 2, step}, e.b.getI32Type());

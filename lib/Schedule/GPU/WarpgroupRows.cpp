@@ -162,8 +162,7 @@ Value WarpgroupRows::own(Value tile, int64_t column, int64_t columns) {
 }
 
 void WarpgroupRows::store(ArrayRef<Value> elements, Value tile, Value map, Value column) {
-  constexpr int64_t panel = xfg::TileType::panelColumns;
-  int64_t columns = elements.size() * 2;
+  int64_t columns = elements.size() * 2, panel = xfg::TileType::panelOf(columns);
   meet(); // products of other warps may still read the tile
   for (int64_t at = 0; at < columns; at += panel)
     xfg::WriteOp::create(e.b, e.loc, elements.slice(at / 2, panel / 2), own(tile, at, panel));
@@ -191,6 +190,10 @@ Value TileRing::await(Value turn) {
   return tile(turn);
 }
 void TileRing::release(Value turn) { xfg::ReleaseOp::create(e.b, e.loc, ring, indexOf(turn)); }
+
+Value boxesOf(Emitter &e, Value memory, int64_t rows, int64_t features) {
+  return e.tensorMap(memory, rows, xfg::TileType::panelOf(features));
+}
 
 Value beginProduct(Emitter &e, Value a, Value b, int64_t columns, Value sums, bool transposeB) {
   auto type = xfg::AccumulatorType::get(e.b.getContext(), WarpgroupRows::groupRows, columns, e.b.getF32Type());

@@ -78,6 +78,27 @@ func.func @products(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<32x64xbf16, of 64>,
   return %f#3 : f32
 }
 
+// Panels of 32 columns: swizzled by 64 bytes (2 from bit 62), eight rows are 512 bytes (32 units), the next 32 columns of
+// a transposed operand 96 rows of 64 bytes (384 units). Of k the third 16 are in the next panel, or 32 rows on (128).
+// CHECK-LABEL: func.func @narrow(
+func.func @narrow(%a: !xfg.tile<64x96xbf16>, %b: !xfg.tile<96x32xbf16>, %map: !xfg.tensor_map<64x32xbf16>, %x: f32, %i: index) -> f32 {
+  // CHECK-DAG: arith.constant 25165824 : i32
+  // CHECK: add.s32 a_low, $16, 0;\0Amov.b64 rd_a, {a_low, 2147483680};
+  // CHECK: add.s32 a_low, $16, 2;
+  // CHECK: add.s32 a_low, $16, 256;{{.*}}add.s32 b_low, $17, 128;
+  %none = xfg.undefined : !xfg.accumulator<64x32xf32>
+  %0 = xfg.mma %a, %b, %none : !xfg.tile<64x96xbf16>, !xfg.tile<96x32xbf16>, !xfg.accumulator<64x32xf32>
+  // Row r's places change by r / 2.
+  // CHECK: arith.shrui
+  // CHECK-COUNT-2: nvvm.stmatrix
+  %part = xfg.subtile %a[%i, %i] : !xfg.tile<64x96xbf16> -> !xfg.tile<64x32xbf16>
+  xfg.write %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x to %part : !xfg.tile<64x32xbf16>
+  // CHECK-COUNT-3: nvvm.cp.async.bulk.tensor.global.shared.cta
+  xfg.copy_out %a to %map[%i, %i] : !xfg.tile<64x96xbf16>, !xfg.tensor_map<64x32xbf16>
+  %e:16 = xfg.elements %0 : !xfg.accumulator<64x32xf32>
+  return %e#0 : f32
+}
+
 // Piece p of row r is at place p xor (r mod 8), which is that of 16 bytes; the piece beside it at one that differs in a bit.
 // CHECK-LABEL: func.func @read(
 func.func @read(%tile: !xfg.tile<64x64xbf16>, %i: index, %j: index) -> (vector<8xbf16>, vector<8xbf16>) {

@@ -6,8 +6,8 @@ func.func private @tile(!xfg.tile<64x64xf32>)
 
 // -----
 
-// expected-error@+1 {{expected columns to be a multiple of 64 up to 65536, but got 32}}
-func.func private @tile(!xfg.tile<64x32xbf16>)
+// expected-error@+1 {{expected columns to be a multiple of 32 up to 65536, but got 16}}
+func.func private @tile(!xfg.tile<64x16xbf16>)
 
 // -----
 
@@ -26,7 +26,7 @@ func.func private @map(!xfg.tensor_map<512x64xbf16>)
 
 // -----
 
-// expected-error@+1 {{expected columns to be 64, but got 128}}
+// expected-error@+1 {{expected columns to be a multiple of 32 up to 64, but got 128}}
 func.func private @map(!xfg.tensor_map<64x128xbf16>)
 
 // -----
@@ -137,6 +137,24 @@ func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16>
 
 // -----
 
+// xfg.subtile C1, of panels of 64 columns
+func.func @f(%tile: !xfg.tile<64x64xbf16>, %i: index) {
+  // expected-error@+1 {{expected 'result' to be a part of '!xfg.tile<64x64xbf16>', but got '!xfg.tile<64x32xbf16>'}}
+  %part = xfg.subtile %tile[%i, %i] : !xfg.tile<64x64xbf16> -> !xfg.tile<64x32xbf16>
+  return
+}
+
+// -----
+
+// xfg.copy_in C2, of panels of 32 columns
+func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %ring: !xfg.ring<2, <64x96xbf16>>, %i: index) {
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 32), but got 64 x 64}}
+  xfg.copy_in %map[%i, %i] to %ring[%i], 0 : !xfg.tensor_map<64x64xbf16>, !xfg.ring<2, <64x96xbf16>>
+  return
+}
+
+// -----
+
 // xfg.copy_in C2
 func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16>>, %i: index) {
   // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64), but got 128 x 64}}
@@ -222,6 +240,15 @@ func.func @f(%c: !xfg.accumulator<64x8xf32>) {
 func.func @f(%x: f32, %tile: !xfg.tile<64x64xbf16>) {
   // expected-error@+1 {{expected 32 values and a tile of 64 x 64, but got 1 and 64 x 64}}
   xfg.write %x to %tile : !xfg.tile<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.write C1, of panels of 32 columns
+func.func @f(%x: f32, %tile: !xfg.tile<64x32xbf16>) {
+  // expected-error@+1 {{expected 16 values and a tile of 64 x 32, but got 1 and 64 x 32}}
+  xfg.write %x to %tile : !xfg.tile<64x32xbf16>
   return
 }
 

@@ -143,9 +143,9 @@ struct Batch {
   }
   void run(const std::string &ptx, const std::vector<Argument> &arguments, int64_t blocks) {
     std::vector<TensorMap> maps;
-    for (auto [operand, rows, columns] : a.maps)
+    for (auto [operand, rows, boxColumns] : a.maps)
       maps.push_back(mapOf(arguments[operand].value, std::max<int64_t>(arguments[operand].rows, 1),
-                           arguments[operand].columns, rows));
+                           arguments[operand].columns, rows, boxColumns));
     std::vector<uint64_t> parameters;
     for (const Argument &argument : arguments)
       if (argument.kind != Argument::Number)

@@ -222,7 +222,7 @@ TEST(HopperEmulator, Products) {
   EXPECT_EQ(run(without(body, a, descriptor("%rd20", 32))), "");
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(8) << 32))), HasSubstr("not aligned"));
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(1) << 49))), HasSubstr("swizzled by 128 bytes"));
-  EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(1) << 62))), HasSubstr("swizzled by 128 bytes"));
+  EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(2) << 62))), HasSubstr("swizzled by 128 bytes"));
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 16384))), HasSubstr("out of bounds"));
 }
 

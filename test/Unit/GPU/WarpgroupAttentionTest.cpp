@@ -125,27 +125,27 @@ TEST(WarpgroupAttention, EveryLength) {
   }
 }
 
-// Both widths of heads, in both places.
+// All widths of heads, those of whole panels in both places.
 TEST(WarpgroupAttention, EveryWidth) {
-  for (int64_t features : {64, 128})
-    for (int64_t valueFeatures : {64, 128})
-      for (bool causal : {false, true}) {
-        Attention problem = attention(features, causal, 2);
-        problem.valueFeatures = valueFeatures;
-        for (bool isBackward : {false, true}) {
-          Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
-          for (auto [queries, keys] : {std::pair(200, 300), {65, 70}})
-            EXPECT_EQ(kernel.run({queries}, {keys}), "")
-                << features << " " << valueFeatures << " " << causal << " " << queries << " x " << keys;
-        }
+  for (auto [features, valueFeatures] : {std::pair(32, 32), {64, 64}, {64, 128}, {96, 96}, {128, 64}, {128, 128}})
+    for (bool causal : {false, true}) {
+      Attention problem = attention(features, causal, 2);
+      problem.valueFeatures = valueFeatures;
+      for (bool isBackward : {false, true}) {
+        Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+        EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
+        for (auto [queries, keys] : {std::pair(200, 300), {65, 70}})
+          EXPECT_EQ(kernel.run({queries}, {keys}), "")
+              << features << " " << valueFeatures << " " << causal << " " << queries << " x " << keys;
       }
+    }
 }
 
 // Sequences of any lengths side by side: blocks that have rows of several, sequences without rows, queries that see no
 // key. Each gives the bits that it gives alone.
 TEST(WarpgroupAttention, Packed) {
   std::vector<int64_t> queryCounts{1, 30, 0, 64, 150, 7, 20, 300, 5}, keyCounts{1, 30, 40, 64, 150, 0, 140, 10, 260};
-  for (int64_t features : {64, 128})
+  for (int64_t features : {32, 64, 128})
     for (bool causal : {false, true})
       for (bool isBackward : {false, true}) {
         Kernel kernel =
@@ -198,12 +198,12 @@ TEST(WarpgroupAttention, Dropout) {
 // A region that bends scores and adds to them by the distance; in wide heads with dropout and lengths, for which
 // gradients are summed in turn.
 TEST(WarpgroupAttention, Region) {
-  for (int64_t features : {64, 128})
+  for (int64_t features : {32, 64, 96, 128})
     for (bool causal : {false, true})
       for (bool isBackward : {false, true}) {
         Attention problem = attention(features, causal, 2);
         problem.hasRegion = true;
-        if (features > 64) {
+        if (features != 64) {
           problem.rate = 0.3;
           for (int64_t row = 0; row < 301; ++row)
             problem.lengths.push_back(int32_t(row * 37 % 280 - 10));
@@ -256,6 +256,11 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   };
   ASSERT_EQ(forward.run({100, 30}, {700, 300}), "");
   ASSERT_EQ(backward.run({300, 30}, {300, 300}), "");
+  Attention dropped = attention(128, /*causal=*/false);
+  dropped.rate = 0.1;
+  Kernel narrow = forwardOf(attention(32, /*causal=*/false)), inTurn = backwardOf(dropped);
+  ASSERT_EQ(narrow.run({100, 30}, {700, 300}), "");
+  ASSERT_EQ(inTurn.run({100, 30}, {200, 70}), "");
   // No waiting for a stage to be full, and to be empty: the try succeeds at once.
   expectFound(forward, "@P1 bra.uni DONE;", "bra.uni DONE;", {"more arrive at a barrier", "races"});
   // Nobody says that a stage was read.
@@ -271,6 +276,12 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   // The next sixteen of k are 32 bytes further along a row, and 2048 bytes where k runs along columns; in units of 16.
   expectFound(forward, ", 2;\nmov.b64 rd_b", ", 4;\nmov.b64 rd_b", {"not"});
   expectFound(forward, ", 128;\nmov.b64 rd_b", ", 64;\nmov.b64 rd_b", {"not"});
+  // Panels of 32 columns: the next 16 of k are as far, but further where k runs along columns.
+  expectFound(narrow, ", 2;\nmov.b64 rd_b", ", 4;\nmov.b64 rd_b", {"not"});
+  expectFound(narrow, ", 64;\nmov.b64 rd_b", ", 128;\nmov.b64 rd_b", {"not"});
+  // Gradients in turn: keys and values are filled again for the second time through the queries.
+  expectFound(inTurn, "mbarrier.arrive.shared.b64", "//", {"deadlock"});
+  expectFound(inTurn, "bar.sync \t%", "// %", {"races"});
   // Tiles that the threads have read themselves are filled again.
   expectFound(backward, "fence.proxy.async.shared::cta;", "", {"read without a fence", "wrote without a fence"});
   // Where a warpgroup has no rows, its first warp goes ahead of what the others have seen.

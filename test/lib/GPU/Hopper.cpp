@@ -12,7 +12,7 @@
 
 namespace xf::gpu {
 namespace {
-constexpr uint32_t groupWarps = 4, pieceBytes = 16, rowBytes = 128, repeatBytes = 1024; // of the swizzle
+constexpr uint32_t groupWarps = 4, pieceBytes = 16;
 
 struct Mbarrier {
   uint32_t expected = 0, pending = 0, phases = 0; // complete ones
@@ -183,28 +183,33 @@ void tryWait(Warp &w, const Operation &op, uint32_t mask) { // done, [barrier], 
 }
 
 //===-- Copies of boxes -------------------------------------------------------------===//
+/// Of a swizzle, by its bytes: 16 of a row change places with others of it, by what 128 bytes it is; after so many rows
+/// of 128 as there are places they repeat.
+uint32_t rowBytes(const TensorMap &map) { return map.boxColumns * map.elementBytes; }
+uint64_t swizzled(uint64_t address, uint64_t bytes) { return address ^ (address >> 7 & (bytes / pieceBytes - 1)) << 4; }
+uint64_t repeatBytes(uint64_t bytes) { return bytes / pieceBytes * 128; }
+
 const TensorMap *mapAt(Warp &w, const Operation &op, uint64_t address, int lane) {
   const Kernel &kernel = w.block.kernel;
   if (address == 0 || address > kernel.parameters.size() || !kernel.parameters[address - 1].isMap)
     w.fault(op, "no tensor map is at " + std::to_string(address), lane);
   auto *map = reinterpret_cast<const TensorMap *>(w.block.parameters[address - 1]);
-  if (map->mark != TensorMap::known || map->boxColumns * map->elementBytes != rowBytes || map->address % 16 ||
+  if (map->mark != TensorMap::known || (rowBytes(*map) != 128 && rowBytes(*map) != 64) || map->address % 16 ||
       map->pitch % 16)
-    w.fault(op, "a tensor map of no boxes with rows of 128 bytes", lane);
+    w.fault(op, "a tensor map of no boxes with rows of 64 or 128 bytes", lane);
   return map;
 }
-uint64_t boxBytes(const TensorMap &map) { return uint64_t(map.boxRows) * rowBytes; }
-uint64_t swizzled(uint64_t address) { return address ^ (address >> 7 & 7) << 4; }
+uint64_t boxBytes(const TensorMap &map) { return uint64_t(map.boxRows) * rowBytes(map); }
 
 /// Calls f(address in shared memory, address in memory, bytes) for pieces of a box; 0 where they are outside.
 template <typename F> void forPieces(const BoxCopy &copy, F f) {
   const TensorMap &map = *copy.map;
   for (int64_t row = 0; row < map.boxRows; ++row)
-    for (int64_t piece = 0; piece < rowBytes / pieceBytes; ++piece) {
+    for (int64_t piece = 0; piece < rowBytes(map) / pieceBytes; ++piece) {
       int64_t inRow = copy.row + row, first = copy.column + piece * pieceBytes / map.elementBytes;
       int64_t count = std::clamp<int64_t>(int64_t(map.columns) - first, 0, pieceBytes / map.elementBytes);
       bool inside = inRow >= 0 && inRow < int64_t(map.rows) && first >= 0 && count > 0;
-      f(swizzled(copy.shared + row * rowBytes + piece * pieceBytes),
+      f(swizzled(copy.shared + row * rowBytes(map) + piece * pieceBytes, rowBytes(map)),
         inside ? map.address + inRow * map.pitch + first * map.elementBytes : 0, inside ? count * map.elementBytes : 0);
     }
 }
@@ -219,7 +224,7 @@ BoxCopy boxCopy(Warp &w, const Operation &op, int lane, size_t map, uint64_t sha
                int32_t(valueOf(w, op, map + 2, lane)),
                shared,
                barrier};
-  if (shared % repeatBytes || !w.block.shared.holds(shared, boxBytes(*copy.map)))
+  if (shared % repeatBytes(rowBytes(*copy.map)) || !w.block.shared.holds(shared, boxBytes(*copy.map)))
     w.fault(op, "a box at " + std::to_string(shared) + " of shared memory, misaligned or out of bounds", lane);
   return copy;
 }
@@ -447,16 +452,19 @@ std::vector<float> readMatrix(Warp &w, const Operation &op, const Times &times, 
   uint64_t begin = (descriptor & 0x3fff) << 4, panel = (descriptor >> 16 & 0x3fff) << 4,
            eight = (descriptor >> 32 & 0x3fff) << 4;
   constexpr uint64_t unused = 0x3ffe'c000'c000'c000; // a base that is elsewhere in the swizzle among them
-  if (descriptor >> 62 != 1 || (descriptor & unused))
-    w.fault(op, "a descriptor that is not of a matrix swizzled by 128 bytes");
+  uint64_t kind = descriptor >> 62, rowBytes = kind == 1 ? 128 : 64, repeat = repeatBytes(rowBytes);
+  int columns = int(rowBytes) / 2;
+  if (kind == 0 || kind == 3 || (descriptor & unused))
+    w.fault(op, "a descriptor that is not of a matrix swizzled by 128 bytes or 64");
   // Where bits of the place in eight rows are, there begins no matrix: k goes on by 32 bytes of a row, or by 16 rows.
-  if (begin % repeatBytes >= uint64_t(transposed ? 1 : rowBytes) || begin % 32 || eight % repeatBytes ||
-      (transposed && count > 64 && panel % repeatBytes))
+  if (begin % repeat >= (transposed ? 1 : rowBytes) || begin % 32 || eight % repeat ||
+      (transposed && count > columns && panel % repeat))
     w.fault(op, "a descriptor of a matrix that is not aligned: begins at " + std::to_string(begin) +
-                    ", eight rows are " + std::to_string(eight) + " bytes and 64 columns " + std::to_string(panel));
+                    ", eight rows are " + std::to_string(eight) + " bytes and " + std::to_string(columns) +
+                    " columns " + std::to_string(panel));
   std::vector<float> matrix(size_t(count) * 16);
   auto piece = [&](uint64_t address, auto place) {
-    address = swizzled(address);
+    address = swizzled(address, rowBytes);
     if (!w.block.shared.holds(address, pieceBytes))
       w.fault(op, "a product's operand out of bounds of shared memory");
     w.note(op, 0, w.block.shared, address, pieceBytes, /*write=*/false, &times, /*together=*/true);
@@ -468,11 +476,13 @@ std::vector<float> readMatrix(Warp &w, const Operation &op, const Times &times, 
   if (!transposed) // k runs along rows
     for (int i = 0; i < count; ++i)
       for (int k = 0; k < 16; k += 8)
-        piece(begin + i / 8 * eight + i % 8 * rowBytes + k * 2, [&](int part) { return i * 16 + k + part; });
+        piece(begin + uint64_t(i / 8) * eight + uint64_t(i % 8) * rowBytes + uint64_t(k) * 2,
+              [&](int part) { return i * 16 + k + part; });
   else
     for (int k = 0; k < 16; ++k)
       for (int i = 0; i < count; i += 8)
-        piece(begin + i / 64 * panel + k / 8 * eight + k % 8 * rowBytes + i % 64 * 2,
+        piece(begin + uint64_t(i / columns) * panel + uint64_t(k / 8) * eight + uint64_t(k % 8) * rowBytes +
+                  uint64_t(i % columns) * 2,
               [&](int part) { return (i + part) * 16 + k; });
   return matrix;
 }

@@ -635,7 +635,8 @@ LogicalResult TensorCoreAttentionScheduleAttr::verify(function_ref<InFlightDiagn
   return success();
 }
 
-LogicalResult PlainAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows) {
+LogicalResult PlainAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
+                                                 bool tight) {
   if (rows < 1 || rows > 32)
     return emitError() << "expected 'rows' to be 1 to 32, but got " << rows;
   return success();

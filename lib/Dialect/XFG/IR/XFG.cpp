@@ -59,12 +59,12 @@ static LogicalResult verifyMatrix(EmitError emitError, int64_t rows, int64_t row
 constexpr int64_t most = 1 << 16;
 
 LogicalResult TensorMapType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
-  return verifyMatrix(emitError, rows, 8, 256, columns, 64, 64, elementType, true);
+  return verifyMatrix(emitError, rows, 8, 256, columns, 32, 64, elementType, true);
 }
 LogicalResult TileType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType, int64_t panel) {
   if (panel < rows || panel % 8 != 0)
     return emitError() << "expected panels of a multiple of 8 rows, at least " << rows << ", but got " << panel;
-  return verifyMatrix(emitError, rows, 8, most, columns, panelColumns, most, elementType, true);
+  return verifyMatrix(emitError, rows, 8, most, columns, 32, most, elementType, true);
 }
 LogicalResult RingType::verify(EmitError emitError, int64_t stages, ArrayRef<TileType> tiles) {
   if (stages < 1 || stages > 16)
@@ -106,10 +106,10 @@ static LogicalResult verifyStage(Operation *op, RingType ring, int64_t tile) {
                            << tile;
 }
 static LogicalResult verifyBoxes(Operation *op, TensorMapType map, TileType tile) {
-  if (map.getRows() == tile.getRows() && map.getColumns() == TileType::panelColumns)
+  if (map.getRows() == tile.getRows() && map.getColumns() == tile.getPanelColumns())
     return success();
   return op->emitOpError() << "expected boxes of 'map' to be the tile's panels (" << tile.getRows() << " x "
-                           << TileType::panelColumns << "), but got " << map.getRows() << " x " << map.getColumns();
+                           << tile.getPanelColumns() << "), but got " << map.getRows() << " x " << map.getColumns();
 }
 
 LogicalResult CreateRingOp::verify() {
@@ -141,7 +141,8 @@ LogicalResult StageOp::verify() { // C1
 
 LogicalResult SubtileOp::verify() { // C1
   TileType tile = getTile().getType(), part = getResult().getType();
-  if (part.getRows() <= tile.getRows() && part.getColumns() <= tile.getColumns() && part.getPanel() == tile.getPanel())
+  if (part.getRows() <= tile.getRows() && part.getColumns() <= tile.getColumns() &&
+      part.getPanel() == tile.getPanel() && part.getPanelColumns() == tile.getPanelColumns())
     return success();
   return emitOpError() << "expected 'result' to be a part of " << tile << ", but got " << part;
 }
@@ -206,10 +207,11 @@ LogicalResult ReadOp::verify() { // C1
 
 LogicalResult WriteOp::verify() { // C1
   TileType tile = getTile().getType();
-  if (tile.getRows() == 64 && tile.getColumns() == 64 && getValues().size() == 32)
+  int64_t panel = tile.getPanelColumns();
+  if (tile.getRows() == 64 && tile.getColumns() == panel && static_cast<int64_t>(getValues().size()) == panel / 2)
     return success();
-  return emitOpError() << "expected 32 values and a tile of 64 x 64, but got " << getValues().size() << " and "
-                       << tile.getRows() << " x " << tile.getColumns();
+  return emitOpError() << "expected " << panel / 2 << " values and a tile of 64 x " << panel << ", but got "
+                       << getValues().size() << " and " << tile.getRows() << " x " << tile.getColumns();
 }
 
 LogicalResult RolesOp::verify() { // C1

@@ -112,12 +112,12 @@ def XF_TensorCoreAttentionScheduleAttr : XF_Schedule<"TensorCoreAttentionSchedul
 def XF_PlainAttentionScheduleAttr : XF_Schedule<"PlainAttentionSchedule", "plain_attention_schedule"> {
   let summary = "rows of attention on a GPU's plain cores";
   let description = [{
-    A block of threads has a head of a sequence, `rows` of its rows at a time: a warp each.
+    A block of threads has a head of a sequence, `rows` of its rows at a time: a warp each. Where it is `tight`, loops over features stay loops.
 
     ```mlir
     #xf.plain_attention_schedule<rows = 8>
     ```
   }];
-  let parameters = (ins "int64_t":$rows);
+  let parameters = (ins "int64_t":$rows, DefaultValuedParameter<"bool", "false">:$tight);
 }
 #endif

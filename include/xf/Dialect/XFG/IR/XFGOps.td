@@ -19,7 +19,7 @@ def XFG_Dialect : Dialect {
     The work of one block of threads on a GPU of architecture sm_90a. A *warpgroup* is 128 threads, four warps, that compute one product together. The first warpgroup of a block copies (one thread of it), the others compute (`xfg.roles`);
     between them is a *ring* of stages in shared memory. Copies and products are asynchronous: a value of theirs is there when something has waited for it.
 
-    A *tile* is a matrix of bf16 in shared memory as the copy engine writes it and tensor cores read it: in panels of 64 columns (128 bytes), one after the other, whose rows of eight 16-byte pieces are swizzled, piece p of row r at place p xor (r mod 8).
+    A *tile* is a matrix of bf16 in shared memory as the copy engine writes it and tensor cores read it: in panels of 64 columns (128 bytes), one after the other, whose rows of eight 16-byte pieces are swizzled, piece p of row r at place p xor (r mod 8). Where columns are no multiple of 64, panels have 32 (64 bytes), and piece p of four is at p xor (r / 2 mod 4).
   }];
   let useDefaultTypePrinterParser = 1;
 }
@@ -38,13 +38,13 @@ def XFG_TensorMap : XFG_MatrixType<"TensorMap", "tensor_map"> {
   let summary = "how the copy engine finds boxes of a matrix in memory";
   let description = [{
     A parameter of the kernel, made by the driver for the matrix at hand: its address, extents and pitch. Copies move boxes of `rows` x `columns`; what lies outside of the matrix is read as zero, and not written.
-    At most 256 rows of 64 columns of bf16.
+    At most 256 rows of 32 or 64 columns of bf16.
   }];
 }
 def XFG_Tile : XFG_Type<"Tile", "tile"> {
   let summary = "a matrix in shared memory";
   let description = [{
-    `panel` is how many rows the panels have, which is more than `rows` where this is a part of another tile. Rows are multiples of 8, columns of 64.
+    `panel` is how many rows the panels have, which is more than `rows` where this is a part of another tile. Rows are multiples of 8, columns of 32.
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$columns, "::mlir::Type":$elementType, "int64_t":$panel);
   let assemblyFormat = "`<` custom<Tile>($rows, $columns, $elementType, $panel) `>`";
@@ -52,9 +52,13 @@ def XFG_Tile : XFG_Type<"Tile", "tile"> {
     return $_get(elementType.getContext(), rows, columns, elementType, rows);
   }]>];
   let extraClassDeclaration = [{
-    static constexpr int64_t panelColumns = 64, rowBytes = 128;
-    int64_t getBytes() const { return getPanelBytes() * (getColumns() / panelColumns); }
-    int64_t getPanelBytes() const { return getPanel() * rowBytes; }
+    /// Columns of the panels of a tile of so many.
+    static int64_t panelOf(int64_t columns) { return columns % 64 == 0 ? 64 : 32; }
+    int64_t getPanelColumns() const { return panelOf(getColumns()); }
+    int64_t getPanels() const { return getColumns() / getPanelColumns(); }
+    int64_t getRowBytes() const { return getPanelColumns() * 2; }
+    int64_t getBytes() const { return getPanelBytes() * getPanels(); }
+    int64_t getPanelBytes() const { return getPanel() * getRowBytes(); }
   }];
 }
 def XFG_Ring : XFG_Type<"Ring", "ring"> {
@@ -153,7 +157,7 @@ def XFG_StageOp : XFG_PureOp<"stage"> {
 def XFG_SubtileOp : XFG_PureOp<"subtile"> {
   let summary = "a part of a tile";
   let description = [{
-    From a row that is a multiple of 8 and a column that is a multiple of 64 on.
+    From a row that is a multiple of 8 and a column that a panel begins with on.
 
     ```mlir
     %a = xfg.subtile %tile[%row, %column] : !xfg.tile<128x64xbf16> -> !xfg.tile<64x64xbf16, of 128>
@@ -354,12 +358,12 @@ def XFG_ReadOp : XFG_Op<"read"> {
 def XFG_WriteOp : XFG_Op<"write"> {
   let summary = "elements, rounded to bf16, into a tile";
   let description = [{
-    All threads of a warpgroup; `values` are as those of an accumulator of 64 columns. `xfg.fence_copies` and a barrier come before a copy of the tile.
+    All threads of a warpgroup; `values` are as those of an accumulator of the tile's columns, one panel. `xfg.fence_copies` and a barrier come before a copy of the tile.
 
     ```mlir
     xfg.write %e#0, %e#1, %e#2, %e#3, %e#4, %e#5, %e#6, %e#7, %e#8, %e#9, %e#10, %e#11, %e#12, %e#13, %e#14, %e#15, %e#16, %e#17, %e#18, %e#19, %e#20, %e#21, %e#22, %e#23, %e#24, %e#25, %e#26, %e#27, %e#28, %e#29, %e#30, %e#31 to %tile : !xfg.tile<64x64xbf16>
     ```
-    - C1: the tile is 64 x 64, and there are 32 values.
+    - C1: the tile is one panel of 64 rows, and there is half a value for each column.
   }];
   let arguments = (ins Variadic<F32>:$values, XFG_Tile:$tile);
   let assemblyFormat = "$values `to` $tile attr-dict `:` type($tile)";
