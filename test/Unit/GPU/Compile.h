@@ -22,8 +22,8 @@ struct CompiledKernel {
   explicit CompiledKernel(const std::string &module, const std::string &gpu = "sm_90a", bool usesTF32 = false);
   /// The PTX with `from` replaced everywhere.
   std::string seeded(const std::string &from, const std::string &to) const;
-  /// What ptxas finds wrong with it for this GPU: an error, a warning, or registers in local memory; "" where nothing
-  /// is, or there is no ptxas. `operations`: gets of each instruction the low 12 bits, which say what it does.
+  /// What ptxas finds wrong with it for this GPU: an error, a warning, or registers in local memory, or that there is
+  /// no ptxas; "" where nothing is. `operations`: gets of each instruction the low 12 bits, which say what it does.
   std::string wrongFor(const std::string &gpu, std::vector<uint16_t> *operations = nullptr) const;
 };
 

@@ -16,12 +16,16 @@ struct Kernel {
   Product product;
 };
 
-/// The kernel of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
-Kernel compile(Product product, int64_t parts = 1) {
+/// The code of a product whose rows, or of a gradient (transposeA) whose sums, are as many as the launch says.
+CompiledKernel compiledFor(const Product &product, int64_t parts) {
   constexpr int stages = 3, blocks = 1;
-  std::string schedule = formatv("#xf.warpgroup_schedule<columns = {0}, stages = {1}, blocks = {2}, parts = {3}>",
-                                 product.columns, stages, blocks, parts);
-  CompiledKernel compiled(product.module(schedule));
+  return CompiledKernel(
+      product.module(formatv("#xf.warpgroup_schedule<columns = {0}, stages = {1}, blocks = {2}, parts = {3}>",
+                             product.columns, stages, blocks, parts)));
+}
+
+Kernel compile(Product product, int64_t parts = 1) {
+  CompiledKernel compiled = compiledFor(product, parts);
   Kernel kernel{compiled.ptx, product};
   kernel.product.shared = compiled.shared;
   kernel.product.maps = int(compiled.maps.size());
@@ -107,6 +111,36 @@ TEST(WarpgroupMatmul, RowsWithGaps) {
                                .isNarrow = transposeB,
                                .blocks = 2});
       EXPECT_EQ(kernel.product.run(kernel.ptx), "") << width << " " << transposeA << " " << transposeB;
+    }
+}
+
+// Of machine code: no number in local memory, no product that waits for another, and between the first and the last of
+// a loop nothing that waits for memory; whatever follows the sums, in the largest tiles.
+TEST(WarpgroupMatmul, Assembles) {
+  for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}})
+    for (int64_t parts : {1, 8}) {
+      if (parts > 1 && !transposeA)
+        continue;
+      std::vector<uint16_t> operations;
+      EXPECT_EQ(compiledFor({.m = 512,
+                             .n = 512,
+                             .k = 512,
+                             .transposeA = transposeA,
+                             .transposeB = transposeB,
+                             .hasBias = transposeB,
+                             .hasInto = transposeA,
+                             .hasRelu = yes,
+                             .isNarrow = !transposeA,
+                             .columns = transposeA ? 128 : 256}, // as chooseWarpgroupMatmul does
+                            parts)
+                    .wrongFor("sm_90a", &operations),
+                "");
+      constexpr uint16_t product = 0x9f0, waitForMemory = 0x992; // HGMMA, MEMBAR
+      auto first = find(operations, product);
+      ASSERT_NE(first, operations.end());
+      auto last = std::find(operations.rbegin(), operations.rend(), product).base();
+      EXPECT_EQ(std::count(first, last, product), 2 * 4); // the first step of a sum's, and those of the loop
+      EXPECT_EQ(std::count(first, last, waitForMemory), 0);
     }
 }
 

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# fetch-ptxas.sh PREFIX: fetches NVIDIA's assembler for GPUs from PyPI, pinned by version and hash, into PREFIX/bin. It is for
+# machines without the CUDA toolkit: the tests hold kernels to what it says of their registers. NVIDIA's licence lies beside it.
+set -euo pipefail
+readonly VERSION=13.0.88 SHA256=56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03
+[ $# -eq 1 ] || { echo "usage: $0 PREFIX" >&2; exit 1; }
+prefix=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python=/usr/bin/python3 # the system's: others on PATH may come without pip
+[ -x "$python" ] || python=python3
+"$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+  --platform manylinux2014_x86_64 -d "$work" "nvidia-cuda-nvcc==$VERSION"
+echo "$SHA256  $(ls "$work"/*.whl)" | sha256sum --check --quiet
+"$python" -m zipfile -e "$work"/*.whl "$work/wheel"
+mkdir -p "$prefix/bin"
+cp "$work/wheel/nvidia_cuda_nvcc-$VERSION.dist-info/licenses/License.txt" "$prefix/"
+install -m 755 "$work/wheel/nvidia/cu13/bin/ptxas" "$prefix/bin/ptxas.part"
+mv "$prefix/bin/ptxas.part" "$prefix/bin/ptxas" # last: its presence says that the prefix is whole
