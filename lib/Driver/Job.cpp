@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Job.h"
 #include "xf/Driver/Header.h"
+#include "xf/Runtime/Device.h"
 #include "xf/Runtime/Memory.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -104,6 +105,16 @@ private:
                         !(options.report + options.fit + options.dumpStages).empty()))
       return mistake("--report, --fit, --compile-to and --dump-stages are about one target, but got " + target);
     gpu = options.gpu.empty() ? supportedGPUs().front().str() : options.gpu;
+    if (gpu == "native") {
+      ::xf::runtime::Expected<::xf::runtime::Device::Facts> found = ::xf::runtime::Device::find();
+      if (!found)
+        return mistake("--gpu=native is the GPU of this machine, but " + found.error().message +
+                       "; name one that is supported: " + llvm::join(supportedGPUs(), ", "));
+      gpu = supportedGPUFor(found->architecture).str();
+      if (gpu.empty())
+        return mistake("unsupported GPU '" + found->name + "', which is " + found->architecture +
+                       "; supported: " + supportedGPUs().front().str() + " and newer ones");
+    }
     if (!llvm::is_contained(supportedGPUs(), StringRef(gpu)))
       return mistake(
           "unsupported GPU '" + gpu + "'; supported: " + llvm::join(supportedGPUs(), ", ") +

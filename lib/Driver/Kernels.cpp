@@ -77,7 +77,7 @@ SmallVector<std::string> environment(Stage next, const KernelOptions &options) {
   const CPU &cpu = options.cpu;
   SmallVector<std::string> result{pipelines, cpu.triple, cpu.name, cpu.features, std::to_string(cpu.vectorWidth)};
   if (const std::string &gpu = options.stages.gpu; !gpu.empty())
-    result.append({gpu, findAssembler().path, findAssembler().version});
+    result.append({gpu, findAssembler(gpu).path, findAssembler(gpu).version});
   return result;
 }
 
@@ -311,6 +311,11 @@ static std::optional<Stage> compile(std::vector<Work> &works, Stage next, const 
 
 std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
                                     KernelTimes &times) {
+  if (const std::string &gpu = options.stages.gpu; !gpu.empty())
+    if (const std::string &path = findAssembler(gpu).tooOld; !path.empty())
+      llvm::errs() << "xf-compile: warning: '" << path << "' is too old for " << gpu
+                   << ": without machine code the driver will translate the kernels, which takes a while when the "
+                      "executable is first run; install a newer CUDA toolkit\n";
   std::vector<Work> works = worksOf(module, next, [](Operation *) { return true; });
   if (std::optional<Stage> failed = compile(works, next, options, times))
     return failed;
@@ -321,7 +326,7 @@ std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOpt
 }
 
 std::optional<Stage> settleForms(ModuleOp module, const KernelOptions &options) {
-  if (options.stages.gpu.empty() || findAssembler().path.empty())
+  if (options.stages.gpu.empty() || findAssembler(options.stages.gpu).path.empty())
     return std::nullopt;
   std::vector<Work> works = worksOf(module, Stage::schedule, [](Operation *kernel) {
     auto kind = kernel->getAttrOfType<KernelKindAttr>("xf.kernel").getValue();

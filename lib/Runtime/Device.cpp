@@ -195,7 +195,8 @@ Expected<void> Device::State::find() {
   // Of a multiprocessor in a clock: multiply-adds in f32, and of matrices in bf16.
   double cycles = double(values[multiprocessors]) * values[clockRate] * 1e3;
   facts.flops = cycles * 2 * (capability == 80 ? 64 : 128);
-  facts.tensorFlops = cycles * 2 * (capability >= 90 ? 2048 : capability == 80 ? 1024 : 512);
+  int products = capability == 80 ? 1024 : capability / 10 == 9 ? 2048 : capability / 10 == 10 ? 4096 : 512;
+  facts.tensorFlops = cycles * 2 * products;
   facts.bytes = 2.0 * values[memoryClockRate] * 1e3 * values[memoryBusWidth] / 8; // at both edges of its clock
   return {};
 }
@@ -221,6 +222,8 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
                                  have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80"));
   if (isForOne && version < 12000) // whose PTX came with it
     return tooOld("525 (CUDA 12.0)");
+  if (wanted >= 100 && version < 12080)
+    return tooOld("570 (CUDA 12.8)");
   Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;

@@ -15,18 +15,23 @@
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Mutex.h"
 #include "llvm/Support/Program.h"
 
 namespace mlir::xf {
 namespace {
 constexpr const char *gpuTriple = "nvptx64-nvidia-cuda";
 
+/// 7.8 is what CUDA 11.8 and every later driver read; Hopper's own instructions came with 12.0, Blackwell with 12.8.
+StringRef versionOfPTX(StringRef gpu) {
+  return gpu.starts_with("sm_1") ? "87" : isForOneArchitecture(gpu) ? "80" : "78";
+}
+
 std::unique_ptr<llvm::TargetMachine> createGPUMachine(StringRef gpu) {
   std::string error;
   llvm::Triple triple(gpuTriple);
   const llvm::Target *target = findTarget(gpuTriple, error);
-  // ptx78 is what CUDA 11.8 and every later driver read; Hopper's own instructions came with 12.0.
-  StringRef features = isForOneArchitecture(gpu) ? "+ptx80" : "+ptx78";
+  std::string features = ("+ptx" + versionOfPTX(gpu)).str();
   return target ? std::unique_ptr<llvm::TargetMachine>(
                       target->createTargetMachine(triple, gpu, features, llvm::TargetOptions(), std::nullopt))
                 : nullptr;
@@ -83,11 +88,8 @@ struct Slowness {
   }
 };
 
-/// The machine code that ptxas makes of `ptx`; "" where there is no ptxas. `spills`: what it says of them.
-llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu, std::string &spills) {
-  const Assembler &assembler = findAssembler();
-  if (assembler.path.empty())
-    return std::string();
+/// The machine code that the ptxas of this path makes of `ptx`. `said`: what it says of it.
+llvm::Expected<std::string> assemble(StringRef assembler, StringRef ptx, StringRef gpu, std::string &said) {
   llvm::SmallString<128> source, binary;
   int file;
   if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "ptx", file, source))
@@ -98,17 +100,30 @@ llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu, std::string &
     return llvm::createStringError(code, "can't write a temporary file: " + code.message());
   llvm::scope_exit removeBinary([&] { llvm::sys::fs::remove(binary); });
   std::string architecture = ("-arch=" + gpu).str();
-  llvm::Expected<std::string> said = runProgram(assembler.path, {architecture, "-v", source, "-o", binary});
-  if (!said)
-    return said.takeError();
-  Slowness slowness(*said);
+  llvm::Expected<std::string> output = runProgram(assembler, {architecture, "-v", source, "-o", binary});
+  if (!output)
+    return output.takeError();
+  said = *output;
+  auto code = llvm::MemoryBuffer::getFile(binary, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!code)
+    return llvm::createStringError(code.getError(), "can't read what '" + assembler + "' wrote");
+  return (*code)->getBuffer().str();
+}
+
+/// The machine code of a kernel that is not slow; "" where there is no ptxas. `spills`: what it says of them.
+llvm::Expected<std::string> assemble(StringRef ptx, StringRef gpu, std::string &spills) {
+  const Assembler &assembler = findAssembler(gpu);
+  if (assembler.path.empty())
+    return std::string();
+  std::string said;
+  llvm::Expected<std::string> code = assemble(assembler.path, ptx, gpu, said);
+  if (!code)
+    return code.takeError();
+  Slowness slowness(said);
   if (!slowness.serialized.empty())
     return llvm::createStringError("ptxas makes slow code of it: " + slowness.serialized);
   spills = slowness.spills;
-  auto code = llvm::MemoryBuffer::getFile(binary, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!code)
-    return llvm::createStringError(code.getError(), "can't read what '" + assembler.path + "' wrote");
-  return (*code)->getBuffer().str();
+  return code;
 }
 
 /// struct XfImage { const char *ptx; int64_t ptxSize; const void *code; int64_t codeSize; }
@@ -130,26 +145,57 @@ void addImage(llvm::Module &module, StringRef symbol, StringRef ptx, StringRef c
 } // namespace
 
 ArrayRef<StringRef> supportedGPUs() {
-  static const StringRef names[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"};
+  static const StringRef names[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_120"};
   return names;
 }
 
-const Assembler &findAssembler() {
-  static const Assembler found = [] {
-    Assembler assembler;
-    llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName("ptxas");
-    if (!path)
-      path = llvm::sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"});
-    if (!path)
-      return assembler;
-    llvm::Expected<std::string> version = runProgram(*path, {"--version"});
-    if (version)
-      assembler = {*path, *version};
-    else
-      llvm::consumeError(version.takeError()); // one that can't run is none
+StringRef supportedGPUFor(StringRef architecture) {
+  auto numberOf = [](StringRef gpu) {
+    unsigned number = 0;
+    gpu.consume_front("sm_");
+    gpu.consumeInteger(10, number);
+    return number;
+  };
+  StringRef best;
+  for (StringRef gpu : supportedGPUs())
+    if (isForOneArchitecture(gpu) ? numberOf(gpu) == numberOf(architecture) : numberOf(gpu) <= numberOf(architecture))
+      best = gpu;
+  return best;
+}
+
+const Assembler &findAssembler(StringRef gpu) {
+  static llvm::sys::Mutex mutex;
+  static llvm::StringMap<Assembler> known;
+  std::lock_guard<llvm::sys::Mutex> guard(mutex);
+  auto [entry, isNew] = known.try_emplace(gpu);
+  Assembler &assembler = entry->second;
+  if (!isNew)
     return assembler;
-  }();
-  return found;
+  // Debian's toolkit is on PATH, and older than Hopper; a newer one may lie where NVIDIA puts it.
+  StringRef version = versionOfPTX(gpu);
+  std::string nothing =
+      (".version " + version.take_front(1) + "." + version.drop_front(1) + "\n.target " + gpu + "\n.address_size 64\n")
+          .str();
+  const char *home = std::getenv("CUDA_HOME");
+  std::string toolkit = home ? home + std::string("/bin") : "/usr/local/cuda/bin";
+  StringRef besides = toolkit;
+  for (ArrayRef<StringRef> folders : {ArrayRef<StringRef>(), ArrayRef(besides)}) {
+    llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName("ptxas", folders);
+    if (!path)
+      continue;
+    llvm::Expected<std::string> said = runProgram(*path, {"--version"});
+    if (!said) {
+      llvm::consumeError(said.takeError()); // one that can't run is none
+      continue;
+    }
+    std::string unused;
+    llvm::Expected<std::string> code = assemble(*path, nothing, gpu, unused);
+    if (code)
+      return assembler = {*path, *said, ""};
+    llvm::consumeError(code.takeError());
+    assembler.tooOld = *path;
+  }
+  return assembler;
 }
 
 FailureOr<std::string> emitPTX(ModuleOp module, StringRef gpu, StringRef kernel) {

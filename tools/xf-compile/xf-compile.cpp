@@ -29,7 +29,8 @@ int main(int argc, char **argv) {
       ->option_text("FILE.json");
   app.add_option("--target", options.target, "cpu, cuda (an NVIDIA GPU), or cpu,cuda for both in one executable")
       ->option_text("cpu|cuda");
-  app.add_option("--gpu", options.gpu, "the oldest GPU that cuda is for (sm_80)")->option_text("NAME");
+  app.add_option("--gpu", options.gpu, "the oldest GPU that cuda is for (sm_80), or native: this machine's")
+      ->option_text("NAME");
   app.add_option("--cpu", options.cpu, "native, x86-64-v3, aarch64, or a processor's name")->option_text("NAME");
   app.add_option("--precision", options.precision,
                  "bf16: of activations and of the weights that products read; tf32: of what products on a GPU take of "

@@ -64,15 +64,18 @@ LogicalResult emitObject(ModuleOp module, const CPU &cpu, std::optional<ArrayRef
 
 /// GPUs that kernels are compiled for, as LLVM and ptxas name them.
 ArrayRef<StringRef> supportedGPUs();
+/// The one of these whose kernels run best on a GPU of `architecture` ("sm_90"); "" where none run on it.
+StringRef supportedGPUFor(StringRef architecture);
 /// Whether code for it runs on GPUs of this architecture alone, as that for sm_90a does.
 inline bool isForOneArchitecture(StringRef gpu) { return gpu.ends_with("a"); }
 
-/// The CUDA toolkit's assembler, and what tells it from another version of it; "" where there is none, and the driver
-/// will translate.
+/// The CUDA toolkit's assembler for a GPU, on PATH, in $CUDA_HOME or in /usr/local/cuda, and what tells it from another
+/// version of it; "" where there is none, and the driver will translate. `tooOld`: the path of one that knows no such
+/// GPU, where it is all there is.
 struct Assembler {
-  std::string path, version;
+  std::string path, version, tooOld;
 };
-const Assembler &findAssembler();
+const Assembler &findAssembler(StringRef gpu);
 
 /// The function of a kernel's image that is launched, and the symbol of the image in its object for the host.
 constexpr llvm::StringLiteral gpuEntryName = "xf_kernel";

@@ -72,7 +72,7 @@ std::string CompiledKernel::seeded(const std::string &from, const std::string &t
 }
 
 std::string CompiledKernel::wrongFor(const std::string &gpu, std::vector<uint16_t> *operations) const {
-  const std::string &assembler = xf::findAssembler().path;
+  const std::string &assembler = xf::findAssembler(gpu).path;
   if (assembler.empty())
     return "there is no ptxas on PATH or in /usr/local/cuda/bin: tools/dev test fetches one";
   llvm::SmallString<128> names[3]; // PTX, code, what is said

@@ -421,7 +421,7 @@ XF_EXPORT cuModuleLoadData(void **module, const void *image) {
     auto loaded = new Module{parse(static_cast<const char *>(image), memory)};
     const Kernel &kernel = loaded->kernel;
     // What the first driver of each version of CUDA reads.
-    const std::map<uint32_t, long> drivers = {{78, 11080}, {80, 12000}};
+    const std::map<uint32_t, long> drivers = {{78, 11080}, {80, 12000}, {87, 12080}};
     if (auto first = drivers.find(kernel.version); first == drivers.end() || driverVersion() < first->second)
       return unload(loaded), unsupportedPTX;
     if (kernel.isForOneArchitecture ? architecture() != kernel.architecture : architecture() < kernel.architecture)
