@@ -62,6 +62,8 @@ def prepare(config, lit_config):
         environment["XF_TEST_GPU"] = os.environ["XF_TEST_GPU"]
         sanitizer, log = os.environ.get("XF_TEST_SANITIZER"), os.path.join(config.xf_build, "test", "compute-sanitizer.log")
         gpu = f"{sanitizer} --error-exitcode 99 --log-file {log}" if sanitizer else "env"
+    if os.environ.get("XF_TEST_GPU", "sm_90") == "sm_90":  # the emulated one is of any kind
+        config.available_features.add("hopper")
     config.substitutions.append(("%gpu", gpu))
     if lit_config.maxIndividualTestTimeIsSupported[0]:
         lit_config.maxIndividualTestTime = 900 if config.sanitize else 600

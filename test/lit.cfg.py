@@ -1,7 +1,7 @@
 # The FileCheck tests. A test's RUN lines may name the tools of build/bin and of LLVM as they are (xf-opt, FileCheck, not,
 # split-file), and use %source (the repository), %build, %data (the shared data, where there is any), %python, %lit.
 # %gpu runs a command on the emulated GPU, or with `tools/dev test --gpu` on this machine's.
-# Features for REQUIRES: shared-data, x86-avx2, x86-avx512, qemu-aarch64, chroot, sanitize, coverage.
+# Features for REQUIRES: shared-data, x86-avx2, x86-avx512, qemu-aarch64, chroot, hopper (a GPU), sanitize, coverage.
 import os
 import sys
 
