@@ -491,6 +491,7 @@ private:
       return fail(userMistake, "can't write a temporary folder: " + code.message());
     llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
     std::vector<std::string> objects, archives;
+    std::string gpu = job.stages.gpu;
     auto add = [&](ModuleOp module, StringRef prefix) {
       objects.push_back((folder + "/" + prefix + "program.o").str());
       archives.push_back((folder + "/" + prefix + "kernels.a").str());
@@ -513,10 +514,10 @@ private:
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
     HeaderNames names(options.output);
     if (llvm::Error error =
-            linkProgram(job.kind, job.cpu, objects, {kit, folder.str().str()}, names.model + "_open", options.output))
+            linkProgram(job.kind, job.cpu, objects, {kit, folder.str().str()}, names.model, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
     if (job.kind != OutputKind::Executable)
-      if (int code = writeHeader(module, names, kit + "/Library.h"))
+      if (int code = writeHeader(module, names, gpu, kit + "/Library.h"))
         return code;
     record("link", start);
     return 0;
@@ -569,7 +570,7 @@ private:
   }
 
   /// The C header of a module after `target`.
-  int writeHeader(ModuleOp module, const HeaderNames &names, const std::string &interface) {
+  int writeHeader(ModuleOp module, const HeaderNames &names, StringRef gpu, const std::string &interface) {
     auto value = [&](StringRef symbol) { return module.lookupSymbol<LLVM::GlobalOp>(symbol).getValueAttr(); };
     std::string prefix = job.isForGPU() ? "xf_gpu_" : "xf_";
     auto program = ::xf::runtime::parseProgram(cast<StringAttr>(value(prefix + "program_json")).str(),
@@ -580,7 +581,7 @@ private:
     if (!common)
       return fail(ourMistake, "can't read '" + interface + "': " + common.getError().message());
     return writeOutput(names.path, [&](raw_ostream &os) {
-      os << headerText(*program, names.model, job.kind != OutputKind::Object, (*common)->getBuffer());
+      os << headerText(*program, gpu, names.model, job.kind != OutputKind::Object, (*common)->getBuffer());
     });
   }
 

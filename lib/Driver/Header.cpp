@@ -24,28 +24,22 @@ HeaderNames::HeaderNames(StringRef output) {
     model.insert(0, "_");
 }
 
-/// What docs/Program.md lists.
+/// What docs/Program.md lists: {0} for each of an object's programs.
 constexpr StringLiteral objectSymbols = R"(#ifndef XF_OBJECT_H
 #define XF_OBJECT_H
 
 #include <stdint.h>
 
 #ifdef __cplusplus
-extern "C" {
+extern "C" {{
 #endif
 
-typedef void (*XfKernel)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin, int64_t end,
-                         void *scratch);
-typedef struct XfBlob {
+typedef struct XfBlob {{
   const char *name;
   const void *data;
   int64_t size;
 } XfBlob;
-
-extern const char xf_program_json[];
-extern const int64_t xf_program_json_size;
-extern const XfKernel xf_kernels[];
-extern const int64_t xf_kernel_count;
+{0}
 extern const XfBlob xf_blobs[];
 extern const int64_t xf_blob_count;
 
@@ -56,15 +50,42 @@ extern const int64_t xf_blob_count;
 #endif /* XF_OBJECT_H */
 )";
 
+constexpr StringLiteral processorSymbols = R"(
+typedef void (*XfKernel)(void *const *buffers, const int64_t *dims, const int64_t *scalars, int64_t begin, int64_t end,
+                         void *scratch);
+extern const char xf_program_json[];
+extern const int64_t xf_program_json_size;
+extern const XfKernel xf_kernels[];
+extern const int64_t xf_kernel_count;
+)";
+
+constexpr StringLiteral gpuSymbols = R"(
+typedef struct XfImage {
+  const char *ptx;
+  int64_t ptx_size;
+  const void *code;
+  int64_t code_size;
+} XfImage;
+extern const char xf_gpu_program_json[];
+extern const int64_t xf_gpu_program_json_size;
+extern const XfImage *const xf_gpu_images[];
+extern const int64_t xf_gpu_kernel_count;
+)";
+
 constexpr StringLiteral opener = R"(
 #ifndef XF_OPEN_{0}
 #define XF_OPEN_{0}
 #ifdef __cplusplus
-extern "C"
+extern "C" {{
 #endif
 /* Opens this model: with the weights of a file or a run's folder, or with those that it was compiled with (NULL); where
  * there are none, parameters are drawn from seed 1. */
 const char *{0}_open(const char *weights, xf_model **model);
+/* On this device: "cpu", "cuda", or the GPU where the model was compiled for one (NULL, and the above). */
+const char *{0}_open_on(const char *device, const char *weights, xf_model **model);
+#ifdef __cplusplus
+}
+#endif
 #endif
 )";
 
@@ -79,11 +100,17 @@ static std::string describe(const runtime::TensorType &type, const runtime::Func
   return llvm::formatv("{0} {1} [{2}]", type.name, std::string(runtime::name(type.type)), shape);
 }
 
-std::string headerText(const runtime::Program &program, StringRef model, bool isLibrary, StringRef interface) {
+std::string headerText(const runtime::Program &program, StringRef gpu, StringRef model, bool isLibrary,
+                       StringRef interface) {
   std::string comment;
   llvm::raw_string_ostream os(comment);
+  SmallVector<std::string> devices;
+  if (program.gpu.empty())
+    devices.push_back(program.cpu);
+  if (!gpu.empty())
+    devices.push_back("GPU " + gpu.str());
   os << llvm::formatv("The model '{0}' ({1}), compiled by xf for {2} ({3}).\n\n", program.name, program.kind,
-                      program.triple, program.cpu);
+                      program.triple, llvm::join(devices, ", "));
   for (const runtime::Function &function : program.functions) {
     if (isLibrary && function.name == "prepare")
       continue; // called where it is needed
@@ -108,7 +135,9 @@ std::string headerText(const runtime::Program &program, StringRef model, bool is
   }
   text += " */\n";
   if (!isLibrary)
-    return text + objectSymbols.str();
+    return text + llvm::formatv(objectSymbols.data(), (program.gpu.empty() ? processorSymbols.str() : "") +
+                                                          (gpu.empty() ? "" : gpuSymbols.str()))
+                      .str();
   return text + interface.str() + llvm::formatv(opener.data(), model).str();
 }
 } // namespace mlir::xf

@@ -99,8 +99,6 @@ private:
 
   Error parseGPU() {
     std::string target = "--target=" + options.target, &gpu = job.stages.gpu;
-    if (job.kind != OutputKind::Executable && job.kind != OutputKind::Object)
-      return mistake("unsupported output kind '" + options.emit + "' for " + target + "; supported: exe, object");
     if (job.forBoth && ((job.to != Stage::link && options.check.empty()) ||
                         !(options.report + options.fit + options.dumpStages).empty()))
       return mistake("--report, --fit, --compile-to and --dump-stages are about one target, but got " + target);

@@ -44,7 +44,8 @@ struct NodeParameters { // CUDA_KERNEL_NODE_PARAMS_v1
   F(DeviceTotalMem_v2, size_t *bytes, int device)                                                                      \
   F(DevicePrimaryCtxRetain, Handle *context, int device)                                                               \
   F(DevicePrimaryCtxRelease_v2, int device)                                                                            \
-  F(CtxSetCurrent, Handle context)                                                                                     \
+  F(CtxPushCurrent_v2, Handle context)                                                                                 \
+  F(CtxPopCurrent_v2, Handle *context)                                                                                 \
   F(MemGetInfo_v2, size_t *free, size_t *total)                                                                        \
   F(MemAlloc_v2, Address *address, size_t bytes)                                                                       \
   F(MemFree_v2, Address address)                                                                                       \
@@ -107,21 +108,34 @@ Expected<Driver> loadDriver() {
 
 /// What to do without a GPU.
 static std::string onProcessor(const Program &program) {
-  return fmt::format("{} to run on the processor", program.hasTwin ? "pass --device=cpu" : "compile with --target=cpu");
+  return fmt::format("{} to run on the processor", !program.hasTwin    ? "compile with --target=cpu"
+                                                   : program.isLibrary ? "open it on the device 'cpu'"
+                                                                       : "pass --device=cpu");
 }
 
 struct Device::State {
   Driver driver{};
   int device = 0, version = 0; // 12040: the driver's, for CUDA 12.4
   Facts facts;
-  Handle stream = nullptr;
-  bool hasContext = false;
+  Handle context = nullptr, stream = nullptr;
   std::vector<Handle> modules, functions, events;
   const Program *program = nullptr;
   int64_t processors = 0;
   Address memory = 0;
   int64_t bytes = 0;
+  mutable Result failure = 0; // after a fault each call fails with the same
 
+  /// Calls a function of the driver with the GPU's context current, and then puts back what was: a library is called on
+  /// any thread of its program, which may have another context there, for other work.
+  template <typename... Parameters>
+  Result call(Result (*Driver::*function)(Parameters...), std::type_identity_t<Parameters>... arguments) const {
+    if (Result entered = driver.CtxPushCurrent_v2(context))
+      return entered;
+    Result result = (driver.*function)(arguments...);
+    Handle left;
+    driver.CtxPopCurrent_v2(&left);
+    return result;
+  }
   /// `what` and its arguments say what the GPU was to do.
   template <typename... Args>
   Expected<void> check(Result result, fmt::format_string<Args...> what, Args &&...args) const {
@@ -130,9 +144,14 @@ struct Device::State {
     const char *text = nullptr;
     if (driver.GetErrorString(result, &text) != 0 || !text)
       text = "unknown error";
-    return userError(fmt::format("GPU {}: can't {}: {} (CUDA error {})",
-                                 facts.name.empty() ? "0" : "'" + facts.name + "'",
-                                 fmt::format(what, std::forward<Args>(args)...), text, result));
+    std::string message =
+        fmt::format("GPU {}: can't {}: {} (CUDA error {})", facts.name.empty() ? "0" : "'" + facts.name + "'",
+                    fmt::format(what, std::forward<Args>(args)...), text, result);
+    if (result == failure)
+      message += "; it is lost since an earlier call, with what it held: go on in a new process, from what was saved";
+    else if (result != outOfMemory)
+      failure = result;
+    return userError(message);
   }
 
   Error tooOld(const char *needed) const {
@@ -211,26 +230,21 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
   // An "a" is for instructions that no other architecture has.
   bool isForOne = program->gpu.ends_with("a");
   if (isForOne && have != wanted)
-    return userError(
-        fmt::format("this executable was compiled for {}, whose code runs on no other GPU, but '{}' is {}; "
-                    "{}",
-                    program->gpu, facts.name, facts.architecture,
-                    have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80 for both"));
+    return userError(fmt::format("this {} was compiled for {}, whose code runs on no other GPU, but '{}' is {}; {}",
+                                 program->form(), program->gpu, facts.name, facts.architecture,
+                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80 for both"));
   if (have < wanted)
-    return userError(fmt::format("this executable was compiled for {} and newer GPUs, but '{}' is {}; {}", program->gpu,
-                                 facts.name, facts.architecture,
+    return userError(fmt::format("this {} was compiled for {} and newer GPUs, but '{}' is {}; {}", program->form(),
+                                 program->gpu, facts.name, facts.architecture,
                                  have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80"));
   if (isForOne && version < 12000) // whose PTX came with it
     return tooOld("525 (CUDA 12.0)");
   if (wanted >= 100 && version < 12080)
     return tooOld("570 (CUDA 12.8)");
-  Handle context = nullptr;
   if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
     return ok;
-  hasContext = true;
-  if (Expected<void> ok = check(driver.CtxSetCurrent(context), "use a context"); !ok)
-    return ok;
-  if (Expected<void> ok = check(driver.StreamCreate(&stream, /*CU_STREAM_NON_BLOCKING*/ 1), "make a stream"); !ok)
+  if (Expected<void> ok = check(call(&Driver::StreamCreate, &stream, /*CU_STREAM_NON_BLOCKING*/ 1), "make a stream");
+      !ok)
     return ok;
   for (size_t i = 0; i < images.size(); ++i) {
     // Machine code is for GPUs of its own generation, from its own number on.
@@ -238,10 +252,10 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
     bool takesCode = image.codeSize > 0 && have / 10 == wanted / 10;
     const std::string &name = program->kernels[i].name;
     Handle &module = modules.emplace_back();
-    Result loadedAs = takesCode ? driver.ModuleLoadData(&module, image.code) : 0;
+    Result loadedAs = takesCode ? call(&Driver::ModuleLoadData, &module, image.code) : 0;
     // Code that is not for this GPU, or of a newer assembler than the driver knows.
     if (!takesCode || (loadedAs != 0 && loadedAs != outOfMemory))
-      loadedAs = driver.ModuleLoadData(&module, image.ptx);
+      loadedAs = call(&Driver::ModuleLoadData, &module, image.ptx);
     if (loadedAs != 0)
       modules.pop_back();
     if (loadedAs == outOfMemory)
@@ -249,15 +263,17 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
                                    mebibytes(ownBytes(*program)), facts.name));
     if (Expected<void> ok = check(loadedAs, "load kernel '{}'", name); !ok)
       return ok;
-    if (Expected<void> ok = check(driver.ModuleGetFunction(&functions.emplace_back(), modules.back(), "xf_kernel"),
-                                  "find kernel '{}'", name);
+    if (Expected<void> ok =
+            check(call(&Driver::ModuleGetFunction, &functions.emplace_back(), modules.back(), "xf_kernel"),
+                  "find kernel '{}'", name);
         !ok)
       return ok;
     const Launch &launch = program->kernels[i].launch;
     constexpr int mostDynamicShared = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     if (launch.shared > 0)
-      if (Expected<void> ok = check(driver.FuncSetAttribute(functions.back(), mostDynamicShared, int(launch.shared)),
-                                    "give kernel '{}' {} bytes of shared memory", name, launch.shared);
+      if (Expected<void> ok =
+              check(call(&Driver::FuncSetAttribute, functions.back(), mostDynamicShared, int(launch.shared)),
+                    "give kernel '{}' {} bytes of shared memory", name, launch.shared);
           !ok)
         return ok;
   }
@@ -267,7 +283,7 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
 Device::Device(std::unique_ptr<State> state) : state(std::move(state)) {}
 
 static Error elsewhere(const Program &program, const Error &error) {
-  return {fmt::format("this executable runs on an NVIDIA GPU, but {}; {}", error.message, onProcessor(program)),
+  return {fmt::format("this {} runs on an NVIDIA GPU, but {}; {}", program.form(), error.message, onProcessor(program)),
           error.exitCode};
 }
 
@@ -290,14 +306,14 @@ Expected<Device::Facts> Device::find() {
 Device::~Device() {
   // After a fault of the GPU each of these fails, and nothing is left to be done about it.
   for (Handle event : state->events)
-    state->driver.EventDestroy_v2(event);
+    state->call(&Driver::EventDestroy_v2, event);
   if (state->memory)
-    state->driver.MemFree_v2(state->memory);
+    state->call(&Driver::MemFree_v2, state->memory);
   for (Handle module : state->modules)
-    state->driver.ModuleUnload(module);
+    state->call(&Driver::ModuleUnload, module);
   if (state->stream)
-    state->driver.StreamDestroy_v2(state->stream);
-  if (state->hasContext)
+    state->call(&Driver::StreamDestroy_v2, state->stream);
+  if (state->context)
     state->driver.DevicePrimaryCtxRelease_v2(state->device);
 }
 
@@ -309,7 +325,7 @@ Expected<int64_t> Device::availableMemory() const { return state->availableMemor
 
 Expected<int64_t> Device::State::availableMemory() const {
   size_t free = 0, total = 0;
-  if (Expected<void> ok = check(driver.MemGetInfo_v2(&free, &total), "tell its memory"); !ok)
+  if (Expected<void> ok = check(call(&Driver::MemGetInfo_v2, &free, &total), "tell its memory"); !ok)
     return ok.error();
   return int64_t(free) + bytes;
 }
@@ -327,10 +343,10 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   if (state->memory) { // first: the old and the new need not fit together
     Address old = std::exchange(state->memory, 0);
     state->bytes = 0;
-    if (Expected<void> ok = state->check(state->driver.MemFree_v2(old), "free memory"); !ok)
+    if (Expected<void> ok = state->check(state->call(&Driver::MemFree_v2, old), "free memory"); !ok)
       return ok;
   }
-  Result result = state->driver.MemAlloc_v2(&state->memory, bytes);
+  Result result = state->call(&Driver::MemAlloc_v2, &state->memory, bytes);
   if (result == outOfMemory) {
     state->memory = 0;
     return state->notEnough(fmt::format("{} needs {} on GPU '{}' for these inputs (smaller batches need less)", what,
@@ -346,7 +362,7 @@ static Address addressOf(const char *pointer) { return reinterpret_cast<uintptr_
 
 Device::Pinned::~Pinned() {
   if (begin)
-    device.state->driver.MemFreeHost(begin);
+    device.state->call(&Driver::MemFreeHost, begin);
 }
 
 Expected<void> Device::Pinned::reserve(int64_t wanted) {
@@ -355,10 +371,11 @@ Expected<void> Device::Pinned::reserve(int64_t wanted) {
   const State &state = *device.state;
   bytes = 0;
   if (void *old = std::exchange(begin, nullptr))
-    if (Expected<void> ok = state.check(state.driver.MemFreeHost(old), "free pinned memory"); !ok)
+    if (Expected<void> ok = state.check(state.call(&Driver::MemFreeHost, old), "free pinned memory"); !ok)
       return ok;
   void *made = nullptr;
-  if (Expected<void> ok = state.check(state.driver.MemHostAlloc(&made, wanted, 0), "pin {}", mebibytes(wanted)); !ok)
+  if (Expected<void> ok = state.check(state.call(&Driver::MemHostAlloc, &made, wanted, 0), "pin {}", mebibytes(wanted));
+      !ok)
     return ok;
   begin = static_cast<char *>(made);
   bytes = wanted;
@@ -368,19 +385,21 @@ Expected<void> Device::Pinned::reserve(int64_t wanted) {
 Expected<void> Device::copyIn(char *to, const void *from, int64_t bytes) {
   if (bytes == 0)
     return {};
-  return state->check(state->driver.MemcpyHtoDAsync_v2(addressOf(to), from, bytes, state->stream), "copy to it");
+  return state->check(state->call(&Driver::MemcpyHtoDAsync_v2, addressOf(to), from, bytes, state->stream),
+                      "copy to it");
 }
 
 Expected<void> Device::copyOut(void *to, const char *from, int64_t bytes) {
   if (bytes == 0)
     return {};
-  return state->check(state->driver.MemcpyDtoHAsync_v2(to, addressOf(from), bytes, state->stream), "copy from it");
+  return state->check(state->call(&Driver::MemcpyDtoHAsync_v2, to, addressOf(from), bytes, state->stream),
+                      "copy from it");
 }
 
 Expected<void> Device::clear(char *to, int64_t bytes) {
   if (bytes == 0)
     return {};
-  return state->check(state->driver.MemsetD8Async(addressOf(to), 0, bytes, state->stream), "clear its memory");
+  return state->check(state->call(&Driver::MemsetD8Async, addressOf(to), 0, bytes, state->stream), "clear its memory");
 }
 
 Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *const *pointers,
@@ -397,9 +416,9 @@ Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *
     // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_64B or 128B, _L2_PROMOTION_
     constexpr int bf16 = 9, none = 0, by256Bytes = 3;
     int swizzle = matrix.boxColumns == 64 ? 3 : 2;
-    Result made = state->driver.TensorMapEncodeTiled(&maps.emplace_back(), bf16, 2,
-                                                     addressOf(static_cast<char *>(pointers[matrix.operand])), extents,
-                                                     &pitch, box, steps, none, swizzle, by256Bytes, none);
+    Result made = state->call(&Driver::TensorMapEncodeTiled, &maps.emplace_back(), bf16, 2,
+                              addressOf(static_cast<char *>(pointers[matrix.operand])), extents, &pitch, box, steps,
+                              none, swizzle, by256Bytes, none);
     if (Expected<void> ok = state->check(made, "describe operand {} of kernel '{}', {} x {}", matrix.operand,
                                          facts.name, extents[1], extents[0]);
         !ok)
@@ -425,23 +444,23 @@ NodeParameters Device::State::launchOf(int64_t kernel, int64_t tiles, void *cons
 
 Expected<void> Device::launch(int64_t kernel, int64_t tiles, void *const *parameters) {
   NodeParameters node = state->launchOf(kernel, tiles, parameters);
-  return state->check(state->driver.LaunchKernel(node.function, node.gridX, node.gridY, node.gridZ, node.blockX,
-                                                 node.blockY, node.blockZ, node.shared, state->stream, node.parameters,
-                                                 node.extra),
+  return state->check(state->call(&Driver::LaunchKernel, node.function, node.gridX, node.gridY, node.gridZ, node.blockX,
+                                  node.blockY, node.blockZ, node.shared, state->stream, node.parameters, node.extra),
                       "run kernel '{}'", state->program->kernels[kernel].name);
 }
 
-Expected<void> Device::wait() { return state->check(state->driver.StreamSynchronize(state->stream), "compute"); }
+Expected<void> Device::wait() {
+  return state->check(state->call(&Driver::StreamSynchronize, state->stream), "compute");
+}
 
 Device::Graph::~Graph() {
   if (handle)
-    device->state->driver.GraphExecDestroy(handle);
+    device->state->call(&Driver::GraphExecDestroy, handle);
 }
 
 Expected<Device::Graph> Device::makeGraph(std::span<const Node> nodes) {
-  const Driver &driver = state->driver;
   Handle graph = nullptr;
-  if (Expected<void> ok = state->check(driver.GraphCreate(&graph, 0), "make a graph"); !ok)
+  if (Expected<void> ok = state->check(state->call(&Driver::GraphCreate, &graph, 0), "make a graph"); !ok)
     return ok.error();
   std::vector<Handle> handles(nodes.size()), after;
   Expected<void> made;
@@ -451,32 +470,34 @@ Expected<Device::Graph> Device::makeGraph(std::span<const Node> nodes) {
     for (size_t each : node.after)
       after.push_back(handles[each]);
     NodeParameters parameters = state->launchOf(node.kernel, node.tiles, node.parameters);
-    made = state->check(driver.GraphAddKernelNode(&handles[i], graph, after.data(), after.size(), &parameters),
-                        "put kernel '{}' into a graph", state->program->kernels[node.kernel].name);
+    made = state->check(
+        state->call(&Driver::GraphAddKernelNode, &handles[i], graph, after.data(), after.size(), &parameters),
+        "put kernel '{}' into a graph", state->program->kernels[node.kernel].name);
   }
   Graph result;
   result.device = this;
   if (made)
-    if (Result status = driver.GraphInstantiateWithFlags(&result.handle, graph, 0); status != outOfMemory)
+    if (Result status = state->call(&Driver::GraphInstantiateWithFlags, &result.handle, graph, 0);
+        status != outOfMemory)
       made = state->check(status, "make a graph of {} kernels", nodes.size());
-  driver.GraphDestroy(graph);
+  state->call(&Driver::GraphDestroy, graph);
   return made ? Expected<Graph>(std::move(result)) : made.error();
 }
 
 bool Device::isSingle(int64_t kernel) const { return state->program->kernels[kernel].launch.ownBytes > 0; }
 
 Expected<void> Device::launch(const Graph &graph) {
-  return state->check(state->driver.GraphLaunch(graph.handle, state->stream), "run a graph");
+  return state->check(state->call(&Driver::GraphLaunch, graph.handle, state->stream), "run a graph");
 }
 
 Expected<void> Device::mark(size_t index) {
   while (state->events.size() <= index) {
     Handle event = nullptr;
-    if (Expected<void> ok = state->check(state->driver.EventCreate(&event, 0), "make an event"); !ok)
+    if (Expected<void> ok = state->check(state->call(&Driver::EventCreate, &event, 0), "make an event"); !ok)
       return ok;
     state->events.push_back(event);
   }
-  return state->check(state->driver.EventRecord(state->events[index], state->stream), "note a time");
+  return state->check(state->call(&Driver::EventRecord, state->events[index], state->stream), "note a time");
 }
 
 Expected<std::vector<double>> Device::secondsBetween(size_t count) {
@@ -486,7 +507,9 @@ Expected<std::vector<double>> Device::secondsBetween(size_t count) {
   for (size_t i = 0; i < count; ++i) {
     float milliseconds = 0;
     Handle from = state->events[i], to = state->events[i + 1];
-    if (Expected<void> ok = state->check(state->driver.EventElapsedTime(&milliseconds, from, to), "tell a time"); !ok)
+    if (Expected<void> ok =
+            state->check(state->call(&Driver::EventElapsedTime, &milliseconds, from, to), "tell a time");
+        !ok)
       return ok.error();
     seconds[i] = double(milliseconds) * 1e-3;
   }

@@ -102,13 +102,13 @@ Expected<void> Executor::prepare(const Function &function, std::span<const Tenso
   ready = {&function, std::move(*bound)};
   if (!isForDevice())
     return prepareTeam(ordered, wanted, model);
-  if (Expected<void> opened = openDevice(); !opened)
+  if (Expected<void> opened = open(); !opened)
     return opened;
   return runner->prepare(function, ready.dims, ordered, wanted, model);
 }
 
-Expected<void> Executor::openDevice() {
-  if (runner)
+Expected<void> Executor::open() {
+  if (!isForDevice() || runner)
     return {};
   Expected<std::unique_ptr<DeviceRunner>> opened = DeviceRunner::open(program, images);
   if (!opened)
@@ -120,7 +120,7 @@ Expected<void> Executor::openDevice() {
 Expected<void> Executor::reserve(std::span<const Call> calls, const ModelArenas &model) {
   if (!isForDevice())
     return {};
-  Expected<void> opened = openDevice();
+  Expected<void> opened = open();
   return opened ? runner->reserve(calls, model) : opened;
 }
 
@@ -298,7 +298,7 @@ Expected<void> Executor::readOutput(std::string_view name, int64_t offset, int64
 Expected<MachineLimits> Executor::limits() {
   if (!isForDevice())
     return measureLimits(team);
-  if (Expected<void> opened = openDevice(); !opened)
+  if (Expected<void> opened = open(); !opened)
     return opened.error();
   const Device::Facts &facts = runner->device().facts();
   std::string precision = program.options.value("precision", "f32");
@@ -309,7 +309,7 @@ Expected<MachineLimits> Executor::limits() {
 Expected<int64_t> Executor::availableMemory() {
   if (!isForDevice())
     return runtime::availableMemory();
-  Expected<void> opened = openDevice();
+  Expected<void> opened = open();
   return opened ? runner->device().availableMemory() : opened.error();
 }
 

@@ -1,6 +1,6 @@
 //===- Library.cpp - A compiled model as a library for C ------------------------------===//
 // Behind the interface of Library.h: one session and its state, a lock, and the border that neither exceptions nor
-// anything but text of errors crosses. The linker gives `xf_library_open` the model's name.
+// anything but text of errors crosses. The linker gives `xf_library_open` and `xf_library_open_on` the model's name.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Library.h"
 #include "xf/Runtime/Checkpoint.h"
@@ -30,7 +30,8 @@ template <typename Visit> void forEachSetting(Progress &progress, int &threads, 
 /// The program as Library.h describes it; made once, and addressed by pointers from then on.
 class Description {
 public:
-  explicit Description(const Program &program) : configuration(program.model.dump()) {
+  explicit Description(const Session &session) : configuration(session.program.model.dump()) {
+    const Program &program = session.program;
     functions.reserve(program.functions.size());
     for (const Function &function : program.functions) {
       if (function.name == "prepare")
@@ -50,7 +51,8 @@ public:
     forEachSetting(progress, threads, [&](const char *name, auto &) { settings.push_back(name); });
     description = {program.name.c_str(),      program.kind.c_str(),       configuration.c_str(),
                    int32_t(functions.size()), int32_t(parameters.size()), int32_t(settings.size()),
-                   functions.data(),          parameters.data(),          settings.data()};
+                   functions.data(),          parameters.data(),          settings.data(),
+                   session.device.c_str()};
   }
   Description(const Description &) = delete;
 
@@ -93,11 +95,14 @@ extern const xf_model methods; // below
 
 class Model : public xf_model {
 public:
-  static Expected<std::unique_ptr<Model>> open(const char *weights);
+  static Expected<std::unique_ptr<Model>> open(std::string_view device, const char *weights);
 
   Expected<void> call(std::string_view name, std::span<const xf_tensor> inputs, std::span<const xf_tensor> outputs);
   Expected<void> bind(std::string_view name, std::span<const xf_tensor> inputs, int64_t *dims);
-  Expected<void> array(xf_array which, std::string_view name, float **data);
+  Expected<void> array(xf_array which, const char *name, float **data);
+  void changed();
+  /// Brings the arrays home that the caller may look at at any time.
+  Expected<void> show();
   Expected<void> initialize(uint64_t seed);
   Expected<void> load(const std::string &path);
   Expected<void> save(const std::string &path, bool weightsOnly);
@@ -105,12 +110,9 @@ public:
   Expected<void> get(std::string_view name, const char **value);
 
   std::mutex lock;
-  bool preparedIsOld = true;
 
 private:
-  explicit Model(Program program)
-      : session(std::move(program), {xf_kernels, size_t(xf_kernel_count)}, {xf_blobs, size_t(xf_blob_count)}),
-        description(session.program) {
+  explicit Model(std::unique_ptr<Session> opened) : owned(std::move(opened)), session(*owned), description(session) {
     static_cast<xf_model &>(*this) = methods;
     xf_model::description = &description.description;
     progress.hyper = defaultHyper(session.program);
@@ -127,9 +129,18 @@ private:
   Expected<void> load(const Safetensors &file);
   Expected<void> visitSetting(std::string_view name, auto use);
 
-  Session session;
+  const Arena &arena(int which) const {
+    const ModelArenas &all = state.arenas();
+    const Arena *arrays[] = {&all.parameters, &all.gradients, &all.firstMoments, &all.secondMoments};
+    return *arrays[which];
+  }
+
+  std::unique_ptr<Session> owned;
+  Session &session;
   Description description;
   ModelState state;
+  bool preparedIsOld = true;
+  std::array<bool, 4> isShown{}; // to the caller, of each kind of array
   Progress progress;
   pid_t process = getpid();
   std::array<int64_t, 2> random; // what these inputs of a training step are where the caller says nothing
@@ -137,14 +148,16 @@ private:
   std::string setting; // the text that `get` gave
 };
 
-Expected<std::unique_ptr<Model>> Model::open(const char *weights) {
-  Expected<Program> program = parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
-  if (!program)
-    return program.error();
-  if (Expected<void> able = checkProcessor(*program); !able)
-    return able.error();
-  std::unique_ptr<Model> model(new Model(std::move(*program)));
+Expected<std::unique_ptr<Model>> Model::open(std::string_view device, const char *weights) {
+  Expected<std::unique_ptr<Session>> session = Session::open(device, /*isLibrary=*/true);
+  if (!session)
+    return session.error();
+  if (!device.empty() && device != (*session)->device)
+    return (*session)->hasNoDevice(device);
+  std::unique_ptr<Model> model(new Model(std::move(*session)));
   Expected<void> ready = model->state.reserve(model->session.program, {});
+  if (ready && !model->session.program.gpu.empty())
+    ready = model->session.executor().open();
   if (ready) {
     if (weights)
       ready = model->load(weights);
@@ -261,6 +274,11 @@ Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inp
       return prepared;
     preparedIsOld = false;
   }
+  // Who may look at gradients and moments may write them; of parameters `changed` tells.
+  for (int which : {XF_GRADIENT, XF_FIRST_MOMENT, XF_SECOND_MOMENT})
+    if (isShown[which])
+      if (Expected<float *> home = arena(which).change(); !home)
+        return home.error();
   if (Expected<void> ran = session.executor().run(function, call->inputs, call->outputs, state.arenas()); !ran)
     return ran;
   if (function.usesMoments) { // a step
@@ -270,20 +288,39 @@ Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inp
   return {};
 }
 
-Expected<void> Model::array(xf_array which, std::string_view name, float **data) {
+Expected<void> Model::array(xf_array which, const char *name, float **data) {
+  if (which < XF_PARAMETER || which > XF_SECOND_MOMENT)
+    return userError(fmt::format("expected an array from 0 to {}, but got {}", int(XF_SECOND_MOMENT), int(which)));
+  if (!name) {
+    isShown[which] = false;
+    return {};
+  }
   auto parameter = std::find_if(session.program.parameters.begin(), session.program.parameters.end(),
                                 [&](const Parameter &each) { return each.name == name; });
   if (parameter == session.program.parameters.end())
     return userError(fmt::format("'{}' has no parameter '{}'", session.program.name, name));
-  if (which < XF_PARAMETER || which > XF_SECOND_MOMENT)
-    return userError(fmt::format("expected an array from 0 to {}, but got {}", int(XF_SECOND_MOMENT), int(which)));
   if (Expected<void> room =
           state.reserve(session.program, {.gradients = which == XF_GRADIENT, .moments = which > XF_GRADIENT});
       !room)
     return room;
-  const ModelArenas &arenas = state.arenas();
-  const Arena *arrays[] = {&arenas.parameters, &arenas.gradients, &arenas.firstMoments, &arenas.secondMoments};
-  *data = arrays[which]->here() + parameter->offset; // a library computes here alone
+  if (Expected<const float *> home = arena(which).read(); !home)
+    return home.error();
+  *data = arena(which).here() + parameter->offset;
+  isShown[which] = true;
+  return {};
+}
+
+void Model::changed() {
+  preparedIsOld = true;
+  if (isShown[XF_PARAMETER])
+    (void)bool(arena(XF_PARAMETER).change()); // they are at home
+}
+
+Expected<void> Model::show() {
+  for (int which = XF_PARAMETER; which <= XF_SECOND_MOMENT; ++which)
+    if (isShown[which])
+      if (Expected<const float *> home = arena(which).read(); !home)
+        return home.error();
   return {};
 }
 
@@ -372,8 +409,20 @@ Expected<void> Model::get(std::string_view name, const char **value) {
   });
 }
 
-/// What this thread's last call that failed had to say.
-static thread_local std::string message;
+/// What this thread's last call that failed had to say. The end of the process destroys it before calls that are made
+/// at exit.
+static thread_local bool isOver = false;
+static std::string &message() {
+  struct Message {
+    std::string text;
+    ~Message() { isOver = true; }
+  };
+  static thread_local Message ofThread;
+  if (!isOver)
+    return ofThread.text;
+  static auto *ofEnd = new std::string;
+  return *ofEnd;
+}
 
 /// Runs `body`, and turns whatever goes wrong into text.
 template <typename Body> const char *guarded(Body body) {
@@ -382,15 +431,15 @@ template <typename Body> const char *guarded(Body body) {
       Expected<void> done = body();
       if (done)
         return nullptr;
-      message = done.error().message;
+      message() = done.error().message;
       if (done.error().exitCode == 2)
-        message += "\nthis is a defect of xf, not of your input";
+        message() += "\nthis is a defect of xf, not of your input";
     } catch (const std::bad_alloc &) {
-      message = fmt::format("not enough memory; {} is available", mebibytes(availableMemory()));
+      message() = fmt::format("not enough memory; {} is available", mebibytes(availableMemory()));
     } catch (const std::exception &unexpected) {
-      message = fmt::format("{}\nthis is a defect of xf, not of your input", unexpected.what());
+      message() = fmt::format("{}\nthis is a defect of xf, not of your input", unexpected.what());
     }
-    return message.c_str();
+    return message().c_str();
   } catch (...) {
     return "not enough memory for a message";
   }
@@ -403,7 +452,8 @@ template <typename Body> const char *locked(xf_model *handle, Body body) {
       return userError("expected a model, but got NULL");
     Model &model = *static_cast<Model *>(handle);
     std::lock_guard guard(model.lock);
-    return body(model);
+    Expected<void> done = body(model), shown = model.show();
+    return done ? shown : done;
   });
 }
 
@@ -424,11 +474,11 @@ const xf_model methods = {
       });
     },
     [](xf_model *handle, xf_array which, const char *parameter, float **data) {
-      return locked(handle, [&](Model &model) { return model.array(which, text(parameter), data); });
+      return locked(handle, [&](Model &model) { return model.array(which, parameter, data); });
     },
     [](xf_model *handle) {
       locked(handle, [](Model &model) {
-        model.preparedIsOld = true;
+        model.changed();
         return Expected<void>();
       });
     },
@@ -451,13 +501,17 @@ const xf_model methods = {
 };
 } // namespace
 
-extern "C" const char *xf_library_open(const char *weights, xf_model **model) {
+extern "C" const char *xf_library_open_on(const char *device, const char *weights, xf_model **model) {
   return guarded([&]() -> Expected<void> {
     *model = nullptr;
-    Expected<std::unique_ptr<Model>> opened = Model::open(weights);
+    Expected<std::unique_ptr<Model>> opened = Model::open(text(device), weights);
     if (!opened)
       return opened.error();
     *model = opened->release();
     return {};
   });
+}
+
+extern "C" const char *xf_library_open(const char *weights, xf_model **model) {
+  return xf_library_open_on(nullptr, weights, model);
 }

@@ -33,19 +33,10 @@ static std::string_view askedDevice(int argc, char **argv) {
 }
 
 static Expected<int> start(int argc, char **argv) {
-  bool both = xf_program_json && xf_gpu_program_json;
-  bool onGPU = xf_gpu_program_json && !(both && askedDevice(argc, argv) == "cpu");
-  Expected<Program> program =
-      onGPU ? parseProgram({xf_gpu_program_json, size_t(xf_gpu_program_json_size)}, xf_gpu_kernel_count)
-            : parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
-  if (!program)
-    return program.error();
-  program->hasTwin = both;
-  if (Expected<void> able = checkProcessor(*program); !able)
-    return able.error();
-  std::span<const XfBlob> blobs(xf_blobs, size_t(xf_blob_count));
-  Session session = onGPU ? Session(std::move(*program), {}, blobs, {xf_gpu_images, size_t(xf_gpu_kernel_count)})
-                          : Session(std::move(*program), {xf_kernels, size_t(xf_kernel_count)}, blobs);
+  Expected<std::unique_ptr<Session>> opened = Session::open(askedDevice(argc, argv), /*isLibrary=*/false);
+  if (!opened)
+    return opened.error();
+  Session &session = **opened;
 
   CLI::App app(fmt::format("{}: a model compiled by xf", session.program.name));
   app.require_subcommand(1);

@@ -24,8 +24,16 @@ Executor &Session::executor() {
 
 void Session::setThreads(int count) {
   threads = count;
+  if (!program.gpu.empty()) // which has the model's arrays
+    return;
   runner.reset();
   team.reset();
+}
+
+Error Session::hasNoDevice(std::string_view asked) const {
+  return userError(fmt::format("this {} computes on {}, but got '{}'{}", program.form(),
+                               program.hasTwin ? "cuda or cpu" : device + " alone", asked,
+                               program.hasTwin ? "" : "; compile with --target=cpu,cuda to choose"));
 }
 
 Expected<void> Session::startProfile() {
@@ -169,7 +177,8 @@ unsigned long long savedState() {
 
 Expected<void> xf::runtime::checkProcessor(const Program &program) {
   if (!program.triple.starts_with("x86_64"))
-    return userError(fmt::format("this executable was compiled for '{}', this machine is x86_64", program.triple));
+    return userError(
+        fmt::format("this {} was compiled for '{}', this machine is x86_64", program.form(), program.triple));
   if (!program.gpu.empty())
     return {}; // it has no kernels for a processor
   std::vector<std::string> lacking;
@@ -181,9 +190,9 @@ Expected<void> xf::runtime::checkProcessor(const Program &program) {
       lacking.push_back(name);
   if (lacking.empty())
     return {};
-  return userError(fmt::format("this executable was compiled for the CPU '{}', this machine lacks {}; compile with an "
-                               "older --cpu, such as x86-64-v2",
-                               program.cpu, fmt::join(lacking, ", ")));
+  return userError(fmt::format("this {} was compiled for the CPU '{}', this machine lacks {}; compile with an older "
+                               "--cpu, such as x86-64-v2",
+                               program.form(), program.cpu, fmt::join(lacking, ", ")));
 }
 #else
 Expected<void> xf::runtime::checkProcessor(const Program &) { return {}; }

@@ -81,17 +81,17 @@ Arguments image(bool isShared, StringRef name, ArrayRef<std::string> objects, St
   return arguments;
 }
 
-/// The runtime's symbol that `opener` is another name of.
-constexpr StringLiteral openSymbol = "xf_library_open";
+/// The runtime's symbols that get the model's name: NAME_open and NAME_open_on.
+constexpr StringLiteral openPrefix = "xf_library", openSymbols[] = {"xf_library_open", "xf_library_open_on"};
 
-/// One object of objects, the runtime and the C++ library, with `opener` as its only symbol that others see: both kinds
-/// of libraries are made of it, and models don't meet in a process.
-llvm::Error linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                              StringRef opener, const std::string &output) {
+/// One object of objects, the runtime and the C++ library, whose only symbols that others see are those by the `name`:
+/// both kinds of libraries are made of it, and models don't meet in a process.
+llvm::Error linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders, StringRef name,
+                              const std::string &output) {
   auto kit = [&](StringRef name) { return folders.kit + "/" + name.str(); };
   std::string merged = folders.temporary + "/merged.o";
   Arguments arguments = relocatable(cpu, objects);
-  llvm::append_range(arguments, Words{"--no-whole-archive", "--force-group-allocation", "-u", openSymbol.str(),
+  llvm::append_range(arguments, Words{"--no-whole-archive", "--force-group-allocation", "-u", openSymbols[0].str(),
                                       kit("libxf_runtime.a"), kit("libstdc++.a"), "--start-group", kit("libgcc.a"),
                                       kit("libgcc_eh.a"), "--end-group", "-o", merged});
   if (llvm::Error error = runLinker(arguments))
@@ -104,11 +104,16 @@ llvm::Error linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, con
   changes.InputFilename = merged;
   changes.OutputFilename = output;
   changes.StripDebug = changes.StripUnneeded = true;
-  changes.SymbolsToRename[openSymbol] = opener;
+  std::vector<std::string> renamed;
+  for (StringRef symbol : openSymbols)
+    renamed.push_back((name + symbol.drop_front(openPrefix.size())).str());
   auto noPattern = [](llvm::Error error) { return error; };
-  if (llvm::Error error = changes.SymbolsToKeepGlobal.addMatcher(
-          llvm::objcopy::NameOrPattern::create(openSymbol, llvm::objcopy::MatchStyle::Literal, noPattern)))
-    return error;
+  for (auto [symbol, own] : llvm::zip_equal(openSymbols, renamed)) {
+    changes.SymbolsToRename[symbol] = own;
+    if (llvm::Error error = changes.SymbolsToKeepGlobal.addMatcher(
+            llvm::objcopy::NameOrPattern::create(symbol, llvm::objcopy::MatchStyle::Literal, noPattern)))
+      return error;
+  }
   std::error_code code;
   llvm::raw_fd_ostream stream(output, code);
   if (code)
@@ -128,7 +133,7 @@ llvm::Error writeArchiveOf(const std::string &object, StringRef output) {
 
 /// Writes `output`, whatever is there.
 llvm::Error link(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                 StringRef opener, StringRef name, const std::string &output) {
+                 StringRef model, StringRef name, const std::string &output) {
   auto run = [&](Arguments arguments) {
     llvm::append_range(arguments, Words{"-o", output});
     return runLinker(arguments);
@@ -137,8 +142,8 @@ llvm::Error link(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects,
     return run(relocatable(cpu, objects));
   if (kind == OutputKind::Executable)
     return run(image(/*isShared=*/false, name, objects, folders.kit));
-  std::string object = folders.temporary + "/" + opener.str() + ".o";
-  if (llvm::Error error = linkLibraryObject(cpu, objects, folders, opener, object))
+  std::string object = folders.temporary + "/" + model.str() + ".o";
+  if (llvm::Error error = linkLibraryObject(cpu, objects, folders, model, object))
     return error;
   if (kind == OutputKind::Static)
     return writeArchiveOf(object, output);
@@ -147,12 +152,12 @@ llvm::Error link(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects,
 } // namespace
 
 llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                        StringRef opener, StringRef output) {
+                        StringRef model, StringRef output) {
   llvm::SmallString<256> temporary;
   if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
     return systemError("can't write '" + output + "'", code);
   llvm::Error error =
-      link(kind, cpu, objects, folders, opener, llvm::sys::path::filename(output), temporary.str().str());
+      link(kind, cpu, objects, folders, model, llvm::sys::path::filename(output), temporary.str().str());
   if (!error)
     if (std::error_code code = llvm::sys::fs::rename(temporary, output))
       error = systemError("can't write '" + output + "'", code);

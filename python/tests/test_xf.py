@@ -1,4 +1,6 @@
-"""The package on small models: what functions compute, on whose memory, and what is said where something is wrong."""
+"""The package on small models: what functions compute, on whose memory, and what is said where something is wrong; once
+more on a GPU where there is one, or an emulated one."""
+import ctypes
 import os
 import pathlib
 import subprocess
@@ -25,12 +27,20 @@ def make_batch() -> "Dict[str, xf._model.Array]":
     return dict(source_ids=source_ids, source_offsets=source_offsets, target_ids=target_ids, target_offsets=target_offsets, labels=labels)
 
 
+def has_driver() -> bool:
+    try:
+        return bool(ctypes.CDLL("libcuda.so.1"))
+    except OSError:
+        return False
+
+
 class ModelTest(unittest.TestCase):
     model: xf.Model
+    target = "cpu"
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.model = xf.compile(PRESET, threads=2)
+        cls.model = xf.compile(PRESET, threads=2, target=cls.target)
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -45,7 +55,7 @@ class ModelTest(unittest.TestCase):
         return [self.model.train_step(self.batch)["loss"].tobytes() for _ in range(count)]
 
     def test_describes_itself(self) -> None:
-        self.assertEqual(self.model.kind, "sequence_to_sequence")
+        self.assertEqual((self.model.kind, self.model.device), ("sequence_to_sequence", self.target))
         self.assertEqual(self.model.configuration["d_ff"], 24)
         loss = self.model.functions["loss"]
         self.assertEqual(str(loss.inputs[0]), "source_ids: int32 [source_tokens]")
@@ -103,7 +113,7 @@ class ModelTest(unittest.TestCase):
             self.assertEqual(self.model.settings["step"], 2)
             self.assertEqual(self.steps(1), last)
 
-            subprocess.run([find_compiler(), PRESET, "-o", str(path / "model")], check=True)
+            subprocess.run([find_compiler(), PRESET, f"--target={self.target}", "-o", str(path / "model")], check=True)
             run = [str(path / "model"), "run", "train_step", f"--model={path}/state.safetensors", "--learning-rate=0.01", "--schedule=constant"]
             self.write_batch(path / "batch.safetensors")
             subprocess.run([*run, f"--input={path}/batch.safetensors", f"--output={path}/next.safetensors"], check=True, stdout=subprocess.DEVNULL)
@@ -191,14 +201,14 @@ class ModelTest(unittest.TestCase):
     def test_kept_tensors_are_halves_of_floats_in_bf16(self) -> None:
         source = {name: self.batch[name] for name in ("source_ids", "source_offsets")}
         preset = PRESET.replace("d_model=16", "d_model=22,d_k=5,d_v=7")  # of rows that no 16 bytes divide
-        wide = xf.compile(preset, functions=["encode", "decode"]).encode(source)["memory.0"]
-        narrow = xf.compile(preset, functions=["encode", "decode"], precision="bf16").encode(source)["memory.0"]
+        wide = xf.compile(preset, target=self.target, functions=["encode", "decode"]).encode(source)["memory.0"]
+        narrow = xf.compile(preset, target=self.target, functions=["encode", "decode"], precision="bf16").encode(source)["memory.0"]
         self.assertEqual((narrow.dtype, narrow.shape), (np.uint16, (wide.shape[0], 16)))
         values = (narrow.astype(np.uint32) << 16).view(np.float32)[:, : wide.shape[1]]
         np.testing.assert_allclose(values, wide, atol=0.03 * np.abs(wide).max())
 
     def test_views_keep_the_model(self) -> None:
-        view = xf.compile(PRESET, functions=["loss"]).parameters["embedding.weight"]
+        view = xf.compile(PRESET, target=self.target, functions=["loss"]).parameters["embedding.weight"]
         self.assertTrue(np.isfinite(view).all())
 
     def test_threads_call_it_at_once(self) -> None:
@@ -262,6 +272,38 @@ class ModelTest(unittest.TestCase):
         os.waitpid(child, 0)
 
 
+@unittest.skipUnless(has_driver(), "no NVIDIA driver")
+class OnGPUTest(ModelTest):
+    target = "cuda"
+
+    def test_trains_as_a_processor_does(self) -> None:
+        with xf.compile(PRESET, target="cpu,cuda", device="cpu") as other:
+            self.assertEqual(other.device, "cpu")
+            other.initialize(seed=3)
+            other.settings.update(learning_rate=0.01, schedule="constant", epsilon=1e-3)
+            self.model.settings["epsilon"] = 1e-3
+            held = self.model.parameters["decoder.0.feed_forward.out.weight"]
+            for step in range(3):
+                np.testing.assert_allclose(self.model.train_step(self.batch)["loss"], other.train_step(self.batch)["loss"], rtol=1e-4)
+                for model in (self.model, other):  # what is written to a view is what the next step goes on from
+                    model.parameters["decoder.0.feed_forward.out.weight"] *= 0.5
+                np.testing.assert_allclose(held, other.parameters["decoder.0.feed_forward.out.weight"], atol=1e-4)
+            for name, values in self.model.first_moments.items():
+                np.testing.assert_allclose(values, other.first_moments[name], atol=1e-6)
+
+    def test_arrays_stay_there_when_nobody_looks(self) -> None:
+        held = self.model.parameters["embedding.weight"]
+        address, before = held.ctypes.data, held.copy()
+        self.steps(1)
+        self.assertFalse((held == before).all())
+        before = held.copy()
+        del held
+        self.steps(1)
+        unseen = (ctypes.c_float * before.size).from_address(address)
+        self.assertEqual(list(unseen), before.ravel().tolist())
+        self.assertFalse((self.model.parameters["embedding.weight"] == before).all())
+
+
 class CompileTest(unittest.TestCase):
     def test_takes_text_and_files(self) -> None:
         text = subprocess.run([find_compiler(), PRESET, "--print-input"], check=True, capture_output=True, text=True).stdout
@@ -280,7 +322,7 @@ class CompileTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             library = pathlib.Path(folder) / "libtwo-words.so"
             subprocess.run([find_compiler(), PRESET, "--functions=loss", "--emit=shared", "-o", str(library)], check=True)
-            with xf.open(library) as model, xf.open(library) as other:
+            with xf.open(library) as model, xf.open(library, device="cpu") as other:
                 model.parameters["embedding.weight"] = other.parameters["embedding.weight"] * 2
                 self.assertNotEqual(model.loss(make_batch())["loss"], other.loss(make_batch())["loss"])
             with self.assertRaisesRegex(xf.Error, "^the model is closed$"):
@@ -293,6 +335,8 @@ class CompileTest(unittest.TestCase):
             xf.compile("preset:transformer-tinny")
         with self.assertRaisesRegex(xf.Error, "unsupported target 'tpu'; supported: cpu"):
             xf.compile(PRESET, target="tpu")
+        with self.assertRaisesRegex(xf.Error, "^this library computes on cpu alone, but got 'cuda'; compile with --target=cpu,cuda to choose$"):
+            xf.compile(PRESET, functions=["loss"], device="cuda")
         with self.assertRaisesRegex(xf.Error, "can't open 'weights.safetensors': No such file"):
             xf.compile(PRESET, functions=["loss"], weights="weights.safetensors")
         with mock.patch.dict(os.environ, {"XF_COMPILE": "/nowhere/xf-compile"}):

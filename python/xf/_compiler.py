@@ -42,6 +42,7 @@ def compile(
     *,
     weights: Union[str, "os.PathLike[str]", None] = None,
     threads: int = 0,
+    device: Optional[str] = None,
     **options: Option,
 ) -> Model:
     """Compiles a model and opens it.
@@ -49,7 +50,8 @@ def compile(
     `model` is "preset:NAME,key=value,...", the text of a module, or the path of one. `weights` is a file
     (.safetensors) or the folder of a run; without them parameters are drawn from seed 1. `threads` is how many compute
     (0: one a core); results are the same at any number. Further options are those of xf-compile: `cpu="x86-64-v3"`,
-    `recompute="full"`, `functions=["loss", "train_step"]`.
+    `recompute="full"`, `functions=["loss", "train_step"]`, `target="cuda"`. `device` chooses "cuda" or "cpu" where it
+    was compiled for both (`target="cpu,cuda"`; None: the GPU).
 
     Kernels that were compiled before come from xf-compile's cache. The library is a temporary file, gone when this
     function returns. An `Error` has what xf-compile said.
@@ -67,4 +69,4 @@ def compile(
             raise Error(f"can't run xf-compile: {problem}") from None
         if done.returncode != 0:
             raise Error(done.stderr.strip() or f"xf-compile ended with exit code {done.returncode}")
-        return open_library(library, weights=weights, threads=threads)
+        return open_library(library, weights=weights, threads=threads, device=device)

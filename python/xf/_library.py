@@ -61,6 +61,7 @@ class Description(ctypes.Structure):
         ("functions", ctypes.POINTER(FunctionStructure)),
         ("parameters", ctypes.POINTER(ValueStructure)),
         ("settings", ctypes.POINTER(ctypes.c_char_p)),
+        ("device", ctypes.c_char_p),
     ]
 
 
@@ -101,19 +102,19 @@ def _unload(code: ctypes.CDLL) -> None:
 class Library:
     """An open model of a shared library."""
 
-    def __init__(self, path: str, weights: Optional[str]) -> None:
+    def __init__(self, path: str, weights: Optional[str], device: Optional[str]) -> None:
         # As xf-compile names it, by the file.
         stem = os.path.basename(path)
         stem = re.sub(r"[^A-Za-z0-9]", "_", re.sub(r"^lib(?=.)|\.so$", "", stem))
         self._handle = ctypes.POINTER(Handle)()
         try:
             self._code = ctypes.CDLL(path)
-            open_model = getattr(self._code, ("_" if stem[:1].isdigit() else "") + stem + "_open")
+            open_model = getattr(self._code, ("_" if stem[:1].isdigit() else "") + stem + "_open_on")
         except (OSError, AttributeError) as problem:
             raise Error(f"can't open the model: {problem}") from None
         open_model.restype = ctypes.c_char_p
-        open_model.argtypes = [ctypes.c_char_p, ctypes.POINTER(ctypes.POINTER(Handle))]
-        error = open_model(os.fsencode(weights) if weights else None, ctypes.byref(self._handle))
+        open_model.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(ctypes.POINTER(Handle))]
+        error = open_model(device.encode() if device else None, os.fsencode(weights) if weights else None, ctypes.byref(self._handle))
         if error:
             message = decode(error)
             _unload(self._code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import threading
 import weakref
 from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Tuple, Union
 
@@ -73,6 +74,9 @@ class Function:
 class Arrays(Mapping[str, Array]):
     """Arrays of a model by parameters' names: views of its own memory, as long as the model is open. They may be written,
     in place (`parameters[name][...] = x`) or by `parameters[name] = x`; so may gradients, between `accumulate` and `update`.
+
+    Where a GPU computes, its arrays come home to be looked at. As long as a view is held, each call that works on such
+    arrays copies them all there before it, and back after it.
     """
 
     def __init__(self, model: "Model", which: int) -> None:
@@ -82,13 +86,13 @@ class Arrays(Mapping[str, Array]):
         if name not in self._model._parameters:
             raise KeyError(name)
         address = ctypes.c_void_p()
-        self._model._library.array(self._which, name.encode(), ctypes.byref(address))
         shape = tuple(int(extent) for extent in self._model._parameters[name].shape)
-        memory: Any = (ctypes.c_float * int(np.prod(shape))).from_address(address.value or 0)
+        with self._model._views_lock:
+            self._model._library.array(self._which, name.encode(), ctypes.byref(address))
+            memory: Any = (ctypes.c_float * int(np.prod(shape))).from_address(address.value or 0)
+            self._model._views[self._which].append(weakref.ref(memory))
         memory.model = self._model  # which must not go while its memory is looked at
         view: Array = np.frombuffer(memory, dtype=np.float32).reshape(shape)
-        if self._which == _library.PARAMETER:
-            self._model._watch(memory)
         return view
 
     def __setitem__(self, name: str, values: npt.ArrayLike) -> None:
@@ -157,6 +161,7 @@ class Model:
 
     name: str
     kind: str  #: "sequence_to_sequence", "language_model" or "encoder"
+    device: str  #: what computes: "cpu" or "cuda"
     configuration: Dict[str, Any]  #: the model's keys: d_model, heads, ...
     functions: Dict[str, Function]
     parameters: Arrays
@@ -165,12 +170,13 @@ class Model:
     second_moments: Arrays
     settings: Settings
 
-    def __init__(self, library: str, weights: Optional[str] = None, threads: int = 0) -> None:
-        self._library = _library.Library(library, weights)
+    def __init__(self, library: str, weights: Optional[str] = None, threads: int = 0, device: Optional[str] = None) -> None:
+        self._library = _library.Library(library, weights, device)
         self._finalizer = weakref.finalize(self, self._library.shut)
-        self._views: List["weakref.ref[Any]"] = []
+        self._views: "Dict[int, List[weakref.ref[Any]]]" = {which: [] for which in range(4)}  # of arrays of each kind
+        self._views_lock = threading.Lock()
         description = self._library.description
-        self.name, self.kind = decode(description.name), decode(description.kind)
+        self.name, self.kind, self.device = decode(description.name), decode(description.kind), decode(description.device)
         self.configuration = json.loads(decode(description.configuration))
         functions = (description.functions[i] for i in range(description.num_functions))
         self.functions = {decode(each.name): Function(self, each) for each in functions}
@@ -214,19 +220,23 @@ class Model:
         """Gives back the model's memory and threads; views of its arrays are no longer valid."""
         self._finalizer()
 
-    def _watch(self, memory: Any) -> None:
-        """As long as someone holds a view of parameters, they may change at any time."""
-        self._views.append(weakref.ref(memory))
-
     def _announce_changes(self) -> None:
-        if self._views:
-            self._library.changed()
-            self._views = [view for view in self._views if view() is not None]
+        """As long as someone holds a view of parameters, they may change at any time; and be looked at, as others may."""
+        with self._views_lock:
+            if self._views[_library.PARAMETER]:
+                self._library.changed()
+            for which, views in self._views.items():
+                held = [view for view in views if view() is not None]
+                if views and not held:
+                    self._library.array(which, None, None)
+                self._views[which] = held
 
 
-def open(library: Union[str, "os.PathLike[str]"], *, weights: Union[str, "os.PathLike[str]", None] = None, threads: int = 0) -> Model:
-    """Opens a shared library that `xf-compile --emit=shared` has written; `weights` and `threads` as in `compile`."""
-    return Model(os.path.abspath(library), None if weights is None else os.fspath(weights), threads)
+def open(
+    library: Union[str, "os.PathLike[str]"], *, weights: Union[str, "os.PathLike[str]", None] = None, threads: int = 0, device: Optional[str] = None
+) -> Model:
+    """Opens a shared library that `xf-compile --emit=shared` has written; `weights`, `threads` and `device` as in `compile`."""
+    return Model(os.path.abspath(library), None if weights is None else os.fspath(weights), threads, device)
 
 
 def _value(structure: _library.ValueStructure, dims: Tuple[str, ...]) -> Value:

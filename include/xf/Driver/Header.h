@@ -13,8 +13,9 @@ struct HeaderNames {
 };
 
 /// The header of a program's library, or object: what its functions take and give, and the interface of all libraries
-/// (`interface`, the text of Library.h).
-std::string headerText(const ::xf::runtime::Program &program, StringRef model, bool isLibrary, StringRef interface);
+/// (`interface`, the text of Library.h). `gpu`: what it was compiled for, alone or besides a processor.
+std::string headerText(const ::xf::runtime::Program &program, StringRef gpu, StringRef model, bool isLibrary,
+                       StringRef interface);
 } // namespace mlir::xf
 
 #endif

@@ -1,6 +1,8 @@
 //===- Device.h - A GPU, through NVIDIA's driver ----------------------------------------===//
 // The driver is looked for when a function is first run: an executable for a GPU starts, and says what it is, anywhere.
-// Work is done in the order in which it is asked for, on one stream; nobody waits for it but those who say so.
+// Work is done in the order in which it is asked for, on one stream; nobody waits for it but those who say so. Any
+// thread may ask, one at a time, whatever context of the driver it has current: the GPU's primary one is, while it
+// asks.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_DEVICE_H
 #define XF_RUNTIME_DEVICE_H

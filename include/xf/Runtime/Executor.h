@@ -32,6 +32,9 @@ public:
   /// Bytes of all workers' scratch.
   int64_t scratchSize() const { return scratchBytes * team.size(); }
 
+  /// Looks for the GPU, where one computes; the first call would otherwise.
+  Expected<void> open();
+
   /// Calls `function`. Inputs are found by name, all must be there; outputs that are not asked for are dropped.
   Expected<void> run(const Function &function, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
                      const ModelArenas &model);
@@ -86,7 +89,6 @@ private:
   const ArenaPlan &plan(const Function &function, std::span<const int64_t> dims);
   Expected<void> prepareTeam(std::span<const TensorView> inputs, std::span<const TensorView> outputs,
                              const ModelArenas &model);
-  Expected<void> openDevice();
   /// `observe` is called with 0 before the first step, and with the number of steps that are done after each.
   Expected<void> execute(const std::function<void(size_t)> &observe);
   /// Of the call that runs.

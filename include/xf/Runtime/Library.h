@@ -1,10 +1,14 @@
 /*===- Library.h - The interface of a compiled model to C ------------------------------===
  * What a model that xf-compile made with --emit=shared or --emit=static can do. Each has a header of its own with all
- * of this, and one symbol, NAME_open(): models don't meet, whatever their number in a process.
+ * of this, and its own NAME_open(), by which models don't meet, whatever their number in a process.
  *
  * What can fail returns NULL when it is done, and otherwise what was wrong: text that stays until the same thread's
  * next call. Any thread may call at any time; calls on one model wait for each other. A process that forks has the
  * model in the parent alone.
+ *
+ * Where a GPU computes, the model's arrays stay there, and move when the other side asks for them. A thread keeps the
+ * context of CUDA that it has current; the model works in the GPU's primary one. When the GPU is lost each call that
+ * needs it says so, and what it held is gone: the program lives on.
  *===------------------------------------------------------------------------------------===*/
 #ifndef XF_LIBRARY_H
 #define XF_LIBRARY_H
@@ -51,6 +55,7 @@ typedef struct xf_description {
   const xf_function *functions;
   const xf_value *parameters;
   const char *const *settings; /* names that `set` and `get` know */
+  const char *device;          /* that computes: "cpu" or "cuda" */
 } xf_description;
 
 /* For every parameter there is a value, and where functions compute them a gradient and the optimizer's moments. */
@@ -71,7 +76,9 @@ struct xf_model {
                       int64_t *dims);
 
   /* Where a parameter's values, gradient or moments are, as long as the model is open. Gradients are the caller's to
-   * clear before a step's first `accumulate`. */
+   * clear before a step's first `accumulate`. Where a GPU computes, each call that changes such arrays ends from now on
+   * with a copy of them all to this machine's memory, and each that reads gradients or moments begins with one of those
+   * to the GPU's, until `array` is called with NULL for `parameter`: nobody looks at them any more. */
   const char *(*array)(xf_model *model, enum xf_array which, const char *parameter, float **data);
 
   /* To be called when parameters have been written through `array`: what predictions read besides them is made anew. */

@@ -12,15 +12,16 @@ struct XfBlob {
   const void *data;
   int64_t size;
 };
-/// The program for the processor, and the one for GPUs; one of them may be missing.
-extern const char xf_program_json[] __attribute__((weak));
-extern const int64_t xf_program_json_size __attribute__((weak));
-extern const xf::runtime::KernelFunction xf_kernels[] __attribute__((weak));
-extern const int64_t xf_kernel_count __attribute__((weak));
-extern const char xf_gpu_program_json[] __attribute__((weak));
-extern const int64_t xf_gpu_program_json_size __attribute__((weak));
-extern const XfImage *const xf_gpu_images[] __attribute__((weak));
-extern const int64_t xf_gpu_kernel_count __attribute__((weak));
+/// The program for the processor, and the one for GPUs. Of one that a model has not the runtime has an empty one
+/// (WithoutProcessor.cpp, WithoutGPU.cpp), which the linker takes then: nothing is left to be found in other models.
+extern const char xf_program_json[];
+extern const int64_t xf_program_json_size;
+extern const xf::runtime::KernelFunction xf_kernels[];
+extern const int64_t xf_kernel_count;
+extern const char xf_gpu_program_json[];
+extern const int64_t xf_gpu_program_json_size;
+extern const XfImage *const xf_gpu_images[];
+extern const int64_t xf_gpu_kernel_count;
 extern const XfBlob xf_blobs[];
 extern const int64_t xf_blob_count;
 }

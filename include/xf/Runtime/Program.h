@@ -167,8 +167,10 @@ struct Function {
 struct Program {
   std::string name, kind;
   std::string triple, cpu;
-  std::string gpu;      // that kernels are for, as "sm_80"; empty: they are for `cpu`
-  bool hasTwin = false; // the executable has the model for a GPU and for the processor
+  std::string gpu;        // that kernels are for, as "sm_80"; empty: they are for `cpu`
+  bool hasTwin = false;   // the executable or library has the model for a GPU and for the processor
+  bool isLibrary = false; // and which of the two it is
+  std::string_view form() const { return isLibrary ? "library" : "executable"; }
   std::vector<std::string> features;
   nlohmann::json model, options; // the preset's keys and how it was compiled: printed, and read by name where needed
   std::vector<Parameter> parameters;

@@ -17,6 +17,8 @@ public:
   Session(Program program, std::span<const KernelFunction> kernels, std::span<const XfBlob> blobs,
           std::span<const XfImage *const> images = {})
       : program(std::move(program)), kernels(kernels), blobs(blobs), images(images) {}
+  /// The model that this code is linked with: its program for "cpu", or, where it has one for GPUs, that one.
+  static Expected<std::unique_ptr<Session>> open(std::string_view device, bool isLibrary);
 
   const Program program;
 
@@ -33,9 +35,12 @@ public:
   void restartProfile() { report.clear(); }
   /// Writes what was timed.
   Expected<void> writeProfile() const;
-  /// Another number of threads from now on.
+  /// Another number of threads from now on; where a GPU computes, one is enough.
   void setThreads(int count);
   int teamSize() { return executor(), team->size(); }
+
+  /// That there is no such device to choose.
+  Error hasNoDevice(std::string_view asked) const;
 
   /// An embedded file, if it is there.
   std::optional<std::span<const char>> blob(std::string_view name) const;

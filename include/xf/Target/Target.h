@@ -98,9 +98,9 @@ struct LinkFolders {
 };
 
 /// Links objects (the program's, and an archive of its kernels), for all but an object with the runtime of the link
-/// kit. A library's one symbol is `opener`. The output appears whole or not at all.
+/// kit. A library's symbols are `model`_open and `model`_open_on. The output appears whole or not at all.
 llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                        llvm::StringRef opener, llvm::StringRef output);
+                        llvm::StringRef model, llvm::StringRef output);
 } // namespace mlir::xf
 
 #endif

@@ -88,9 +88,7 @@ void xf::runtime::addDeviceOption(CLI::App &command, Session &session) {
   // Nothing to choose, and not listed.
   auto take = [&session](const std::string &text) {
     if (text != session.device)
-      throw CLI::ValidationError("--device", fmt::format("this executable computes on {} alone, but got '{}'; compile "
-                                                         "with --target=cpu,cuda to choose",
-                                                         session.device, text));
+      throw CLI::ValidationError("--device", session.hasNoDevice(text).message);
   };
   command.add_option_function<std::string>("--device", take)->group("");
 }

@@ -15,7 +15,7 @@ extern "C" {
 int cuInit(unsigned);
 int cuDevicePrimaryCtxRetain(void **, int);
 int cuDevicePrimaryCtxRelease_v2(int);
-int cuCtxSetCurrent(void *);
+int cuCtxPushCurrent_v2(void *);
 int cuMemAlloc_v2(unsigned long long *, size_t);
 int cuMemFree_v2(unsigned long long);
 int cuModuleLoadData(void **, const void *);
@@ -40,7 +40,7 @@ protected:
       unsetenv(name);
     ASSERT_EQ(cuInit(0), success);
     ASSERT_EQ(cuDevicePrimaryCtxRetain(&context, 0), success);
-    ASSERT_EQ(cuCtxSetCurrent(context), success);
+    ASSERT_EQ(cuCtxPushCurrent_v2(context), success);
     ASSERT_EQ(cuStreamCreate(&stream, 1), success);
   }
   void TearDown() override { cuDevicePrimaryCtxRelease_v2(0); }
@@ -71,7 +71,7 @@ TEST_F(Driver, AsksEachThreadForItsContext) {
     int result = -1;
     std::thread([&] {
       if (says)
-        cuCtxSetCurrent(context);
+        cuCtxPushCurrent_v2(context);
       unsigned long long address = 0;
       result = cuMemAlloc_v2(&address, 256);
       if (result == success)

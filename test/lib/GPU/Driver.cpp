@@ -1,9 +1,10 @@
 //===- Driver.cpp - a libcuda.so.1 without a GPU ------------------------------------===//
 // The driver's functions that xf's runtime calls, on an emulated GPU: kernels are run by Emulator.cpp, and every
-// argument, bound and lifetime is checked. What is asked for is done as late as may be, when someone waits for it, so
-// that who does not wait reads what is old. What is wrong is written to stderr, and is an error from then on.
-// XF_GPU_ARCHITECTURE (90), XF_GPU_MEMORY (bytes), XF_GPU_DRIVER (13000) and XF_GPU_COUNT (1) set what it says it is;
-// XF_GPU_LOSE_AFTER is how many launches it lives for, and XF_GPU_LOG=1 counts what was asked for at the end.
+// argument, bound and lifetime is checked. Threads take turns, each with its own stack of contexts. What is asked for
+// is done as late as may be, when someone waits for it, so that who does not wait reads what is old. What is wrong is
+// written to stderr, and is an error from then on. XF_GPU_ARCHITECTURE (90), XF_GPU_MEMORY (bytes), XF_GPU_DRIVER
+// (13000) and XF_GPU_COUNT (1) set what it says it is; XF_GPU_LOSE_AFTER is how many launches it lives for, and
+// XF_GPU_LOG=1 counts what was asked for at the end.
 //===--------------------------------------------------------------------------------===//
 #include "Emulator.h"
 
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -27,6 +29,7 @@ enum Result {
   invalidValue = 1,
   outOfMemory = 2,
   notInitialized = 3,
+  deinitialized = 4,
   noDevice = 100,
   invalidImage = 200,
   invalidContext = 201,
@@ -75,9 +78,17 @@ std::set<Event *> events;
 std::set<uint64_t> allocations;
 std::map<const char *, size_t> pinned; // begin, bytes
 bool initialized = false;
-int contexts = 0, made = 0, streams = 0;
-thread_local int current = 0; // the context that this thread has said it means, by its number
-bool lost = false;            // after a fault every call fails, as on a GPU
+bool unloaded = false; // at the end of the process
+std::recursive_mutex lock;
+int retained = 0, streams = 0;
+/// Contexts are numbers, and none is made twice.
+using Context = uintptr_t;
+Context lastContext = 0, primary = 0;
+std::set<Context> others;                     // which programs have made
+thread_local std::array<Context, 16> current; // of this thread; it is there as long as the thread calls, until the end
+thread_local size_t depth = 0;                // of them, of which the last one counts
+Context currentContext() { return depth ? current[depth - 1] : 0; }
+bool lost = false; // after a fault every call fails, as on a GPU
 std::deque<Work> pending;
 long launches = 0, replays = 0, copies = 0, bytesHome = 0, calls = 0;
 size_t mostInUse = 0;
@@ -87,12 +98,12 @@ int fail(int result, const std::string &what) {
   return result;
 }
 
-/// Runs `body` where there is a context; a Fault is the GPU's end.
+/// Runs `body` where the primary context is current; a Fault is the GPU's end.
 int guarded(const char *name, const std::function<int()> &body) {
   if (!initialized)
     return fail(notInitialized, std::string(name) + " before cuInit");
-  if (contexts == 0 || current != made)
-    return fail(invalidContext, std::string(name) + " on a thread without a context");
+  if (retained == 0 || currentContext() != primary)
+    return fail(invalidContext, std::string(name) + " on a thread without a context, or with another one");
   if (lost)
     return launchFailed;
   try {
@@ -105,6 +116,9 @@ int guarded(const char *name, const std::function<int()> &body) {
 
 /// A call of the driver.
 int inContext(const char *name, const std::function<int()> &body) {
+  if (unloaded)
+    return deinitialized;
+  std::lock_guard guard(lock);
   ++calls;
   return guarded(name, body);
 }
@@ -134,7 +148,7 @@ const void *pinnedBlock(const void *at, size_t bytes) {
   return it->first;
 }
 
-char streamPlace, contextPlace; // what handles point to
+char streamPlace; // what handles point to
 bool isStream(void *stream) { return stream == &streamPlace && streams > 0; }
 } // namespace
 
@@ -143,6 +157,9 @@ bool isStream(void *stream) { return stream == &streamPlace && streams > 0; }
 XF_EXPORT cuInit(unsigned flags) {
   if (setting("XF_GPU_COUNT", 1) == 0)
     return noDevice;
+  std::lock_guard guard(lock);
+  if (!initialized)
+    std::atexit([] { unloaded = true; });
   initialized = flags == 0;
   return initialized ? success : invalidValue;
 }
@@ -176,10 +193,12 @@ XF_EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
 static size_t total() { return size_t(setting("XF_GPU_MEMORY", long(1) << 30)); }
 XF_EXPORT cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = total(), success; }
 XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
+  std::lock_guard guard(lock);
   if (!initialized || device != 0)
     return notInitialized;
-  made += contexts++ == 0;
-  *context = &contextPlace;
+  if (retained++ == 0)
+    primary = ++lastContext;
+  *context = reinterpret_cast<void *>(primary);
   return success;
 }
 /// What a context had goes with it.
@@ -199,7 +218,11 @@ static void freeAll() {
   modules.clear(), events.clear(), pinned.clear();
 }
 XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
-  if (--contexts == 0) {
+  if (unloaded)
+    return deinitialized;
+  std::lock_guard guard(lock);
+  if (--retained == 0) {
+    primary = 0;
     for (auto [what, count] : {std::pair("allocations", allocations.size()),
                                {"blocks of pinned memory", pinned.size()},
                                {"modules", modules.size()},
@@ -214,13 +237,32 @@ XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
           launches, replays, copies, bytesHome, calls, mostInUse);
     freeAll();
   }
-  return contexts < 0 ? fail(invalidContext, "a context is released twice") : success;
+  return retained < 0 ? fail(invalidContext, "a context is released twice") : success;
 }
-XF_EXPORT cuCtxSetCurrent(void *context) {
-  if (context != &contextPlace || contexts == 0)
-    return fail(invalidContext, "cuCtxSetCurrent of no context");
-  return current = made, success;
+XF_EXPORT cuCtxPushCurrent_v2(void *context) {
+  if (unloaded)
+    return deinitialized;
+  std::lock_guard guard(lock);
+  auto number = reinterpret_cast<Context>(context);
+  if (number == 0 || (number != primary && !others.count(number)))
+    return fail(invalidContext, "cuCtxPushCurrent of no context");
+  return current.at(depth++) = number, success;
 }
+XF_EXPORT cuCtxPopCurrent_v2(void **context) {
+  if (unloaded)
+    return deinitialized;
+  if (depth == 0)
+    return fail(invalidContext, "cuCtxPopCurrent without a context");
+  return *context = reinterpret_cast<void *>(current[--depth]), success;
+}
+/// xf needs no other context; a program that it is linked into may have one.
+XF_EXPORT cuCtxCreate_v2(void **context, unsigned, int) {
+  std::lock_guard guard(lock);
+  others.insert(++lastContext);
+  *context = reinterpret_cast<void *>(lastContext);
+  return current.at(depth++) = lastContext, success;
+}
+XF_EXPORT cuCtxGetCurrent(void **context) { return *context = reinterpret_cast<void *>(currentContext()), success; }
 XF_EXPORT cuMemGetInfo_v2(size_t *free, size_t *all) {
   return inContext("cuMemGetInfo", [&] {
     *all = total();
