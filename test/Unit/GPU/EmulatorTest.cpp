@@ -1,6 +1,7 @@
 //===- EmulatorTest.cpp - what the emulated GPU computes, and what it refuses ------------===//
 #include "Emulator.h"
 
+#include <bit>
 #include <cstring>
 #include <gmock/gmock.h>
 #include <limits>
@@ -50,6 +51,33 @@ TEST(Emulator, ExchangesThroughSharedMemory) {
       "");
   for (uint32_t i = 0; i < 64; ++i)
     EXPECT_EQ(words[i], i ^ 32);
+}
+
+// x, -2x in one register; their squares less them.
+TEST(Emulator, ComputesPairs) {
+  std::vector<uint32_t> words(64);
+  EXPECT_EQ(run("cvt.rn.f32.u32 %r3, %r1;\nmul.rn.f32 %r4, %r3, 0fC0000000;\nmov.b64 %rd7, {%r3, %r4};\n"
+                "mul.rn.f32x2 %rd8, %rd7, %rd7;\nsub.rn.f32x2 %rd8, %rd8, %rd7;\nadd.rn.f32x2 %rd8, %rd8, %rd7;\n"
+                "sub.rn.f32x2 %rd10, %rd7, %rd7;\nsub.rn.f32x2 %rd10, %rd10, %rd7;\n"
+                "fma.rn.f32x2 %rd9, %rd7, %rd7, %rd10;\nadd.rn.f32x2 %rd9, %rd9, %rd8;\n"
+                "mov.b64 {%r5, %r6}, %rd9;\nadd.rn.f32 %r7, %r5, %r6;\nst.global.b32 [%rd3], %r7;\n",
+                words),
+            "");
+  for (uint32_t i = 0; i < 64; ++i) { // twice the squares of i and 2i, less i and -2i
+    float x = float(i);
+    EXPECT_EQ(std::bit_cast<float>(words[i]), 2 * (x * x + 4 * x * x) + x);
+  }
+}
+
+// 1.5 in bf16, and numbers in f32.
+TEST(Emulator, WidensOperands) {
+  std::vector<uint32_t> words(64);
+  EXPECT_EQ(run("cvt.rn.f32.u32 %r3, %r1;\nmov.b16 %rs1, 0x3FC0;\nadd.rn.f32.bf16 %r4, %rs1, %r3;\n"
+                "sub.rn.f32.bf16 %r5, %rs1, %r4;\nfma.rn.f32.bf16 %r6, %rs1, %rs1, %r5;\nst.global.b32 [%rd3], %r6;\n",
+                words),
+            "");
+  for (uint32_t i = 0; i < 64; ++i)
+    EXPECT_EQ(std::bit_cast<float>(words[i]), 2.25f - float(i));
 }
 
 TEST(Emulator, MeetsAgainAfterBranches) {

@@ -4,6 +4,7 @@
 #include "Warp.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -324,10 +325,32 @@ template <typename T> void addBits(std::map<std::string, Handler> &table, const 
   addComparisons<T, false>(table, type);
 }
 
+using Pair = std::array<float, 2>;
+template <auto function, typename... Pairs> uint64_t both(Pairs... pairs) {
+  auto of = [&](int half) { return function(std::bit_cast<Pair>(pairs)[half]...); };
+  return std::bit_cast<uint64_t>(Pair{of(0), of(1)});
+}
+float widened(uint32_t bits) { return std::bit_cast<float>(bits << 16); }
+/// Blackwell's: of two numbers in a register of 64 bits, and of bf16 that is widened first.
+void addBlackwells(std::map<std::string, Handler> &table) {
+  table["add.rn.f32x2"] = binary<uint64_t, uint64_t, XF_FUNCTION2(both<XF_FUNCTION2(x + y)>(x, y))>;
+  table["sub.rn.f32x2"] = binary<uint64_t, uint64_t, XF_FUNCTION2(both<XF_FUNCTION2(x - y)>(x, y))>;
+  table["mul.rn.f32x2"] = binary<uint64_t, uint64_t, XF_FUNCTION2(both<XF_FUNCTION2(x * y)>(x, y))>;
+  table["fma.rn.f32x2"] = ternary<uint64_t, uint64_t, [](auto x, auto y, auto z) {
+    return both<[](float a, float b, float c) { return std::fma(a, b, c); }>(x, y, z);
+  }>;
+  table["add.rn.f32.bf16"] = binary<float, uint32_t, XF_FUNCTION2(widened(x) + std::bit_cast<float>(y))>;
+  table["sub.rn.f32.bf16"] = binary<float, uint32_t, XF_FUNCTION2(widened(x) - std::bit_cast<float>(y))>;
+  table["fma.rn.f32.bf16"] = ternary<float, uint32_t, [](auto x, auto y, auto z) {
+    return std::fma(widened(x), widened(y), std::bit_cast<float>(z));
+  }>;
+}
+
 std::map<std::string, Handler> makeTable() {
   std::map<std::string, Handler> t;
   addFloats<float>(t, "f32");
   addFloats<double>(t, "f64");
+  addBlackwells(t);
   addIntegers<int32_t>(t, "s32");
   addIntegers<uint32_t>(t, "u32");
   addIntegers<int64_t>(t, "s64");
@@ -365,7 +388,7 @@ std::map<std::string, Handler> makeTable() {
   for (std::string wide : {"u32", "u64"})
     t["cvt.u16." + wide] = wide == "u32" ? Handler(unary<uint32_t, uint32_t, XF_FUNCTION(x & 0xffff)>)
                                          : unary<uint32_t, uint64_t, XF_FUNCTION(uint32_t(x & 0xffff))>;
-  t["cvt.f32.bf16"] = unary<float, uint32_t, XF_FUNCTION(std::bit_cast<float>(x << 16))>;
+  t["cvt.f32.bf16"] = unary<float, uint32_t, XF_FUNCTION(widened(x))>;
   t["cvt.u32.u16"] = t["mov.b16"] = t["mov.u16"] = t["mov.b32"];
   t["cvt.u64.u16"] = unary<uint64_t, uint32_t, XF_FUNCTION(uint64_t(x & 0xffff))>;
   t["and.b16"] = t["and.b32"];
