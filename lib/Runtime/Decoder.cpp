@@ -21,6 +21,25 @@ Decoder::Decoder(Session &session, const ModelState &model)
       vocabularySize = output.shape.back().size;
 }
 
+Expected<void> Decoder::enter(const Function &function, std::span<const TensorView> inputs) {
+  if (!admit)
+    return {};
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
+  if (!dims)
+    return dims.error();
+  auto call =
+      std::find_if(largest.begin(), largest.end(), [&](const Call &each) { return each.function == &function; });
+  if (call == largest.end())
+    call = largest.insert(call, {&function, std::vector<int64_t>(dims->size())});
+  bool grows = false;
+  for (size_t i = 0; i < dims->size(); ++i)
+    if ((*dims)[i] > call->dims[i]) {
+      call->dims[i] = (*dims)[i];
+      grows = true;
+    }
+  return grows ? admit(largest) : Expected<void>();
+}
+
 Expected<void> Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {
   std::vector<Tensor> grown;
   for (const TensorType &input : decode.inputs) {
@@ -74,6 +93,8 @@ Expected<std::vector<int32_t>> Decoder::encode(std::span<const std::vector<int32
   Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
   if (!dims)
     return dims.error();
+  if (Expected<void> entered = enter(function, inputs); !entered)
+    return entered.error();
   // What is encoded is written where it will be read.
   Expected<int32_t> place = placeInMemory(int64_t(ids.size()));
   if (!place)
@@ -183,6 +204,8 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
   for (const Rows *rows : {&memory, &caches})
     for (const Rows::Tensor &tensor : rows->tensors)
       inputs.push_back(tensor.view());
+  if (Expected<void> entered = enter(decodeFunction, inputs); !entered)
+    return entered.error();
   logSumExp.resize(rows);
   values.resize(rows * count);
   tokens.resize(rows * count);

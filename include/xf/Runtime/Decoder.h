@@ -16,6 +16,9 @@ class Decoder final : public Stepper {
 public:
   Decoder(Session &session, const ModelState &model);
 
+  /// Asked with calls that take as much as any so far, before one that takes more; an error refuses that.
+  std::function<Expected<void>(std::span<const Call>)> admit;
+
   /// Encodes sources, all at once. Each gets a number, by which hypotheses name it until it is released.
   Expected<std::vector<int32_t>> encode(std::span<const std::vector<int32_t>> sources);
   void release(int32_t sentence) { sentences[sentence] = {}; }
@@ -52,6 +55,8 @@ private:
     int32_t begin = 0, end = 0; // of a sentence's rows of the memory; none where the number is free
   };
 
+  /// Asks `admit`.
+  Expected<void> enter(const Function &function, std::span<const TensorView> inputs);
   Expected<int32_t> placeInMemory(int64_t rows);
   int32_t freeCacheRow();
 
@@ -59,6 +64,7 @@ private:
   const ModelState &model;
   const Function &decodeFunction;
   int64_t vocabularySize = 0;
+  std::vector<Call> largest; // of each function
   Rows memory{"memory."}, caches{"cache."};
   std::vector<Range> sentences;             // by number
   std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step

@@ -78,6 +78,13 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   return userError(message);
 }
 
+Expected<void> xf::runtime::checkAllowed(Session &session, const std::string &what, std::span<const Call> calls) {
+  if (!session.memory)
+    return {};
+  auto needs = [&](int64_t) { return needsOf(session.program, calls, session.teamSize()); };
+  return checkMemory(session, what, 1, needs, nullptr);
+}
+
 void xf::runtime::addDeviceOption(CLI::App &command, Session &session) {
   if (session.program.hasTwin) {
     command.add_option("--device", session.device, "Where to compute: cuda, or cpu")

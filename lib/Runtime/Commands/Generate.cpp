@@ -28,6 +28,9 @@ public:
         listed(sampling.listed(decoder.vocabulary())) {
     if (listed > mostListed)
       listed = 0;
+    decoder.admit = [this, &session](std::span<const Call> calls) {
+      return checkAllowed(session, fmt::format("going on with a text of {} tokens", context.size()), calls);
+    };
   }
 
   /// Reads on, and draws the token after as number `step`.

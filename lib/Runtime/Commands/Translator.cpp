@@ -2,8 +2,10 @@
 // Sources are encoded some at a time, ahead of their turn: a single one would not fill the matrix kernels.
 //===-------------------------------------------------------------------------------------------===//
 #include "Translator.h"
+#include "Commands.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 using namespace xf::runtime;
 
@@ -26,7 +28,11 @@ Translator::Translator(Session &session, const ModelState &model, const Vocabula
                        SearchOptions options, int64_t batchSize)
     : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)),
       marks(vocabularies.sourceMarks()), decoder(session, model),
-      search(decoder, optionsFor(session, vocabularies, options)) {}
+      search(decoder, optionsFor(session, vocabularies, options)) {
+  decoder.admit = [&session, most = this->batchSize](std::span<const Call> calls) {
+    return checkAllowed(session, fmt::format("translating up to {} sentences at a time", most), calls);
+  };
+}
 
 void Translator::put(std::vector<int32_t> source, std::vector<int32_t> prefix) {
   results.emplace_back();
