@@ -489,9 +489,15 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
                                       });
                                 });
                               });
-  ofKeys ? store(rows, own, ownTurn, sums[1], scale, keyGradient, features) : own.release(ownTurn);
-  ofValues ? store(rows, ownValues, ownTurn, sums.back(), kept, valueGradient, valueFeatures)
-           : ownValues.release(ownTurn);
+  // All of the warpgroup have waited for both tiles once one is stored: of keys that no query sees nothing else tells.
+  if (ofKeys)
+    store(rows, own, ownTurn, sums[1], scale, keyGradient, features);
+  if (ofValues)
+    store(rows, ownValues, ownTurn, sums.back(), kept, valueGradient, valueFeatures);
+  if (!ofKeys)
+    own.release(ownTurn);
+  if (!ofValues)
+    ownValues.release(ownTurn);
   return sums[0];
 }
 } // namespace

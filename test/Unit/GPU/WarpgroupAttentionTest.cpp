@@ -191,6 +191,8 @@ TEST(WarpgroupAttention, Dropout) {
       for (bool isBackward : {false, true}) {
         Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 200}, {1, 30, 40, 64, 70, 0, 260}), "") << features << causal;
+        // Blocks of keys that no query sees, which have no steps.
+        EXPECT_EQ(kernel.run({0, 20}, {300, 30}), "") << features << causal;
       }
     }
 }
