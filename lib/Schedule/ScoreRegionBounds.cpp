@@ -13,7 +13,7 @@ class Interval {
 public:
   /// `known` gives numbers of the head alone, which are there, or null.
   Interval(Emitter &e, Block &block, function_ref<Value(Value)> known, Bounds queries, Bounds keys)
-      : e(e), known(known) {
+      : e(e), known(known), type(queries.least.getType()) {
     bounds[block.getArgument(ScoreQuery)] = queries;
     bounds[block.getArgument(ScoreKey)] = keys;
   }
@@ -115,8 +115,8 @@ private:
 
   std::optional<Bounds> computeBounds(Value number) {
     if (Value value = known(number)) {
-      Value index = e.toIndex(value);
-      return Bounds{index, index};
+      value = e.castTo(type, value);
+      return Bounds{value, value};
     }
     Operation *op = number.getDefiningOp();
     if (!op)
@@ -133,15 +133,16 @@ private:
         .Case([&](arith::AddIOp) { return Bounds{e.add(x->least, y->least), e.add(x->most, y->most)}; })
         .Case([&](arith::SubIOp) { return Bounds{e.sub(x->least, y->most), e.sub(x->most, y->least)}; })
         .Case([&](arith::MulIOp) {
-          Value a = e.mul(x->least, y->least), b = e.mul(x->least, y->most), c = e.mul(x->most, y->least),
-                d = e.mul(x->most, y->most);
+          auto product = [&](Value p, Value q) { return e.mul(e.toIndex(p), e.toIndex(q)); };
+          Value a = product(x->least, y->least), b = product(x->least, y->most), c = product(x->most, y->least),
+                d = product(x->most, y->most);
           // Vectors of i32 wrap around.
           Value lowest = e.index(std::numeric_limits<int32_t>::min()),
                 highest = e.index(std::numeric_limits<int32_t>::max());
           Value least = e.min(e.min(a, b), e.min(c, d)), most = max(max(a, b), max(c, d));
           Value wraps = e.make<arith::OrIOp>(compare(arith::CmpIPredicate::slt, least, lowest),
                                              compare(arith::CmpIPredicate::sgt, most, highest));
-          return Bounds{e.select(wraps, lowest, least), e.select(wraps, highest, most)};
+          return Bounds{e.castTo(type, e.select(wraps, lowest, least)), e.castTo(type, e.select(wraps, highest, most))};
         })
         .Case([&](arith::MaxSIOp) { return Bounds{max(x->least, y->least), max(x->most, y->most)}; })
         .Case([&](arith::MinSIOp) { return Bounds{e.min(x->least, y->least), e.min(x->most, y->most)}; })
@@ -150,6 +151,7 @@ private:
 
   Emitter &e;
   function_ref<Value(Value)> known;
+  Type type; // of bounds
   DenseMap<Value, std::optional<Bounds>> bounds;
 };
 } // namespace

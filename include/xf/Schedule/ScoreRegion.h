@@ -22,7 +22,7 @@ public:
   /// Whether it can mask a key, which a score of -inf does: not where it only calculates with finite numbers.
   bool mayMask() const;
 
-  /// The least and the most that numbers of a block are (indices), the latter among them.
+  /// The least and the most that numbers of a block are (indices, or i32), the latter among them.
   struct Bounds {
     Value least, most;
   };

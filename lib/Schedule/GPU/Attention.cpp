@@ -73,6 +73,25 @@ SmallVector<Value> AttentionBlock::loop(Value begin, Value end, int64_t step, Va
   });
 }
 
+SmallVector<Value> AttentionBlock::forColumns(ScoreRegion &region, bool areQueries, Value row, Value begin, Value end,
+                                              int64_t step, ValueRange initial, Emitter::LoopBody body) {
+  Value shift = areQueries ? e.sub(keyCount, queryCount) : Value();
+  RegionSteps steps(e, region, /*areKeys=*/areQueries, shift, step);
+  if (!steps)
+    return e.loop(begin, end, step, initial, body);
+  auto nextFrom = [&](Value column) { return steps.next({row, row}, column, end); };
+  SmallVector<Value> state{nextFrom(begin)};
+  llvm::append_range(state, initial);
+  state = e.loopWhile(
+      state, [&](ValueRange now) { return e.compare(arith::CmpIPredicate::slt, now[0], end); },
+      [&](ValueRange now) {
+        SmallVector<Value> carried = body(now[0], now.drop_front()), next{nextFrom(e.add(now[0], e.index(step)))};
+        llvm::append_range(next, carried);
+        return next;
+      });
+  return SmallVector<Value>(llvm::drop_begin(state));
+}
+
 void AttentionBlock::forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body) {
   for (int64_t v = 0; v * e.registers.width < features; ++v)
     body(v, std::min(e.registers.width, features - v * e.registers.width));
@@ -81,10 +100,10 @@ void AttentionBlock::forVectors(int64_t features, function_ref<void(int64_t, int
 namespace {
 /// One query over keys: what the ops that attend have in common.
 struct Query {
-  ScoreRegion region;                                                  // with the query set, where there is one
+  ScoreRegion region;
   Value query = {}, key = {}, value = {}, result = {}, logSumExp = {}; // memory; the last two may be null
   int64_t dK = 0, dV = 0;
-  Value row = {};
+  Value row = {}, position = {}; // in the batch; and the key that it stands at
   KeyRange keys = {};
   function_ref<Value(Value)> keyRow = {}; // of a key's number
   Value scale = {};
@@ -92,12 +111,14 @@ struct Query {
 
 void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *dropout) {
   int64_t width = e.registers.width;
+  if (q.region)
+    q.region.setQuery(q.position);
   Value none = e.f32(-1e30), begin = e.index(0);
   if (q.keys.begin) // dropout draws for 64 keys at once
     begin = e.sub(q.keys.begin, e.make<arith::RemSIOp>(q.keys.begin, e.index(AttentionBlock::step)));
   SmallVector<Value> initial{none, e.f32(0)};
   block.forVectors(q.dV, [&](int64_t, int64_t) { initial.push_back(e.f32(0)); });
-  SmallVector<Value> sums = e.loop(begin, q.keys.end, AttentionBlock::step, initial, [&](Value j, ValueRange carried) {
+  auto step = [&](Value j, ValueRange carried) {
     SmallVector<Value> scores, seen;
     for (int64_t v = 0; v < AttentionBlock::step / width; ++v) {
       Value own = e.add(e.add(j, e.index(v * width)), e.lane());
@@ -134,7 +155,9 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
     }
     llvm::append_range(next, outputs);
     return next;
-  });
+  };
+  SmallVector<Value> sums = block.forColumns(q.region, /*areQueries=*/false, q.position, begin, q.keys.end,
+                                             AttentionBlock::step, initial, step);
   // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
   Value total = sums[1], sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
   if (q.result) {
@@ -178,8 +201,7 @@ void emit(Emitter &e, AttentionOp op) {
   e.rows(e.index(0), block.queryCount, [&](Value i) {
     q.row = e.add(block.queryStart, i);
     q.keys = masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount);
-    if (q.region)
-      q.region.setQuery(block.position(i));
+    q.position = block.position(i);
     emitQuery(e, block, q, dropout ? &dropout : nullptr);
   });
   e.finish(
@@ -198,8 +220,7 @@ void emit(Emitter &e, CachedAttentionOp op) {
   q.keys = {{}, e.sub(end, begin)};
   if (std::optional<int64_t> window = op.getWindow())
     q.keys.begin = e.make<arith::MaxSIOp>(e.sub(q.keys.end, e.index(*window + 1)), e.index(0));
-  if (q.region)
-    q.region.setQuery(e.sub(q.keys.end, e.index(1)));
+  q.position = e.sub(q.keys.end, e.index(1));
   auto keyRow = [&](Value key) { return e.toIndex(e.load(rows, e.add(begin, key))); };
   q.keyRow = keyRow;
   emitQuery(e, block, q, nullptr);

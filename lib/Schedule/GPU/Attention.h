@@ -5,6 +5,7 @@
 #ifndef XF_LIB_SCHEDULE_GPU_ATTENTION_H
 #define XF_LIB_SCHEDULE_GPU_ATTENTION_H
 
+#include "RegionSteps.h"
 #include "xf/Schedule/AttentionBlocks.h"
 
 namespace mlir::xf {
@@ -42,6 +43,11 @@ struct AttentionBlock {
                                 function_ref<Value(Value)> rowOf, int64_t features);
   /// The vectors of `features`: body(number, lanes).
   void forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body);
+
+  /// For steps of `step` columns that the region doesn't mask whole for a row: queries (`areQueries`) for a key, or
+  /// keys for a query, which is given by the key that it stands at.
+  SmallVector<Value> forColumns(ScoreRegion &region, bool areQueries, Value row, Value begin, Value end, int64_t step,
+                                ValueRange initial, Emitter::LoopBody body);
 
   /// Of a loop over features, or over what is summed, where registers are few: neither LLVM nor ptxas unrolls it.
   SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange initial, Emitter::LoopBody body);

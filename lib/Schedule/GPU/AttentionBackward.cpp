@@ -26,45 +26,43 @@ public:
     e.rows(e.index(0), block.queryCount, [&](Value i) {
       Value row = e.add(block.queryStart, i), correction = correctionOf(row);
       KeyRange keys = visible(i);
-      if (region)
-        region.setQuery(block.position(i));
-      Value begin = keys.begin ? keys.begin : e.index(0);
-      SmallVector<Value> sums = e.loop(begin, keys.end, width, zeros(dK), [&](Value first, ValueRange carried) {
+      auto step = [&](Value first, ValueRange carried) {
         Value j = e.add(first, e.lane()), seen = block.isIn(j, keys);
         Value difference = block.where(seen, e.f32(0), [&] { return terms(row, j, correction).difference; });
         return block.accumulate(
             carried, difference, e.index(0), e.min(e.sub(keys.end, first), e.index(width)), key,
             [&](Value k) { return e.add(block.keyStart, e.add(first, k)); }, dK);
-      });
-      write(dQuery, row, sums, dK);
+      };
+      write(dQuery, row, forKeys(i, keys, zeros(dK), step), dK);
     });
     e.rows(e.index(0), block.keyCount, [&](Value j) {
       SmallVector<Value> initial = zeros(dK);
       llvm::append_range(initial, zeros(dV));
       size_t split = zeros(dK).size();
       SmallVector<Value> sums =
-          e.loop(e.index(0), block.queryCount, width, initial, [&](Value first, ValueRange carried) {
-            // Past the last query the last one again, which no sum takes.
-            Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
-            Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
-            using Values = SmallVector<Value>;
-            Values pair = e.choose(
-                seen,
-                [&] {
-                  if (region)
-                    region.setQuery(block.position(i));
-                  Terms t = terms(row, j, correctionOf(row));
-                  return Values{t.probability, t.difference};
-                },
-                [&] { return Values{e.f32(0), e.f32(0)}; });
-            Value count = e.min(e.sub(block.queryCount, first), e.index(width));
-            auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
-            SmallVector<Value> next =
-                block.accumulate(carried.take_front(split), pair[1], e.index(0), count, query, rowOf, dK);
-            llvm::append_range(
-                next, block.accumulate(carried.drop_front(split), pair[0], e.index(0), count, cotangent, rowOf, dV));
-            return next;
-          });
+          block.forColumns(region, /*areQueries=*/true, j, e.index(0), block.queryCount, width, initial,
+                           [&](Value first, ValueRange carried) {
+                             // Past the last query the last one again, which no sum takes.
+                             Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
+                             Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
+                             using Values = SmallVector<Value>;
+                             Values pair = e.choose(
+                                 seen,
+                                 [&] {
+                                   if (region)
+                                     region.setQuery(block.position(i));
+                                   Terms t = terms(row, j, correctionOf(row));
+                                   return Values{t.probability, t.difference};
+                                 },
+                                 [&] { return Values{e.f32(0), e.f32(0)}; });
+                             Value count = e.min(e.sub(block.queryCount, first), e.index(width));
+                             auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
+                             SmallVector<Value> next = block.accumulate(carried.take_front(split), pair[1], e.index(0),
+                                                                        count, query, rowOf, dK);
+                             llvm::append_range(next, block.accumulate(carried.drop_front(split), pair[0], e.index(0),
+                                                                       count, cotangent, rowOf, dV));
+                             return next;
+                           });
       Value row = e.add(block.keyStart, j);
       write(dKey, row, ArrayRef(sums).take_front(split), dK);
       write(dValue, row, ArrayRef(sums).drop_front(split), dV);
@@ -77,8 +75,7 @@ public:
     e.rows(e.index(0), block.queryCount, [&](Value i) {
       Value row = e.add(block.queryStart, i), correction = correctionOf(row);
       KeyRange keys = visible(i);
-      region.setQuery(block.position(i));
-      e.loop(keys.begin ? keys.begin : e.index(0), keys.end, e.registers.width, [&](Value first) {
+      forKeys(i, keys, {}, [&](Value first, ValueRange) {
         Value j = e.add(first, e.lane());
         using Values = SmallVector<Value>;
         SmallVector<unsigned> captures;
@@ -101,11 +98,19 @@ public:
             });
         for (auto [number, capture] : llvm::enumerate(captures))
           sums.add(capture, pairs[2 * number], pairs[2 * number + 1]);
+        return Values();
       });
     });
   }
 
 private:
+  /// For the keys that a query sees, by vectors.
+  SmallVector<Value> forKeys(Value query, KeyRange keys, ValueRange initial, Emitter::LoopBody body) {
+    if (region)
+      region.setQuery(block.position(query));
+    return block.forColumns(region, /*areQueries=*/false, block.position(query), keys.begin ? keys.begin : e.index(0),
+                            keys.end, e.registers.width, initial, body);
+  }
   /// P, with dropout, and dS of one query (a row of the batch) and one key (of the sequence); with a region also what
   /// this is before its derivative and the scale.
   struct Terms {

@@ -140,10 +140,14 @@ Value RowBlock::ofWarp(Value value, bool largest) {
   return value;
 }
 
-SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns columns, const CopiedRows &copied,
-                                        ValueRange initial, function_ref<void(Value, Value)> copy,
+SmallVector<Value> RowBlock::forColumns(const Sequence &sequence, const AttentionMasks &masks, ScoreRegion &region,
+                                        bool areKeys, const CopiedRows &copied, ValueRange initial,
+                                        function_ref<void(Value, Value)> copy,
                                         function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body) {
   constexpr int64_t step = CopiedRows::step;
+  Value start = areKeys ? sequence.keyStart : sequence.queryStart,
+        count = areKeys ? sequence.keyCount : sequence.queryCount;
+  auto columns = [&](Value i) { return sequence.columnsOf(e, masks, i, areKeys); };
   struct Extremes {
     Value leastBegin, mostBegin, leastEnd, mostEnd;
   };
@@ -176,10 +180,12 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
     all.push_back(columnsOf(e.add(begin, e.add(e.laneNumbers(), e.i32(i))), start, count, columns));
   Extremes ofRows = extremesOf(own), ofBlock = extremesOf(all);
 
-  auto stageOf = [&](Value column) {
-    return e.make<arith::AndIOp>(e.make<arith::DivUIOp>(column, e.i32(step)), e.i32(1));
-  };
   Value first = ofBlock.leastBegin ? e.make<arith::AndIOp>(ofBlock.leastBegin, e.i32(-step)) : e.i32(0);
+  RegionSteps regionSteps(e, region, areKeys, sequence.shift(e), step);
+  auto nextFrom = [&](Value column) {
+    return regionSteps ? regionSteps.next(rowsWithin(begin, end, start, count), column, ofBlock.mostEnd) : column;
+  };
+  first = nextFrom(first);
   auto beginCopy = [&](Value column, Value stage) {
     {
       Anew anew(*this, isTight);
@@ -187,47 +193,69 @@ SmallVector<Value> RowBlock::forColumns(Value start, Value count, Columns column
     }
     core.commitCopies();
   };
-  auto copyIf = [&](Value column) {
-    e.when(e.compare(arith::CmpIPredicate::slt, column, ofBlock.mostEnd), [&] { beginCopy(column, stageOf(column)); });
-  };
-  if (copied.stages == 2) {
-    e.syncBlock(); // others may still read what the sequence before has left
-    copyIf(first);
-  }
-  return e.loop(first, ofBlock.mostEnd, step, initial, [&](Value column, ValueRange carried) {
-    Value stage, next = e.add(column, e.i32(step));
+  auto isLeft = [&](Value column) { return e.compare(arith::CmpIPredicate::slt, column, ofBlock.mostEnd); };
+  auto copyIf = [&](Value column, Value stage) { e.when(isLeft(column), [&] { beginCopy(column, stage); }); };
+  auto useStep = [&](Value column, Value stage, Value next, Value nextStage, ValueRange carried) {
     if (copied.stages == 2) {
       core.waitForCopies();
       e.syncBlock();
-      copyIf(next);
-      stage = stageOf(column);
+      copyIf(next, nextStage);
     } else {
       e.syncBlock();
       beginCopy(column, {});
       core.waitForCopies();
       e.syncBlock();
+      stage = {};
     }
+    Value past = e.add(column, e.i32(step));
     Value isSeen = e.compare(arith::CmpIPredicate::sgt, ofRows.mostEnd, column),
-          needsMask = e.compare(arith::CmpIPredicate::slt, ofRows.leastEnd, next);
+          needsMask = e.compare(arith::CmpIPredicate::slt, ofRows.leastEnd, past);
     if (ofRows.leastBegin) {
-      isSeen = e.make<arith::AndIOp>(isSeen, e.compare(arith::CmpIPredicate::slt, ofRows.leastBegin, next));
+      isSeen = e.make<arith::AndIOp>(isSeen, e.compare(arith::CmpIPredicate::slt, ofRows.leastBegin, past));
       needsMask = e.make<arith::OrIOp>(needsMask, e.compare(arith::CmpIPredicate::sgt, ofRows.mostBegin, column));
+    }
+    if (regionSteps && !isTight) {
+      Value from = e.add(begin, e.mul(e.toI32(e.warp()), e.i32(tiles * 16)));
+      Value to = e.min(e.add(from, e.i32(tiles * 16)), end);
+      isSeen =
+          e.make<arith::AndIOp>(isSeen, regionSteps.mayHaveScores(rowsWithin(from, to, start, count), column, past));
     }
     return e.choose(
         isSeen, [&] { return body(column, stage, needsMask, carried); }, [&] { return SmallVector<Value>(carried); });
-  });
+  };
+  auto stageOf = [&](Value column) {
+    return e.make<arith::AndIOp>(e.make<arith::DivUIOp>(column, e.i32(step)), e.i32(1));
+  };
+  Value firstStage = regionSteps ? e.i32(0) : stageOf(first);
+  if (copied.stages == 2) {
+    e.syncBlock(); // others may still read what the sequence before has left
+    copyIf(first, firstStage);
+  }
+  if (!regionSteps)
+    return e.loop(first, ofBlock.mostEnd, step, initial, [&](Value column, ValueRange carried) {
+      Value next = e.add(column, e.i32(step));
+      return useStep(column, stageOf(column), next, stageOf(next), carried);
+    });
+  SmallVector<Value> state{first, firstStage};
+  llvm::append_range(state, initial);
+  state = e.loopWhile(
+      state, [&](ValueRange now) { return isLeft(now[0]); },
+      [&](ValueRange now) {
+        SmallVector<Value> next{nextFrom(e.add(now[0], e.i32(step))), e.sub(e.i32(1), now[1])};
+        llvm::append_range(next, useStep(now[0], now[1], next[0], next[1], now.drop_front(2)));
+        return next;
+      });
+  return SmallVector<Value>(llvm::drop_begin(state, 2));
 }
 
 SmallVector<Value>
-RowBlock::forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, const HeadMatrix &key,
-                  const HeadMatrix &value, const CopiedRows &copied, ValueRange initial,
+RowBlock::forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, ScoreRegion &region,
+                  const HeadMatrix &key, const HeadMatrix &value, const CopiedRows &copied, ValueRange initial,
                   function_ref<SmallVector<Value>(const Sequence &, Value, Value, Value, ValueRange)> body) {
   return forSequences(
       queryOffsets, queryOffsets, keyOffsets, initial, [&](const Sequence &sequence, ValueRange carried) {
         return forColumns(
-            sequence.queryStart, sequence.queryCount,
-            [&](Value i) { return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount); },
-            copied, carried,
+            sequence, masks, region, /*areKeys=*/false, copied, carried,
             [&](Value keyBegin, Value stage) {
               Value row = e.add(sequence.keyStart, keyBegin), count = e.sub(sequence.keyCount, keyBegin);
               core.copyRows(key, row, count, copied.first, stage);

@@ -83,7 +83,7 @@ void Forward::emit() {
   state.maxima.assign(rowTiles * 2, e.f32(-std::numeric_limits<float>::infinity()));
   state.sums.assign(rowTiles * 2, e.f32(0));
   SmallVector<Value> results = block.forKeys(
-      e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, key, value, copied, flatten(state),
+      e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, region, key, value, copied, flatten(state),
       [&](const Sequence &sequence, Value keyBegin, Value stage, Value needsMask, ValueRange carried) {
         State state = unflatten(carried);
         step(block, state, sequence, keyBegin, stage, needsMask);

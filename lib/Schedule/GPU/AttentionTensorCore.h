@@ -7,6 +7,7 @@
 #ifndef XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H
 #define XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H
 
+#include "RegionSteps.h"
 #include "TensorCore.h"
 #include "xf/Schedule/AttentionBlocks.h"
 
@@ -35,7 +36,12 @@ SmallVector<Value> keepsOfStep(Emitter &e, TensorCore &core, ProbabilityDropout 
 struct Sequence {
   Value queryStart, queryCount, keyStart, keyCount;
   /// The key that query i of the sequence stands at.
-  Value positionOf(Emitter &e, Value query) const { return e.add(query, e.sub(keyCount, queryCount)); }
+  Value positionOf(Emitter &e, Value query) const { return e.add(query, shift(e)); }
+  Value shift(Emitter &e) const { return e.sub(keyCount, queryCount); }
+  /// The keys that query i sees, or the queries that see key i (`areKeys`).
+  KeyRange columnsOf(Emitter &e, const AttentionMasks &masks, Value i, bool areKeys) const {
+    return areKeys ? masks.seeing(e, i, queryCount, keyCount) : masks.visible(e, i, queryStart, queryCount, keyCount);
+  }
 };
 
 /// What is copied ahead: rows of two matrices from shared memory, `step` of them at a time.
@@ -81,16 +87,18 @@ public:
                                   function_ref<SmallVector<Value>(const Sequence &, ValueRange)> body);
   /// Sets begin and end of the thread's rows to what they see of a sequence whose rows are start .. start + count.
   void setColumns(Value start, Value count, Columns columns);
-  /// For all steps of columns that some of the rows see, of a sequence whose rows are start .. start + count:
-  /// `copy(column, stage)` begins to copy a step's rows, `body(column, stage, needs mask, carried)` uses them in warps
-  /// that have such rows.
-  SmallVector<Value> forColumns(Value start, Value count, Columns columns, const CopiedRows &copied, ValueRange initial,
+  /// For all steps of columns that some of the rows see, and that the region doesn't mask whole for them, of a sequence
+  /// whose queries or keys (`areKeys`) they are: `copy(column, stage)` begins to copy a step's rows, `body(column,
+  /// stage, needs mask, carried)` uses them in warps that have such rows.
+  SmallVector<Value> forColumns(const Sequence &sequence, const AttentionMasks &masks, ScoreRegion &region,
+                                bool areKeys, const CopiedRows &copied, ValueRange initial,
                                 function_ref<void(Value, Value)> copy,
                                 function_ref<SmallVector<Value>(Value, Value, Value, ValueRange)> body);
   /// That for queries, which go through the keys and values of their sequences:
   /// `body(sequence, key, stage, needs mask, carried)`.
-  SmallVector<Value> forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, const HeadMatrix &key,
-                             const HeadMatrix &value, const CopiedRows &copied, ValueRange initial,
+  SmallVector<Value> forKeys(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, ScoreRegion &region,
+                             const HeadMatrix &key, const HeadMatrix &value, const CopiedRows &copied,
+                             ValueRange initial,
                              function_ref<SmallVector<Value>(const Sequence &, Value, Value, Value, ValueRange)> body);
   /// The score, or -inf where row `number` does not see column + offset; `column` has the thread's `pair` in it.
   Value masked(Value score, int64_t number, Value column, int64_t offset);
@@ -103,6 +111,10 @@ protected:
   Value uniform(Value number) { return isWhole ? e.fromLane(number, e.i32(0)) : number; }
   /// None of a row of another sequence.
   KeyRange columnsOf(Value row, Value start, Value count, Columns columns);
+  /// Of a sequence's rows start .. start + count those of rows from .. to.
+  RegionSteps::Rows rowsWithin(Value from, Value to, Value start, Value count) {
+    return {e.make<arith::MaxSIOp>(e.sub(from, start), e.i32(0)), e.sub(e.min(e.sub(to, start), count), e.i32(1))};
+  }
   Value ofWarp(Value value, bool largest);
   bool isWhole = false;
   Emitter &e;

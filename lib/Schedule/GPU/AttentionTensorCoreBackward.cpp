@@ -243,7 +243,7 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
     return flattened(gradient);
   };
   SmallVector<Value> results =
-      block.forKeys(queryOffsets, keyOffsets, masks, key, value, copied, flattened(zeros), step);
+      block.forKeys(queryOffsets, keyOffsets, masks, region, key, value, copied, flattened(zeros), step);
   store(block, dQuery, fragmentsOf(results), scale * kept);
 }
 
@@ -309,8 +309,7 @@ void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatri
   SmallVector<Value> results = block.forSequences(
       keyOffsets, queryOffsets, keyOffsets, flattened(zeros), [&](const Sequence &sequence, ValueRange carried) {
         return block.forColumns(
-            sequence.keyStart, sequence.keyCount,
-            [&](Value j) { return masks.seeing(e, j, sequence.queryCount, sequence.keyCount); }, copied, carried,
+            sequence, masks, region, /*areKeys=*/true, copied, carried,
             [&](Value queryBegin, Value stage) {
               Value row = e.add(sequence.queryStart, queryBegin), count = e.sub(sequence.queryCount, queryBegin);
               core.copyRows(query, row, count, copied.first, stage);

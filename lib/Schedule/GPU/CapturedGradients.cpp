@@ -182,9 +182,7 @@ private:
       corrections.push_back(block.correctionOf(number, cotangent, forward));
     }
     block.forColumns(
-        sequence.queryStart, sequence.queryCount,
-        [&](Value i) { return masks.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount); },
-        copied, {},
+        sequence, masks, region, /*areKeys=*/false, copied, {},
         [&](Value keyBegin, Value stage) {
           Value row = e.add(sequence.keyStart, keyBegin), count = e.sub(sequence.keyCount, keyBegin);
           core.copyRows(key, row, count, copied.first, stage);

@@ -39,12 +39,12 @@ private:
   SmallVector<Value> forSteps(WarpgroupRows &block, ValueRange initial, WarpgroupRows::Body body) {
     SmallVector<Value> carried{e.i32(0)};
     llvm::append_range(carried, initial);
-    carried = block.forSteps(e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, /*areKeys=*/false,
-                             columns, carried, body);
+    carried = block.forSteps(e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), masks, region,
+                             /*areKeys=*/false, columns, carried, body);
     return SmallVector<Value>(llvm::drop_begin(carried));
   }
   void copy(WarpgroupRows &block);
-  State attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, State state);
+  State attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, Step &at, State state);
   /// Takes products to scores, in powers of two where there is a region.
   void applyRegion(WarpgroupRows &block, const Sequence &sequence, SmallVector<Value> &scores, Value firstColumn);
   /// Takes scores to probabilities, and the state but for its outputs on; what those are to be multiplied by.
@@ -91,7 +91,7 @@ void Forward::emit() {
     state = State::of(
         forSteps(rows, state.flat(), [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
           return rows.forOwn(steps, {&keys, &values}, carried,
-                             [&] { return attend(rows, sequence, steps, State::of(carried)).flat(); });
+                             [&](Step &at) { return attend(rows, sequence, steps, at, State::of(carried)).flat(); });
         }));
     store(rows, state);
   }
@@ -103,12 +103,14 @@ void Forward::emit() {
 void Forward::copy(WarpgroupRows &block) {
   queries.fill(queryMap, block.begin, columnOf(features), e.i32(0));
   forSteps(block, {}, [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
-    e.loop(steps.begin, steps.end, 1, [&](Value step) {
-      Value now = steps.turnOf(e, step), row = e.add(sequence.keyStart, e.mul(step, e.i32(columns)));
+    Step at = steps.first();
+    block.forSteps(steps, at, steps.end, {}, [&](Step step, ValueRange) {
+      Value now = steps.turnOf(e, step), row = e.add(sequence.keyStart, e.mul(step.number, e.i32(columns)));
       keys.fill(keyMap, row, columnOf(features), now);
       values.fill(valueMap, row, columnOf(valueFeatures), now);
+      return SmallVector<Value>();
     });
-    return SmallVector<Value>();
+    return SmallVector<Value>{steps.turnOf(e, at)};
   });
 }
 
@@ -150,8 +152,9 @@ void Forward::drop(WarpgroupRows &block, SmallVector<Value> &probabilities, Valu
 }
 
 /// The order of instructions is what keeps tensor cores busy, and ptxas from waiting for each product.
-Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, State state) {
-  auto turnOf = [&](Value step) { return steps.turnOf(e, step); };
+Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, Step &at,
+                               State state) {
+  auto turnOf = [&](Step step) { return steps.turnOf(e, step); };
   auto beginScores = [&](Value now) {
     Value key = keys.await(now);
     return beginProduct(e, block.own(queries.tile(e.i32(0)), 0, features), key, columns, Value(), /*transposeB=*/true);
@@ -160,9 +163,10 @@ Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, c
     Value value = values.await(now);
     return beginProduct(e, probabilities, value, valueFeatures, state.outputs, /*transposeB=*/false);
   };
-  auto firstColumn = [&](Value step) { return e.mul(step, e.i32(columns)); };
+  auto firstColumn = [&](Step step) { return e.mul(step.number, e.i32(columns)); };
 
-  Value first = steps.ownBegin, one = e.i32(1);
+  Step first = at;
+  Value one = e.i32(1);
   SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 0, beginScores(turnOf(first))));
   keys.release(turnOf(first));
   applyRegion(block, sequence, scores, firstColumn(first));
@@ -174,32 +178,32 @@ Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, c
 
   SmallVector<Value> initial = state.flat();
   initial.push_back(probabilities);
-  SmallVector<Value> carried =
-      block.forMasked(steps, e.add(first, one), /*masksBegin=*/masks.window.has_value(), /*masksEnd=*/true, initial,
-                      [&](Value step, bool needsMask, ValueRange carried) {
-                        Value now = turnOf(step), before = e.sub(now, one);
-                        state = State::of(carried);
-                        Value product = beginScores(now);
-                        state.outputs = beginOutputs(carried.back(), before);
-                        SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
-                        keys.release(now);
-                        applyRegion(block, sequence, scores, firstColumn(step));
-                        if (needsMask)
-                          block.mask(scores, firstColumn(step));
-                        std::array<Value, 2> corrections = update(scores, state);
-                        drop(block, scores, firstColumn(step));
-                        xfg::PinOp::create(e.b, e.loc, e.add(state.sums[0], state.sums[1]));
-                        state.outputs = awaitProduct(e, 0, state.outputs);
-                        values.release(before);
-                        Value probabilities = fragmentOf(e, scores);
-                        scale(state, corrections);
-                        SmallVector<Value> next = state.flat();
-                        next.push_back(probabilities);
-                        return next;
-                      });
+  at = steps.after(e, first);
+  SmallVector<Value> carried = block.forMasked(steps, at, /*masksBegin=*/masks.window.has_value(), /*masksEnd=*/true,
+                                               initial, [&](Step step, bool needsMask, ValueRange carried) {
+                                                 Value now = turnOf(step), before = e.sub(now, one);
+                                                 state = State::of(carried);
+                                                 Value product = beginScores(now);
+                                                 state.outputs = beginOutputs(carried.back(), before);
+                                                 SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
+                                                 keys.release(now);
+                                                 applyRegion(block, sequence, scores, firstColumn(step));
+                                                 if (needsMask)
+                                                   block.mask(scores, firstColumn(step));
+                                                 std::array<Value, 2> corrections = update(scores, state);
+                                                 drop(block, scores, firstColumn(step));
+                                                 xfg::PinOp::create(e.b, e.loc, e.add(state.sums[0], state.sums[1]));
+                                                 state.outputs = awaitProduct(e, 0, state.outputs);
+                                                 values.release(before);
+                                                 Value probabilities = fragmentOf(e, scores);
+                                                 scale(state, corrections);
+                                                 SmallVector<Value> next = state.flat();
+                                                 next.push_back(probabilities);
+                                                 return next;
+                                               });
   probabilities = carried.pop_back_val();
   state = State::of(carried);
-  Value last = e.sub(turnOf(steps.ownEnd), one);
+  Value last = e.sub(turnOf(at), one);
   state.outputs = awaitProduct(e, 0, beginOutputs(probabilities, last));
   values.release(last);
   return state;

@@ -1,7 +1,7 @@
 //===- WarpgroupAttention.h - attention on Hopper's tensor cores -*- C++ -*-===//
 // What its two passes share: rows of the packed batch as those of mma.sync have them (AttentionTensorCore.h), 64 of
-// each of two warpgroups, and rings that a third one fills. Both sides count the same steps. All numbers of rows,
-// columns and turns are i32.
+// each of two warpgroups, and rings that a third one fills. Both sides go through the same steps, and count them. All
+// numbers of rows, columns and turns are i32.
 //===----------------------------------------------------------------------===//
 #ifndef XF_LIB_SCHEDULE_GPU_WARPGROUPATTENTION_H
 #define XF_LIB_SCHEDULE_GPU_WARPGROUPATTENTION_H
@@ -11,6 +11,11 @@
 
 namespace mlir::xf {
 
+/// A step of columns of a sequence by its number, and which turn of the rings it is: null where that follows from it.
+struct Step {
+  Value number, turn;
+};
+
 /// Steps of columns of a sequence, by their numbers; the first of them is turn `turn` of the rings.
 struct ColumnSteps {
   Value begin, end;       // those that some row of the block sees
@@ -19,8 +24,16 @@ struct ColumnSteps {
   /// on, and up to the other.
   Value clearBegin, clearEnd;
   Value turn = {};
+  /// Where a score region masks blocks, the first step from one on of which it leaves something to the block's rows;
+  /// elsewhere each is.
+  std::function<Value(Value)> nextFrom = {};
 
-  Value turnOf(Emitter &e, Value step) const { return e.add(turn, e.sub(step, begin)); }
+  Step first() const { return {begin, nextFrom ? turn : Value()}; }
+  Step after(Emitter &e, Step step) const {
+    Value next = e.add(step.number, e.i32(1));
+    return nextFrom ? Step{nextFrom(next), e.add(step.turn, e.i32(1))} : Step{next, {}};
+  }
+  Value turnOf(Emitter &e, Step step) const { return step.turn ? step.turn : e.add(turn, e.sub(step.number, begin)); }
 };
 class TileRing;
 
@@ -35,18 +48,22 @@ public:
   Value group, groupBegin; // the warpgroup's number among those that compute, and its first row
 
   /// For each sequence that has some of the rows, which are queries or keys, its steps of `size` columns. The values
-  /// carried begin with the turn of the rings, on which `body` gives no word.
+  /// carried begin with the turn of the rings.
   using Body = function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, ValueRange)>;
-  SmallVector<Value> forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, bool areKeys,
-                              int64_t size, ValueRange initial, Body body);
-  /// The steps from `first` on that are the warpgroup's, as loops of those that need a mask and of those that don't:
-  /// of one side there may be none (`masksBegin`, `masksEnd`). `body(step, needs mask, carried)`.
-  using StepBody = function_ref<SmallVector<Value>(Value, bool, ValueRange)>;
-  SmallVector<Value> forMasked(const ColumnSteps &steps, Value first, bool masksBegin, bool masksEnd,
-                               ValueRange initial, StepBody body);
-  /// Of the steps of a sequence the warpgroup's: `body` if there are any. Of the others it says that it has read them.
+  SmallVector<Value> forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, ScoreRegion &region,
+                              bool areKeys, int64_t size, ValueRange initial, Body body);
+  /// The steps from `at` on and before `end`; `at` is the one after them then. `body(step, carried)`.
+  using StepBody = function_ref<SmallVector<Value>(Step, ValueRange)>;
+  SmallVector<Value> forSteps(const ColumnSteps &steps, Step &at, Value end, ValueRange initial, StepBody body);
+  /// Those that are the warpgroup's, as loops of those that need a mask and of those that don't: of one side there may
+  /// be none (`masksBegin`, `masksEnd`). `body(step, needs mask, carried)`.
+  using MaskedStepBody = function_ref<SmallVector<Value>(Step, bool, ValueRange)>;
+  SmallVector<Value> forMasked(const ColumnSteps &steps, Step &at, bool masksBegin, bool masksEnd, ValueRange initial,
+                               MaskedStepBody body);
+  /// Of the steps of a sequence the warpgroup's: `body` if there are any, with the first of them and what is carried
+  /// but for the turn. Of the others it says that it has read them.
   SmallVector<Value> forOwn(const ColumnSteps &steps, ArrayRef<TileRing *> rings, ValueRange initial,
-                            function_ref<SmallVector<Value>()> body);
+                            function_ref<SmallVector<Value>(Step &)> body);
   /// The score where the thread's row `number` sees the column, which element `i` of its accumulator is in a step.
   void mask(MutableArrayRef<Value> elements, Value firstColumn);
   /// Of the elements of an accumulator, in a step whose first column is a multiple of 64: whether dropout keeps each.
@@ -76,6 +93,8 @@ private:
   ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
   /// Bounds the warpgroup's own by what its rows see, whatever their order.
   void narrow(ColumnSteps &steps, Value start, Value count, Columns columns, int64_t size);
+  /// Bounds all, and the warpgroup's own, by what a region leaves of them.
+  void narrow(ColumnSteps &steps, Value start, Value count, const RegionSteps &region, int64_t size);
 };
 
 /// A ring whose stages have one tile each.

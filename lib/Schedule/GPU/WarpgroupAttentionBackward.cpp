@@ -64,8 +64,9 @@ private:
   Value emitQueries(WarpgroupRows &rows, bool computes);
   /// The gradients of keys, of values, or of both.
   Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues);
-  /// Fills the rings of a step's rows by maps of them.
-  void fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings);
+  /// Fills the rings of a step's rows by maps of them. Gives the turn that comes next.
+  Values fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow,
+              ArrayRef<std::pair<TileRing *, Value>> rings);
   void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
                        bool withCorrections);
   /// Of a row of an array for all columns of a step, two of the thread's: those of its elements 4 n and more.
@@ -106,7 +107,11 @@ private:
   ProbabilityDropout dropoutOfStep() {
     return isTight ? ProbabilityDropout(e, op.getRandom(), op.getSite(), op.getRate()) : dropout;
   }
-  Value numberOfStep(Value number) { return isTight ? e.anew(number) : number; }
+  Step anewWhereTight(Step step) {
+    if (isTight)
+      step = {e.anew(step.number), step.turn ? e.anew(step.turn) : Value()};
+    return step;
+  }
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
   Emitter &e;
@@ -175,12 +180,16 @@ void Backward::emit(bool computes) {
   scf::YieldOp::create(e.b, e.loc, next);
 }
 
-void Backward::fill(const ColumnSteps &steps, Value firstRow, ArrayRef<std::pair<TileRing *, Value>> rings) {
-  e.loop(steps.begin, steps.end, 1, [&](Value number) {
-    Value row = e.add(firstRow, e.mul(number, e.i32(step)));
+Backward::Values Backward::fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow,
+                                ArrayRef<std::pair<TileRing *, Value>> rings) {
+  Step at = steps.first();
+  rows.forSteps(steps, at, steps.end, {}, [&](Step now, ValueRange) {
+    Value row = e.add(firstRow, e.mul(now.number, e.i32(step)));
     for (auto [ring, map] : rings)
-      ring->fill(map, row, columnOf(ring->type.getColumns()), steps.turnOf(e, number));
+      ring->fill(map, row, columnOf(ring->type.getColumns()), steps.turnOf(e, now));
+    return Values();
   });
+  return {steps.turnOf(e, at)};
 }
 
 void Backward::store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
@@ -198,10 +207,10 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
   if (!computes) {
     own.fill(queryBlocks, rows.begin, columnOf(features), zero);
     ownValues.fill(cotangentBlocks, rows.begin, columnOf(valueFeatures), zero);
-    return rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/false, step, zero,
+    return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/false, step, zero,
                          [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
-                           fill(steps, sequence.keyStart, {{&others, keySteps}, {&otherValues, valueSteps}});
-                           return Values();
+                           return fill(rows, steps, sequence.keyStart,
+                                       {{&others, keySteps}, {&otherValues, valueSteps}});
                          })[0];
   }
   HeadMatrix cotangents(e, cotangent, heads), forwards(e, forward, heads);
@@ -213,12 +222,12 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
     corrections[number] = rows.correctionOf(number, cotangents, forwards);
   }
   Value ownTile = own.await(zero), ownValueTile = ownValues.await(zero);
-  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number, Value sum,
+  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Step at, Value sum,
                     bool needsMask) {
     Anew anew(rows, isTight);
-    number = numberOfStep(number);
-    Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
-    Value now = steps.turnOf(e, number);
+    at = anewWhereTight(at);
+    Value number = at.number, left = rows.own(ownTile, 0, features),
+          leftValue = rows.own(ownValueTile, 0, valueFeatures), now = steps.turnOf(e, at);
     Value right = others.await(now);
     Value product = beginProduct(e, left, right, step, Value(), /*transposeB=*/true);
     Value rightValue = otherValues.await(now);
@@ -255,12 +264,12 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
     return sum;
   };
   Values results = rows.forSteps(
-      queryOffsets, keyOffsets, masks, /*areKeys=*/false, step, {zero, zeros(features)},
+      queryOffsets, keyOffsets, masks, region, /*areKeys=*/false, step, {zero, zeros(features)},
       [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
-        return rows.forOwn(steps, {&others, &otherValues}, carried, [&] {
-          return rows.forMasked(steps, steps.ownBegin, /*masksBegin=*/masks.window.has_value(),
-                                /*masksEnd=*/true, carried, [&](Value number, bool needsMask, ValueRange carried) {
-                                  return Values{stepOf(rows, sequence, steps, number, carried[0], needsMask)};
+        return rows.forOwn(steps, {&others, &otherValues}, carried, [&](Step &at) {
+          return rows.forMasked(steps, at, /*masksBegin=*/masks.window.has_value(), /*masksEnd=*/true, carried,
+                                [&](Step now, bool needsMask, ValueRange carried) {
+                                  return Values{stepOf(rows, sequence, steps, now, carried[0], needsMask)};
                                 });
         });
       });
@@ -369,23 +378,22 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
   if (!computes) {
     own.fill(keyBlocks, rows.begin, columnOf(features), ownTurn);
     ownValues.fill(valueBlocks, rows.begin, columnOf(valueFeatures), ownTurn);
-    return rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, turn,
+    return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, turn,
                          [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
                            SmallVector<std::pair<TileRing *, Value>> rings{{&others, querySteps},
                                                                            {&otherValues, cotangentSteps}};
                            if (ofKeys)
                              rings.push_back({&results, resultSteps});
-                           fill(steps, sequence.queryStart, rings);
-                           return Values();
+                           return fill(rows, steps, sequence.queryStart, rings);
                          })[0];
   }
   Value ownTile = own.await(ownTurn), ownValueTile = ownValues.await(ownTurn);
-  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Value number,
+  auto stepOf = [&](WarpgroupRows rows, const Sequence &sequence, const ColumnSteps &steps, Step at,
                     ValueRange gradients, bool needsMask) {
     Anew anew(rows, isTight);
-    number = numberOfStep(number);
-    Value left = rows.own(ownTile, 0, features), leftValue = rows.own(ownValueTile, 0, valueFeatures);
-    Value now = steps.turnOf(e, number), place = placeOf(rows, now);
+    at = anewWhereTight(at);
+    Value number = at.number, left = rows.own(ownTile, 0, features),
+          leftValue = rows.own(ownValueTile, 0, valueFeatures), now = steps.turnOf(e, at), place = placeOf(rows, now);
     if (dropout)
       shareKeeps(dropoutOfStep(), rows, sequence, number, place);
     Value right = others.await(now);
@@ -478,17 +486,17 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
   }
   if (ofValues)
     initial.push_back(zeros(valueFeatures));
-  Values sums = rows.forSteps(queryOffsets, keyOffsets, masks, /*areKeys=*/true, step, initial,
-                              [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
-                                return rows.forOwn(steps, rings, carried, [&] {
-                                  // Queries past the sequence's end have a log_sum_exp by which they vanish.
-                                  return rows.forMasked(
-                                      steps, steps.ownBegin, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
-                                      carried, [&](Value number, bool needsMask, ValueRange carried) {
-                                        return stepOf(rows, sequence, steps, number, carried, needsMask);
-                                      });
-                                });
-                              });
+  Values sums =
+      rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, initial,
+                    [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
+                      return rows.forOwn(steps, rings, carried, [&](Step &at) {
+                        // Queries past the sequence's end have a log_sum_exp by which they vanish.
+                        return rows.forMasked(steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
+                                              carried, [&](Step now, bool needsMask, ValueRange carried) {
+                                                return stepOf(rows, sequence, steps, now, carried, needsMask);
+                                              });
+                      });
+                    });
   // All of the warpgroup have waited for both tiles once one is stored: of keys that no query sees nothing else tells.
   if (ofKeys)
     store(rows, own, ownTurn, sums[1], scale, keyGradient, features);

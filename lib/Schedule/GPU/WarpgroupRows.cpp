@@ -69,38 +69,75 @@ void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, Columns
   bound(steps.clearBegin, last);
 }
 
+void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, const RegionSteps &region, int64_t size) {
+  auto columnOf = [=, this](Value number) { return e.mul(number, e.i32(size)); };
+  auto numberOf = [=, this](Value column) { return uniform(e.make<arith::DivUIOp>(column, e.i32(size))); };
+  steps.nextFrom = [=, this, last = steps.end](Value number) {
+    return numberOf(region.next(rowsWithin(begin, end, start, count), columnOf(number), columnOf(last)));
+  };
+  steps.begin = steps.nextFrom(steps.begin);
+  if (!isWhole)
+    return;
+  RegionSteps::Rows own = rowsWithin(groupBegin, e.add(groupBegin, e.i32(groupRows)), start, count);
+  Value from = columnOf(e.make<arith::MaxSIOp>(steps.ownBegin, steps.begin)), to = columnOf(steps.ownEnd);
+  from = region.next(own, from, to);
+  steps.ownBegin = numberOf(from);
+  steps.ownEnd = numberOf(region.endOf(own, from, to));
+}
+
 SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks,
-                                           bool areKeys, int64_t size, ValueRange initial, Body body) {
+                                           ScoreRegion &region, bool areKeys, int64_t size, ValueRange initial,
+                                           Body body) {
   return forSequences(areKeys ? keyOffsets : queryOffsets, queryOffsets, keyOffsets, initial,
                       [&](const Sequence &sequence, ValueRange carried) {
                         Value start = areKeys ? sequence.keyStart : sequence.queryStart,
                               count = areKeys ? sequence.keyCount : sequence.queryCount;
                         AttentionMasks ordered = masks; // those by which later rows see later columns
                         ordered.lengths = {};
-                        auto columnsBy = [&](const AttentionMasks &by, Value i) {
-                          return areKeys
-                                     ? by.seeing(e, i, sequence.queryCount, sequence.keyCount)
-                                     : by.visible(e, i, sequence.queryStart, sequence.queryCount, sequence.keyCount);
-                        };
-                        auto columns = [&](Value i) { return columnsBy(masks, i); };
+                        auto columns = [&](Value i) { return sequence.columnsOf(e, masks, i, areKeys); };
                         Anew anew(*this, isWhole && isTight);
                         if (isWhole)
                           setColumns(start, count, columns);
-                        ColumnSteps steps = stepsOf(start, count, [&](Value i) { return columnsBy(ordered, i); }, size);
+                        ColumnSteps steps = stepsOf(
+                            start, count, [&](Value i) { return sequence.columnsOf(e, ordered, i, areKeys); }, size);
                         // One thread that copies would look at every row's length: it copies what there is.
                         if (isWhole && masks.lengths && !areKeys)
                           narrow(steps, start, count, columns, size);
+                        if (RegionSteps left(e, region, areKeys, sequence.shift(e), size); left)
+                          narrow(steps, start, count, left, size);
                         steps.turn = carried[0];
-                        SmallVector<Value> next = body(sequence, steps, carried.drop_front());
-                        next.insert(next.begin(), steps.turnOf(e, steps.end));
-                        return next;
+                        return body(sequence, steps, carried.drop_front());
                       });
 }
 
+SmallVector<Value> WarpgroupRows::forSteps(const ColumnSteps &steps, Step &at, Value end, ValueRange initial,
+                                           StepBody body) {
+  if (!steps.nextFrom) {
+    Value begin = std::exchange(at.number, end);
+    return e.loop(begin, end, 1, initial,
+                  [&](Value number, ValueRange carried) { return body({number, {}}, carried); });
+  }
+  SmallVector<Value> state{at.number, at.turn};
+  llvm::append_range(state, initial);
+  state = e.loopWhile(
+      state, [&](ValueRange now) { return e.compare(arith::CmpIPredicate::slt, now[0], end); },
+      [&](ValueRange now) {
+        Step step{now[0], now[1]};
+        SmallVector<Value> carried = body(step, now.drop_front(2));
+        step = steps.after(e, step);
+        SmallVector<Value> next{step.number, step.turn};
+        llvm::append_range(next, carried);
+        return next;
+      });
+  at = {state[0], state[1]};
+  return SmallVector<Value>(llvm::drop_begin(state, 2));
+}
+
 SmallVector<Value> WarpgroupRows::forOwn(const ColumnSteps &steps, ArrayRef<TileRing *> rings, ValueRange initial,
-                                         function_ref<SmallVector<Value>()> body) {
-  auto skip = [&](Value begin, Value end) {
-    e.loop(begin, end, 1, [&](Value step) {
+                                         function_ref<SmallVector<Value>(Step &)> body) {
+  Step at = steps.first();
+  auto skip = [&](Value end) {
+    forSteps(steps, at, end, {}, [&](Step step, ValueRange) {
       Value turn = steps.turnOf(e, step);
       for (TileRing *ring : rings)
         ring->await(turn);
@@ -109,30 +146,45 @@ SmallVector<Value> WarpgroupRows::forOwn(const ColumnSteps &steps, ArrayRef<Tile
       meet();
       for (TileRing *ring : rings)
         ring->release(turn);
+      return SmallVector<Value>();
     });
   };
-  skip(steps.begin, steps.ownBegin);
-  SmallVector<Value> next = e.choose(e.compare(arith::CmpIPredicate::slt, steps.ownBegin, steps.ownEnd), body,
-                                     [&] { return SmallVector<Value>(initial); });
-  skip(steps.ownEnd, steps.end);
+  skip(steps.ownBegin);
+  auto withStep = [&](Step step, ValueRange values) {
+    SmallVector<Value> all;
+    if (steps.nextFrom)
+      all = {step.number, step.turn};
+    llvm::append_range(all, values);
+    return all;
+  };
+  SmallVector<Value> values = e.choose(
+      e.compare(arith::CmpIPredicate::slt, at.number, steps.ownEnd),
+      [&] {
+        Step next = at;
+        SmallVector<Value> values = body(next);
+        return withStep(next, values);
+      },
+      [&] { return withStep(at, initial); });
+  at = steps.nextFrom ? Step{values[0], values[1]} : Step{steps.ownEnd, {}};
+  skip(steps.end);
+  SmallVector<Value> next{steps.turnOf(e, at)};
+  llvm::append_range(next, ValueRange(values).take_back(initial.size()));
   return next;
 }
 
-SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Value first, bool masksBegin, bool masksEnd,
-                                            ValueRange initial, StepBody body) {
+SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Step &at, bool masksBegin, bool masksEnd,
+                                            ValueRange initial, MaskedStepBody body) {
   auto max = [&](Value x, Value y) -> Value { return e.make<arith::MaxSIOp>(x, y); };
   SmallVector<Value> carried(initial);
-  auto loop = [&](Value begin, Value end, bool needsMask) {
-    carried =
-        e.loop(begin, end, 1, carried, [&](Value step, ValueRange carried) { return body(step, needsMask, carried); });
+  auto loop = [&](Value end, bool needsMask) {
+    carried = forSteps(steps, at, end, carried,
+                       [&](Step step, ValueRange carried) { return body(step, needsMask, carried); });
   };
-  Value begin = masksBegin ? max(first, steps.clearBegin) : first,
-        end = masksEnd ? max(begin, steps.clearEnd) : steps.ownEnd;
   if (masksBegin)
-    loop(first, begin, true);
-  loop(begin, end, false);
+    loop(max(at.number, steps.clearBegin), true);
+  loop(masksEnd ? max(at.number, steps.clearEnd) : steps.ownEnd, false);
   if (masksEnd)
-    loop(end, steps.ownEnd, true);
+    loop(steps.ownEnd, true);
   return carried;
 }
 

@@ -1,6 +1,6 @@
 """attention-kernels.py NAME=KEY,VALUE[,OPTION]...: a module, as after stage outline, of attention's kernels in bf16, forward and backward.
 
-Two heads of KEY and VALUE features; options: causal, window, lengths, dropout, score.
+Two heads of KEY and VALUE features; options: causal, window, lengths, dropout, score, mask (a window as a score region, after what `score` makes of scores).
 """
 import sys
 
@@ -20,6 +20,17 @@ DERIVATIVE = """
     %square = arith.mulf %tanh, %tanh : f32
     %one = arith.constant 1.0 : f32
     %d = arith.subf %one, %square : f32"""
+MASK = """
+    %reach = arith.constant 100 : index
+    %begin = arith.subi %query, %reach : index
+    %is_near = arith.cmpi sge, %key, %begin : index
+    %is_past = arith.cmpi sle, %key, %query : index
+    %is_seen = arith.andi %is_near, %is_past : i1
+    %none = arith.constant 0xFF800000 : f32
+    %masked = arith.select %is_seen, {score}, %none : f32"""
+MASKED_DERIVATIVE = """
+    %zero = arith.constant 0.0 : f32
+    %masked_d = arith.select %is_seen, {derivative}, %zero : f32"""
 OFFSETS = [("queries_at", "tensor<?xi32>"), ("keys_at", "tensor<?xi32>")]
 
 
@@ -46,9 +57,17 @@ def kernel(name, key, value, options, backward):
     if "dropout" in options:
         attributes += " dropout(0.1, %random, %site)"
         extra += [("random", "tensor<2xi64>"), ("site", "i64")]
-    if "score" in options:
-        attributes += " score {\n  ^bb0(%score: f32, %head: index, %query: index, %key: index):" + SCORE
-        attributes += DERIVATIVE + "\n    xf.yield %s, %d : f32, f32\n  }" if backward else "\n    xf.yield %s : f32\n  }"
+    if "score" in options or "mask" in options:
+        score, derivative, text, ones = "%score", "%one", "", "\n    %one = arith.constant 1.0 : f32"
+        if "score" in options:
+            score, derivative, text, ones = "%s", "%d", SCORE, DERIVATIVE
+        if backward:
+            text += ones
+        if "mask" in options:
+            text += MASK.format(score=score) + (MASKED_DERIVATIVE.format(derivative=derivative) if backward else "")
+            score, derivative = "%masked", "%masked_d"
+        attributes += " score {\n  ^bb0(%score: f32, %head: index, %query: index, %key: index):" + text
+        attributes += f"\n    xf.yield {score}, {derivative} : f32, f32\n  }}" if backward else f"\n    xf.yield {score} : f32\n  }}"
     operands = matrices + numbers + OFFSETS + extra
     given = listed(results, "{type}") + ("" if backward else f", {sums}")
     names = listed(results, "%{name}") + ("" if backward else ", %sums")

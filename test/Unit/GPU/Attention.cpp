@@ -35,14 +35,14 @@ struct Batch {
     queryOffsetsAt = device.put(queryOffsets), keyOffsetsAt = device.put(keyOffsets);
     lengthsAt = device.put(a.lengths);
     randomAt = device.put(std::vector<int64_t>{a.seed, a.step});
-    query = make(queryOffsets, a.features), key = make(keyOffsets, a.features),
-    value = make(keyOffsets, a.valueFeatures);
-    cotangent = make(queryOffsets, a.valueFeatures);
+    query = make(queryOffsets, a.features, a.noQueries), key = make(keyOffsets, a.features, a.noKeys),
+    value = make(keyOffsets, a.valueFeatures, a.noKeys);
+    cotangent = make(queryOffsets, a.valueFeatures, a.noQueries);
     attend();
   }
 
-  /// The same numbers for a sequence wherever it stands.
-  Matrix make(const std::vector<int32_t> &offsets, int64_t features) {
+  /// The same numbers for a sequence wherever it stands. Of rows without numbers our own are zeros.
+  Matrix make(const std::vector<int32_t> &offsets, int64_t features, std::array<int64_t, 2> without) {
     Matrix matrix{offsets.back(), a.heads * features, {}, 0};
     std::vector<uint16_t> halves;
     for (size_t s = 0; s + 1 < offsets.size(); ++s) {
@@ -52,6 +52,9 @@ struct Batch {
         matrix.values.push_back(ofBfloat(halves.back()));
       }
     }
+    constexpr uint16_t noNumber = 0x7fc0;
+    for (int64_t i = without[0] * matrix.columns; i < without[1] * matrix.columns; ++i)
+      halves[i] = noNumber, matrix.values[i] = 0;
     matrix.address = device.put(halves);
     return matrix;
   }
@@ -73,7 +76,9 @@ struct Batch {
           for (int64_t j = 0; j < keys; ++j)
             if (int64_t distance = j - (i + keys - queries), row = queryOffsets[s] + i;
                 (!a.causal || distance <= 0) && (a.window < 0 || std::abs(distance) <= a.window) &&
-                (a.lengths.empty() || j < a.lengths[row]))
+                (a.lengths.empty() || j < a.lengths[row]) &&
+                (a.left != Attention::Window || std::abs(distance) <= 40) &&
+                (a.left != Attention::Causal || distance <= 0) && (a.left != Attention::Blocks || j / 128 % 2 == 0))
               body(row, head, keyOffsets[s] + j);
     }
   }

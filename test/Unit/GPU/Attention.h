@@ -15,12 +15,17 @@ struct Attention {
   int64_t heads, features, valueFeatures;
   bool causal;
   float scale;
-  bool hasRegion = false;            // 4 tanh(x / 4) + (key - query) / 20 of a score x
+  bool hasRegion = false; // 4 tanh(x / 4) + (key - query) / 20 of a score x
+  /// Which scores a region leaves, and masks the others: those of keys up to 40 away, of no later keys, of keys in
+  /// every other block of 128. The kernel may not pass over them where that is said by comparisons of floats.
+  enum { All, Window, Causal, Blocks } left = All;
+  bool isHidden = false;
   int64_t window = -1;               // none
   std::vector<int32_t> lengths = {}; // of queries: the keys that each sees at most; kernels take them after the offsets
   // Dropout of probabilities: where `rate` is more than 0, kernels take (seed, step) then, and a site.
   double rate = 0;
   int64_t seed = 0x123456789, step = 7, site = 3;
+  std::array<int64_t, 2> noQueries = {}, noKeys = {}; // rows first .. end of the batch that are no numbers
   int64_t shared = 0, blockRows = 128;
   std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
 

@@ -50,9 +50,17 @@ struct Common {
       attributes += formatv(" dropout({0:f4}, %random, %site)", a.rate).str();
       types += ", tensor<2xi64>, i64";
     }
-    if (a.hasRegion)
-      attributes += std::string(R"( score() {
-  ^bb0(%x: f32, %head: index, %query: index, %key: index):
+    if (a.hasRegion || a.left != Attention::All)
+      attributes +=
+          " score() {\n  ^bb0(%x: f32, %head: index, %query: index, %key: index):" + regionOf(a, isBackward) + "\n  }";
+  }
+
+  static std::string regionOf(const Attention &a, bool isBackward) {
+    std::string result = "%x", derivative = "%one", text = R"(
+    %one = arith.constant 1.0 : f32)";
+    if (a.hasRegion) {
+      result = "%bent", derivative = "%slant";
+      text += R"(
     %four = arith.constant 4.0 : f32
     %quarter = arith.constant 0.25 : f32
     %slope = arith.constant 0.05 : f32
@@ -63,14 +71,47 @@ struct Common {
     %number = arith.index_cast %away : index to i32
     %distance = arith.sitofp %number : i32 to f32
     %bias = arith.mulf %distance, %slope : f32
-    %result = arith.addf %capped, %bias : f32)") +
-                    (isBackward ? R"(
-    %one = arith.constant 1.0 : f32
+    %bent = arith.addf %capped, %bias : f32
     %square = arith.mulf %t, %t : f32
-    %derivative = arith.subf %one, %square : f32
-    xf.yield %result, %derivative : f32, f32
-  })"
-                                : "\n    xf.yield %result : f32\n  }");
+    %slant = arith.subf %one, %square : f32)";
+    }
+    int64_t names = 0;
+    auto define = [&](const std::string &what) {
+      text += formatv("\n    %n{0} = {1}", names, what).str();
+      return formatv("%n{0}", names++).str();
+    };
+    auto constant = [&](int64_t number) { return define(formatv("arith.constant {0} : index", number)); };
+    auto plus = [&](const std::string &x, int64_t number) {
+      return define(formatv("arith.addi {0}, {1} : index", x, constant(number)));
+    };
+    auto isAtMost = [&](std::string x, std::string y) {
+      if (!a.isHidden)
+        return define(formatv("arith.cmpi sle, {0}, {1} : index", x, y));
+      for (std::string *number : {&x, &y}) {
+        *number = define(formatv("arith.index_cast {0} : index to i32", *number));
+        *number = define(formatv("arith.sitofp {0} : i32 to f32", *number));
+      }
+      return define(formatv("arith.cmpf ole, {0}, {1} : f32", x, y));
+    };
+    auto join = [&](StringRef op, const std::string &x, const std::string &y) {
+      return define(formatv("arith.{0} {1}, {2} : i1", op, x, y));
+    };
+    std::string isLeft;
+    if (a.left == Attention::Window)
+      isLeft = join("andi", isAtMost("%key", plus("%query", 40)), isAtMost("%query", plus("%key", 40)));
+    else if (a.left == Attention::Causal)
+      isLeft = isAtMost("%key", "%query");
+    for (int64_t begin = 0; a.left == Attention::Blocks && begin < 1024; begin += 256) {
+      std::string isIn = join("andi", isAtMost(constant(begin), "%key"), isAtMost("%key", constant(begin + 127)));
+      isLeft = begin == 0 ? isIn : join("ori", isLeft, isIn);
+    }
+    for (auto [value, otherwise] : {std::pair(&result, "0xFF800000"), {&derivative, "0.0"}})
+      if (a.left != Attention::All) {
+        std::string other = define(formatv("arith.constant {0} : f32", otherwise));
+        *value = define(formatv("arith.select {0}, {1}, {2} : f32", isLeft, *value, other));
+      }
+    std::string yielded = isBackward ? result + ", " + derivative + " : f32, f32" : result + " : f32";
+    return text + "\n    xf.yield " + yielded;
   }
 };
 
@@ -214,6 +255,54 @@ TEST(WarpgroupAttention, Region) {
         EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "")
             << features << causal << isBackward;
+      }
+}
+
+// Regions that mask blocks: a window, later keys, blocks in between. Each gives the bits that it gives where no block
+// is passed over.
+TEST(WarpgroupAttention, RegionsThatMask) {
+  for (auto [left, features] :
+       {std::pair(Attention::Window, 64), {Attention::Window, 128}, {Attention::Causal, 128}, {Attention::Blocks, 64}})
+    for (bool isBackward : {false, true}) {
+      Attention problem = attention(features, /*causal=*/false);
+      problem.left = left;
+      problem.hasRegion = features == 64;
+      for (int64_t row = 0; row < 431 && features == 128; ++row)
+        problem.lengths.push_back(int32_t(row * 37 % 700 - 10));
+      std::vector<Attention::Result> results[2];
+      for (bool isHidden : {false, true}) {
+        problem.isHidden = isHidden;
+        Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+        EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
+        EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 200}, {1, 30, 40, 64, 570, 0, 660}), "")
+            << left << " " << features << " " << isBackward << " " << isHidden;
+        results[isHidden] = kernel.attention.results;
+      }
+      for (auto [passing, visiting] : zip_equal(results[0], results[1]))
+        EXPECT_EQ(passing.bits, visiting.bits) << left << " " << features << " " << isBackward;
+    }
+}
+
+// What is in steps that a region masks is never looked at: what is no number there leaves no trace, but where nobody
+// can say that they are masked.
+TEST(WarpgroupAttention, PassesOverWhatRegionsMask) {
+  for (auto left : {Attention::Window, Attention::Causal, Attention::Blocks})
+    for (bool isBackward : {false, true})
+      for (bool isHidden : {false, true}) {
+        if (left == Attention::Causal && !isBackward)
+          continue; // a query's scores are masked, whatever they are
+        Attention problem = attention(64, /*causal=*/false);
+        problem.left = left;
+        problem.isHidden = isHidden;
+        std::vector<int64_t> queries{400}, keys{400};
+        if (left == Attention::Window) // queries stand at keys from 336 on
+          queries = {64}, problem.noKeys = {0, 256};
+        else if (left == Attention::Causal) // the last 64 queries see any keys
+          keys = {64}, problem.noQueries = {0, 256};
+        else
+          problem.noKeys = {128, 256};
+        Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+        EXPECT_EQ(kernel.run(queries, keys).empty(), !isHidden) << left << " " << isBackward << " " << isHidden;
       }
 }
 
