@@ -83,6 +83,8 @@ void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, const R
   from = region.next(own, from, to);
   steps.ownBegin = numberOf(from);
   steps.ownEnd = numberOf(region.endOf(own, from, to));
+  for (Value *clear : {&steps.clearBegin, &steps.clearEnd})
+    *clear = e.min(*clear, steps.ownEnd);
 }
 
 SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks,
