@@ -104,6 +104,20 @@ Attribute chooseRows(Block &body, const ScheduleTarget &target) {
 
 } // namespace
 
+int64_t shareOfThread(ArrayRef<Type> types, int64_t columns) {
+  int64_t share = 0;
+  for (Type type : types)
+    if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && tensor.getRank() == 2) {
+      int64_t most = tensor.getElementType().isBF16() ? 8 : 4;
+      share = pitchOf(memoryOf(tensor)) % most == 0 ? std::min(share ? share : most, most) : 1;
+      if (share == 1)
+        return 1;
+    }
+  if (share == 0) // vectors
+    share = columns % 4 == 0 ? 4 : 1;
+  return columns >= share ? share : columns >= 4 ? 4 : 1;
+}
+
 RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
   Block &body = kernel.getBody().front();
   auto type = cast<RankedTensorType>(body.getTerminator()->getOperand(0).getType());
@@ -111,19 +125,19 @@ RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
   bool isVector = columns == 0 && type.hasStaticShape();
   if (isVector)
     columns = type.getNumElements();
-  // 16 bytes a thread (of bf16 8), where all rows begin at a multiple of them.
-  auto isAligned = [](Type type) {
-    auto tensor = dyn_cast<RankedTensorType>(type);
-    return !tensor || tensor.getRank() != 2 || pitchOf(memoryOf(tensor)) % 4 == 0;
-  };
-  bool areAligned =
-      llvm::all_of(kernel.getArgumentTypes(), isAligned) && llvm::all_of(kernel.getResultTypes(), isAligned);
-  block.perThread = columns >= 4 && areAligned && (!isVector || columns % 4 == 0) ? 4 : 1;
-  int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 4 ? 8 : 16;
-  if (takesSums(body) && columns > most * warp) // a row that a warp's registers don't hold is a block's
-    block.warps = std::clamp<int64_t>(llvm::PowerOf2Ceil(llvm::divideCeil(columns, most / 2 * warp)), 2, 32);
-  else if (!isVector)
+  SmallVector<Type> types(kernel.getArgumentTypes());
+  llvm::append_range(types, kernel.getResultTypes());
+  block.perThread = shareOfThread(types, columns);
+  int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 1 ? 16 : 32 / block.perThread;
+  if (takesSums(body) && columns > most * warp) { // a row that a warp's registers don't hold is a block's
+    // Where shared memory has it, a processor has several blocks: some compute while others read. Where the block's
+    // registers don't hold it either, they are better used by fewer threads.
+    bool isCopied = block.perThread == 8 && !copiedRows(body).empty();
+    int64_t mostWarps = isCopied ? 8 : columns > most * warp * 32 ? 16 : 32;
+    block.warps = std::clamp<int64_t>(llvm::PowerOf2Ceil(llvm::divideCeil(columns, most / 2 * warp)), 2, mostWarps);
+  } else if (!isVector) {
     return block.width = warp, block;
+  }
   block.width = block.warps * warp;
   return block;
 }

@@ -65,20 +65,35 @@ ColumnSums::ColumnSums(Emitter &e) : e(e), root(&e.kernel.getBody().front().fron
   count = norm ? 2 : 1;
 }
 
-SmallVector<Value> ColumnSums::addRow(Value row, Value column, ArrayRef<int64_t> lanes, ValueRange sums) {
-  int64_t vectors = lanes.size();
-  SmallVector<Value> next(sums);
-  Value mean, r;
+SmallVector<Value> ColumnSums::loadRow(Value row, Value column, ArrayRef<int64_t> lanes, Value condition) {
+  SmallVector<Value> loaded;
+  auto loadVectors = [&](Value from) {
+    for (auto [v, count] : llvm::enumerate(lanes)) {
+      SmallVector<Value> place{row, at(e, column, v)};
+      loaded.push_back(condition ? e.loadVectorWhere(condition, from, place, count) : e.loadVector(from, place, count));
+    }
+  };
+  loadVectors(matrix);
   if (norm) {
-    mean = e.splat(e.load(e.placeOf(norm.getMean()), row));
-    r = e.splat(e.load(e.placeOf(norm.getReciprocalDeviation()), row));
+    loadVectors(e.placeOf(norm.getX()));
+    for (Value number : {norm.getMean(), norm.getReciprocalDeviation()}) {
+      Value from = e.placeOf(number);
+      loaded.push_back(condition ? e.loadWhere(condition, from, row) : e.load(from, row));
+    }
   }
-  for (int64_t v = 0; v < vectors; ++v) {
-    Value g = e.loadVector(matrix, {row, at(e, column, v)}, lanes[v]);
-    next[v] = e.add(sums[v], g);
-    if (norm) {
-      Value h = e.mul(e.sub(e.loadVector(e.placeOf(norm.getX()), {row, at(e, column, v)}, lanes[v]), mean), r);
-      next[vectors + v] = e.fma(g, h, sums[vectors + v]);
+  return loaded;
+}
+
+SmallVector<Value> ColumnSums::addRow(ArrayRef<Value> loaded, ValueRange sums) {
+  int64_t vectors = sums.size() / count;
+  SmallVector<Value> next;
+  for (int64_t v = 0; v < vectors; ++v)
+    next.push_back(e.add(sums[v], loaded[v]));
+  if (norm) {
+    Value r = e.splat(loaded.back()), mean = e.splat(loaded.drop_back().back());
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value h = e.mul(e.sub(loaded[vectors + v], mean), r);
+      next.push_back(e.fma(loaded[v], h, sums[vectors + v]));
     }
   }
   return next;
@@ -100,7 +115,7 @@ LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers
   forTileVectors(e, e.tile(), sums.columns, columnsPerTile, [&](Value column, ArrayRef<int64_t> lanes) {
     SmallVector<Value> zeros(sums.count * lanes.size(), e.splat(0));
     SmallVector<Value> total = e.loop(e.index(0), e.dim(sums.matrix, 0), 1, zeros, [&](Value row, ValueRange carried) {
-      return sums.addRow(row, column, lanes, carried);
+      return sums.addRow(sums.loadRow(row, column, lanes), carried);
     });
     for (int64_t sum = 0; sum < sums.count; ++sum)
       sums.store(sum, column, lanes, ArrayRef(total).slice(sum * lanes.size(), lanes.size()));

@@ -34,7 +34,8 @@ FailureOr<SmallVector<Value>> Evaluator::get(Value tensor) {
     return failure();
   SmallVector<Value> values;
   for (auto [vector, count] : llvm::enumerate(lanes))
-    values.push_back(e.loadVector(it->second.memref, at(it->second, column(vector)), count));
+    values.push_back(e.loadVector(it->second.memref, at(it->second, column(vector)),
+                                  it->second.isPadded ? int64_t(llvm::alignTo(count, e.registers.perThread)) : count));
   return computed[tensor] = values;
 }
 
@@ -211,7 +212,7 @@ LogicalResult Evaluator::addTo(LayerNormParameterBackwardOp sums, Value part) {
 
 int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
   if (registers.perThread > 1)
-    return 4; // loads that are under way at once
+    return 16 / registers.perThread; // loads that are under way at once
   if (llvm::any_of(ops, llvm::IsaPred<DropoutOp>))
     return 64 / registers.width;
   // The terms of a function fill 16 registers; two at once need 32.

@@ -91,6 +91,7 @@ void Emitter::setLaunchFacts() {
   note("xf.shared", dynamicBytes);
   note("xf.own_bytes", own);
   note("xf.shared_in_all", shared);
+  note("xf.least_blocks", leastBlocks);
   note("xf.stages", stages);
   if (!form.empty())
     function->setAttr("xf.form", b.getStringAttr(form));
@@ -153,10 +154,15 @@ Value Emitter::remembered() {
                                 index(0), ValueRange());
 }
 
+static Attribute sharedSpace(OpBuilder &b) {
+  return b.getI64IntegerAttr(static_cast<int64_t>(NVVM::NVVMMemorySpace::Shared));
+}
+
 Value Emitter::allocateShared(ArrayRef<int64_t> shape, Type element) {
   auto module = function->getParentOfType<ModuleOp>();
-  auto type = MemRefType::get(shape, element ? element : b.getF32Type(), AffineMap(),
-                              b.getI64IntegerAttr(static_cast<int64_t>(NVVM::NVVMMemorySpace::Shared)));
+  auto type = MemRefType::get(shape, element ? element : b.getF32Type(), AffineMap(), sharedSpace(b));
+  if (dynamicBytes > 0) // all of a block's is one piece
+    return xfg::CreateMemoryOp::create(b, loc, type, allocateDynamic(bytesOf(type), 16));
   std::string name = (kernel.getName() + "_shared_" + llvm::Twine(sharedBuffers++)).str();
   {
     OpBuilder::InsertionGuard guard(b);
@@ -167,10 +173,15 @@ Value Emitter::allocateShared(ArrayRef<int64_t> shape, Type element) {
   return memref::GetGlobalOp::create(b, loc, type, name);
 }
 
-int64_t Emitter::allocateDynamic(int64_t bytes) {
-  int64_t begin = llvm::alignTo(dynamicBytes, 1024);
+int64_t Emitter::allocateDynamic(int64_t bytes, int64_t alignment) {
+  int64_t begin = llvm::alignTo(dynamicBytes, alignment);
   dynamicBytes = begin + bytes;
   return begin;
+}
+
+Value Emitter::allocateRow(int64_t columns) {
+  auto type = MemRefType::get({columns}, b.getBF16Type(), AffineMap(), sharedSpace(b));
+  return xfg::CreateMemoryOp::create(b, loc, type, allocateDynamic(bytesOf(type), 16));
 }
 
 Value Emitter::tensorMap(Value memref, int64_t rows, int64_t columns) {
@@ -197,6 +208,18 @@ static Type withElement(Type type, Type element) {
 Value Emitter::widen(Value x) {
   if (!getElementTypeOrSelf(x.getType()).isBF16())
     return x;
+  auto type = dyn_cast<VectorType>(x.getType());
+  if (registers.isGPU() && type && type.getNumElements() % 2 == 0) { // in pairs: a shift and a mask
+    auto pairs = VectorType::get({type.getNumElements() / 2}, b.getI32Type());
+    Value words = vector::BitCastOp::create(b, loc, pairs, x);
+    SmallVector<Value> numbers;
+    for (int64_t i = 0; i < pairs.getNumElements(); ++i) {
+      Value word = vector::ExtractOp::create(b, loc, words, i);
+      for (Value bits : {make<arith::ShLIOp>(word, i32(16)), make<arith::AndIOp>(word, i32(-65536))})
+        numbers.push_back(arith::BitcastOp::create(b, loc, b.getF32Type(), bits));
+    }
+    return vector::FromElementsOp::create(b, loc, type.clone(b.getF32Type()), numbers);
+  }
   return arith::ExtFOp::create(b, loc, withElement(x.getType(), b.getF32Type()), x);
 }
 
@@ -338,9 +361,10 @@ SmallVector<Value> Emitter::atShare(ValueRange at) {
   return result;
 }
 
-/// What lies at the start of a vector is aligned to a thread's share of it.
+/// What lies at the start of a vector is aligned to a thread's share of it, up to 16 bytes.
 static llvm::MaybeAlign alignmentOf(VectorType share) {
-  return llvm::Align(llvm::PowerOf2Ceil(share.getNumElements() * share.getElementTypeBitWidth() / 8));
+  int64_t bytes = share.getNumElements() * share.getElementTypeBitWidth() / 8;
+  return llvm::Align(std::min<int64_t>(llvm::PowerOf2Ceil(bytes), 16));
 }
 
 /// A thread's share of a vector, where `condition` (null: always).
@@ -392,6 +416,10 @@ Value Emitter::loadVector(Value memref, ValueRange at, int64_t count) {
 }
 
 Value Emitter::loadVectorWhere(Value condition, Value memref, ValueRange at, int64_t count) {
+  if (count < registers.width && count % registers.perThread) {
+    Type element = isNarrow(memref) ? b.getF32Type() : getElementTypeOrSelf(memref.getType());
+    return where(condition, vectorType(element), [&] { return loadVector(memref, at, count); });
+  }
   if (count < registers.width)
     condition = make<arith::AndIOp>(condition, partialMask(count));
   return loadShare(*this, condition, memref, atShare(at));
@@ -424,6 +452,37 @@ void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t cou
     vector::StoreOp::create(b, loc, vector, memref, at);
   else
     vector::MaskedStoreOp::create(b, loc, memref, at, partialMask(count), vector);
+}
+
+void Emitter::copyVector(Value from, ValueRange at, Value to, Value column, int64_t count) {
+  constexpr int64_t bytes = 16, element = 2;
+  assert(registers.perThread * element == bytes && "the share of a thread that loads bf16");
+  auto addressOf = [&](Value memref, ArrayRef<Value> place, NVVM::NVVMMemorySpace space) -> Value {
+    auto [strides, offset] = cast<MemRefType>(memref.getType()).getStridesAndOffset();
+    Value number = index(0);
+    for (auto [stride, coordinate] : llvm::zip(strides, place))
+      number = add(number, mul(coordinate, index(stride)));
+    Value address = add(memref::ExtractAlignedPointerAsIndexOp::create(b, loc, memref), mul(number, index(element)));
+    return LLVM::IntToPtrOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext(), static_cast<unsigned>(space)),
+                                    castTo(b.getI64Type(), address));
+  };
+  Value whole = wholeShares(*this, count);
+  auto copy = [&] {
+    Value filled; // bytes that are read, where that are not all
+    if (int64_t rest = count % registers.perThread; rest && count < registers.width)
+      filled = select(compare(arith::CmpIPredicate::slt, currentLane, whole), i32(bytes), i32(rest * element));
+    NVVM::CpAsyncOp::create(b, loc, addressOf(to, atShare(column), NVVM::NVVMMemorySpace::Shared),
+                            addressOf(from, atShare(at), NVVM::NVVMMemorySpace::Global), bytes,
+                            NVVM::LoadCacheModifierKind::CG, filled);
+  };
+  if (count >= registers.width)
+    return copy();
+  when(compare(arith::CmpIPredicate::slt, currentLane, index(llvm::divideCeil(count, registers.perThread))), copy);
+}
+
+void Emitter::waitForCopies() {
+  NVVM::CpAsyncCommitGroupOp::create(b, loc);
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
 }
 
 Value Emitter::gather(Value memref, Value numbers) {
@@ -462,10 +521,9 @@ SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
 
 Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
   if (registers.isGPU()) { // x + y and y + x are equal bits, so all threads have the same
-    auto combine = [&](Value x, Value y) { return kind == vector::CombiningKind::ADD ? add(x, y) : maximum(x, y); };
     auto ofThreads = [&](Value number, int64_t count) {
       for (int64_t distance = count / 2; distance > 0; distance /= 2)
-        number = combine(number, fromPartner(number, distance));
+        number = combine(kind, number, fromPartner(number, distance));
       return number;
     };
     if (auto type = dyn_cast<VectorType>(vector.getType())) {
@@ -474,7 +532,7 @@ Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
         numbers.push_back(vector::ExtractOp::create(b, loc, vector, i));
       for (int64_t half = numbers.size() / 2; half > 0; half /= 2)
         for (int64_t i = 0; i < half; ++i)
-          numbers[i] = combine(numbers[i], numbers[i + half]);
+          numbers[i] = combine(kind, numbers[i], numbers[i + half]);
       vector = numbers[0];
     }
     vector = ofThreads(vector, RegisterFile::warpThreads);

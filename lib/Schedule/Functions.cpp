@@ -35,14 +35,8 @@ static Value emitPowerOf2(Emitter &e, Value x) {
 }
 
 Value emitExp(Emitter &e, Value x) {
-  if (e.registers.isGPU()) {                                       // with what is lost in rounding x log2 e
-    x = e.minimum(e.splat(88.37626), e.maximum(e.splat(-104), x)); // NaN stays NaN
-    Value power = e.mul(x, e.splat(1.44269502162933349609375));
-    Value rest = e.fma(x, e.splat(1.92596299e-8),
-                       e.fma(x, e.splat(1.44269502162933349609375), arith::NegFOp::create(e.b, e.loc, power)));
-    Value result = emitPowerOf2(e, power);
-    return e.fma(e.mul(result, rest), e.splat(0.693147182), result);
-  }
+  if (e.registers.isGPU()) // what is lost in rounding x log2 e is |x| 2^-24 of a result that is small where |x| is not
+    return emitPowerOf2(e, e.mul(x, e.splat(1.44269504088896341)));
   // exp x = 2^n exp r, |r| <= ln 2 / 2; ln 2 in two parts so that r keeps its bits.
   x = e.minimum(e.splat(88.37626), e.maximum(e.splat(-87.33654), x)); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(1.44269504088896341)));
@@ -193,14 +187,16 @@ Value Philox::word(Value row, Value column) {
   return result;
 }
 
-/// Of numbers[(i + by) % 4] for i from 0 on, where `by` is a number of two bits.
-static std::array<Value, 4> rotated(Emitter &e, std::array<Value, 4> numbers, Value by) {
-  for (int64_t bit : {1, 2}) {
-    Value isSet = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(by, e.i32(bit)), e.i32(0));
-    std::array<Value, 4> next;
+/// Of four threads `distance` apart, `number` counted, the i-th numbers: thread t gets of each what it has at t.
+static std::array<Value, 4> exchanged(Emitter &e, std::array<Value, 4> numbers, Value number, int64_t distance) {
+  for (int64_t bit : {1, 2}) { // those whose numbers differ in it: each keeps half, and gives the other half
+    Value isSet = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(number, e.i32(bit)), e.i32(0));
     for (int64_t i = 0; i < 4; ++i)
-      next[i] = e.select(isSet, numbers[(i + bit) % 4], numbers[i]);
-    numbers = next;
+      if (!(i & bit)) {
+        Value taken = e.fromPartner(e.select(isSet, numbers[i], numbers[i + bit]), distance * bit);
+        numbers[i] = e.select(isSet, taken, numbers[i]);
+        numbers[i + bit] = e.select(isSet, numbers[i + bit], taken);
+      }
   }
   return numbers;
 }
@@ -209,14 +205,15 @@ SmallVector<Value> Philox::words(Value row, Value column, int64_t count) {
   int64_t width = e.registers.width, parts = std::max<int64_t>(16 / width, 1);
   SmallVector<Value> result;
   if (e.registers.isGPU()) {
-    Value thread = e.toI32(e.lane()), number = e.make<arith::AndIOp>(thread, e.i32(15)), rowNumber = e.toI32(row);
+    Value thread = e.toI32(e.lane()), rowNumber = e.toI32(row);
     if (e.registers.perThread == 1 && e.registers.isBlockWide()) {
       for (int64_t vector = 0; vector < count; ++vector)
         result.push_back(word(row, e.add(column, e.add(e.lane(), e.index(vector * width)))));
       return result;
     }
     if (e.registers.perThread == 1) { // a warp has two words of each counter: a half the one, a half the other
-      Value low = e.compare(arith::CmpIPredicate::slt, thread, e.i32(16));
+      Value low = e.compare(arith::CmpIPredicate::slt, thread, e.i32(16)),
+            number = e.make<arith::AndIOp>(thread, e.i32(15));
       for (int64_t vector = 0; vector < count; vector += 2) {
         Value base = e.toI32(e.make<arith::DivSIOp>(e.add(column, e.index(vector * width)), e.index(4)));
         std::array<Value, 4> c = evaluate(rowNumber, e.add(base, number));
@@ -224,23 +221,21 @@ SmallVector<Value> Philox::words(Value row, Value column, int64_t count) {
       }
       return result;
     }
-    // 64 columns are sixteen threads': thread t draws what the counter t has for columns t, t + 16, ..., and wants
-    // those of columns 4 t .. 4 t + 3, whose words are the same of four neighbouring threads. In turn r each thread
-    // gives and takes one.
-    Value quarter = e.make<arith::ShRUIOp>(number, e.i32(2)), place = e.make<arith::AndIOp>(number, e.i32(3));
-    Value firstGiver = e.add(e.make<arith::AndIOp>(thread, e.i32(16)), e.make<arith::ShLIOp>(place, e.i32(2)));
-    Value sixteen = e.make<arith::ShLIOp>(e.make<arith::ShRUIOp>(thread, e.i32(4)), e.i32(4));
+    // A counter's words are for columns 16 apart. Of the threads that have 64 columns, four with the same place in 16
+    // columns want the same counters, each its quarter's word: each draws every fourth of them, and they exchange.
+    int64_t share = e.registers.perThread, inPlace = 16 / share;
+    Value place = e.make<arith::RemUIOp>(thread, e.i32(inPlace)),
+          quarter = e.make<arith::RemUIOp>(e.make<arith::DivUIOp>(thread, e.i32(inPlace)), e.i32(4)),
+          group = e.make<arith::DivUIOp>(thread, e.i32(4 * inPlace));
+    Value first = e.add(e.mul(group, e.i32(16)), e.add(e.mul(place, e.i32(share)), quarter));
     for (int64_t vector = 0; vector < count; ++vector) {
       Value base = e.toI32(e.make<arith::DivSIOp>(e.add(column, e.index(vector * width)), e.index(4)));
-      std::array<Value, 4> given = rotated(e, evaluate(rowNumber, e.add(base, e.add(sixteen, number))), place), taken;
-      for (int64_t turn = 0; turn < 4; ++turn) {
-        Value neighbour = e.make<arith::AndIOp>(e.add(quarter, e.i32(turn)), e.i32(3));
-        taken[turn] = e.fromLane(given[(4 - turn) % 4], e.add(firstGiver, neighbour));
-      }
-      // What came in turn r is of neighbour (quarter + r) % 4.
-      taken = rotated(e, taken, e.sub(e.i32(0), quarter));
+      SmallVector<Value> mine;
+      for (int64_t i = 0; i < share; i += 4)
+        llvm::append_range(mine,
+                           exchanged(e, evaluate(rowNumber, e.add(base, e.add(first, e.i32(i)))), quarter, inPlace));
       result.push_back(
-          vector::FromElementsOp::create(e.b, e.loc, cast<VectorType>(e.vectorType(e.b.getI32Type())), taken));
+          vector::FromElementsOp::create(e.b, e.loc, cast<VectorType>(e.vectorType(e.b.getI32Type())), mine));
     }
     return result;
   }

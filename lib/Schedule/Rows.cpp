@@ -1,9 +1,9 @@
 //===- Rows.cpp - schedule of row and elementwise kernels -----------------===//
 // A tile is some rows. Each row is passed over as few times as its reductions need: a row op begins with the sums over
 // its operands' row, and its last, elementwise pass takes the ops that follow along. Values that a later pass needs
-// live in the result they belong to, or in a row of scratch memory; all others stay in registers. A GPU's registers
-// hold whole rows: there each operand is read once. A row's result depends on that row alone; where sums of parts of
-// the rows are wanted too, a tile is a part.
+// live in the result they belong to, or in a row of scratch memory; all others stay in registers. A GPU's registers, or
+// for long rows of bf16 its shared memory, hold whole rows: there each operand is read once. A row's result depends on
+// that row alone; where sums of parts of the rows are wanted too, a tile is a part.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 #include <cmath>
@@ -17,6 +17,7 @@ bool isTable(Operation *op, Value value) {
 }
 
 bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp>(op); }
+bool sumsRows(Operation *op) { return beginsPass(op) || isa<CrossEntropyOp>(op); }
 
 /// One pass over the columns, after what its first op computes of the whole row.
 struct Pass {
@@ -39,7 +40,9 @@ public:
     bool isVector = columns == 0 && first.hasStaticShape();
     if (isVector)
       columns = first.getNumElements();
-    if (e.registers.isGPU() && takesSums(body) && columns > 0) {
+    if (e.registers.isBlockWide() && e.registers.perThread == 8)
+      copied = copiedRows(body);
+    if (e.registers.isGPU() && takesSums(body) && columns > 0 && copied.empty()) {
       int64_t width = e.registers.width;
       for (int64_t column = 0; column < columns; column += width)
         wholeRow.push_back(std::min(width, columns - column));
@@ -68,6 +71,10 @@ public:
     }
 
     assignMemory(body, isVector);
+    for (BlockArgument argument : copied)
+      evaluator.setPaddedRow(argument, e.allocateRow(llvm::alignTo(columns, e.registers.perThread)));
+    if (int64_t blocks = blocksOfProcessor(body); blocks > 1)
+      e.setLeastBlocks(blocks);
     Value place = e.function.getArgument(e.kernel.getNumArguments());
     if (isVector) {
       LogicalResult result = success();
@@ -100,6 +107,31 @@ public:
   }
 
 private:
+  /// How many blocks of a GPU's processor are enough for memory's latency where each thread waits for all that it has
+  /// read; as many as have registers for it.
+  int64_t blocksOfProcessor(Block &body) {
+    auto isNorm = llvm::IsaPred<LayerNormOp, LayerNormBackwardOp>;
+    if (!copied.empty() && llvm::none_of(body.without_terminator(), isNorm))
+      return 3; // some compute while others read
+    auto isSimple = llvm::IsaPred<LayerNormOp, LayerNormBackwardOp, DropoutOp, AddOp, CastOp, ReluOp, ReluBackwardOp>;
+    if (wholeRow.empty() || e.registers.isBlockWide() || !llvm::all_of(body.without_terminator(), isSimple))
+      return 1;
+    constexpr int64_t wanted = 40 << 10, registers = 64 << 10, mostThreads = 2048; // bytes under way, and a processor's
+    int64_t matrices = 0, bytes = 0, threads = e.registers.threads();
+    for (BlockArgument argument : body.getArguments())
+      if (auto type = dyn_cast<RankedTensorType>(argument.getType()); type && type.getRank() == 2) {
+        ++matrices;
+        bytes += e.registers.warps * columns * (Emitter::isNarrow(e.placeOf(argument)) ? 2 : 4);
+      }
+    int64_t numbers = matrices * static_cast<int64_t>(wholeRow.size()) * e.registers.perThread,
+            blocks = std::min<int64_t>(llvm::divideCeil(wanted, std::max<int64_t>(bytes, 1)), mostThreads / threads);
+    // What ptxas 13.0 needs beside them: more for two operands, and for parts of vectors.
+    int64_t others = matrices == 1 && columns % e.registers.width == 0 ? 32 : 48;
+    while (blocks > 1 && registers / (threads * blocks) / 8 * 8 < numbers + others)
+      --blocks;
+    return blocks;
+  }
+
   /// A number becomes a vector of one.
   Value placeOf(Value tensor) {
     Value place = e.placeOf(tensor);
@@ -182,6 +214,15 @@ private:
 
   LogicalResult emitRow(Value row) {
     LogicalResult result = success();
+    for (BlockArgument argument : copied)
+      e.columns(columns, /*unroll=*/4, [&](Value column, ArrayRef<int64_t> lanes) {
+        for (auto [vector, count] : llvm::enumerate(lanes)) {
+          Value place = e.add(column, e.index(vector * e.registers.width));
+          e.copyVector(e.placeOf(argument), {row, place}, evaluator.memoryOf(argument), place, count);
+        }
+      });
+    if (!copied.empty())
+      e.waitForCopies(); // a thread reads again what it has copied itself
     evaluator.moveTo(row, e.index(0), wholeRow);
     for (Pass &pass : passes) {
       if (pass.first && failed(reduce(pass.first, row)))
@@ -220,9 +261,7 @@ private:
                                int64_t sideBySide = 4) {
     int64_t width = e.registers.width;
     int64_t chains = llvm::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(columns / width, 1, sideBySide)));
-    auto combine = [&](size_t i, Value x, Value y) {
-      return kinds[i] == vector::CombiningKind::ADD ? e.add(x, y) : e.maximum(x, y);
-    };
+    auto combine = [&](size_t i, Value x, Value y) { return e.combine(kinds[i], x, y); };
     SmallVector<Value> neutral, carried;
     for (vector::CombiningKind kind : kinds)
       neutral.push_back(e.splat(kind == vector::CombiningKind::ADD ? 0.0 : -std::numeric_limits<float>::infinity()));
@@ -237,7 +276,9 @@ private:
         inputs.push_back((*evaluator.get(operand))[number]);
       for (auto [i, term] : llvm::enumerate(terms(inputs, column, lanes))) {
         Value &sum = sums[chain * kinds.size() + i];
-        sum = combine(i, sum, lanes < width ? e.select(e.partialMask(lanes), term, neutral[i]) : term);
+        Value next = lanes < width ? e.select(e.partialMask(lanes), term, neutral[i]) : term;
+        bool isFirst = number < chains && !wholeRow.empty() && !e.registers.isBlockWide();
+        sum = isFirst ? next : combine(i, sum, next);
       }
     };
     int64_t step = chains * width, full = wholeRow.empty() ? columns / step * step : columns;
@@ -360,12 +401,34 @@ private:
   DenseSet<Value> stored;
   LayerNormParameterBackwardOp parts; // or null
   int64_t columns = 0;
-  SmallVector<int64_t> wholeRow; // lanes of its vectors, where registers hold a row
+  SmallVector<int64_t> wholeRow;     // lanes of its vectors, where registers hold a row
+  SmallVector<BlockArgument> copied; // whose rows lie in shared memory
 };
 } // namespace
 
 bool takesSums(Block &body) {
-  return llvm::any_of(body, [](Operation &op) { return beginsPass(&op) || isa<CrossEntropyOp>(op); });
+  return llvm::any_of(body, [](Operation &op) { return sumsRows(&op); });
+}
+
+SmallVector<BlockArgument> copiedRows(Block &body) {
+  constexpr int64_t most = (99 << 10) - 1024, element = 2; // any GPU's from sm_80 on, less what sums need
+  SmallVector<BlockArgument> rows;
+  int64_t bytes = 0;
+  bool hasMatrix = false; // computed before: it would have to be kept, and has another form
+  for (Operation &op : body.without_terminator()) {
+    if (sumsRows(&op))
+      for (Value operand : op.getOperands()) {
+        auto type = cast<RankedTensorType>(operand.getType());
+        if (type.getRank() != 2 || llvm::is_contained(rows, operand))
+          continue;
+        if (hasMatrix || !isa<BlockArgument>(operand))
+          return {};
+        rows.push_back(cast<BlockArgument>(operand));
+        bytes += llvm::alignTo(type.getDimSize(1) * element, 16);
+      }
+    hasMatrix |= cast<RankedTensorType>(op.getResult(0).getType()).getRank() == 2;
+  }
+  return bytes <= most ? rows : SmallVector<BlockArgument>();
 }
 
 LayerNormParameterBackwardOp sumsOfParts(Block &body) {

@@ -20,6 +20,10 @@ struct ScheduleTarget {
 /// Of a GPU, named as ptxas does.
 ScheduleTarget gpuTarget(StringRef gpu, bool usesTF32);
 
+/// How many neighbours of a row a thread of a GPU loads at once: 16 bytes, where all rows of the matrices among `types`
+/// begin at a multiple of them (of f32 beside bf16, what f32 has); otherwise one.
+int64_t shareOfThread(ArrayRef<Type> types, int64_t columns);
+
 /// The block of a GPU that computes a kernel on rows, and what its vectors are: a warp's, or the whole block's where a
 /// warp's registers don't hold a row.
 RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block);

@@ -24,8 +24,10 @@ struct ColumnSums {
   /// Whether it is known; otherwise only `root` is set.
   explicit operator bool() const { return matrix != nullptr; }
 
-  /// Adds a row's part to the sums of the columns from `column` on: `count` times a vector for each of `lanes`.
-  SmallVector<Value> addRow(Value row, Value column, ArrayRef<int64_t> lanes, ValueRange sums);
+  /// What the sums of the columns from `column` on need of a row; zeros where a `condition` doesn't hold (GPUs only).
+  SmallVector<Value> loadRow(Value row, Value column, ArrayRef<int64_t> lanes, Value condition = {});
+  /// Adds it to the sums: `count` times a vector for each of `lanes`.
+  SmallVector<Value> addRow(ArrayRef<Value> loaded, ValueRange sums);
   /// Writes the vectors of one of the `count` sums.
   void store(int64_t sum, Value column, ArrayRef<int64_t> lanes, ValueRange vectors);
 

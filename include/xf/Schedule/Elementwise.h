@@ -16,8 +16,11 @@ public:
 
   /// Memory that holds a value of the body: a matrix, or (rowLocal) one row of it.
   void setMemory(Value tensor, Value memref, bool rowLocal) { memory[tensor] = {memref, rowLocal, {}, {}}; }
+  /// Memory of one row of it that goes on with zeros up to a thread's share.
+  void setPaddedRow(Value tensor, Value memref) { memory[tensor] = {memref, true, {}, {}, /*isPadded=*/true}; }
   /// Memory of a tile of it, whose first element is at (row, column).
   void setTile(Value tensor, Value memref, Value row, Value column) { memory[tensor] = {memref, false, row, column}; }
+  Value memoryOf(Value tensor) const { return memory.lookup(tensor).memref; }
   bool hasMemory(Value tensor) const { return memory.count(tensor) != 0; }
   /// Numbers that a row op has computed of the whole row, for its last, elementwise pass.
   void setRowNumbers(Operation *op, ArrayRef<Value> numbers) { rowNumbers[op] = SmallVector<Value>(numbers); }
@@ -49,6 +52,7 @@ private:
     Value memref;
     bool rowLocal;
     Value tileRow, tileColumn; // null where it is the whole matrix
+    bool isPadded = false;
   };
   SmallVector<Value> at(const Memory &place, Value atColumn);
   Value column(int64_t vector) { return e.add(firstColumn, e.index(vector * e.registers.width)); }
@@ -77,6 +81,10 @@ int64_t columnsOfRows(Block &body);
 
 /// Whether a kernel on rows begins with what depends on whole rows.
 bool takesSums(Block &body);
+
+/// Matrices of a kernel on rows whose rows a GPU's block copies into shared memory before it sums them; none where
+/// something else is better.
+SmallVector<BlockArgument> copiedRows(Block &body);
 
 /// The sums of parts of the rows that a kernel on rows leaves beside its rows; null where there are none.
 LayerNormParameterBackwardOp sumsOfParts(Block &body);

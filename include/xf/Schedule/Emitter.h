@@ -137,6 +137,10 @@ public:
   void storeVector(Value vector, Value memref, ValueRange at, int64_t count);
   /// condition ? loadVector : 0; GPUs only.
   Value loadVectorWhere(Value condition, Value memref, ValueRange at, int64_t count);
+  /// On a GPU: begins to copy a vector of bf16 into shared memory, a thread its share of 16 bytes, zeros beyond
+  /// `count`; and waits for what the thread has begun.
+  void copyVector(Value from, ValueRange at, Value to, Value column, int64_t count);
+  void waitForCopies();
   /// The elements of these numbers (i32, in row-major order) of memory of static shape.
   Value gather(Value memref, Value numbers);
   /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
@@ -151,6 +155,12 @@ public:
   Value laneNumbers();
   /// width vectors of width lanes, transposed in registers.
   SmallVector<Value> transpose(SmallVector<Value> lines);
+  /// Sum or maximum of two numbers of many; a GPU's maximum leaves NaN to the sums.
+  Value combine(vector::CombiningKind kind, Value x, Value y) {
+    if (kind == vector::CombiningKind::ADD)
+      return add(x, y);
+    return registers.isGPU() ? make<arith::MaxNumFOp>(x, y) : maximum(x, y);
+  }
   /// Sum or maximum of all lanes, in a fixed order.
   Value reduce(vector::CombiningKind kind, Value vector);
 
@@ -230,8 +240,12 @@ public:
   Value isLastBlock(Value counters, Value index, int64_t blocks);
   /// The sum of a number of each thread of the block, in a fixed order; all threads have it.
   Value sumOfBlock(Value number);
-  /// Where the next `bytes` of the block's dynamic shared memory begin: at a multiple of 1024.
-  int64_t allocateDynamic(int64_t bytes);
+  /// Where the next `bytes` of the block's dynamic shared memory begin.
+  int64_t allocateDynamic(int64_t bytes, int64_t alignment = 1024);
+  /// A row of bf16 there, which takes what is asked for later with it.
+  Value allocateRow(int64_t columns);
+  /// Has ptxas leave room for so many blocks of this kernel on a processor.
+  void setLeastBlocks(int64_t blocks) { leastBlocks = blocks; }
   /// A further argument of the function: how the copy engine finds boxes of this operand.
   Value tensorMap(Value memref, int64_t rows, int64_t columns);
   /// Makes vectors those of another element of each row than the thread's own.
@@ -252,7 +266,7 @@ private:
   void setLaunchFacts();
   DenseMap<Value, Value> places;
   Value currentTile, currentThread, currentWarp, currentLane;
-  int64_t scratchBytes = 0, sharedBuffers = 0, dynamicBytes = 0;
+  int64_t scratchBytes = 0, sharedBuffers = 0, dynamicBytes = 0, leastBlocks = 0;
   SmallVector<Attribute> tensorMaps;
 };
 

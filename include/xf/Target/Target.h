@@ -38,8 +38,8 @@ std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
 
 /// What stage `schedule` says of a kernel's launch, in attributes of its function.
 constexpr llvm::StringLiteral launchFacts[] = {
-    "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",       "xf.blocks_per_processor",
-    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all"};
+    "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",        "xf.blocks_per_processor",
+    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", "xf.least_blocks"};
 
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.

@@ -4,6 +4,7 @@
 // theirs: one launch, and the same bits whichever is last.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Columns.h"
+#include "xf/Schedule/Choices.h"
 
 namespace mlir::xf {
 
@@ -11,18 +12,22 @@ LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block) {
   int64_t width = 0;
   if (auto type = dyn_cast<RankedTensorType>(kernel.getArgumentTypes().front()); type && type.getRank() == 2)
     width = type.getDimSize(1);
-  block.perThread = width > 0 && width % 4 == 0 ? 4 : 1;
+  block.perThread = shareOfThread(kernel.getArgumentTypes(), width);
   block.width = RegisterFile::warpThreads * block.perThread;
   Emitter e(kernel, block);
   ColumnSums sums(e);
   if (!sums)
     return noSchedule(e, sums.root);
   // So many blocks as keep the largest GPU's memory busy, each with rows enough to be worth one.
-  constexpr int64_t wantedBlocks = 512, mostParts = 128, rowsAtOnce = 4;
+  constexpr int64_t wantedBlocks = 512, mostParts = 128;
+  bool isWhole = block.perThread == 8 && sums.columns % block.perThread == 0; // by fewer blocks, then
+  int64_t rowsAtOnce = isWhole ? 8 : 4;
+  if (isWhole)
+    e.setLeastBlocks(2);
   int64_t tiles = llvm::divideCeil(sums.columns, block.width),
           parts = llvm::bit_floor(
               static_cast<uint64_t>(std::clamp<int64_t>(wantedBlocks / std::max<int64_t>(tiles, 1), 1, mostParts)));
-  int64_t partWidth = std::min(sums.columns, block.width);
+  int64_t partWidth = std::min<int64_t>(llvm::alignTo(sums.columns, block.perThread), block.width);
   Value partials = e.allocateGlobal({tiles * parts * sums.count, partWidth}, e.b.getF32Type()),
         counters = e.allocateGlobal({tiles}, e.b.getI32Type());
   Value shared = e.allocateShared({block.warps, sums.count, block.width});
@@ -51,18 +56,18 @@ LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block) {
   SmallVector<Value> zeros(sums.count, e.splat(0));
   forTileVectors(e, tile[0], sums.columns, block.width, [&](Value column, ArrayRef<int64_t> lanes) {
     // Several rows at once, so that their loads are under way together.
-    int64_t step = block.warps * rowsAtOnce;
-    Value whole =
-        e.add(begin, e.mul(e.make<arith::DivSIOp>(e.make<arith::MaxSIOp>(e.sub(end, begin), e.index(0)), e.index(step)),
-                           e.index(step)));
-    SmallVector<Value> mine = e.loop(e.add(begin, e.warp()), whole, step, zeros, [&](Value row, ValueRange carried) {
-      SmallVector<Value> next(carried);
-      for (int64_t i = 0; i < rowsAtOnce; ++i)
-        next = sums.addRow(e.add(row, e.index(i * block.warps)), column, lanes, next);
-      return next;
-    });
-    mine = e.loop(e.add(whole, e.warp()), end, block.warps, mine,
-                  [&](Value row, ValueRange carried) { return sums.addRow(row, column, lanes, carried); });
+    SmallVector<Value> mine =
+        e.loop(e.add(begin, e.warp()), end, block.warps * rowsAtOnce, zeros, [&](Value first, ValueRange carried) {
+          SmallVector<SmallVector<Value>> loaded(rowsAtOnce);
+          for (auto [i, of] : llvm::enumerate(loaded)) {
+            Value row = e.add(first, e.index(i * block.warps));
+            of = sums.loadRow(row, column, lanes, i ? e.compare(arith::CmpIPredicate::slt, row, end) : Value());
+          }
+          SmallVector<Value> next(carried);
+          for (ArrayRef<Value> of : loaded)
+            next = sums.addRow(of, next);
+          return next;
+        });
     sumOfWarps(mine, [&](int64_t sum, Value vector) {
       if (parts == 1)
         sums.store(sum, column, lanes, vector);

@@ -1,24 +1,26 @@
 //===- Scatter.cpp - schedule of scattered rows for GPUs ------------------===//
-// The gradient of an embedding: a block has some rows of the table, far apart, since frequent words have neighbouring
-// numbers. Its warps list the tokens of these rows, each those of a part of the batch, and add them: a warp does where
-// a row's are few, and all warps, each a fixed share of the list, where they are many. What a row adds, and in which
-// order, is known from the ids alone.
+// The gradient of an embedding: a block has some columns of some rows of the table, far apart, since frequent words
+// have neighbouring numbers. Its warps list the tokens of these rows, each those of a part of the batch, and add them:
+// a warp does where a row's are few, and all warps, each a fixed share of the list, where they are many. What a row
+// adds, and in which order, is known from the ids alone.
 //===----------------------------------------------------------------------===//
+#include "xf/Schedule/Choices.h"
 #include "xf/Schedule/Columns.h"
 #include <numeric>
 
 namespace mlir::xf {
 namespace {
 constexpr int64_t warpThreads = RegisterFile::warpThreads;
-constexpr int64_t rowBits = 6, mostRows = 1 << rowBits, fewestRows = 4, wantedBlocks = 512; // rows of a block
+constexpr int64_t rowBits = 7, mostRows = 1 << rowBits, fewestRows = 4, wantedBlocks = 512; // rows of a block
 constexpr int64_t listed = 512;                                                             // tokens of a warp's list
-constexpr int64_t idsAtOnce = 8, tokensAtOnce = 3; // loads that are under way together
-constexpr int64_t columnVectors = 2, fewTokens = 16;
+constexpr int64_t idsAtOnce = 8, tokensAtOnce = 6; // loads that are under way together
+constexpr int64_t fewTokens = 16;
 
-/// How many blocks share a table: a power of two, by which its rows are dealt.
-int64_t blocksOf(int64_t vocabulary) {
+/// How many blocks share a table's rows: a power of two, by which they are dealt.
+int64_t blocksOf(int64_t vocabulary, int64_t parts) {
   auto blocksFor = [&](int64_t rows) { return int64_t(llvm::PowerOf2Ceil(llvm::divideCeil(vocabulary, rows))); };
-  return std::max({blocksFor(mostRows), std::min(wantedBlocks, blocksFor(fewestRows)), int64_t(1)});
+  int64_t wanted = llvm::bit_floor(static_cast<uint64_t>(std::max<int64_t>(wantedBlocks / parts, 1)));
+  return std::max({blocksFor(mostRows), std::min(wanted, blocksFor(fewestRows)), int64_t(1)});
 }
 
 class SegmentSum {
@@ -27,9 +29,10 @@ public:
       : e(e), cotangent(e.placeOf(op.getCotangent())), ids(e.placeOf(op.getIds())),
         table(e.function.getArgument(e.kernel.getNumArguments())),
         columns(cast<MemRefType>(table.getType()).getDimSize(1)),
-        vocabulary(cast<MemRefType>(table.getType()).getDimSize(0)), blocks(blocksOf(vocabulary)),
-        rows(llvm::divideCeil(vocabulary, blocks)), width(e.registers.width), warps(e.registers.warps),
-        scale(e.splat(op.getScale().convertToDouble())) {
+        vocabulary(cast<MemRefType>(table.getType()).getDimSize(0)), width(e.registers.width), warps(e.registers.warps),
+        columnVectors(e.registers.perThread == 8 ? 1 : 2), parts(llvm::divideCeil(columns, columnVectors * width)),
+        blocks(blocksOf(vocabulary, parts)), rows(llvm::divideCeil(vocabulary, blocks)),
+        scale(e.splat(op.getScale().convertToDouble())), tile(e.splitTile({e.index(parts)})) {
     Type i32 = e.b.getI32Type();
     lists = e.allocateShared({warps, listed}, i32);
     list = e.allocateShared({warps * listed}, i32);
@@ -39,10 +42,12 @@ public:
     partials = e.allocateShared({warps, columnVectors * width});
   }
 
+  SmallVector<GridEntry> grid() { return {{-1, blocks, 0, 1}, {-1, columns, 0, columnVectors * width}}; }
+
   void emit(bool hasInto) {
     if (!hasInto) { // else the plan makes it the same memory
       forRows([&](Value, Value row) {
-        e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
+        forColumns([&](Value column, ArrayRef<int64_t> lanes) {
           for (auto [v, count] : llvm::enumerate(lanes))
             e.storeVector(e.splat(0), table, {row, at(column, v)}, count);
         });
@@ -77,7 +82,11 @@ private:
       e.when(isLess(row, e.index(vocabulary)), [&] { body(number, row); });
     });
   }
-  Value rowOf(Value number) { return e.add(e.mul(number, e.index(blocks)), e.tile()); }
+  Value rowOf(Value number) { return e.add(e.mul(number, e.index(blocks)), tile[0]); }
+  /// The block's columns.
+  void forColumns(function_ref<void(Value column, ArrayRef<int64_t> lanes)> body) {
+    forTileVectors(e, tile[1], columns, columnVectors * width, body);
+  }
 
   /// A number, or -1 where there is none.
   Value numberWhere(Value condition, Value memory, Value place) {
@@ -111,7 +120,7 @@ private:
           }
           for (auto [id, token] : llvm::zip(found, places)) {
             // -1 is nobody's: the tile's number is below `blocks`, and the rest tells a row.
-            Value isOurs = both(isEqual(both(id, e.i32(blocks - 1)), e.toI32(e.tile())),
+            Value isOurs = both(isEqual(both(id, e.i32(blocks - 1)), e.toI32(tile[0])),
                                 e.compare(arith::CmpIPredicate::sge, id, e.i32(0)));
             Value bits = e.ballot(isOurs), place = e.add(count, e.populationOf(both(bits, before)));
             e.when(isOurs, [&] {
@@ -147,12 +156,12 @@ private:
   }
 
   void addAll(Value entries) {
+    countRows(entries);
     forRows([&](Value number, Value row) {
-      Value count = countOf(entries, number);
-      e.onFirstLane([&] { e.store(count, ofRows, number); });
+      Value count = e.load(ofRows, number);
       Value isSome = e.compare(arith::CmpIPredicate::sgt, count, e.i32(0));
       e.when(both(isSome, e.compare(arith::CmpIPredicate::sle, count, e.i32(fewTokens))), [&] {
-        e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
+        forColumns([&](Value column, ArrayRef<int64_t> lanes) {
           SmallVector<Value> sums =
               sumOf(entries, number, e.index(0), warpThreads, column, lanes,
                     [&](int64_t v, int64_t count) { return e.loadVector(table, {row, at(column, v)}, count); });
@@ -171,17 +180,30 @@ private:
     });
   }
 
-  /// The entry of this thread among the 32 from `first` on, and which of them are of the row `number`.
-  std::pair<Value, Value> entriesAt(Value entries, Value first, Value number) {
+  /// The entry of this thread among the 32 from `first` on, and whether there is one; and whether it is of a row.
+  std::pair<Value, Value> entryAt(Value entries, Value first) {
     Value place = e.add(first, e.lane()), isThere = isLess(place, entries);
-    Value entry = numberWhere(isThere, list, place);
-    return {entry, e.ballot(both(isThere, isEqual(both(entry, e.i32(mostRows - 1)), e.toI32(number))))};
+    return {numberWhere(isThere, list, place), isThere};
+  }
+  Value isOf(Value entry, Value isThere, Value number) {
+    return both(isThere, isEqual(both(entry, e.i32(mostRows - 1)), e.toI32(number)));
   }
 
-  Value countOf(Value entries, Value number) {
-    return e.loop(e.index(0), entries, warpThreads, e.i32(0), [&](Value first, ValueRange count) {
-      return SmallVector<Value>{e.add(count[0], e.populationOf(entriesAt(entries, first, number).second))};
-    })[0];
+  /// Counts the entries of each of the warp's rows.
+  void countRows(Value entries) {
+    SmallVector<Value> none(llvm::divideCeil(rows, warps), e.i32(0));
+    auto numberAt = [&](int64_t i) { return e.add(e.warp(), e.index(i * warps)); };
+    SmallVector<Value> found = e.loop(e.index(0), entries, warpThreads, none, [&](Value first, ValueRange counts) {
+      SmallVector<Value> next;
+      auto [entry, isThere] = entryAt(entries, first);
+      for (auto [i, count] : llvm::enumerate(counts))
+        next.push_back(e.add(count, e.populationOf(e.ballot(isOf(entry, isThere, numberAt(i))))));
+      return next;
+    });
+    for (auto [i, count] : llvm::enumerate(found))
+      e.when(both(isEqual(e.lane(), e.index(0)), isLess(numberAt(i), e.index(rows))),
+             [&, count = count, i = i] { e.store(count, ofRows, numberAt(i)); });
+    e.syncWarp();
   }
 
   /// What `initial` gives, and the sum over the row's tokens among the list's 32 from `begin`, `begin + step`, ... on.
@@ -191,8 +213,8 @@ private:
     for (auto [v, count] : llvm::enumerate(lanes))
       start.push_back(initial(v, count));
     return e.loop(begin, entries, step, start, [&](Value first, ValueRange before) {
-      auto [entry, bits] = entriesAt(entries, first, number);
-      Value own = entry;
+      auto [entry, isThere] = entryAt(entries, first);
+      Value own = entry, bits = e.ballot(isOf(entry, isThere, number));
       SmallVector<Value> carried{bits};
       llvm::append_range(carried, before);
       Value turns = e.toIndex(e.populationOf(bits));
@@ -216,7 +238,7 @@ private:
   }
 
   void addByBlock(Value entries, Value number, Value row) {
-    e.columns(columns, columnVectors, [&](Value column, ArrayRef<int64_t> lanes) {
+    forColumns([&](Value column, ArrayRef<int64_t> lanes) {
       SmallVector<Value> mine = sumOf(entries, number, e.mul(e.warp(), e.index(warpThreads)), warps * warpThreads,
                                       column, lanes, [&](int64_t, int64_t) { return e.splat(0); });
       for (auto [v, sum] : llvm::enumerate(mine))
@@ -234,15 +256,24 @@ private:
 
   Emitter &e;
   Value cotangent, ids, table;
-  int64_t columns, vocabulary, blocks, rows, width, warps;
-  Value scale, lists, list, counts, rests, ofRows, partials;
+  int64_t columns, vocabulary, width, warps, columnVectors, parts, blocks, rows;
+  Value scale;
+  SmallVector<Value> tile; // the block's number among those of rows, and among those of columns
+  Value lists, list, counts, rests, ofRows, partials;
 };
 } // namespace
 
 LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block) {
   Operation *root = &kernel.getBody().front().front();
   auto matrix = cast<RankedTensorType>(kernel.getResultTypes().front());
-  block.perThread = matrix.getRank() == 2 && matrix.getDimSize(1) % 4 == 0 ? 4 : 1;
+  block.perThread = 1;
+  if (matrix.getRank() == 2 && (matrix.getElementType().isBF16() || matrix.getDimSize(1) % 4 == 0)) {
+    SmallVector<Type> read; // a gradient's table is read where it has tokens alone
+    for (BlockArgument argument : kernel.getArguments())
+      if (auto embedding = dyn_cast<EmbeddingBackwardOp>(root); !embedding || argument == embedding.getCotangent())
+        read.push_back(kernel.getArgumentTypes()[argument.getArgNumber()]);
+    block.perThread = shareOfThread(read, matrix.getDimSize(1));
+  }
   block.width = RegisterFile::warpThreads * block.perThread;
   Emitter e(kernel, block);
   if (auto write = dyn_cast<CacheWriteOp>(root)) {
@@ -264,8 +295,9 @@ LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block) {
   auto embedding = dyn_cast<EmbeddingBackwardOp>(root);
   if (!embedding)
     return noSchedule(e, root);
-  SegmentSum(e, embedding).emit(/*hasInto=*/embedding.getInto() != nullptr);
-  e.finish({{-1, blocksOf(matrix.getDimSize(0)), 0, 1}});
+  SegmentSum sum(e, embedding);
+  sum.emit(/*hasInto=*/embedding.getInto() != nullptr);
+  e.finish(sum.grid());
   return success();
 }
 } // namespace mlir::xf

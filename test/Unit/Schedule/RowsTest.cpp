@@ -208,11 +208,67 @@ TEST_P(RowsOfBF16, AgreeWithDoubles) {
   ways.push_back(gpu);
   check(inBF16(moduleOfWidth(GetParam())), GetParam(), ways, 0x1p-6);
 }
-INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512, 2052),
+INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512, 2052, 5893),
                          [](const auto &info) { return std::to_string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Columns, Rows, testing::Values(1, 2, 4, 17, 64, 100, 512, 2052, 5893),
                          [](const auto &info) { return std::to_string(info.param); });
+
+// A GPU's thread loads eight numbers of bf16 at once: every tail of these, where registers hold rows, and where shared
+// memory does.
+TEST(RowsInBF16, Tails) {
+  std::string text;
+  std::vector<std::pair<std::string, int64_t>> entries;
+  auto define = [&](const std::string &name, int64_t width, const std::string &body) {
+    entries.emplace_back(fmt::format("{}_{}", name, width), width);
+    text += withTypes(replaced(body, {{"NAME", entries.back().first}}), width);
+  };
+  for (int64_t tail = 1; tail < 8; ++tail) {
+    define("norm", 8 + tail, R"(
+func.func @NAME(%x: X {xf.name = "x", xf.dims = ["rows"]}, %w: C {xf.name = "w"}, %b: C {xf.name = "b"}) -> (X {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.layer_norm %x, %w, %b : (X, C, C) -> X
+  return %y : X
+}
+)");
+    define("log_softmax", 1024 + tail, R"(
+func.func @NAME(%x: X {xf.name = "x", xf.dims = ["rows"]}) -> (X {xf.name = "p"}) attributes {xf.entry} {
+  %p = xf.log_softmax %x : X
+  return %p : X
+}
+)");
+  }
+  text = inBF16(text);
+  Module reference(text);
+  Compiled compiled(text, gpu);
+  ASSERT_FALSE(HasFailure());
+  for (const auto &[entry, width] : entries) {
+    Tensors inputs = inputsOf(11, width);
+    expectClose(compiled.run(entry, inputs), reference.run(entry, inputs), 0x1p-6, entry);
+  }
+}
+
+// Two words are most of the tokens: whole blocks add their rows, a part of the columns each.
+TEST(RowsInBF16, FrequentWords) {
+  constexpr int64_t width = 524, rows = 1500;
+  std::string text = inBF16(withTypes(R"(
+func.func @embed_backward(%dy: X {xf.name = "x", xf.dims = ["rows"]}, %ids: tensor<?xi32> {xf.name = "ids", xf.dims = ["rows"]}) -> (T {xf.name = "sum"}) attributes {xf.entry} {
+  %0 = xf.embedding_backward %dy, %ids scale(0.5) : (X, tensor<?xi32>) -> T
+  return %0 : T
+}
+)",
+                                      width));
+  Module reference(text);
+  Compiled compiled(text, gpu);
+  ASSERT_FALSE(HasFailure());
+  Tensors inputs = inputsOf(rows, width);
+  for (int64_t i = 0; i < rows; ++i)
+    if (i % 8 != 0)
+      inputs["ids"].integer(i) = i % 3 == 0 ? 7 : 2;
+  Tensors once = compiled.run("embed_backward", inputs), again = compiled.run("embed_backward", inputs);
+  expectClose(once, reference.run("embed_backward", inputs), 0x1p-6, "embed_backward");
+  for (int64_t i = 0; i < once["sum"].elements(); ++i)
+    ASSERT_EQ(once["sum"][i], again["sum"][i]);
+}
 
 namespace {
 constexpr const char *scalars = R"(
