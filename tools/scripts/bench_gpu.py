@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures training steps, products and attention on an NVIDIA GPU, beside torch's in the same precision.
+"""Measures training steps, products, attention and kernels of rows on an NVIDIA GPU, beside torch's in the same precision.
 
     tools/dev bench --gpu [--peers] [--section NAME] [--architecture=sm_80] [--precision=tf32]
 A step is compiled, runs on random tokens (the host's work, copies and launches included), and is run again under --profile,
@@ -27,10 +27,10 @@ HYPER = ["--learning-rate=5e-4", "--schedule=constant", "--clip-norm=1", "--seed
 
 def works(section, options):
     listed = json.loads(options.works.read_text())
+    steps = {w["name"]: w for w in listed["train_step"]}
     if section != "train_step":
-        found = listed["gpu_" + section]
+        found = [steps.get(w.get("step"), {}) | w for w in listed["gpu_" + section]]
     else:
-        steps = {w["name"]: w for w in listed[section]}
         found = [steps["base_1k"], steps["base_1k"] | {"name": "base_8k", "batch": 64, "lengths": 128}, steps["gpt2_small"] | {"batch": 32, "lengths": 256}]
     return [w for w in found if not options.work or w["name"] in options.work.split(",")]
 
@@ -39,7 +39,8 @@ def prepare(work, options, folder):
     arguments = ["--functions=train", "--target=cuda", f"--gpu={options.architecture}", f"--precision={options.precision}", f"--cpu={options.cpu}"]
     bench.execute([options.compiler, bench.model_of(work), *arguments, "-o", folder / work["name"]])
     (pairs,) = bench.sequence_lengths(work, options.data)
-    bench.write_safetensors(folder / f"{work['name']}.safetensors", bench.packed_batch(work, pairs, random.Random(0)))
+    words = bench_gpu_kernels.Zipf(0) if work.get("zipf") else random.Random(0)
+    bench.write_safetensors(folder / f"{work['name']}.safetensors", bench.packed_batch(work, pairs, words))
 
 
 def kernels(text):
@@ -131,12 +132,17 @@ def report(work, options, folder):
         print(f"{k['name'][:44]:44} {k['calls'] // calls:6} {each * 1e6:8.1f} {k['gflop'] / k['ms']:8.1f} {k['mib'] * 1.048576 / k['ms']:6.0f} {ratio}  {k['shape'][:48]}")
 
 
+def report_rows(work, options, folder):
+    print(f"{work['name']}, {options.precision}:", flush=True)
+    bench_gpu_kernels.report_rows(measure_step(work, folder)[1], options)
+
+
 def section_of(name):
     """Of single kernels: what compiles a work, and what measures it."""
     return partial(bench_gpu_kernels.prepare, name), partial(bench_gpu_kernels.report, name, run, kernels)
 
 
-SECTIONS = {"train_step": (prepare, report)} | {name: section_of(name) for name in bench_gpu_kernels.SECTIONS}
+SECTIONS = {"train_step": (prepare, report), "rows": (prepare, report_rows)} | {name: section_of(name) for name in bench_gpu_kernels.SECTIONS}
 
 
 def main():

@@ -1,9 +1,12 @@
 """Single kernels on an NVIDIA GPU beside the best that PyTorch has there; part of `tools/dev bench --gpu`.
 
-Products beside cuBLAS, attention beside cuDNN and FlashAttention, and FlexAttention where scores have a function or a window.
+Products beside cuBLAS, attention beside cuDNN and FlashAttention, and FlexAttention where scores have a function or a window; a
+training step's kernels of rows beside a copy of as many bytes and torch's op.
 Kernels alone are timed, by the GPU's clock: xf's by --profile, torch's by events around 20 calls. What xf computes is compared
 with torch's double precision in the same run, of one head or of 256 rows."""
+import itertools
 import json
+import random
 import re
 import statistics
 import struct
@@ -136,6 +139,87 @@ def torch_attentions(work, name, options):
                 yield peer, timed(lambda: scaled_dot_product_attention(q, k, v, is_causal=work.get("causal", False)))
             except RuntimeError as error:
                 print(f"{work['name']}: {peer}: {str(error).splitlines()[0][:120]}", flush=True)
+
+
+# ---------------------------------------------------------------- rows
+class Zipf(random.Random):
+    """Words by their frequency: the n-th is drawn as often as 1/n says."""
+
+    def randrange(self, start, stop):
+        return self.choices(range(start, stop), cum_weights=self.sums(stop - start))[0]
+
+    def sums(self, count):
+        if len(getattr(self, "known", [])) != count:
+            self.known = list(itertools.accumulate(1 / (n + 1) for n in range(count)))
+        return self.known
+
+
+def is_of_rows(kernel):
+    return not re.match("linear|matmul|attention|pack", kernel["name"])
+
+
+def copy_on_gpu(size):
+    """Seconds in which a copy moves so many bytes: half is read, half written, in more memory than the second cache has."""
+    import torch
+    half = max(int(size) // 2, 1)
+    pairs = [torch.empty(2, half, device="cuda", dtype=torch.uint8) for _ in range(max(1, min(64, (256 << 20) // (2 * half))))]
+    turns = itertools.cycle(pairs)
+
+    def copy():
+        pair = next(turns)
+        pair[1].copy_(pair[0])
+
+    return time_on_gpu(copy)
+
+
+def torch_rows(kernel, options):
+    """What torch has for a kernel of rows, or null."""
+    import torch
+    from torch.nn import functional
+    sizes = [tuple(map(int, part.split("x"))) for part in re.findall(r"\d+(?:x\d+)*", kernel["shape"])]
+    if not sizes or len(sizes[0]) != 2:
+        return None
+    (rows, columns), name = sizes[0], kernel["name"]
+
+    def numbers(*shape, dtype=kind_of(options)):
+        return torch.randn(*shape, device="cuda", dtype=dtype)
+
+    x = numbers(rows, columns)
+    if re.fullmatch(r"layer_norm_\d+(_bf16)?", name):
+        weight = numbers(columns)
+        return lambda: functional.layer_norm(x, (columns,), weight, weight)
+    if found := re.fullmatch(r"layer_norm_(parameter_)?backward_\d+(_bf16)?", name):
+        y, weight, each = numbers(rows, columns), numbers(columns), numbers(rows, 1, dtype=torch.float32)
+        wanted = [not found.group(1), bool(found.group(1)), bool(found.group(1))]
+        return lambda: torch.ops.aten.native_layer_norm_backward(y, x, [columns], each, each, weight, weight, wanted)
+    if re.match("column_sum_", name):
+        return lambda: x.sum(0)
+    if re.match(r"dropout_\d", name):
+        return lambda: functional.dropout(x, 0.1)
+    if re.match("cross_entropy_cross_entropy_backward_", name):
+        x.requires_grad_()
+        labels = torch.randint(columns, (rows,), device="cuda")
+        return lambda: torch.autograd.grad(functional.cross_entropy(x, labels, label_smoothing=0.1), x)
+    if found := re.match(r"embedding_backward_(\d+)x\d+", name):
+        ids = torch.randint(int(found.group(1)), (rows,), device="cuda")
+        return lambda: torch.ops.aten.embedding_dense_backward(x, ids, int(found.group(1)), -1, False)
+    if re.match(r"cast_\d", name):
+        given = numbers(rows, columns, dtype=torch.float32)
+        return lambda: given.to(torch.bfloat16)
+    return None
+
+
+def report_rows(table, options):
+    """Of each kernel, from a step's profile, the time of all its launches in one dispatch: chunks of rows are one."""
+    print(f"{'kernel of rows':48} {'us':>8} {'GB/s':>6} {'of a copy':>9} {'of torch':>9}  shape")
+    for k in sorted(filter(is_of_rows, table), key=lambda k: -k["ms"])[: options.lines]:
+        seconds, size = k["ms"] / k["calls"] * 1e-3, k["mib"] / k["calls"] * 2**20
+        ratios = [" " * 9, " " * 9]
+        if options.peers:
+            ratios[0] = f"{copy_on_gpu(size) / seconds:9.2f}"
+            if call := torch_rows(k, options):
+                ratios[1] = f"{time_on_gpu(call) / seconds:9.2f}"
+        print(f"{k['name'][:48]:48} {seconds * 1e6:8.1f} {size / seconds * 1e-9:6.0f} {ratios[0]} {ratios[1]}  {k['shape'][:48]}", flush=True)
 
 
 SECTIONS = {  # a work's module, inputs and operations; what is compared; and peers
