@@ -27,17 +27,14 @@ Expected<void> Decoder::enter(const Function &function, std::span<const TensorVi
   Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
   if (!dims)
     return dims.error();
-  auto call =
-      std::find_if(largest.begin(), largest.end(), [&](const Call &each) { return each.function == &function; });
-  if (call == largest.end())
-    call = largest.insert(call, {&function, std::vector<int64_t>(dims->size())});
+  std::vector<int64_t> &most = largest[&function];
+  most.resize(dims->size());
   bool grows = false;
-  for (size_t i = 0; i < dims->size(); ++i)
-    if ((*dims)[i] > call->dims[i]) {
-      call->dims[i] = (*dims)[i];
-      grows = true;
-    }
-  return grows ? admit(largest) : Expected<void>();
+  for (size_t i = 0; i < dims->size(); ++i) {
+    grows |= (*dims)[i] > most[i];
+    most[i] = std::max(most[i], (*dims)[i]);
+  }
+  return grows ? admit({&function, std::move(*dims)}) : Expected<void>();
 }
 
 Expected<void> Decoder::Rows::grow(const Function &decode, int64_t rows, int64_t kept) {

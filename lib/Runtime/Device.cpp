@@ -122,7 +122,7 @@ struct Device::State {
   const Program *program = nullptr;
   int64_t processors = 0;
   Address memory = 0;
-  int64_t bytes = 0;
+  int64_t bytes = 0, allowed = 0;
   mutable Result failure = 0; // after a fault each call fails with the same
 
   /// Calls a function of the driver with the GPU's context current, and then puts back what was: a library is called on
@@ -320,6 +320,7 @@ Device::~Device() {
 const Device::Facts &Device::facts() const { return state->facts; }
 char *Device::data() const { return reinterpret_cast<char *>(state->memory); }
 int64_t Device::size() const { return state->bytes; }
+void Device::allow(int64_t bytes) { state->allowed = bytes; }
 
 Expected<int64_t> Device::availableMemory() const { return state->availableMemory(); }
 
@@ -340,6 +341,11 @@ Error Device::State::notEnough(const std::string &needed) const {
 Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   if (bytes <= state->bytes)
     return {};
+  std::string needed = fmt::format("{} needs {} on GPU '{}' for these inputs (smaller batches need less)", what,
+                                   mebibytes(bytes), state->facts.name);
+  if (state->allowed && bytes + ownBytes(*state->program) > state->allowed)
+    return userError(fmt::format("not enough memory: {}, and {} is allowed (--memory), {} of them the kernels' own",
+                                 needed, mebibytes(state->allowed), mebibytes(ownBytes(*state->program))));
   if (state->memory) { // first: the old and the new need not fit together
     Address old = std::exchange(state->memory, 0);
     state->bytes = 0;
@@ -349,8 +355,7 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   Result result = state->call(&Driver::MemAlloc_v2, &state->memory, bytes);
   if (result == outOfMemory) {
     state->memory = 0;
-    return state->notEnough(fmt::format("{} needs {} on GPU '{}' for these inputs (smaller batches need less)", what,
-                                        mebibytes(bytes), state->facts.name));
+    return state->notEnough(needed);
   }
   if (Expected<void> ok = state->check(result, "allocate {}", mebibytes(bytes)); !ok)
     return ok;

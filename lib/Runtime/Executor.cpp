@@ -15,8 +15,9 @@
 using namespace xf::runtime;
 
 Executor::Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team,
-                   std::span<const XfImage *const> images)
-    : program(program), kernels(kernels), images(images), team(team), scratchBytes(runtime::scratchBytes(program)) {}
+                   std::span<const XfImage *const> images, int64_t allowed)
+    : program(program), kernels(kernels), images(images), allowed(allowed), team(team),
+      scratchBytes(runtime::scratchBytes(program)) {}
 
 static const TensorView *find(std::span<const TensorView> tensors, std::string_view name) {
   for (const TensorView &tensor : tensors)
@@ -114,6 +115,7 @@ Expected<void> Executor::open() {
   if (!opened)
     return opened.error();
   runner = std::move(*opened);
+  runner->device().allow(allowed);
   return {};
 }
 

@@ -17,7 +17,7 @@ using namespace xf::runtime;
 Executor &Session::executor() {
   if (!runner) {
     team = std::make_unique<Team>(program.gpu.empty() ? threads : 1);
-    runner = std::make_unique<Executor>(program, kernels, *team, images);
+    runner = std::make_unique<Executor>(program, kernels, *team, images, memory);
   }
   return *runner;
 }

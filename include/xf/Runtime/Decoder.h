@@ -16,8 +16,8 @@ class Decoder final : public Stepper {
 public:
   Decoder(Session &session, const ModelState &model);
 
-  /// Asked with calls that take as much as any so far, before one that takes more; an error refuses that.
-  std::function<Expected<void>(std::span<const Call>)> admit;
+  /// Asked before a call that may take more than those before it; an error refuses it.
+  std::function<Expected<void>(const Call &)> admit;
 
   /// Encodes sources, all at once. Each gets a number, by which hypotheses name it until it is released.
   Expected<std::vector<int32_t>> encode(std::span<const std::vector<int32_t>> sources);
@@ -64,7 +64,7 @@ private:
   const ModelState &model;
   const Function &decodeFunction;
   int64_t vocabularySize = 0;
-  std::vector<Call> largest; // of each function
+  std::map<const Function *, std::vector<int64_t>> largest; // dims that were
   Rows memory{"memory."}, caches{"cache."};
   std::vector<Range> sentences;             // by number
   std::vector<std::vector<int32_t>> cached; // cache rows of each hypothesis of the last step

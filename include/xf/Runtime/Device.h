@@ -45,6 +45,8 @@ public:
   /// Makes room for `bytes`; what was there is lost. `what` needs them.
   Expected<void> reserve(int64_t bytes, const std::string &what);
   int64_t size() const;
+  /// Sets the bytes that are allowed in all, what kernels bring included; 0: what there is.
+  void allow(int64_t bytes);
   /// Where that memory begins: not to be read here.
   char *data() const;
 

@@ -22,9 +22,9 @@ struct NonFinite {
 
 class Executor {
 public:
-  /// `images`: the kernels of a program for a GPU.
+  /// `images`: the kernels of a program for a GPU, of whose memory `allowed` bytes may be taken (0: what there is).
   Executor(const Program &program, std::span<const KernelFunction> kernels, Team &team,
-           std::span<const XfImage *const> images = {});
+           std::span<const XfImage *const> images = {}, int64_t allowed = 0);
 
   /// The dims that these inputs give the function, or which of them disagree and where.
   Expected<std::vector<int64_t>> bind(const Function &function, std::span<const TensorView> inputs) const;
@@ -100,6 +100,7 @@ private:
   const Program &program;
   std::span<const KernelFunction> kernels;
   std::span<const XfImage *const> images;
+  int64_t allowed;
   std::unique_ptr<DeviceRunner> runner; // once a GPU is needed
   Team &team;
   int64_t scratchBytes; // a worker

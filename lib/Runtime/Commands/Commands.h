@@ -48,8 +48,8 @@ Expected<void> checkMemory(Session &session, const std::string &what, int64_t co
                            const std::function<Needs(int64_t)> &needs,
                            const std::function<std::string(int64_t)> &remedy);
 
-/// Refuses calls that take more than --memory allows, where that is given.
-Expected<void> checkAllowed(Session &session, const std::string &what, std::span<const Call> calls);
+/// Refuses a call that takes more than --memory allows, where that is given.
+Expected<void> checkAllowed(Session &session, const std::string &what, const Call &call);
 
 /// `--model`; needed where no weights are embedded.
 void addModelOption(CLI::App &command, const Session &session, std::string &model);

@@ -78,10 +78,10 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   return userError(message);
 }
 
-Expected<void> xf::runtime::checkAllowed(Session &session, const std::string &what, std::span<const Call> calls) {
+Expected<void> xf::runtime::checkAllowed(Session &session, const std::string &what, const Call &call) {
   if (!session.memory)
     return {};
-  auto needs = [&](int64_t) { return needsOf(session.program, calls, session.teamSize()); };
+  auto needs = [&](int64_t) { return needsOf(session.program, std::span(&call, 1), session.teamSize()); };
   return checkMemory(session, what, 1, needs, nullptr);
 }
 

@@ -28,8 +28,8 @@ public:
         listed(sampling.listed(decoder.vocabulary())) {
     if (listed > mostListed)
       listed = 0;
-    decoder.admit = [this, &session](std::span<const Call> calls) {
-      return checkAllowed(session, fmt::format("going on with a text of {} tokens", context.size()), calls);
+    decoder.admit = [this, &session](const Call &call) {
+      return checkAllowed(session, fmt::format("going on with a text of {} tokens", context.size()), call);
     };
   }
 

@@ -29,8 +29,8 @@ Translator::Translator(Session &session, const ModelState &model, const Vocabula
     : batchSize(batchSize ? batchSize : std::max<int64_t>(usualRows / options.beam, 1)),
       marks(vocabularies.sourceMarks()), decoder(session, model),
       search(decoder, optionsFor(session, vocabularies, options)) {
-  decoder.admit = [&session, most = this->batchSize](std::span<const Call> calls) {
-    return checkAllowed(session, fmt::format("translating up to {} sentences at a time", most), calls);
+  decoder.admit = [&session, most = this->batchSize](const Call &call) {
+    return checkAllowed(session, fmt::format("translating up to {} sentences at a time", most), call);
   };
 }
 
