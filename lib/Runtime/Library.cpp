@@ -101,8 +101,8 @@ public:
   Expected<void> bind(std::string_view name, std::span<const xf_tensor> inputs, int64_t *dims);
   Expected<void> array(xf_array which, const char *name, float **data);
   void changed();
-  /// Brings the arrays home that the caller may look at at any time.
-  Expected<void> show();
+  /// After what has changed arrays: brings those home that the caller may look at at any time.
+  Expected<void> show(Expected<void> done);
   Expected<void> initialize(uint64_t seed);
   Expected<void> load(const std::string &path);
   Expected<void> save(const std::string &path, bool weightsOnly);
@@ -316,12 +316,12 @@ void Model::changed() {
     (void)bool(arena(XF_PARAMETER).change()); // they are at home
 }
 
-Expected<void> Model::show() {
+Expected<void> Model::show(Expected<void> done) {
   for (int which = XF_PARAMETER; which <= XF_SECOND_MOMENT; ++which)
     if (isShown[which])
-      if (Expected<const float *> home = arena(which).read(); !home)
-        return home.error();
-  return {};
+      if (Expected<const float *> home = arena(which).read(); !home && done)
+        done = home.error();
+  return done;
 }
 
 Expected<void> Model::initialize(uint64_t seed) {
@@ -452,8 +452,7 @@ template <typename Body> const char *locked(xf_model *handle, Body body) {
       return userError("expected a model, but got NULL");
     Model &model = *static_cast<Model *>(handle);
     std::lock_guard guard(model.lock);
-    Expected<void> done = body(model), shown = model.show();
-    return done ? shown : done;
+    return body(model);
   });
 }
 
@@ -464,8 +463,8 @@ const xf_model methods = {
     [](xf_model *handle, const char *function, const xf_tensor *inputs, int32_t numInputs, const xf_tensor *outputs,
        int32_t numOutputs) {
       return locked(handle, [&](Model &model) {
-        return model.call(text(function), {inputs, size_t(std::max(numInputs, 0))},
-                          {outputs, size_t(std::max(numOutputs, 0))});
+        return model.show(model.call(text(function), {inputs, size_t(std::max(numInputs, 0))},
+                                     {outputs, size_t(std::max(numOutputs, 0))}));
       });
     },
     [](xf_model *handle, const char *function, const xf_tensor *inputs, int32_t numInputs, int64_t *dims) {
@@ -483,10 +482,10 @@ const xf_model methods = {
       });
     },
     [](xf_model *handle, uint64_t seed) {
-      return locked(handle, [&](Model &model) { return model.initialize(seed); });
+      return locked(handle, [&](Model &model) { return model.show(model.initialize(seed)); });
     },
     [](xf_model *handle, const char *path) {
-      return locked(handle, [&](Model &model) { return model.load(std::string(text(path))); });
+      return locked(handle, [&](Model &model) { return model.show(model.load(std::string(text(path)))); });
     },
     [](xf_model *handle, const char *path, int32_t weightsOnly) {
       return locked(handle, [&](Model &model) { return model.save(std::string(text(path)), weightsOnly); });

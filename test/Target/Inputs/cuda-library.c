@@ -253,6 +253,7 @@ static void lose(void) {
   DONE(both_open_on("cpu", NULL, &cpu));
   float loss, *data;
   const char *step;
+  array_of(gpu, XF_PARAMETER, query);
   while (!refused(call(gpu, "train_step", &loss)))
     ;
   refused(call(gpu, "train_step", &loss));
