@@ -422,7 +422,16 @@ Value Emitter::loadVectorWhere(Value condition, Value memref, ValueRange at, int
   }
   if (count < registers.width)
     condition = make<arith::AndIOp>(condition, partialMask(count));
-  return loadShare(*this, condition, memref, atShare(at));
+  auto type = dyn_cast<VectorType>(vectorType(getElementTypeOrSelf(memref.getType())));
+  if (!type || !isNarrow(memref))
+    return loadShare(*this, condition, memref, atShare(at));
+  // Zeros as narrow as memory has them, in pairs: several such loads are under way at once.
+  auto pairs = VectorType::get({type.getNumElements() / 2}, b.getI32Type());
+  Value words = where(condition, pairs, [&]() -> Value {
+    Value share = vector::LoadOp::create(b, loc, type, memref, atShare(at), false, alignmentOf(type));
+    return vector::BitCastOp::create(b, loc, pairs, share);
+  });
+  return widen(vector::BitCastOp::create(b, loc, type, words));
 }
 
 void Emitter::storeVector(Value vector, Value memref, ValueRange at, int64_t count) {
