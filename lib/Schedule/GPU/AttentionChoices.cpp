@@ -67,8 +67,7 @@ void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpg
   if (hasWarpgroups && a.isForWarpgroups) {
     if (a.widest() <= 64 ? extras <= 1 : extras == 0 && !a.hasLengths)
       forms.push_back(a.onWarpgroups(64));
-    if (a.widest() <= 64 || extras <= 2)
-      forms.push_back(a.onWarpgroups(64, /*inTurn=*/true));
+    forms.push_back(a.onWarpgroups(64, /*inTurn=*/true));
   }
   if (!a.isForTensorCores)
     return;

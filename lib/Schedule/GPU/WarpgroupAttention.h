@@ -45,6 +45,7 @@ public:
   /// `computes`: for a warpgroup that does, or else for the thread that copies.
   WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes);
 
+  bool masksAll = false;   // whether one loop has all steps, where registers don't hold the bounds of three
   Value group, groupBegin; // the warpgroup's number among those that compute, and its first row
 
   /// For each sequence that has some of the rows, which are queries or keys, its steps of `size` columns. The values

@@ -112,6 +112,10 @@ private:
       step = {e.anew(step.number), step.turn ? e.anew(step.turn) : Value()};
     return step;
   }
+  void setFew(WarpgroupRows &rows) { // registers
+    rows.isTight = isTight;
+    rows.masksAll = isWide && dropout && region && masks.window;
+  }
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
   Emitter &e;
@@ -155,7 +159,7 @@ void Backward::emit(bool computes) {
       hasQueries,
       [&] {
         WarpgroupRows rows(e, core, number, queries, computes);
-        rows.isTight = isTight;
+        setFew(rows);
         return Values{emitQueries(rows, computes), e.i32(1)};
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
@@ -164,7 +168,7 @@ void Backward::emit(bool computes) {
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToEnd(loop.getBody());
   WarpgroupRows rows(e, core, loop.getInductionVar(), keys, computes);
-  rows.isTight = isTight;
+  setFew(rows);
   Values next(loop.getRegionIterArgs());
   auto emit = [&](bool ofKeys, bool ofValues) {
     results.firstTurn = e.sub(next[0], next[2]);

@@ -182,10 +182,11 @@ SmallVector<Value> WarpgroupRows::forMasked(const ColumnSteps &steps, Step &at, 
     carried = forSteps(steps, at, end, carried,
                        [&](Step step, ValueRange carried) { return body(step, needsMask, carried); });
   };
-  if (masksBegin)
+  if (masksBegin && !masksAll)
     loop(max(at.number, steps.clearBegin), true);
-  loop(masksEnd ? max(at.number, steps.clearEnd) : steps.ownEnd, false);
-  if (masksEnd)
+  if (!masksAll)
+    loop(masksEnd ? max(at.number, steps.clearEnd) : steps.ownEnd, false);
+  if (masksEnd || masksAll)
     loop(steps.ownEnd, true);
   return carried;
 }

@@ -239,7 +239,7 @@ TEST(WarpgroupAttention, Dropout) {
 }
 
 // A region that bends scores and adds to them by the distance; in wide heads with dropout and lengths, for which
-// gradients are summed in turn.
+// gradients are summed in turn, and in the widest with a window too.
 TEST(WarpgroupAttention, Region) {
   for (int64_t features : {32, 64, 96, 128})
     for (bool causal : {false, true})
@@ -251,6 +251,8 @@ TEST(WarpgroupAttention, Region) {
           for (int64_t row = 0; row < 301; ++row)
             problem.lengths.push_back(int32_t(row * 37 % 280 - 10));
         }
+        if (features == 128)
+          problem.window = 70;
         Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "")
