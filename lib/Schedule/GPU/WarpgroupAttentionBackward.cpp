@@ -114,7 +114,7 @@ private:
   }
   void setFew(WarpgroupRows &rows) { // registers
     rows.isTight = isTight;
-    rows.masksAll = isWide && dropout && region && masks.window;
+    rows.masksAll = isWide && dropout && region;
   }
   Value zeros(int64_t features) { return accumulatorOf(e, Values(features / 2, e.f32(0))); }
 
