@@ -125,9 +125,9 @@ private:
       }
     int64_t numbers = matrices * static_cast<int64_t>(wholeRow.size()) * e.registers.perThread,
             blocks = std::min<int64_t>(llvm::divideCeil(wanted, std::max<int64_t>(bytes, 1)), mostThreads / threads);
-    // What ptxas 13.0 needs beside them: more for two operands, and for parts of vectors.
-    int64_t others = matrices == 1 && columns % e.registers.width == 0 ? 32 : 48;
-    while (blocks > 1 && registers / (threads * blocks) / 8 * 8 < numbers + others)
+    // What ptxas 13.0 needs without a spill: more for two operands, and for parts of vectors.
+    int64_t needed = (matrices == 1 ? numbers + 32 : numbers * 7 / 4 + 24) + (columns % e.registers.width ? 16 : 0);
+    while (blocks > 1 && registers / (threads * blocks) / 8 * 8 < needed)
       --blocks;
     return blocks;
   }
