@@ -541,7 +541,7 @@ private:
     if (kernelTimes.misses > 0)
       note += llvm::formatv(" on {0} thread(s)", kernelTimes.threads);
     if (kernelTimes.again > 0)
-      note += llvm::formatv(", {0} times again with fewer registers", kernelTimes.again);
+      note += llvm::formatv(", {0} times again for want of registers", kernelTimes.again);
     record(job.forBoth ? job.isForGPU() ? "kernels (cuda)" : "kernels (cpu)" : "kernels", start, note);
     if (kernelTimes.misses > 0)
       for (auto [name, seconds] : {std::pair("  schedule", kernelTimes.schedule),

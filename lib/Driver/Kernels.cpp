@@ -91,11 +91,13 @@ public:
     buildTarget(target, options.stages);
   }
 
-  /// A kernel in whose form ptxas keeps registers in local memory gets the next form, which needs fewer.
+  /// A kernel in whose form ptxas keeps registers in local memory gets the next form, which needs fewer; or all that a
+  /// thread can have, where a processor was to have room for several blocks.
   void compile(Work &work) {
     llvm::raw_string_ostream stream(work.messages);
     DiagnosticPrinter printer(context, stream);
     StringRef name = SymbolTable::getSymbolName(work.root);
+    bool hasAll = false;
     for (Attribute form;;) {
       OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(work.text, &context);
       if (!module) {
@@ -104,12 +106,17 @@ public:
       }
       if (form)
         module->lookupSymbol(name)->setAttr("xf.schedule", form);
+      if (hasAll)
+        module->lookupSymbol(name)->setAttr(leastBlocks, Builder(&context).getI64IntegerAttr(1));
       Location place = module->lookupSymbol(name)->getLoc();
       std::string spills;
       compile(work, *module, spills, stream);
       if (work.failed || spills.empty())
         return;
-      if (!(form = formAfter(work))) {
+      form = formAfter(work);
+      if (!form && !hasAll && wantsSeveralBlocks(work)) {
+        hasAll = true;
+      } else if (!form) {
         // Right, if slower: no model must fail for it. Tests let no kernel of ours come here.
         emitWarning(place) << "kernel '" << name << "' needs more registers than a thread of " << options.stages.gpu
                            << " has, and keeps some in local memory (" << spills
@@ -156,6 +163,12 @@ private:
       work.kernel.object.assign(object.begin(), object.end());
       return result;
     });
+  }
+
+  bool wantsSeveralBlocks(const Work &work) {
+    auto facts = cast<DictionaryAttr>(parseAttribute(work.kernel.facts, &context));
+    auto blocks = facts.getAs<IntegerAttr>(leastBlocks);
+    return blocks && blocks.getInt() > 1;
   }
 
   /// What comes after the form that a kernel was compiled in, unless that was given; null where nothing does.

@@ -91,6 +91,8 @@ void Emitter::setLaunchFacts() {
   note("xf.shared", dynamicBytes);
   note("xf.own_bytes", own);
   note("xf.shared_in_all", shared);
+  if (auto given = kernel->getAttrOfType<IntegerAttr>("xf.least_blocks"))
+    leastBlocks = given.getInt();
   note("xf.least_blocks", leastBlocks);
   note("xf.stages", stages);
   if (!form.empty())

@@ -119,7 +119,7 @@ void createGPUEntry(OpBuilder &builder, func::FuncOp kernel) {
   // few registers so that one more block fits.
   auto blocks = kernel->getAttrOfType<IntegerAttr>("xf.blocks_per_processor");
   if (!blocks)
-    blocks = kernel->getAttrOfType<IntegerAttr>("xf.least_blocks");
+    blocks = kernel->getAttrOfType<IntegerAttr>(leastBlocks);
   entry->setAttr("nvvm.minctasm", builder.getI32IntegerAttr(blocks ? static_cast<int32_t>(blocks.getInt()) : 1));
   for (unsigned number = map; number < types.size(); ++number) {
     entry.setArgAttr(number, "llvm.byval", TypeAttr::get(LLVM::LLVMArrayType::get(builder.getI8Type(), 128)));

@@ -21,7 +21,7 @@ struct KernelOptions {
 /// What --timing prints of the kernels; seconds are sums over threads.
 struct KernelTimes {
   unsigned hits = 0, misses = 0, threads = 0;
-  unsigned again = 0; // kernels that got another form since ptxas found too few registers for one
+  unsigned again = 0; // kernels that were made anew since ptxas found too few registers for them
   double schedule = 0, target = 0, codegen = 0;
 };
 

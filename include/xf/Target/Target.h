@@ -36,10 +36,13 @@ const llvm::Target *findTarget(llvm::StringRef triple, std::string &error);
 /// A machine that generates position-independent code for `cpu`.
 std::unique_ptr<llvm::TargetMachine> createTargetMachine(const CPU &cpu);
 
+/// For how many blocks a processor must have registers; given before `schedule`, it is not chosen there.
+constexpr llvm::StringLiteral leastBlocks = "xf.least_blocks";
+
 /// What stage `schedule` says of a kernel's launch, in attributes of its function.
 constexpr llvm::StringLiteral launchFacts[] = {
     "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",        "xf.blocks_per_processor",
-    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", "xf.least_blocks"};
+    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", leastBlocks};
 
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.
