@@ -8,11 +8,8 @@ prefix=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-python=/usr/bin/python3 # the system's: others on PATH may come without pip
-[ -x "$python" ] || python=python3
-"$python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary sentencepiece -d "$work" "sentencepiece==$VERSION"
-echo "$SHA256  $work/sentencepiece-$VERSION.tar.gz" | sha256sum --check --quiet
-tar -xzf "$work/sentencepiece-$VERSION.tar.gz" -C "$work"
+package=$("$(dirname "$0")/fetch-package.sh" "sentencepiece==$VERSION" $SHA256 "$work/fetched" --no-binary sentencepiece)
+tar -xzf "$package" -C "$work"
 
 launcher=()
 if command -v ccache >/dev/null; then

@@ -8,12 +8,9 @@ prefix=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-python=/usr/bin/python3 # the system's: others on PATH may come without pip
-[ -x "$python" ] || python=python3
-"$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-  --platform manylinux2014_x86_64 -d "$work" "nvidia-cuda-nvcc==$VERSION"
-echo "$SHA256  $(ls "$work"/*.whl)" | sha256sum --check --quiet
-"$python" -m zipfile -e "$work"/*.whl "$work/wheel"
+wheel=$("$(dirname "$0")/fetch-package.sh" "nvidia-cuda-nvcc==$VERSION" $SHA256 "$work/fetched" \
+  --only-binary :all: --platform manylinux2014_x86_64)
+python3 -m zipfile -e "$wheel" "$work/wheel"
 mkdir -p "$prefix/bin"
 cp "$work/wheel/nvidia_cuda_nvcc-$VERSION.dist-info/licenses/License.txt" "$prefix/"
 install -m 755 "$work/wheel/nvidia/cu13/bin/ptxas" "$prefix/bin/ptxas.part"
