@@ -385,11 +385,11 @@ XF_EXPORT cuGraphDestroy(void *graph) {
 }
 XF_EXPORT cuGraphExecDestroy(void *executable) {
   return inContext("cuGraphExecDestroy", [&]() -> int {
-    if (!executables.erase(static_cast<Graph *>(executable)))
-      return fail(invalidHandle, "cuGraphExecDestroy of no graph");
     for (const Work &work : pending)
       if (work.graph == executable)
         throw Fault("a graph is destroyed while it runs");
+    if (!executables.erase(static_cast<Graph *>(executable)))
+      return fail(invalidHandle, "cuGraphExecDestroy of no graph");
     return delete static_cast<Graph *>(executable), success;
   });
 }
