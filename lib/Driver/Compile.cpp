@@ -74,6 +74,7 @@ public:
       if (stage == Stage::autodiff)
         if (int code = setRecompute(*module))
           return code;
+      keepForProcessor(*module, stage);
       if (stage == Stage::schedule) {
         if (int code = setSchedules(*module))
           return code;
@@ -90,7 +91,7 @@ public:
           if (int code = dump(*scheduled, i))
             return code;
         }
-        if (int code = link(*module, stage))
+        if (int code = link(module, stage))
           return code;
         break;
       }
@@ -276,6 +277,7 @@ private:
         if (!target)
           return userMistake;
       } else if (stage >= job.from && stage <= Stage::plan) {
+        keepForProcessor(*module, stage);
         if (int code = runStage(*module, stage))
           return code;
       }
@@ -296,7 +298,8 @@ private:
       return code;
     if (!job.forBoth)
       return 0;
-    turnToProcessor(*module);
+    if (int code = turnToProcessor(module, Stage::schedule))
+      return code;
     return exitCode(checker.runCompiled(*module, ModuleOp(), kernelOptions()));
   }
 
@@ -475,17 +478,29 @@ private:
     return result;
   }
 
-  /// Of two targets goes on with the second.
-  void turnToProcessor(ModuleOp module) {
+  /// From stage `fuse` on what is best for a GPU is not for a processor: of two targets each has a module of its own.
+  void keepForProcessor(ModuleOp module, Stage next) {
+    if (job.forBoth && next == std::max(job.from, Stage::fuse))
+      forProcessor = {module.clone(), next};
+  }
+
+  /// Of two targets goes on with the second, up to stage `next`.
+  int turnToProcessor(OwningOpRef<ModuleOp> &module, Stage next) {
     job.stages.gpu.clear();
+    if (forProcessor.first)
+      module = std::move(forProcessor.first);
     if (job.stages.precision == Precision::TF32) { // which processors have not
       job.stages.precision = Precision::F32;
-      setOption(module, "precision", "f32");
+      setOption(*module, "precision", "f32");
     }
+    for (; forProcessor.second < next; forProcessor.second = Stage(int(forProcessor.second) + 1))
+      if (int code = runStage(*module, forProcessor.second))
+        return code;
+    return 0;
   }
 
   /// The module before stage `next` becomes the executable.
-  int link(ModuleOp module, Stage next) {
+  int link(OwningOpRef<ModuleOp> &module, Stage next) {
     llvm::SmallString<128> folder;
     if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf", folder))
       return fail(userMistake, "can't write a temporary folder: " + code.message());
@@ -498,12 +513,13 @@ private:
       return compileProgram(module, next, objects.back(), archives.back());
     };
     if (job.forBoth) {
-      OwningOpRef<ModuleOp> forGPU = module.clone();
+      OwningOpRef<ModuleOp> forGPU = module->clone();
       if (int code = add(*forGPU, "gpu-"))
         return code;
-      turnToProcessor(module);
+      if (int code = turnToProcessor(module, next))
+        return code;
     }
-    if (int code = add(module, ""))
+    if (int code = add(*module, ""))
       return code;
     if (options.output.empty())
       return 0;
@@ -517,7 +533,7 @@ private:
             linkProgram(job.kind, job.cpu, objects, {kit, folder.str().str()}, names.model, options.output))
       return fail(ourMistake, llvm::toString(std::move(error)));
     if (job.kind != OutputKind::Executable)
-      if (int code = writeHeader(module, names, gpu, kit + "/Library.h"))
+      if (int code = writeHeader(*module, names, gpu, kit + "/Library.h"))
         return code;
     record("link", start);
     return 0;
@@ -639,8 +655,9 @@ private:
 
   const ::xf::CompileOptions &options;
   const DiagnosticPrinter *diagnostics = nullptr;
-  Job job;           // once there are two programs to make, of the one at hand
-  std::string input; // with the sizes of the vocabularies
+  Job job; // once there are two programs to make, of the one at hand
+  std::pair<OwningOpRef<ModuleOp>, Stage> forProcessor{nullptr, Stage::link}; // of two targets; before this stage
+  std::string input;                                                          // with the sizes of the vocabularies
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;
