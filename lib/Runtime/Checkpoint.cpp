@@ -42,8 +42,17 @@ Hyper xf::runtime::defaultHyper(const Program &program) {
 }
 
 Safetensors::Metadata Progress::metadata() const {
-  json values = {{"step", step},   {"seed", seed}, {"epoch", epoch},
-                 {"batch", batch}, {"data", data}, {"hyper", toJson(hyper)}};
+  auto pair = [](const StepMean &mean) { return json::array({mean.sum, mean.steps}); };
+  json values = {{"step", step},
+                 {"seed", seed},
+                 {"epoch", epoch},
+                 {"batch", batch},
+                 {"best", best},
+                 {"ended", ended},
+                 {"interval_loss", pair(intervalLoss)},
+                 {"epoch_loss", pair(epochLoss)},
+                 {"data", data},
+                 {"hyper", toJson(hyper)}};
   if (std::isfinite(bestLoss))
     values["best_validation_loss"] = bestLoss;
   if (sinceBest)
@@ -64,6 +73,11 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
     values.at("seed").get_to(progress.seed);
     values.at("epoch").get_to(progress.epoch);
     values.at("batch").get_to(progress.batch);
+    progress.best = values.value("best", progress.best);
+    progress.ended = values.value("ended", progress.step);
+    for (auto [name, mean] : {std::pair("interval_loss", &progress.intervalLoss), {"epoch_loss", &progress.epochLoss}})
+      if (values.contains(name))
+        values.at(name).at(0).get_to(mean->sum), values.at(name).at(1).get_to(mean->steps);
     progress.data = values.at("data");
     progress.bestLoss = values.value("best_validation_loss", progress.bestLoss);
     progress.sinceBest = values.value("since_best", progress.sinceBest);
@@ -116,36 +130,38 @@ std::vector<int64_t> xf::runtime::checkpointSteps(const std::string &folder) {
 }
 
 Expected<void> xf::runtime::saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
-                                           const Progress &progress, int64_t keep) {
+                                           const Progress &progress, int64_t keep, const Safetensors::Metadata &more) {
   std::vector<std::string> names;
   Expected<std::vector<TensorView>> views = state.trainingViews(program, names);
   if (!views)
     return views.error();
-  Expected<void> written = writeSafetensors(checkpointPath(folder, progress.step), *views, progress.metadata());
+  Safetensors::Metadata metadata = progress.metadata();
+  metadata.insert(more.begin(), more.end());
+  Expected<void> written = writeSafetensors(checkpointPath(folder, progress.step), *views, metadata);
   if (!written)
     return written;
+  // What is newer was rejected when the run was resumed; it doesn't count, and its step comes again.
   std::vector<int64_t> steps = checkpointSteps(folder);
+  std::erase_if(steps, [&](int64_t step) { return step > progress.step; });
   std::error_code ignored; // an old file that can't be removed does no harm
   for (size_t i = keep; i < steps.size(); ++i)
     fs::remove(checkpointPath(folder, steps[i]), ignored);
   return {};
 }
 
-Expected<std::optional<Progress>> xf::runtime::loadCheckpoint(const std::string &folder, const Program &program,
-                                                              ModelState &state, std::vector<std::string> &rejected) {
+Expected<std::optional<Safetensors>> xf::runtime::newestCheckpoint(const std::string &folder,
+                                                                   std::vector<std::string> &rejected) {
   for (int64_t step : checkpointSteps(folder)) {
-    Expected<Safetensors> file = Safetensors::open(checkpointPath(folder, step));
-    if (!file) {
-      rejected.push_back(file.error().message);
-      continue;
-    }
-    // A whole file of another model is the user's mistake, and no older one would do.
-    Expected<Progress> progress = Progress::parse(*file);
-    if (progress)
-      progress = loadState(program, *file, state, {});
-    return progress ? Expected(std::optional(std::move(*progress))) : progress.error();
+    std::string path = checkpointPath(folder, step);
+    // One that can't be read may well be whole.
+    if (Expected<MappedFile> readable = MappedFile::open(path); !readable)
+      return readable.error();
+    Expected<Safetensors> file = Safetensors::open(path);
+    if (file)
+      return std::optional(std::move(*file));
+    rejected.push_back(file.error().message);
   }
-  return std::optional<Progress>();
+  return std::optional<Safetensors>();
 }
 
 Expected<std::string> xf::runtime::modelFile(const std::string &path) {

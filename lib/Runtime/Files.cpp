@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -78,9 +79,36 @@ static bool writeAll(int file, std::string_view part) {
   return true;
 }
 
+FolderLock::~FolderLock() {
+  if (descriptor >= 0)
+    close(descriptor);
+}
+
+Expected<FolderLock> FolderLock::take(const std::string &path) {
+  FolderLock lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (lock.descriptor < 0)
+    return systemError("open the folder", path);
+  // Some file systems have no locks; then there is none.
+  if (flock(lock.descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    return userError(fmt::format("another process writes to the folder '{}'; wait for it, or name another one", path));
+  return lock;
+}
+
 Expected<void> xf::runtime::writeFile(const std::string &path, std::span<const std::string_view> parts) {
-  // A fixed name: what a killed process left is overwritten by the next.
-  std::filesystem::path target(path);
+  struct stat status;
+  bool exists = stat(path.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    bool complete = file.number >= 0;
+    for (std::string_view part : parts)
+      complete = complete && writeAll(file.number, part);
+    return complete ? Expected<void>() : systemError("write", path);
+  }
+  // A link stays one. A fixed name: what a killed process left is overwritten by the next.
+  std::error_code failure;
+  std::filesystem::path target = exists ? std::filesystem::canonical(path, failure) : std::filesystem::path();
+  if (!exists || failure)
+    target = path;
   std::string beside = (target.parent_path() / ("." + target.filename().string() + ".partial")).string();
   {
     Descriptor file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
@@ -95,7 +123,7 @@ Expected<void> xf::runtime::writeFile(const std::string &path, std::span<const s
       return error;
     }
   }
-  if (rename(beside.c_str(), path.c_str()) != 0) {
+  if (rename(beside.c_str(), target.c_str()) != 0) {
     Error error = systemError("write", path);
     unlink(beside.c_str());
     return error;

@@ -3,6 +3,7 @@
 // pointer is made from them.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Safetensors.h"
+#include "xf/Runtime/Checksum.h"
 
 #include <algorithm>
 #include <cstring>
@@ -19,38 +20,6 @@ static constexpr std::pair<ElementType, const char *> typeNames[] = {
 static constexpr int64_t maximalHeader = 100'000'000; // the format's own limit
 
 namespace {
-/// Four independent lanes of multiply and rotate over 64-bit words: as fast as memory, and any flipped bit shows.
-class Checksum {
-public:
-  void add(const char *data, size_t bytes) {
-    size_t i = 0;
-    for (; i + 32 <= bytes; i += 32)
-      for (int lane = 0; lane < 4; ++lane)
-        mix(lane, word(data + i + 8 * lane, 8));
-    for (; i < bytes; i += 8)
-      mix(0, word(data + i, std::min<size_t>(8, bytes - i)));
-    mix(1, bytes);
-  }
-  std::string text() const {
-    uint64_t sum = 0;
-    for (uint64_t lane : lanes)
-      sum = (sum ^ lane ^ (lane >> 31)) * 0x9e3779b97f4a7c15u;
-    return fmt::format("{:016x}", sum ^ (sum >> 29));
-  }
-
-private:
-  static uint64_t word(const char *data, size_t bytes) {
-    uint64_t value = 0;
-    std::memcpy(&value, data, bytes);
-    return value;
-  }
-  void mix(int lane, uint64_t value) {
-    uint64_t mixed = (lanes[lane] ^ value) * 0xd6e8feb86659fd93u;
-    lanes[lane] = (mixed << 29) | (mixed >> 35);
-  }
-  uint64_t lanes[4] = {0x243f6a8885a308d3u, 0x13198a2e03707344u, 0xa4093822299f31d0u, 0x082efa98ec4e6c89u};
-};
-
 /// Where a tensor's bytes lie in the data section.
 struct Range {
   int64_t begin, end;
@@ -63,9 +32,9 @@ static std::string checksumOf(json header, std::span<const std::string_view> par
   header["__metadata__"].erase(checksumKey);
   std::string text = header.dump();
   Checksum checksum;
-  checksum.add(text.data(), text.size());
+  checksum.add(text);
   for (std::string_view part : parts)
-    checksum.add(part.data(), part.size());
+    checksum.add(part);
   return checksum.text();
 }
 

@@ -3,6 +3,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Checksum.h"
 #include "xf/Runtime/Files.h"
 
 #include <filesystem>
@@ -13,6 +14,7 @@
 #endif
 
 using namespace xf::runtime;
+using nlohmann::json;
 
 Executor &Session::executor() {
   if (!runner) {
@@ -66,6 +68,45 @@ std::optional<std::span<const char>> Session::blob(std::string_view name) const 
   return std::nullopt;
 }
 
+Safetensors::Metadata Session::identity() const {
+  json keys = program.model.is_object() ? program.model : json::object();
+  Hyper hyper;
+  forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
+  // Of training, and of the search for a translation.
+  for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
+                           "length_penalty", "extra_length"})
+    keys.erase(name);
+  for (const char *name : {"vocabulary", "source_vocabulary", "target_vocabulary"})
+    if (auto bytes = blob(name)) {
+      Checksum checksum;
+      checksum.add(*bytes);
+      keys[std::string(name) + "_checksum"] = checksum.text();
+    }
+  return {{"xf.model", keys.dump()}};
+}
+
+std::vector<std::string> Session::differences(const Safetensors &file) const {
+  std::vector<std::string> found;
+  auto text = file.metadata().find("xf.model");
+  if (text == file.metadata().end())
+    return found;
+  json theirs = json::parse(text->second, nullptr, /*allow_exceptions=*/false);
+  json ours = json::parse(identity().at("xf.model"));
+  if (!theirs.is_object())
+    return found;
+  for (const auto &[key, value] : theirs.items()) {
+    auto own = ours.find(key);
+    if (own == ours.end() || *own == value) // what only one of them has is told by shapes, or was no key then
+      continue;
+    constexpr std::string_view suffix = "_vocabulary_checksum";
+    std::string side = key.ends_with(suffix) ? key.substr(0, key.size() - suffix.size()) + " " : "";
+    found.push_back(key.ends_with("vocabulary_checksum")
+                        ? fmt::format("another {}vocabulary", side)
+                        : fmt::format("{}={} where this {} has {}", key, value.dump(), program.form(), own->dump()));
+  }
+  return found;
+}
+
 Expected<Safetensors> Session::openModel(const std::string &model) const {
   if (model.empty()) {
     if (auto weights = blob("weights"))
@@ -75,7 +116,11 @@ Expected<Safetensors> Session::openModel(const std::string &model) const {
   Expected<std::string> path = modelFile(model);
   if (!path)
     return path.error();
-  return Safetensors::open(*path);
+  Expected<Safetensors> file = Safetensors::open(*path);
+  if (file)
+    if (std::vector<std::string> others = differences(*file); !others.empty())
+      fmt::print(stderr, "warning: '{}' was trained with {}\n", *path, fmt::join(others, ", "));
+  return file;
 }
 
 Expected<void> Session::prepare(const ModelState &model) {

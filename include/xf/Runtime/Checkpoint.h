@@ -41,6 +41,15 @@ template <typename Visit> void forEachHyper(Hyper &a, const Hyper &b, Visit visi
   visit("weight_decay", a.weightDecay, b.weightDecay);
 }
 
+/// A mean over steps.
+struct StepMean {
+  double sum = 0;
+  int64_t steps = 0;
+
+  void add(double value) { sum += value, ++steps; }
+  double value() const { return steps ? sum / double(steps) : 0; }
+};
+
 /// What a training run is at, besides its arrays.
 struct Progress {
   int64_t step = 0;                                          // steps done
@@ -49,6 +58,9 @@ struct Progress {
   int64_t batch = 0;                                         // batches done in this one
   double bestLoss = std::numeric_limits<double>::infinity(); // on the validation set
   int64_t sinceBest = 0;                                     // times it was measured since, and was no better
+  int64_t best = 0;                                          // the step of the run's model.safetensors; 0: none yet
+  int64_t ended = 0;                // the step at which an epoch or the run ended last, validated and recorded
+  StepMean intervalLoss, epochLoss; // since the last record of its kind
   Hyper hyper;
   std::vector<std::string> frozen; // patterns of parameters that stay as they are
   nlohmann::json data;             // how batches are made; another recipe would make the cursor meaningless
@@ -67,14 +79,12 @@ std::string checkpointPath(const std::string &folder, int64_t step);
 /// The steps of a folder's checkpoints, newest first.
 std::vector<int64_t> checkpointSteps(const std::string &folder);
 
-/// Writes RUN/checkpoint-STEP.safetensors and removes all but the newest `keep`.
+/// Writes RUN/checkpoint-STEP.safetensors, with `more` in its metadata, and removes all but the newest `keep` up to it.
 Expected<void> saveCheckpoint(const std::string &folder, const Program &program, const ModelState &state,
-                              const Progress &progress, int64_t keep);
+                              const Progress &progress, int64_t keep, const Safetensors::Metadata &more = {});
 
-/// Loads the newest whole checkpoint of a folder; `rejected` gets what was wrong with newer ones. Nothing where it has
-/// none.
-Expected<std::optional<Progress>> loadCheckpoint(const std::string &folder, const Program &program, ModelState &state,
-                                                 std::vector<std::string> &rejected);
+/// The newest whole checkpoint of a folder; `rejected` gets what was wrong with newer ones. Nothing where it has none.
+Expected<std::optional<Safetensors>> newestCheckpoint(const std::string &folder, std::vector<std::string> &rejected);
 
 /// The file that `--model=PATH` means: a file itself, or a run's model.safetensors.
 Expected<std::string> modelFile(const std::string &path);

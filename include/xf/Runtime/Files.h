@@ -38,7 +38,20 @@ private:
   std::span<const char> bytes;
 };
 
-/// Replaces `path` by the parts in order, durably and all at once.
+/// One process at a time may have a folder; it is free again when this goes, or the process.
+class FolderLock {
+public:
+  static Expected<FolderLock> take(const std::string &path);
+  FolderLock(FolderLock &&other) noexcept : descriptor(std::exchange(other.descriptor, -1)) {}
+  FolderLock &operator=(FolderLock &&) = delete;
+  ~FolderLock();
+
+private:
+  explicit FolderLock(int descriptor) : descriptor(descriptor) {}
+  int descriptor;
+};
+
+/// Replaces `path` by the parts in order, durably and all at once; what is no regular file (/dev/stdout) is written to.
 Expected<void> writeFile(const std::string &path, std::span<const std::string_view> parts);
 inline Expected<void> writeFile(const std::string &path, std::string_view text) {
   return writeFile(path, std::span(&text, 1));

@@ -45,7 +45,14 @@ public:
   /// An embedded file, if it is there.
   std::optional<std::span<const char>> blob(std::string_view name) const;
 
-  /// Parameters of `model` (a file or a run's folder; empty: the embedded weights).
+  /// What weights say of the model they were trained as, besides shapes: its keys that change what it computes, and
+  /// its vocabularies' checksums.
+  Safetensors::Metadata identity() const;
+  /// Where what a file says of its model is not this one: "heads=4 where this executable has heads=2".
+  std::vector<std::string> differences(const Safetensors &file) const;
+
+  /// Parameters of `model` (a file or a run's folder; empty: the embedded weights). Warns of weights of a model that
+  /// computes other things.
   Expected<Safetensors> openModel(const std::string &model) const;
   /// With what predictions read besides them.
   Expected<ModelState> loadModel(const std::string &model);

@@ -78,9 +78,9 @@ static Expected<int> average(const Session &session, const AverageOptions &optio
   Expected<std::vector<TensorView>> views = state->parameterViews(program);
   if (!views)
     return views.error();
-  if (Expected<void> written =
-          writeSafetensors(options.output, *views, {{"xf.average", fmt::format("{}", fmt::join(*names, "\n"))}});
-      !written)
+  Safetensors::Metadata metadata = session.identity();
+  metadata["xf.average"] = fmt::format("{}", fmt::join(*names, "\n"));
+  if (Expected<void> written = writeSafetensors(options.output, *views, metadata); !written)
     return written.error();
   fmt::print(stderr, "averaged {} checkpoints into '{}'\n", files.size(), options.output);
   return 0;

@@ -3,9 +3,11 @@
 //===-------------------------------------------------------------------------------------------===//
 #include "Dataset.h"
 #include "Commands.h"
+#include "xf/Runtime/Checksum.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <numeric>
 
 using namespace xf::runtime;
 
@@ -48,6 +50,12 @@ public:
   }
   Batch largest(BatchRecipe recipe) const override {
     size_t source = 0, target = 0, sentences = 0, allSource = 0, allTarget = 0;
+    if (recipe.sentences) { // drawn at random, the longest may all meet
+      sentences = std::min<size_t>(recipe.sentences, pairs.size());
+      source = longest(pairs.source, sentences);
+      target = longest(pairs.target, sentences) + sentences;
+      return ofSizes(source, target, sentences);
+    }
     for (const std::vector<int64_t> &indices : inOrder(recipe)) {
       size_t sourceTokens = 0, targetTokens = indices.size(); // of these a mark each
       for (int64_t pair : indices) {
@@ -63,6 +71,26 @@ public:
     // Drawn at random, sentences meet that fill a batch better.
     source = std::max(source, std::min(allSource, size_t(recipe.tokens)));
     target = std::max(target, std::min(allTarget, size_t(recipe.tokens)));
+    return ofSizes(source, target, sentences);
+  }
+  nlohmann::json description() const override {
+    Checksum checksum;
+    for (const auto *side : {&pairs.source, &pairs.target})
+      for (const std::vector<int32_t> &sentence : *side)
+        checksum.add(std::span(sentence));
+    return {{"pairs", pairs.size()}, {"max_length", maxLength}, {"checksum", checksum.text()}};
+  }
+
+private:
+  /// Of so many sentences at most.
+  static size_t longest(const std::vector<std::vector<int32_t>> &sentences, size_t count) {
+    std::vector<size_t> lengths;
+    for (const std::vector<int32_t> &sentence : sentences)
+      lengths.push_back(sentence.size());
+    std::nth_element(lengths.begin(), lengths.begin() + count, lengths.end(), std::greater());
+    return std::accumulate(lengths.begin(), lengths.begin() + count, size_t(0));
+  }
+  static Batch ofSizes(size_t source, size_t target, size_t sentences) {
     auto list = [](size_t count) { return std::vector<int32_t>(count); };
     return {{{"source_ids", list(source)},
              {"source_offsets", list(sentences + 1)},
@@ -70,9 +98,7 @@ public:
              {"target_offsets", list(sentences + 1)},
              {"labels", list(target)}}};
   }
-  nlohmann::json description() const override { return {{"pairs", pairs.size()}, {"max_length", maxLength}}; }
 
-private:
   SentencePairs pairs;
   Vocabulary target;
   int64_t maxLength;
@@ -96,7 +122,11 @@ public:
         tokens};
   }
   Batch largest(BatchRecipe recipe) const override { return pack(inOrder(recipe).front()); } // the last may be smaller
-  nlohmann::json description() const override { return {{"tokens", size()}, {"length", length}}; }
+  nlohmann::json description() const override {
+    Checksum checksum;
+    checksum.add(std::span(stream));
+    return {{"tokens", size()}, {"length", length}, {"checksum", checksum.text()}};
+  }
 
 private:
   int64_t size() const { return int64_t(stream.size()); }

@@ -42,13 +42,11 @@ BatchRecipe validationRecipe(BatchRecipe training) {
   return {training.tokens ? std::min(training.tokens, tokens) : tokens, 0};
 }
 
-/// Sums over some steps.
-struct Tally {
-  double loss = 0;
-  int64_t steps = 0, tokens = 0;
+/// How fast this process was over some steps.
+struct Pace {
+  int64_t tokens = 0;
   Clock::time_point start = Clock::now();
   double seconds() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
-  double meanLoss() const { return steps ? loss / double(steps) : 0; }
   double tokensPerSecond() const { return double(tokens) / std::max(seconds(), 1e-9); }
 };
 
@@ -76,6 +74,7 @@ private:
   std::vector<Call> largestCalls(int64_t count) const;
   Expected<void> checkMemory();
   Expected<void> startOrResume();
+  Error otherData(const json &saved) const;
   Expected<void> chooseFunction();
   Expected<void> takeStep(Parts parts, Parts following);
   Expected<void> compute(Step &step, Parts following);
@@ -84,12 +83,14 @@ private:
   std::vector<TensorView> inputsOf(Step &step, size_t part);
   Expected<void> endEpoch();
   Expected<void> validate(json &record);
+  Expected<void> keepModel();
   Error notFinite(Step &step);
   Expected<void> checkpoint();
   std::string keptState() const;
   TrainingGlance glance() const {
-    return {progress.step,       totalSteps,   progress.epoch + 1,
-            interval.meanLoss(), learningRate, interval.tokensPerSecond()};
+    return {progress.step,      expectedSteps,
+            progress.epoch + 1, progress.intervalLoss.value(),
+            learningRate,       interval.tokensPerSecond()};
   }
 
   Session &session;
@@ -103,14 +104,14 @@ private:
   ModelState state;
   Progress progress;
   TrainingLog log;
-  int64_t totalSteps = 0;
+  int64_t expectedSteps = 0;                  // in all: epochs have about as many
   int64_t savedStep = -1;                     // of the newest checkpoint
   float loss = 0, norm = 0, learningRate = 0; // of the last step
   Step upcoming;                              // packed while the one before it ran; no batches: there is none
   std::array<int64_t, 2> random{};            // inputs of the next call
   std::array<float, 8> hyper{};
   float weight = 1;
-  Tally interval, epoch;
+  Pace interval, epoch;
 };
 } // namespace
 
@@ -161,6 +162,35 @@ Expected<void> Training::checkMemory() {
   return xf::runtime::checkMemory(session, "training with " + option(count), count, needs, option);
 }
 
+/// That a run can't go on with data or batches other than those that it began with.
+Error Training::otherData(const json &saved) const {
+  std::string expected, got;
+  auto add = [](std::string &list, const std::string &key, const json &data) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    std::string value = data.value(key, json(0)).dump();
+    bool isCount = key == "pairs" || key == "tokens";
+    list += (list.empty() ? "" : ", ") + (isCount        ? value + " " + name
+                                          : value == "0" ? "no --" + name
+                                                         : fmt::format("--{}={}", name, value));
+  };
+  for (const json *all : {&saved, &std::as_const(progress.data)})
+    for (const auto &[key, value] : all->items()) {
+      bool isSeen = all != &saved && saved.contains(key);
+      if (key == "checksum" || isSeen || (progress.data.contains(key) && progress.data[key] == value))
+        continue;
+      add(expected, key, saved);
+      add(got, key, progress.data);
+    }
+  if (expected.empty())
+    return userError(fmt::format("expected the text and vocabularies of the run in '{}', but got as many others; pass "
+                                 "the run's own, or another --output",
+                                 options.output));
+  return userError(fmt::format("expected the data and batches of the run in '{}' ({}), but got {}; pass the run's own, "
+                               "or another --output",
+                               options.output, expected, got));
+}
+
 Expected<void> Training::startOrResume() {
   Expected<ModelState> allocated = ModelState::allocate(program, {.gradients = true, .moments = true});
   if (!allocated)
@@ -175,28 +205,48 @@ Expected<void> Training::startOrResume() {
     progress.data["accumulate"] = options.accumulate;
 
   std::vector<std::string> rejected;
-  Expected<std::optional<Progress>> found = loadCheckpoint(options.output, program, state, rejected);
-  if (!found)
-    return found.error();
-  if (!options.resume && (*found || !rejected.empty()))
+  Expected<std::optional<Safetensors>> newest = newestCheckpoint(options.output, rejected);
+  if (!newest)
+    return newest.error();
+  std::string model = options.output + "/model.safetensors";
+  bool isFound = newest->has_value(), hasModel = std::filesystem::exists(model);
+  if (!options.resume && (isFound || !rejected.empty()))
     return userError(
         fmt::format("'{}' already holds the checkpoints of a run; pass --resume to go on with it, or another "
                     "--output",
                     options.output));
+  if (!isFound && !rejected.empty())
+    return userError(fmt::format("'{}' holds no whole checkpoint to go on from: {}; remove what is broken, or pass "
+                                 "another --output",
+                                 options.output, fmt::join(rejected, "; ")));
+  if (!isFound && hasModel)
+    return userError(fmt::format("'{}' holds the model of a run, and no checkpoint to go on from; pass another "
+                                 "--output, or --model={} to start from its weights",
+                                 options.output, options.output));
   for (const std::string &reason : rejected)
     display.message("warning: " + reason);
-  if (!*found) {
+  if (!isFound) {
     if (options.resume)
-      display.message(fmt::format("'{}' holds no whole checkpoint, training starts at step 0", options.output));
+      display.message(fmt::format("'{}' holds no checkpoint, training starts at step 0", options.output));
     if (options.model.empty() && !session.blob("weights"))
       return state.initialize(program, options.seed);
     Expected<Safetensors> weights = session.openModel(options.model);
     return weights ? state.loadParameters(program, *weights) : Expected<void>(weights.error());
   }
-  Progress saved = std::move(**found);
+  // A whole file of another model is the user's mistake, and no older one would do.
+  if (std::vector<std::string> others = session.differences(**newest); !others.empty())
+    return userError(fmt::format("the run in '{}' has a model of {}; compile that one, or pass another --output",
+                                 options.output, fmt::join(others, ", ")));
+  Expected<Progress> loaded = Progress::parse(**newest);
+  if (loaded)
+    loaded = loadState(program, **newest, state, {});
+  if (!loaded)
+    return loaded.error();
+  Progress saved = std::move(*loaded);
+  if (!saved.data.contains("checksum")) // of an older version
+    saved.data["checksum"] = progress.data["checksum"];
   if (saved.data != progress.data)
-    return userError(fmt::format("expected the data and batches of the run in '{}' ({}), but got {}", options.output,
-                                 saved.data.dump(), progress.data.dump()));
+    return otherData(saved.data);
   if (options.given("--seed") && saved.seed != options.seed)
     return userError(
         fmt::format("expected --seed of the run in '{}' ({}), but got {}", options.output, saved.seed, options.seed));
@@ -211,9 +261,12 @@ Expected<void> Training::startOrResume() {
   progress.hyper = settings;
   progress.frozen = std::move(patterns);
   savedStep = progress.step;
+  if (options.given("--model"))
+    display.message(fmt::format("warning: --model={} is not read: the run has weights already", options.model));
   display.message(fmt::format("{} {} at step {}", rejected.empty() ? "resuming" : "falling back to",
                               checkpointPath(options.output, progress.step), progress.step));
-  return {};
+  // A run may have been stopped between a checkpoint and the model of the same step.
+  return progress.best == progress.step && progress.best > 0 ? keepModel() : Expected<void>();
 }
 
 /// What a function needs besides the batch is the step's, or where a step has several batches the part's.
@@ -343,24 +396,24 @@ Expected<void> Training::takeStep(Parts parts, Parts following) {
     return notFinite(step);
   ++progress.step;
   progress.batch += int64_t(step.batches.size());
-  for (Tally *tally : {&interval, &epoch}) {
-    tally->loss += loss;
-    tally->steps += 1;
-    tally->tokens += step.tokens;
-  }
+  for (StepMean *mean : {&progress.intervalLoss, &progress.epochLoss})
+    mean->add(loss);
+  for (Pace *pace : {&interval, &epoch})
+    pace->tokens += step.tokens;
   display.draw(glance());
   if (progress.step % options.logSteps == 0) {
     display.interval(glance());
     Expected<void> logged = log.append({{"kind", "interval"},
                                         {"step", progress.step},
                                         {"epoch", progress.epoch + 1},
-                                        {"loss", interval.meanLoss()},
+                                        {"loss", progress.intervalLoss.value()},
                                         {"gradient_norm", norm},
                                         {"learning_rate", learningRate},
                                         {"tokens_per_s", interval.tokensPerSecond()},
                                         {"seconds", interval.seconds()}});
     if (!logged)
       return logged;
+    progress.intervalLoss = {};
     interval = {};
   }
   return {};
@@ -369,13 +422,23 @@ Expected<void> Training::takeStep(Parts parts, Parts following) {
 Expected<void> Training::checkpoint() {
   if (savedStep == progress.step)
     return {};
-  Expected<void> saved = saveCheckpoint(options.output, program, state, progress, options.keep);
+  Expected<void> saved = saveCheckpoint(options.output, program, state, progress, options.keep, session.identity());
   if (saved)
     savedStep = progress.step;
   return saved;
 }
 
-/// Measures on the validation set and keeps the model where it is the best so far; without one the last is the best.
+/// Makes the state the run's model.
+Expected<void> Training::keepModel() {
+  Expected<std::vector<TensorView>> views = state.parameterViews(program);
+  if (!views)
+    return views.error();
+  Safetensors::Metadata metadata = session.identity();
+  metadata["xf.step"] = std::to_string(progress.step);
+  return writeSafetensors(options.output + "/model.safetensors", *views, metadata);
+}
+
+/// Measures on the validation set whether the model is the best so far; without one the last is the best.
 Expected<void> Training::validate(json &record) {
   bool best = true;
   if (validation) {
@@ -389,40 +452,43 @@ Expected<void> Training::validate(json &record) {
     record["validation_loss"] = measured->perToken();
     record["best"] = best;
   }
-  if (!best)
-    return {};
-  Expected<std::vector<TensorView>> views = state.parameterViews(program);
-  if (!views)
-    return views.error();
-  return writeSafetensors(options.output + "/model.safetensors", *views, {{"xf.step", std::to_string(progress.step)}});
+  if (best)
+    progress.best = progress.step;
+  return {};
 }
 
 Expected<void> Training::endEpoch() {
   json record = {{"kind", "epoch"},
                  {"step", progress.step},
                  {"epoch", progress.epoch + (progress.batch ? 1 : 0)},
-                 {"loss", epoch.meanLoss()},
+                 {"loss", progress.epochLoss.value()},
                  {"tokens_per_s", epoch.tokensPerSecond()},
                  {"seconds", epoch.seconds()}};
   if (Expected<void> validated = validate(record); !validated)
     return validated;
-  std::string text =
-      fmt::format("epoch {}  step {}  loss {:.4f}", record["epoch"].get<int64_t>(), progress.step, epoch.meanLoss());
+  std::string text = fmt::format("epoch {}  step {}  loss {:.4f}", record["epoch"].get<int64_t>(), progress.step,
+                                 progress.epochLoss.value());
   if (record.contains("validation_loss"))
     text += fmt::format("  validation loss {:.4f}{}", record["validation_loss"].get<double>(),
                         record["best"].get<bool>() ? " (best)" : "");
   display.message(fmt::format("{}  {:.1f} s", text, epoch.seconds()));
   if (Expected<void> logged = log.append(record); !logged)
     return logged;
-  epoch = {};
-  interval = {};
-  return checkpoint();
+  progress.epochLoss = progress.intervalLoss = {};
+  epoch = interval = {};
+  progress.ended = progress.step;
+  savedStep = -1; // one of this step would not know that it was the end
+  Expected<void> saved = checkpoint();
+  return saved && progress.best == progress.step ? keepModel() : saved;
 }
 
 Expected<int> Training::run() {
   int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
   if (Expected<void> writable = makeWritableFolder(options.output, 2 * checkpointBytes); !writable)
     return writable.error();
+  Expected<FolderLock> lock = FolderLock::take(options.output);
+  if (!lock)
+    return lock.error();
   // What is frozen a run that goes on may know better.
   for (auto stage : {&Training::readData, &Training::chooseFunction, &Training::checkMemory, &Training::startOrResume,
                      &Training::chooseFunction})
@@ -430,21 +496,20 @@ Expected<int> Training::run() {
       return done.error();
   if (options.patience && !validation)
     return userError("--patience asks for a validation loss, but there is no validation text");
-  Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step);
+  Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step, progress.ended);
   if (!opened)
     return opened.error();
   log = std::move(*opened);
 
   Interrupt interrupt;
   std::signal(SIGPIPE, SIG_IGN); // who reads the progress may go, the training stays
-  int64_t epochs = options.epochs ? options.epochs : options.steps ? INT64_MAX : 10;
   auto batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);
-  auto stepsOf = [&](const BatchPlan &plan) {
-    return (int64_t(plan.size()) + options.accumulate - 1) / options.accumulate;
-  };
-  totalSteps = options.steps ? options.steps : INT64_MAX;
-  if (epochs < INT64_MAX)
-    totalSteps = std::min(totalSteps, epochs * stepsOf(batches)); // all epochs have about as many
+  auto isWhole = [&] { return progress.batch == int64_t(batches.size()); };
+  int64_t maxSteps = options.steps ? options.steps : INT64_MAX;
+  int64_t maxEpochs = options.epochs ? options.epochs : options.steps ? INT64_MAX : 10;
+  expectedSteps = maxSteps;
+  if (maxEpochs < INT64_MAX)
+    expectedSteps = std::min(maxSteps, maxEpochs * ((int64_t(batches.size()) - 1) / options.accumulate + 1));
   if (Expected<void> room = session.executor().reserve(
           largestCalls(options.batchSize ? options.batchSize : options.batchTokens), state.arenas());
       !room)
@@ -456,14 +521,16 @@ Expected<int> Training::run() {
     return rest.first(std::min<size_t>(rest.size(), options.accumulate));
   };
   auto isPatient = [&] { return !options.patience || progress.sinceBest < options.patience; };
-  while (progress.epoch < epochs && progress.step < totalSteps && isPatient()) {
-    while (progress.batch < int64_t(batches.size()) && progress.step < totalSteps && !Interrupt::seen()) {
+  auto isDone = [&] { return progress.epoch >= maxEpochs || progress.step >= maxSteps || !isPatient(); };
+  // A run may have been stopped behind its last step, and before what belongs to its end.
+  while (!isDone() || progress.ended != progress.step) {
+    while (!isDone() && !isWhole() && !Interrupt::seen()) {
       int64_t after = progress.batch + options.accumulate;
-      Parts following = progress.step + 1 < totalSteps ? partsAt(after) : Parts();
+      Parts following = progress.step + 1 < maxSteps ? partsAt(after) : Parts();
       if (Expected<void> taken = takeStep(partsAt(progress.batch), following); !taken)
         return taken.error();
       // The end of an epoch writes its own, with the validation's result.
-      if (progress.step % options.checkpointSteps == 0 && progress.batch < int64_t(batches.size()))
+      if (progress.step % options.checkpointSteps == 0 && !isWhole() && !isDone())
         if (Expected<void> saved = checkpoint(); !saved)
           return saved.error();
     }
@@ -474,7 +541,7 @@ Expected<int> Training::run() {
                                   checkpointPath(options.output, savedStep)));
       return 128 + signal;
     }
-    if (progress.batch == int64_t(batches.size())) {
+    if (isWhole()) {
       ++progress.epoch;
       progress.batch = 0;
       batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);

@@ -12,12 +12,12 @@
 using namespace xf::runtime;
 using nlohmann::json;
 
-Expected<TrainingLog> TrainingLog::open(const std::string &path, int64_t step) {
+Expected<TrainingLog> TrainingLog::open(const std::string &path, int64_t step, int64_t ended) {
   std::string kept, line;
   std::ifstream before(path);
   while (std::getline(before, line)) {
     json record = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (record.is_object() && record.value("step", INT64_MAX) <= step)
+    if (record.is_object() && record.value("step", INT64_MAX) <= (record.value("kind", "") == "epoch" ? ended : step))
       kept += line + "\n";
   }
   if (Expected<void> written = writeFile(path, kept); !written)

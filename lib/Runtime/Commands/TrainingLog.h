@@ -14,8 +14,8 @@ namespace xf::runtime {
 
 class TrainingLog {
 public:
-  /// Opens the log with the records up to `step` kept.
-  static Expected<TrainingLog> open(const std::string &path, int64_t step);
+  /// Opens the log with the records up to `step` kept, of epochs up to the one that ended at `ended`.
+  static Expected<TrainingLog> open(const std::string &path, int64_t step, int64_t ended);
   Expected<void> append(const nlohmann::json &record);
 
 private:

@@ -102,6 +102,19 @@ protected:
            " --batch-size=32 --learning-rate=0.05 --schedule=constant " + more;
   }
 
+  /// A run's log without what the clock says.
+  std::vector<std::string> recordsOf(const std::string &output) {
+    std::vector<std::string> records;
+    std::istringstream lines(readAll(folder / output / "log.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      nlohmann::json record = nlohmann::json::parse(line);
+      for (const char *name : {"seconds", "tokens_per_s"})
+        record.erase(name);
+      records.push_back(record.dump());
+    }
+    return records;
+  }
+
   fs::path folder;
 };
 } // namespace
@@ -233,21 +246,103 @@ TEST_F(Commands, SameBitsAtAnyThreadCount) {
 }
 
 TEST_F(Commands, KilledAndResumedEndsInTheSameBits) {
-  ASSERT_EQ(run(train("whole")).code, 0);
+  ASSERT_EQ(run(train("whole", "--steps=50 --log-steps=7")).code, 0);
   std::string expected = readAll(folder / "whole/checkpoint-50.safetensors");
-  std::string log = readAll(folder / "whole/log.jsonl");
   for (int attempt = 0; attempt < 6; ++attempt) {
     std::string output = "killed" + std::to_string(attempt);
-    std::string command = train(output, "--steps=50 --checkpoint-steps=3 --threads=2");
+    std::string command = train(output, "--steps=50 --checkpoint-steps=3 --log-steps=7 --threads=2");
     Outcome killed = run(command, {.environment = {"XF_TOY_DELAY_MS=3"}, .killAfterMs = 30 + 25 * attempt});
     EXPECT_EQ(killed.code, 128 + SIGKILL);
     Outcome resumed = run(command + " --resume");
     ASSERT_EQ(resumed.code, 0) << resumed.err;
     EXPECT_TRUE(readAll(folder / output / "checkpoint-50.safetensors") == expected) << "attempt " << attempt;
-    std::string again = readAll(folder / output / "log.jsonl");
-    EXPECT_EQ(std::count(again.begin(), again.end(), '\n'), std::count(log.begin(), log.end(), '\n'))
-        << "every record once";
+    EXPECT_EQ(recordsOf(output), recordsOf("whole")) << "every record once, of the same steps";
   }
+}
+
+// Behind the last step, and before what belongs to the run's end.
+TEST_F(Commands, StoppedAtTheEndIsEndedByResuming) {
+  const std::string options = "--steps=50 --checkpoint-steps=7 --valid-source=source --valid-target=target";
+  ASSERT_EQ(run(train("whole", options)).code, 0);
+  ASSERT_EQ(run(train("cut", "--steps=49 --checkpoint-steps=7 --valid-source=source --valid-target=target")).code, 0);
+  for (int step : {50, 49}) { // as a kill leaves it: a checkpoint of the step, and nothing that comes after it
+    std::string output = "stopped" + std::to_string(step), last = "checkpoint-" + std::to_string(step) + ".safetensors";
+    fs::create_directory(folder / output);
+    Safetensors whole = std::move(*Safetensors::open(folder / (step == 50 ? "whole" : "cut") / last));
+    nlohmann::json progress = nlohmann::json::parse(whole.metadata().at("xf.progress"));
+    progress["ended"] = progress["best"] = 0;
+    progress.erase("best_validation_loss");
+    ASSERT_TRUE(writeSafetensors(folder / output / last, whole.tensors(), {{"xf.progress", progress.dump()}}));
+    Outcome resumed = run(train(output, options + " --resume"));
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_THAT(resumed.err, HasSubstr("trained 50 steps"));
+    EXPECT_TRUE(readAll(folder / output / "model.safetensors") == readAll(folder / "whole/model.safetensors"));
+    EXPECT_THAT(readAll(folder / output / "log.jsonl"), HasSubstr("validation_loss"));
+  }
+  // And between its checkpoint and its model.
+  fs::remove(folder / "whole/model.safetensors");
+  std::vector<std::string> records = recordsOf("whole");
+  ASSERT_EQ(run(train("whole", options + " --resume")).code, 0);
+  EXPECT_TRUE(readAll(folder / "stopped50/model.safetensors") == readAll(folder / "whole/model.safetensors"));
+  EXPECT_EQ(recordsOf("whole"), records);
+}
+
+TEST_F(Commands, RunsKeepTheirFolder) {
+  pid_t first = start(train("run", "--steps=50"), {.environment = {"XF_TOY_DELAY_MS=20"}});
+  while (!fs::exists(folder / "run/log.jsonl"))
+    usleep(2000);
+  Outcome second = run(train("run", "--steps=50 --resume"));
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.err, HasSubstr("another process writes to the folder 'run'"));
+  int status = 0;
+  waitpid(first, &status, 0);
+  EXPECT_EQ(status, 0);
+  // A model whose checkpoints are gone is not trained over.
+  for (const fs::directory_entry &entry : fs::directory_iterator(folder / "run"))
+    if (entry.path().filename().string().starts_with("checkpoint-"))
+      fs::remove(entry.path());
+  for (const char *how : {"--steps=50", "--steps=50 --resume"}) {
+    Outcome again = run(train("run", how));
+    EXPECT_EQ(again.code, 1);
+    EXPECT_THAT(again.err, HasSubstr("'run' holds the model of a run, and no checkpoint to go on from"));
+  }
+  // Nor is a run whose checkpoints are all broken begun anew.
+  ASSERT_EQ(run(train("broken", "--steps=3")).code, 0);
+  fs::resize_file(folder / "broken/checkpoint-3.safetensors", 1000);
+  Outcome broken = run(train("broken", "--steps=50 --resume"));
+  EXPECT_EQ(broken.code, 1);
+  EXPECT_THAT(broken.err, HasSubstr("'broken' holds no whole checkpoint to go on from: 'broken/checkpoint-3"));
+}
+
+TEST_F(Commands, WeightsSayWhatTheyAreOf) {
+  ASSERT_EQ(run(train("run", "--steps=3")).code, 0);
+  auto change = [&](const std::string &file) {
+    Safetensors whole = std::move(*Safetensors::open(folder / file));
+    Safetensors::Metadata metadata = whole.metadata();
+    nlohmann::json keys = nlohmann::json::parse(metadata.at("xf.model"));
+    EXPECT_FALSE(keys.contains("learning_rate"));
+    keys["d_model"] = 99;
+    metadata["xf.model"] = keys.dump();
+    ASSERT_TRUE(writeSafetensors(folder / file, whole.tensors(), metadata));
+  };
+  change("run/model.safetensors");
+  change("run/checkpoint-3.safetensors");
+  Outcome evaluated = run("evaluate --model=run --source=source --target=target");
+  EXPECT_EQ(evaluated.code, 0);
+  EXPECT_THAT(evaluated.err, HasSubstr("warning: 'run/model.safetensors' was trained with d_model=99 where this "
+                                       "executable has "));
+  Outcome resumed = run(train("run", "--steps=5 --resume"));
+  EXPECT_EQ(resumed.code, 1);
+  EXPECT_THAT(resumed.err, HasSubstr("the run in 'run' has a model of d_model=99 where this executable has "));
+  // As many sentences, but others.
+  ASSERT_EQ(run(train("texts", "--steps=3")).code, 0);
+  Outcome texts = run("train --source=target --target=source --output=texts --batch-size=32 --steps=5 --resume");
+  EXPECT_EQ(texts.code, 1);
+  EXPECT_THAT(texts.err, HasSubstr("expected the text and vocabularies of the run in 'texts', but got as many others"));
+  // Weights to start from are not taken into a run that has its own.
+  Outcome both = run(train("texts", "--steps=5 --resume --model=run"));
+  EXPECT_EQ(both.code, 0);
+  EXPECT_THAT(both.err, HasSubstr("warning: --model=run is not read: the run has weights already"));
 }
 
 TEST_F(Commands, ControlCWritesACheckpointAndResumes) {
@@ -280,7 +375,8 @@ TEST_F(Commands, ResumeFallsBackToTheNewestWholeCheckpoint) {
   EXPECT_THAT(again.err, HasSubstr("'run' already holds the checkpoints of a run; pass --resume"));
   Outcome other = run("train --source=source --target=target --output=run --batch-size=16 --steps=60 --resume");
   EXPECT_EQ(other.code, 1);
-  EXPECT_THAT(other.err, HasSubstr("expected the data and batches of the run in 'run'"));
+  EXPECT_THAT(other.err, HasSubstr("expected the data and batches of the run in 'run' (--batch-size=32), but got "
+                                   "--batch-size=16; pass the run's own, or another --output"));
 }
 
 TEST_F(Commands, LossThatIsNotFinite) {

@@ -5,9 +5,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 using namespace xf;
 using namespace xf::runtime;
@@ -127,6 +130,8 @@ TEST(Checkpoint, RoundTripsAndKeepsTheNewest) {
   Progress progress;
   progress.seed = 1234567890123456789u;
   progress.epoch = 2, progress.batch = 5;
+  progress.best = 40, progress.ended = 60;
+  progress.epochLoss = {0.1, 3};
   progress.hyper.schedule = "constant";
   progress.hyper.learningRate = 0.1;
   progress.data = {{"batch_tokens", 4096}};
@@ -135,15 +140,22 @@ TEST(Checkpoint, RoundTripsAndKeepsTheNewest) {
   EXPECT_FALSE(fs::exists(folder / "checkpoint-30.safetensors"));
   EXPECT_TRUE(fs::exists(folder / "checkpoint-40.safetensors"));
   std::vector<std::string> rejected;
-  Expected<std::optional<Progress>> found = loadCheckpoint(folder.path, program, loaded, rejected);
-  ASSERT_TRUE(found && *found);
-  EXPECT_EQ((*found)->step, 80);
-  EXPECT_EQ((*found)->seed, progress.seed);
-  EXPECT_EQ((*found)->epoch, 2);
-  EXPECT_EQ((*found)->batch, 5);
-  EXPECT_EQ((*found)->hyper.values(), progress.hyper.values());
-  EXPECT_EQ((*found)->data, progress.data);
-  EXPECT_TRUE(std::isinf((*found)->bestLoss));
+  Expected<std::optional<Safetensors>> newest = newestCheckpoint(folder.path, rejected);
+  ASSERT_TRUE(newest && *newest);
+  Expected<Progress> found = loadState(program, **newest, loaded, {});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->step, 80);
+  EXPECT_EQ(found->seed, progress.seed);
+  EXPECT_EQ(found->epoch, 2);
+  EXPECT_EQ(found->batch, 5);
+  EXPECT_EQ(found->best, 40);
+  EXPECT_EQ(found->ended, 60);
+  EXPECT_EQ(found->epochLoss.sum, 0.1);
+  EXPECT_EQ(found->epochLoss.steps, 3);
+  EXPECT_EQ(found->intervalLoss.steps, 0);
+  EXPECT_EQ(found->hyper.values(), progress.hyper.values());
+  EXPECT_EQ(found->data, progress.data);
+  EXPECT_TRUE(std::isinf(found->bestLoss));
   for (auto array : {&ModelArenas::parameters, &ModelArenas::firstMoments, &ModelArenas::secondMoments})
     EXPECT_EQ(std::memcmp((state.arenas().*array).here(), (loaded.arenas().*array).here(), toy::elements * 4), 0);
 }
@@ -158,12 +170,22 @@ TEST(Checkpoint, FallsBackToTheNewestWholeOne) {
   flipByte(folder / "checkpoint-4.safetensors", 100); // a value
   fs::resize_file(folder / "checkpoint-3.safetensors", 5000);
   std::vector<std::string> rejected;
-  Expected<std::optional<Progress>> found = loadCheckpoint(folder.path, program, state, rejected);
+  Expected<std::optional<Safetensors>> found = newestCheckpoint(folder.path, rejected);
   ASSERT_TRUE(found && *found);
-  EXPECT_EQ((*found)->step, 2);
+  EXPECT_EQ((*found)->path(), checkpointPath(folder.path, 2));
   ASSERT_EQ(rejected.size(), 2u);
   EXPECT_NE(rejected[0].find("expected its checksum to be"), std::string::npos) << rejected[0];
   EXPECT_NE(rejected[1].find("truncated or corrupt"), std::string::npos) << rejected[1];
+  // What is broken and newer doesn't push out what is whole.
+  for (progress.step = 1; progress.step <= 2; ++progress.step)
+    ASSERT_TRUE(saveCheckpoint(folder.path, program, state, progress, 1));
+  EXPECT_FALSE(fs::exists(folder / "checkpoint-1.safetensors"));
+  EXPECT_TRUE(fs::exists(folder / "checkpoint-2.safetensors"));
+  // One that can't be read is not known to be broken.
+  fs::create_directory(folder / "checkpoint-5.safetensors");
+  found = newestCheckpoint(folder.path, rejected);
+  ASSERT_FALSE(found);
+  EXPECT_NE(found.error().message.find("checkpoint-5.safetensors': Is a directory"), std::string::npos);
 }
 
 TEST(Checkpoint, FlippedDigitInTheMetadataShows) {
@@ -188,8 +210,30 @@ TEST(Checkpoint, EmptyFolderHasNone) {
   Program program = toyProgram();
   ModelState state = toyState(program);
   std::vector<std::string> rejected;
-  Expected<std::optional<Progress>> found = loadCheckpoint(folder.path, program, state, rejected);
+  Expected<std::optional<Safetensors>> found = newestCheckpoint(folder.path, rejected);
   ASSERT_TRUE(found);
   EXPECT_FALSE(*found);
   EXPECT_FALSE(modelFile(folder.path));
+}
+
+TEST(Files, WriteWhatALinkPointsTo) {
+  Folder folder;
+  fs::create_directory(folder / "deep");
+  ASSERT_TRUE(writeFile(folder / "deep/file", "old"));
+  fs::create_symlink("deep/file", folder / "link");
+  ASSERT_TRUE(writeFile(folder / "link", "new"));
+  EXPECT_TRUE(fs::is_symlink(folder / "link"));
+  EXPECT_EQ(std::string(MappedFile::open(folder / "deep/file")->data().data(), 3), "new");
+  // What is no file stays what it is, and is written to.
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  int reader = open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_TRUE(writeFile(folder / "pipe", "through"));
+  char text[8] = {};
+  EXPECT_EQ(read(reader, text, 7), 7);
+  EXPECT_STREQ(text, "through");
+  close(reader);
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  Expected<void> full = writeFile("/dev/full", "x");
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().message, "can't write '/dev/full': No space left on device");
 }
