@@ -213,6 +213,7 @@ StageChecker::Result StageChecker::prepare(ModuleOp module) {
       all.emplace(std::string(view.name), reference::fromView(view));
   }
   bool made = all.empty();
+  const std::map<std::string, Tensor> step = stepInputs(isNarrow);
   for (auto entry : module.getOps<func::FuncOp>()) {
     if (!isEntry(entry))
       continue;
@@ -221,9 +222,11 @@ StageChecker::Result StageChecker::prepare(ModuleOp module) {
       auto argumentName = entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "xf.name");
       std::string key =
           name + "." + (argumentName ? argumentName.str() : "arg" + std::to_string(argument.getArgNumber()));
-      if (made)
-        if (std::optional<Tensor> tensor = makeInput(module, entry, argument.getArgNumber()))
-          all.emplace(key, *tensor);
+      bool isStep = llvm::is_contained({"train_step", "accumulate", "update"}, name);
+      if (auto setting = step.find(key.substr(name.size() + 1)); made && isStep && setting != step.end())
+        all.emplace(key, setting->second);
+      else if (std::optional<Tensor> tensor; made && (tensor = makeInput(module, entry, argument.getArgNumber())))
+        all.emplace(key, *tensor);
       auto found = all.find(key);
       if (found == all.end())
         return Failure{userMistake, "expected '" + path + "' to hold '" + key + "', the argument " +
@@ -241,7 +244,7 @@ StageChecker::Result StageChecker::prepare(ModuleOp module) {
     for (const char *name : {"train_step", "accumulate"})
       inputs[name] = inputs["model"];
     for (const char *name : {"train_step", "accumulate", "update"})
-      inputs[name].merge(stepInputs(isNarrow));
+      inputs[name].insert(step.begin(), step.end());
   }
   if (made)
     if (auto written =
@@ -384,36 +387,62 @@ StageChecker::Result StageChecker::interpret(ModuleOp module, Stage stage) {
     entries += (entries.empty() ? "" : " ") + name;
     now[name] = std::move(*traced);
   }
-  if (stage == Stage::input)
+  if (stage == Stage::input) {
+    if (module.lookupSymbol("model"))
+      training = module.clone();
     llvm::outs() << llvm::formatv("{0,-9} {1} values of {2}\n", stageName(stage), values, entries);
-  else
+  } else {
     llvm::outs() << llvm::formatv("{0,-9} {1} values, {2} of them known: the same\n", stageName(stage), values,
                                   compared);
+  }
   before = std::move(now);
   stageBefore = stage;
   return stage == Stage::autodiff ? checkGradients(module) : std::nullopt;
 }
 
 //===-- Gradients -------------------------------------------------------------===//
-FailureOr<double> StageChecker::lossOf(ModuleOp module, ModelState &state) {
+FailureOr<double> StageChecker::lossOf(ModuleOp module, StringRef function, ModelState &state) {
   Interpreter interpreter(module, state);
-  func::FuncOp loss = interpreter.lookup("loss");
+  func::FuncOp loss = interpreter.lookup(function);
   FailureOr<SmallVector<Tensor>> results = interpreter.run(loss, argumentsOf(loss));
   if (failed(results))
     return failure();
   return (*results)[0].scalar();
 }
 
+StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
+  auto find = [&](StringRef entry) {
+    Tensors derived;
+    for (const RecordedValue &recorded : before.at(entry.str()))
+      if (StringRef name = recorded.label; recorded.op == "result" && name.consume_front("grad."))
+        derived[name.str()] = recorded.value;
+    return derived;
+  };
+  if (before.count("gradients") && before.count("loss"))
+    if (Result wrong = checkSlope(module, "loss", "gradients", find("gradients")))
+      return wrong;
+  if (!training || !before.count("accumulate"))
+    return std::nullopt;
+  // Those of training, with what dropout keeps: added to what there was, which is the parameters.
+  Tensors derived = find("accumulate");
+  double weight = inputs.at("accumulate").at("weight").scalar();
+  ModelState state = loadState(module);
+  for (auto &[name, tensor] : derived) {
+    tensor = tensor.copy();
+    for (int64_t i = 0; i < tensor.elements(); ++i)
+      tensor[i] = (tensor[i] - state.gradients[name][i]) / weight;
+  }
+  return checkSlope(*training, "model", "accumulate", derived);
+}
+
 /// Gradients have nothing to be compared with but the loss: its change along a random direction, of all parameters
 /// together, and where that is wrong of each alone. An error shows in all that lies before it in the model, so the last
 /// parameter that has it is named.
-StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
-  auto gradients = before.find("gradients");
-  if (gradients == before.end() || !before.count("loss"))
-    return std::nullopt;
+StageChecker::Result StageChecker::checkSlope(ModuleOp module, const std::string &loss, const std::string &function,
+                                              Tensors derived) {
   constexpr double step = 1e-6, tolerance = 1e-4;
   ModelState state = loadState(module);
-  std::map<std::string, Tensor> directions;
+  Tensors directions;
   std::mt19937_64 random(1);
   for (const auto &[name, parameter] : state.parameters) {
     Tensor direction = Tensor::reals(parameter.shape());
@@ -421,17 +450,13 @@ StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
       direction[i] = std::normal_distribution<double>()(random);
     directions[name] = direction;
   }
-  std::map<std::string, const Tensor *> derived;
-  for (const RecordedValue &recorded : gradients->second)
-    if (StringRef name = recorded.label; recorded.op == "result" && name.consume_front("grad."))
-      derived[name.str()] = &recorded.value;
 
   /// What the gradient says and what the loss does, along the direction of some parameters.
   auto slopes = [&](ArrayRef<std::string> names) -> FailureOr<std::pair<double, double>> {
     double said = 0, losses[2];
     for (const std::string &name : names)
       for (int64_t i = 0; i < directions[name].elements(); ++i)
-        said += (*derived[name])[i] * directions[name][i];
+        said += derived[name][i] * directions[name][i];
     for (int side : {0, 1}) {
       ModelState moved = state;
       for (const std::string &name : names) {
@@ -440,10 +465,10 @@ StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
           values[i] += (side ? step : -step) * directions[name][i];
         moved.parameters[name] = values;
       }
-      FailureOr<double> loss = lossOf(module, moved);
-      if (failed(loss))
+      FailureOr<double> found = lossOf(module, loss, moved);
+      if (failed(found))
         return failure();
-      losses[side] = *loss;
+      losses[side] = *found;
     }
     return std::pair(said, (losses[1] - losses[0]) / (2 * step));
   };
@@ -457,18 +482,18 @@ StageChecker::Result StageChecker::checkGradients(ModuleOp module) {
   if (failed(all))
     return Failure{ourMistake, "the loss can't be interpreted"};
   if (agree(*all)) {
-    llvm::outs() << llvm::formatv("          gradients of {0} parameters: the slope of the loss\n", names.size());
+    llvm::outs() << llvm::formatv("          {0} of {1} parameters: the slope of {2}\n", function, names.size(), loss);
     return std::nullopt;
   }
   for (const std::string &name : llvm::reverse(names)) {
     FailureOr<std::pair<double, double>> one = slopes(name);
     if (succeeded(one) && !agree(*one))
       return report("stage 'autodiff': 'grad." + name +
-                        "' of 'gradients' is not the derivative of the loss: along the "
-                        "direction in the file it says " +
+                        "' of '" + function + "' is not the derivative of '" + loss +
+                        "': along the direction in the file it says " +
                         llvm::formatv("{0:f6}", one->first).str() + ", and the loss changes by " +
                         llvm::formatv("{0:f6}", one->second).str(),
-                    {{"actual", *derived[name]}, {"direction", directions[name]}});
+                    {{"actual", derived[name]}, {"direction", directions[name]}});
   }
   return Failure{ourMistake,
                  "stage 'autodiff': the gradients of all parameters together are not the slope of the loss, "

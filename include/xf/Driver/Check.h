@@ -49,7 +49,8 @@ private:
   Result compare(const std::string &entry, const Trace &before, const Trace &after, Stage stage, int64_t &compared);
   Result checkGradients(ModuleOp module);
   Result checkFunction(ModuleOp planned, const ::xf::runtime::Function &function, class CompiledProgram &compiled);
-  FailureOr<double> lossOf(ModuleOp module, reference::ModelState &state);
+  Result checkSlope(ModuleOp module, const std::string &loss, const std::string &function, Tensors derived);
+  FailureOr<double> lossOf(ModuleOp module, StringRef function, reference::ModelState &state);
   reference::ModelState loadState(ModuleOp module) const;
   Result report(const std::string &message, ArrayRef<std::pair<std::string, reference::Tensor>> tensors) const;
   SmallVector<reference::Tensor> argumentsOf(func::FuncOp entry) const;
@@ -59,6 +60,7 @@ private:
   std::map<std::string, Tensors> inputs; // by entry point and argument
   std::map<std::string, Trace> before;   // by entry point, of the last stage that was interpreted
   Stage stageBefore = Stage::input;
+  OwningOpRef<ModuleOp> training; // before gradients are derived, where the model trains
 };
 } // namespace mlir::xf
 

@@ -23,9 +23,17 @@ def turn_comparison(text):
     return text[:begin] + text[begin:end].replace("arith.cmpf ogt", "arith.cmpf olt") + text[end:]
 
 
+def drop_more(text):
+    """The backward of training drops half of what it should drop a fifth of; evaluation has none of it."""
+    begin = text.index("func.func private @encoder_layer.bwd(")
+    end = text.index("func.func", begin + 1)
+    return text[:begin] + text[begin:end].replace("rate(2.000000e-01)", "rate(5.000000e-01)") + text[end:]
+
+
 # The files that are edited, and how.
 WRONG = {
     "autodiff": (["2-autodiff.mlir"], lambda text: text.replace("scale(4.000000e+00)", "scale(2.000000e+00)")),
+    "training": (["2-autodiff.mlir"], drop_more),
     "fuse": (["3-fuse.mlir"], lambda text: re.sub(r" causal +:", " :", text)),
     "rounded": (["4-outline.mlir"], lambda text: text.replace("scale(4.000000e+00)", "scale(3.600000e+00)")),
     "plan": (["5-plan.mlir", "6-schedule.mlir"], share_parameter),
