@@ -85,7 +85,7 @@ std::string placeOf(const Tensor &tensor, int64_t index) {
 std::string describe(const Tensor &expected, const Tensor &actual) {
   Difference difference(expected, actual);
   auto number = [&](const Tensor &tensor) {
-    return tensor.isReal() ? llvm::formatv("{0:f6}", tensor[difference.at]).str()
+    return tensor.isReal() ? llvm::formatv("{0}", llvm::format("%.7g", tensor[difference.at])).str()
                            : std::to_string(tensor.integer(difference.at));
   };
   return llvm::formatv(
@@ -491,8 +491,8 @@ StageChecker::Result StageChecker::checkSlope(ModuleOp module, const std::string
       return report("stage 'autodiff': 'grad." + name +
                         "' of '" + function + "' is not the derivative of '" + loss +
                         "': along the direction in the file it says " +
-                        llvm::formatv("{0:f6}", one->first).str() + ", and the loss changes by " +
-                        llvm::formatv("{0:f6}", one->second).str(),
+                        llvm::formatv("{0}", llvm::format("%.7g", one->first)).str() + ", and the loss changes by " +
+                        llvm::formatv("{0}", llvm::format("%.7g", one->second)).str(),
                     {{"actual", derived[name]}, {"direction", directions[name]}});
   }
   return Failure{ourMistake,
