@@ -488,8 +488,7 @@ StageChecker::Result StageChecker::checkSlope(ModuleOp module, const std::string
   for (const std::string &name : llvm::reverse(names)) {
     FailureOr<std::pair<double, double>> one = slopes(name);
     if (succeeded(one) && !agree(*one))
-      return report("stage 'autodiff': 'grad." + name +
-                        "' of '" + function + "' is not the derivative of '" + loss +
+      return report("stage 'autodiff': 'grad." + name + "' of '" + function + "' is not the derivative of '" + loss +
                         "': along the direction in the file it says " +
                         llvm::formatv("{0}", llvm::format("%.7g", one->first)).str() + ", and the loss changes by " +
                         llvm::formatv("{0}", llvm::format("%.7g", one->second)).str(),

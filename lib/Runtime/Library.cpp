@@ -362,7 +362,10 @@ Expected<void> Model::save(const std::string &path, bool weightsOnly) {
   auto views = weightsOnly ? state.parameterViews(session.program) : state.trainingViews(session.program, names);
   if (!views)
     return views.error();
-  return writeSafetensors(path, *views, weightsOnly ? Safetensors::Metadata() : progress.metadata());
+  Safetensors::Metadata metadata = session.identity();
+  if (!weightsOnly)
+    metadata.merge(progress.metadata());
+  return writeSafetensors(path, *views, metadata);
 }
 
 Expected<void> Model::visitSetting(std::string_view name, auto use) {

@@ -171,7 +171,9 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     Expected<std::vector<TensorView>> trained = state->trainingViews(program, names);
     if (!trained)
       return trained.error();
-    Expected<void> saved = writeSafetensors(options.output, *trained, progress.metadata());
+    Safetensors::Metadata metadata = session.identity();
+    metadata.merge(progress.metadata());
+    Expected<void> saved = writeSafetensors(options.output, *trained, metadata);
     return saved ? Expected<int>(0) : saved.error();
   }
   if (function->usesGradients) {
