@@ -33,9 +33,7 @@ Expected<void> Arena::get(int64_t offset, int64_t count, float *to) const {
     std::memcpy(to, here() + offset, count * sizeof(float));
     return {};
   }
-  Device &device = *content->device;
-  Expected<void> copied = device.copyOut(to, content->there + offset * sizeof(float), count * sizeof(float));
-  return copied ? device.wait() : copied;
+  return content->device->copyOut(to, content->there + offset * sizeof(float), count * sizeof(float));
 }
 
 Expected<void> Arena::set(int64_t offset, int64_t count, const float *from) const {
@@ -43,8 +41,10 @@ Expected<void> Arena::set(int64_t offset, int64_t count, const float *from) cons
     std::memcpy(here() + offset, from, count * sizeof(float));
     return {};
   }
-  content->current = Current::There;
-  return content->device->copyIn(content->there + offset * sizeof(float), from, count * sizeof(float));
+  Expected<void> copied = content->device->copyIn(content->there + offset * sizeof(float), from, count * sizeof(float));
+  if (copied)
+    content->current = Current::There;
+  return copied;
 }
 
 Expected<void> Arena::clear(int64_t offset, int64_t count) const {
@@ -53,8 +53,10 @@ Expected<void> Arena::clear(int64_t offset, int64_t count) const {
     std::memset(here() + offset, 0, count * sizeof(float));
     return {};
   }
-  content->current = Current::There;
-  return content->device->clear(content->there + offset * sizeof(float), count * sizeof(float));
+  Expected<void> cleared = content->device->clear(content->there + offset * sizeof(float), count * sizeof(float));
+  if (cleared)
+    content->current = Current::There;
+  return cleared;
 }
 
 void Arena::Content::enter(Device &gpu, char *place) {
@@ -63,11 +65,16 @@ void Arena::Content::enter(Device &gpu, char *place) {
 }
 
 Expected<void> Arena::Content::leave() {
-  Expected<void> home = bringHome();
+  if (Expected<void> home = bringHome(); !home)
+    return home; // and they stay where they are: what is here is older
+  forget();
+  return {};
+}
+
+void Arena::Content::forget() {
   device = nullptr;
   there = nullptr;
   current = Current::Here;
-  return home;
 }
 
 Expected<void> Arena::Content::use(bool writes) {
@@ -87,5 +94,5 @@ Expected<void> Arena::Content::bringHome() {
   if (Expected<void> copied = device->copyOut(pages.data(), there, pages.size()); !copied)
     return copied;
   current = Current::Both;
-  return device->wait();
+  return {};
 }

@@ -14,7 +14,27 @@ using namespace xf::runtime;
 
 namespace {
 using Result = int; // CUresult: 0 is success
-constexpr Result outOfMemory = 2, noDevice = 100;
+constexpr Result outOfMemory = 2, notInitialized = 3, noDevice = 100;
+
+/// Faults of a kernel, after which nothing works any more: illegal addresses and instructions, asserts, the hardware's
+/// stack, misaligned accesses, and what has no name (but not a launch that took too long for a display's GPU).
+bool isFault(Result error) {
+  constexpr Result illegalAddress = 700, assertion = 710, hardwareStack = 714, launchFailed = 719;
+  return error == illegalAddress || error == assertion || (error >= hardwareStack && error <= launchFailed);
+}
+/// Whether the GPU, or this process's use of it, is gone.
+bool isLost(Result error) {
+  constexpr Result uncorrectable = 214, linkFailed = 220, contained = 226, timeout = 702, unknown = 999;
+  return isFault(error) || error == uncorrectable || error == linkFailed || error == contained || error == timeout ||
+         error == unknown;
+}
+/// Whether we asked for what can't be, or a kernel did.
+bool isOurs(Result error) {
+  constexpr Result invalidValue = 1, invalidHandle = 400, notFound = 500, tooManyResources = 701;
+  return isFault(error) || error == invalidValue || error == invalidHandle || error == notFound ||
+         error == tooManyResources;
+}
+
 enum Attribute {  // CUdevice_attribute
   clockRate = 13, // in kHz, as the other
   multiprocessors = 16,
@@ -115,15 +135,16 @@ static std::string onProcessor(const Program &program) {
 
 struct Device::State {
   Driver driver{};
-  int device = 0, version = 0; // 12040: the driver's, for CUDA 12.4
+  int device = 0, count = 0, version = 0; // 12040: the driver's, for CUDA 12.4
   Facts facts;
   Handle context = nullptr, stream = nullptr;
   std::vector<Handle> modules, functions, events;
   const Program *program = nullptr;
+  bool isLoaded = false;
   int64_t processors = 0;
   Address memory = 0;
   int64_t bytes = 0, allowed = 0;
-  mutable Result failure = 0; // after a fault each call fails with the same
+  mutable Result failure = 0; // since the GPU is lost each call fails with the same
 
   /// Calls a function of the driver with the GPU's context current, and then puts back what was: a library is called on
   /// any thread of its program, which may have another context there, for other work.
@@ -141,29 +162,35 @@ struct Device::State {
   Expected<void> check(Result result, fmt::format_string<Args...> what, Args &&...args) const {
     if (result == 0)
       return {};
+    std::string asked = fmt::format(what, std::forward<Args>(args)...);
+    if (result == outOfMemory && program)
+      return tooFull(asked);
     const char *text = nullptr;
     if (driver.GetErrorString(result, &text) != 0 || !text)
       text = "unknown error";
-    std::string message =
-        fmt::format("GPU {}: can't {}: {} (CUDA error {})", facts.name.empty() ? "0" : "'" + facts.name + "'",
-                    fmt::format(what, std::forward<Args>(args)...), text, result);
-    if (result == failure)
+    std::string message = fmt::format("GPU {}: can't {}: {} (CUDA error {})",
+                                      facts.name.empty() ? "0" : "'" + facts.name + "'", asked, text, result);
+    if (isLost(result) && std::exchange(failure, result) == result)
       message += "; it is lost since an earlier call, with what it held: go on in a new process, from what was saved";
-    else if (result != outOfMemory)
-      failure = result;
-    return userError(message);
+    return isOurs(result) ? internalError(message) : userError(message);
   }
 
   Error tooOld(const char *needed) const {
     return userError(fmt::format("the NVIDIA driver is too old: it is for CUDA {}.{}, and has to be {} or a newer one",
                                  version / 1000, version % 1000 / 10, needed));
   }
+  Expected<void> copyIn(char *to, const void *from, int64_t bytes) const;
+  Expected<void> copyOut(void *to, const char *from, int64_t bytes) const;
   /// How a kernel is launched, by itself or in a graph.
   NodeParameters launchOf(int64_t kernel, int64_t tiles, void *const *parameters) const;
   Expected<void> find();
   Expected<int64_t> availableMemory() const;
   /// That there is less than is `needed`.
   Error notEnough(const std::string &needed) const;
+  /// That there was too little for what the driver was `asked`, which needs memory of which no plan knows.
+  Error tooFull(const std::string &asked) const;
+  /// Where the one GPU that is taken won't do: "; CUDA_VISIBLE_DEVICES=N takes another one".
+  std::string another() const { return count > 1 ? "; CUDA_VISIBLE_DEVICES=N takes another one" : ""; }
   Expected<void> load(const Program &program, std::span<const XfImage *const> images);
 };
 
@@ -180,9 +207,11 @@ Expected<void> Device::State::find() {
   Result started = driver.Init(0);
   if (started == noDevice)
     return findsNone();
+  if (started == notInitialized)
+    return userError("its driver works in no process that was forked from one that uses it (CUDA error 3): start this "
+                     "one by spawn or exec");
   if (Expected<void> ok = check(started, "start the driver"); !ok)
     return ok;
-  int count = 0;
   if (Expected<void> ok = check(driver.DriverGetVersion(&version), "ask for the driver's version"); !ok)
     return ok;
   if (version < 11080)
@@ -230,19 +259,23 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
   // An "a" is for instructions that no other architecture has.
   bool isForOne = program->gpu.ends_with("a");
   if (isForOne && have != wanted)
-    return userError(fmt::format("this {} was compiled for {}, whose code runs on no other GPU, but '{}' is {}; {}",
+    return userError(fmt::format("this {} was compiled for {}, whose code runs on no other GPU, but '{}' is {}; {}{}",
                                  program->form(), program->gpu, facts.name, facts.architecture,
-                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80 for both"));
+                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80 for both",
+                                 another()));
   if (have < wanted)
-    return userError(fmt::format("this {} was compiled for {} and newer GPUs, but '{}' is {}; {}", program->form(),
+    return userError(fmt::format("this {} was compiled for {} and newer GPUs, but '{}' is {}; {}{}", program->form(),
                                  program->gpu, facts.name, facts.architecture,
-                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80"));
+                                 have < oldest ? onProcessor(*program) : "compile with --gpu=sm_80", another()));
   if (isForOne && version < 12000) // whose PTX came with it
     return tooOld("525 (CUDA 12.0)");
   if (wanted >= 100 && version < 12080)
     return tooOld("570 (CUDA 12.8)");
-  if (Expected<void> ok = check(driver.DevicePrimaryCtxRetain(&context, device), "make a context"); !ok)
-    return ok;
+  if (Result made = driver.DevicePrimaryCtxRetain(&context, device)) {
+    context = nullptr;
+    Error error = check(made, "make a context").error();
+    return made == outOfMemory ? error : Error{error.message + another(), error.exitCode};
+  }
   if (Expected<void> ok = check(call(&Driver::StreamCreate, &stream, /*CU_STREAM_NON_BLOCKING*/ 1), "make a stream");
       !ok)
     return ok;
@@ -258,9 +291,6 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
       loadedAs = call(&Driver::ModuleLoadData, &module, image.ptx);
     if (loadedAs != 0)
       modules.pop_back();
-    if (loadedAs == outOfMemory)
-      return notEnough(fmt::format("the kernels need {} of their own, besides their code, on GPU '{}'",
-                                   mebibytes(ownBytes(*program)), facts.name));
     if (Expected<void> ok = check(loadedAs, "load kernel '{}'", name); !ok)
       return ok;
     if (Expected<void> ok =
@@ -277,6 +307,7 @@ Expected<void> Device::State::load(const Program &loaded, std::span<const XfImag
           !ok)
         return ok;
   }
+  isLoaded = true;
   return {};
 }
 
@@ -332,10 +363,22 @@ Expected<int64_t> Device::State::availableMemory() const {
 }
 
 Error Device::State::notEnough(const std::string &needed) const {
-  Expected<int64_t> available = availableMemory();
-  return available ? userError(fmt::format("not enough memory: {}, and {} of {} is free", needed, mebibytes(*available),
-                                           mebibytes(facts.memory)))
-                   : available.error();
+  size_t free = 0, total = 0;
+  if (context) // or there was too little for one
+    if (Result told = call(&Driver::MemGetInfo_v2, &free, &total); told && told != outOfMemory)
+      return check(told, "tell its memory").error();
+  return userError(fmt::format("not enough memory: {}, and {} of {} is free{}", needed, mebibytes(int64_t(free)),
+                               mebibytes(facts.memory), another()));
+}
+
+Error Device::State::tooFull(const std::string &asked) const {
+  std::string own = mebibytes(ownBytes(*program) + bytes);
+  return notEnough(isLoaded ? fmt::format("to {} GPU '{}' needs some besides the {} that are planned (smaller batches "
+                                          "need less)",
+                                          asked, facts.name, own)
+                            : fmt::format("the kernels need {} of their own, besides their code, on GPU '{}' (what "
+                                          "else runs there may leave some when it ends)",
+                                          own, facts.name));
 }
 
 Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
@@ -379,26 +422,46 @@ Expected<void> Device::Pinned::reserve(int64_t wanted) {
     if (Expected<void> ok = state.check(state.call(&Driver::MemFreeHost, old), "free pinned memory"); !ok)
       return ok;
   void *made = nullptr;
-  if (Expected<void> ok = state.check(state.call(&Driver::MemHostAlloc, &made, wanted, 0), "pin {}", mebibytes(wanted));
-      !ok)
+  Result result = state.call(&Driver::MemHostAlloc, &made, wanted, 0);
+  if (result == outOfMemory)
+    return userError(fmt::format("not enough memory: {} of this machine's can't be pinned for the GPU to copy from and "
+                                 "to (smaller batches need less), and {} is available",
+                                 mebibytes(wanted), mebibytes(runtime::availableMemory())));
+  if (Expected<void> ok = state.check(result, "pin {}", mebibytes(wanted)); !ok)
     return ok;
   begin = static_cast<char *>(made);
   bytes = wanted;
   return {};
 }
 
-Expected<void> Device::copyIn(char *to, const void *from, int64_t bytes) {
+Expected<void> Device::State::copyIn(char *to, const void *from, int64_t bytes) const {
   if (bytes == 0)
     return {};
-  return state->check(state->call(&Driver::MemcpyHtoDAsync_v2, addressOf(to), from, bytes, state->stream),
-                      "copy to it");
+  return check(call(&Driver::MemcpyHtoDAsync_v2, addressOf(to), from, bytes, stream), "copy to it");
+}
+
+Expected<void> Device::State::copyOut(void *to, const char *from, int64_t bytes) const {
+  if (bytes == 0)
+    return {};
+  return check(call(&Driver::MemcpyDtoHAsync_v2, to, addressOf(from), bytes, stream), "copy from it");
+}
+
+Expected<void> Device::copyIn(char *to, const void *from, int64_t bytes) {
+  Expected<void> asked = state->copyIn(to, from, bytes);
+  return asked ? wait() : asked;
 }
 
 Expected<void> Device::copyOut(void *to, const char *from, int64_t bytes) {
-  if (bytes == 0)
-    return {};
-  return state->check(state->call(&Driver::MemcpyDtoHAsync_v2, to, addressOf(from), bytes, state->stream),
-                      "copy from it");
+  Expected<void> asked = state->copyOut(to, from, bytes);
+  return asked ? wait() : asked;
+}
+
+Expected<void> Device::copyIn(char *to, const Pinned &from, int64_t bytes) {
+  return state->copyIn(to, from.data(), bytes);
+}
+
+Expected<void> Device::copyOut(const Pinned &to, int64_t offset, const char *from, int64_t bytes) {
+  return state->copyOut(to.data() + offset, from, bytes);
 }
 
 Expected<void> Device::clear(char *to, int64_t bytes) {
@@ -491,8 +554,12 @@ Expected<Device::Graph> Device::makeGraph(std::span<const Node> nodes) {
 
 bool Device::isSingle(int64_t kernel) const { return state->program->kernels[kernel].launch.ownBytes > 0; }
 
-Expected<void> Device::launch(const Graph &graph) {
-  return state->check(state->call(&Driver::GraphLaunch, graph.handle, state->stream), "run a graph");
+Expected<bool> Device::launch(const Graph &graph) {
+  Result launched = state->call(&Driver::GraphLaunch, graph.handle, state->stream);
+  if (launched == outOfMemory)
+    return false;
+  Expected<void> ok = state->check(launched, "run a graph");
+  return ok ? Expected<bool>(true) : ok.error();
 }
 
 Expected<void> Device::mark(size_t index) {

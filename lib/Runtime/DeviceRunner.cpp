@@ -58,6 +58,7 @@ struct DeviceRunner::Shape {
   std::vector<size_t> firstParameter;
   char *begin = nullptr; // of the call's room
   Device::Graph graph;
+  bool takesGraph = true; // the GPU has memory for one
   int64_t calls = 0, lastUse = 0;
 
   Expected<void> layOut(const Places &places, const Device &device);
@@ -97,11 +98,13 @@ Expected<std::unique_ptr<DeviceRunner>> DeviceRunner::open(const Program &progra
 }
 
 DeviceRunner::~DeviceRunner() {
-  // Who still has arenas wants their values.
+  // A call that failed half-way may have left work behind that uses what is now freed.
+  (void)bool(gpu->wait());
+  // Who still has arenas wants their values; those of a GPU that is lost nobody can have.
   ready.arenas.clear();
   for (const std::weak_ptr<Arena::Content> &resident : residents)
-    if (std::shared_ptr<Arena::Content> arena = resident.lock())
-      (void)bool(arena->leave());
+    if (std::shared_ptr<Arena::Content> arena = resident.lock(); arena && !arena->leave())
+      arena->forget();
 }
 
 /// Each arena that a function works on, and whether it writes there.
@@ -296,7 +299,7 @@ Expected<void> DeviceRunner::makeGraph(Shape &shape) {
   // For measurements: none, or one after another.
   const char *variable = std::getenv("XF_GRAPHS");
   std::string_view setting = variable ? variable : "";
-  if (shape.graph || setting == "none")
+  if (shape.graph || !shape.takesGraph || setting == "none")
     return {};
   std::vector<std::vector<size_t>> order = orderOf(shape.walk, [&](int64_t kernel) { return gpu->isSingle(kernel); });
   std::vector<Device::Node> nodes;
@@ -311,10 +314,19 @@ Expected<void> DeviceRunner::makeGraph(Shape &shape) {
   if (!graph)
     return graph.error();
   shape.graph = std::move(*graph);
+  shape.takesGraph = bool(shape.graph);
   return {};
 }
 
 Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, bool timed) {
+  Expected<void> asked = ask(observe, timed);
+  isRunning = bool(asked);
+  if (!asked) // what was asked for before it failed uses memory of the call
+    (void)bool(gpu->wait());
+  return asked;
+}
+
+Expected<void> DeviceRunner::ask(const std::function<void(size_t)> &observe, bool timed) {
   // The other one's memory here is that of the next call: it is free, for its call is finished.
   std::swap(ready.room, running.room);
   running.shape = ready.shape;
@@ -323,19 +335,27 @@ Expected<void> DeviceRunner::start(const std::function<void(size_t)> &observe, b
   for (const auto &[arena, writes] : std::exchange(ready.arenas, {}))
     if (Expected<void> there = arena.content->use(writes); !there)
       return there;
-  if (Expected<void> copied = gpu->copyIn(shape.begin, running.room->data(), shape.room.inputBytes); !copied)
+  if (Expected<void> copied = gpu->copyIn(shape.begin, *running.room, shape.room.inputBytes); !copied)
     return copied;
   ++shape.calls;
-  isRunning = true;
-  bool asGraph = shape.graph && !observe && !timed;
-  if (Expected<void> asked = asGraph ? gpu->launch(shape.graph) : launchAll(shape, observe, timed); !asked)
-    return asked;
+  Expected<bool> asGraph = false;
+  if (shape.graph && !observe && !timed) {
+    asGraph = gpu->launch(shape.graph);
+    if (!asGraph)
+      return asGraph.error();
+    shape.takesGraph = *asGraph;
+    if (!*asGraph)
+      shape.graph = {};
+  }
+  if (!*asGraph)
+    if (Expected<void> launched = launchAll(shape, observe, timed); !launched)
+      return launched;
   // Neighbours are copied together.
   for (size_t i = 0; i < running.results.size();) {
     int64_t begin = running.results[i].offset, end = begin;
     for (; i < running.results.size() && running.results[i].offset <= aligned(end, arenaAlignment); ++i)
       end = running.results[i].offset + running.results[i].bytes;
-    if (Expected<void> copied = gpu->copyOut(running.room->data() + begin, shape.begin + begin, end - begin); !copied)
+    if (Expected<void> copied = gpu->copyOut(*running.room, begin, shape.begin + begin, end - begin); !copied)
       return copied;
   }
   return {};
@@ -352,8 +372,7 @@ Expected<void> DeviceRunner::finish() {
 
 Expected<void> DeviceRunner::readOutput(size_t output, int64_t offset, int64_t bytes, void *to) {
   const Shape &shape = *running.shape;
-  Expected<void> copied = gpu->copyOut(to, shape.begin + shape.room.outputs[output] + offset, bytes);
-  return copied ? gpu->wait() : copied;
+  return gpu->copyOut(to, shape.begin + shape.room.outputs[output] + offset, bytes);
 }
 
 Expected<std::vector<double>> DeviceRunner::secondsOfSteps() {

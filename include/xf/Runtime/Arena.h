@@ -47,8 +47,10 @@ private:
 
     /// A place on a GPU, as large as the array; nothing is copied yet.
     void enter(Device &device, char *there);
-    /// Brings the values home, if they are not here, and gives the place up.
+    /// Brings the values home, if they are not here, and gives the place up; it keeps it where they don't come home.
     Expected<void> leave();
+    /// Gives the place up, and the values that are there alone.
+    void forget();
     /// Copies them there, if they are not; `writes`: they are about to be changed there.
     Expected<void> use(bool writes);
     Expected<void> bringHome();

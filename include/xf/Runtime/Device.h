@@ -66,10 +66,12 @@ public:
     int64_t bytes = 0;
   };
 
-  /// Of pinned memory while work goes on; other memory has been read when this returns.
+  /// Copies that are done, as all that was asked for before them is, when these return.
   Expected<void> copyIn(char *to, const void *from, int64_t bytes);
-  /// Into pinned memory some time until `wait`; other memory is waited for.
   Expected<void> copyOut(void *to, const char *from, int64_t bytes);
+  /// Copies from the beginning of pinned memory, and to some place in it, that are done some time until `wait`.
+  Expected<void> copyIn(char *to, const Pinned &from, int64_t bytes);
+  Expected<void> copyOut(const Pinned &to, int64_t offset, const char *from, int64_t bytes);
   Expected<void> clear(char *to, int64_t bytes);
   /// A kernel's parameter by which its copy engine finds boxes of a matrix.
   struct TensorMap {
@@ -109,7 +111,8 @@ public:
   };
   /// No graph where the GPU has no memory left for one.
   Expected<Graph> makeGraph(std::span<const Node> nodes);
-  Expected<void> launch(const Graph &graph);
+  /// Whether it had memory for this; if not, nothing was launched.
+  Expected<bool> launch(const Graph &graph);
   /// Whether a kernel has memory of its own, so that two launches of it must not run at the same time.
   bool isSingle(int64_t kernel) const;
 

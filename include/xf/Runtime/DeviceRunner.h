@@ -75,6 +75,7 @@ private:
   explicit DeviceRunner(std::unique_ptr<Device> device);
   Expected<void> makeRoom(std::span<const std::pair<Arena, bool>> arenas, int64_t callBytes, const std::string &what);
   Expected<void> makeGraph(Shape &shape);
+  Expected<void> ask(const std::function<void(size_t)> &observe, bool timed);
   Expected<void> launchAll(const Shape &shape, const std::function<void(size_t)> &observe, bool timed);
 
   std::unique_ptr<Device> gpu;

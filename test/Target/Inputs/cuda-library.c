@@ -269,6 +269,32 @@ static void lose(void) {
   printf("lives on\n");
 }
 
+/* A copy home that fails brings nothing back that is older. */
+static void fail(void) {
+  xf_model *gpu;
+  DONE(gpu_open(NULL, &gpu));
+  float losses[3], again;
+  train(gpu, losses);
+  float before = loss_of(gpu, "loss");
+  enum { many = 100 };
+  static int32_t ids[many];
+  static const int64_t of_many[] = {many};
+  for (int i = 0; i < many; ++i)
+    ids[i] = 1 + i % 29;
+  xf_tensor small = batch[2], small_labels = batch[4];
+  batch[2].shape = batch[4].shape = of_many;
+  batch[2].data = batch[4].data = ids;
+  target_offsets[3] = many;
+  setenv("XF_GPU_FAIL", "cuMemcpyDtoH:2:1", 1);
+  refused(call(gpu, "train_step", &again));
+  unsetenv("XF_GPU_FAIL");
+  batch[2] = small;
+  batch[4] = small_labels;
+  target_offsets[3] = 9;
+  CHECK(before == loss_of(gpu, "loss"));
+  gpu->close(gpu);
+}
+
 static void open_each(void) {
   xf_model *model;
   refused(gpu_open(NULL, &model));
@@ -297,6 +323,8 @@ int main(int count, char **arguments) {
     compute();
   else if (strcmp(arguments[1], "lose") == 0)
     lose();
+  else if (strcmp(arguments[1], "fail") == 0)
+    fail();
   else if (strcmp(arguments[1], "open") == 0)
     open_each();
   else { /* closed when the driver is gone already, which came after this */

@@ -8,7 +8,9 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 extern "C" {
@@ -18,6 +20,9 @@ int cuDevicePrimaryCtxRelease_v2(int);
 int cuCtxPushCurrent_v2(void *);
 int cuMemAlloc_v2(unsigned long long *, size_t);
 int cuMemFree_v2(unsigned long long);
+int cuMemcpyHtoDAsync_v2(unsigned long long, const void *, size_t, void *);
+int cuMemcpyDtoHAsync_v2(void *, unsigned long long, size_t, void *);
+int cuStreamSynchronize(void *);
 int cuModuleLoadData(void **, const void *);
 int cuModuleUnload(void *);
 int cuModuleGetFunction(void **, void *, const char *);
@@ -30,13 +35,23 @@ int cuTensorMapEncodeTiled(void *, int, uint32_t, unsigned long long, const uint
 }
 
 namespace {
-enum { success = 0, invalidValue = 1, invalidImage = 200, invalidContext = 201, noBinary = 209, unsupportedPTX = 222 };
+enum Result {
+  success = 0,
+  invalidValue = 1,
+  outOfMemory = 2,
+  notInitialized = 3,
+  invalidImage = 200,
+  invalidContext = 201,
+  noBinary = 209,
+  unsupportedPTX = 222,
+  illegalAddress = 700
+};
 
 class Driver : public testing::Test {
 protected:
   void *context = nullptr, *stream = nullptr;
   void SetUp() override {
-    for (const char *name : {"XF_GPU_ARCHITECTURE", "XF_GPU_DRIVER"})
+    for (const char *name : {"XF_GPU_ARCHITECTURE", "XF_GPU_DRIVER", "XF_GPU_FAIL"})
       unsetenv(name);
     ASSERT_EQ(cuInit(0), success);
     ASSERT_EQ(cuDevicePrimaryCtxRetain(&context, 0), success);
@@ -65,6 +80,53 @@ protected:
   }
 };
 } // namespace
+
+TEST_F(Driver, CopiesAsLateAsMayBe) {
+  unsigned long long address = 0;
+  ASSERT_EQ(cuMemAlloc_v2(&address, 4), success);
+  int there = 1, here = 0;
+  ASSERT_EQ(cuMemcpyHtoDAsync_v2(address, &there, 4, stream), success);
+  ASSERT_EQ(cuMemcpyDtoHAsync_v2(&here, address, 4, stream), success);
+  there = 2;
+  EXPECT_EQ(here, 0);
+  ASSERT_EQ(cuStreamSynchronize(stream), success);
+  EXPECT_EQ(here, 2);
+  cuMemFree_v2(address);
+}
+
+TEST_F(Driver, FailsWhereItIsTold) {
+  unsigned long long address = 0;
+  auto results = [&](const char *plan) {
+    setenv("XF_GPU_FAIL", plan, 1);
+    std::vector<int> results;
+    for (int i = 0; i < 3; ++i) {
+      results.push_back(cuMemAlloc_v2(&address, 4));
+      if (results.back() == success)
+        EXPECT_EQ(cuMemFree_v2(address), success);
+    }
+    return results;
+  };
+  EXPECT_EQ(results("cuMemAlloc:2:2"), (std::vector<int>{success, outOfMemory, success}));
+  EXPECT_EQ(results("cuMemAlloc:1:2+"), (std::vector<int>{success, invalidValue, invalidValue}));
+  EXPECT_EQ(results("cuMemAllocHost:2:1"), (std::vector<int>{success, success, success}));
+  EXPECT_EQ(results("cuMemAlloc:700:2"),
+            (std::vector<int>{success, illegalAddress, illegalAddress})); // nothing works now
+}
+
+TEST_F(Driver, WorksInNoProcessThatWasForked) {
+  pid_t child = fork();
+  if (child == 0) {
+    int count = 0;
+    unsigned long long address = 0;
+    for (int result : {cuInit(0), cuDevicePrimaryCtxRetain(&context, 0), cuCtxPushCurrent_v2(context),
+                       cuMemAlloc_v2(&address, 4), cuStreamSynchronize(stream)})
+      count += result == notInitialized;
+    _exit(count);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 5);
+}
 
 TEST_F(Driver, AsksEachThreadForItsContext) {
   auto elsewhere = [&](bool says) {

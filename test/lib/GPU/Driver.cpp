@@ -3,8 +3,9 @@
 // argument, bound and lifetime is checked. Threads take turns, each with its own stack of contexts. What is asked for
 // is done as late as may be, when someone waits for it, so that who does not wait reads what is old. What is wrong is
 // written to stderr, and is an error from then on. XF_GPU_ARCHITECTURE (90), XF_GPU_MEMORY (bytes), XF_GPU_DRIVER
-// (13000) and XF_GPU_COUNT (1) set what it says it is; XF_GPU_LOSE_AFTER is how many launches it lives for, and
-// XF_GPU_LOG=1 counts what was asked for at the end.
+// (13000), XF_GPU_COUNT (1) and XF_GPU_MEMORY_CLOCK (kHz) set what it says it is; XF_GPU_LOSE_AFTER is how many
+// launches it lives for; XF_GPU_FAIL=NAME:ERROR:N makes the N-th call of a function, counted from when this was set,
+// fail (N+: and all after it); and XF_GPU_LOG=1 counts what was asked for at the end.
 //===--------------------------------------------------------------------------------===//
 #include "Emulator.h"
 
@@ -19,6 +20,8 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <string>
+#include <unistd.h>
 #include <utility>
 
 using namespace xf::gpu;
@@ -34,6 +37,7 @@ enum Result {
   invalidImage = 200,
   invalidContext = 201,
   noBinary = 209,
+  uncorrectable = 214,
   unsupportedPTX = 222,
   invalidHandle = 400,
   notFound = 500,
@@ -77,8 +81,8 @@ std::set<Graph *> graphs, executables;
 std::set<Event *> events;
 std::set<uint64_t> allocations;
 std::map<const char *, size_t> pinned; // begin, bytes
-bool initialized = false;
-bool unloaded = false; // at the end of the process
+pid_t process = 0;                     // that called cuInit: the driver works in none that is forked from it
+bool unloaded = false;                 // at the end of the process
 std::recursive_mutex lock;
 int retained = 0, streams = 0;
 /// Contexts are numbers, and none is made twice.
@@ -88,7 +92,7 @@ std::set<Context> others;                     // which programs have made
 thread_local std::array<Context, 16> current; // of this thread; it is there as long as the thread calls, until the end
 thread_local size_t depth = 0;                // of them, of which the last one counts
 Context currentContext() { return depth ? current[depth - 1] : 0; }
-bool lost = false; // after a fault every call fails, as on a GPU
+int lost = success; // after a fault every call fails with the same, as on a GPU
 std::deque<Work> pending;
 long launches = 0, replays = 0, copies = 0, bytesHome = 0, calls = 0;
 size_t mostInUse = 0;
@@ -98,29 +102,57 @@ int fail(int result, const std::string &what) {
   return result;
 }
 
+/// Whether the driver can be called at all.
+int usable(const char *name) {
+  if (unloaded)
+    return deinitialized;
+  if (process == 0)
+    return fail(notInitialized, std::string(name) + " before cuInit");
+  return process == getpid() ? success : notInitialized;
+}
+
+/// What a call of this name fails with because the environment says so.
+int asked(const std::string &name) {
+  static std::string plan;
+  static long count = 0;
+  const char *text = std::getenv("XF_GPU_FAIL");
+  if (plan != (text ? text : ""))
+    plan = text ? text : "", count = 0;
+  if (!plan.starts_with(name + ":"))
+    return success;
+  char *rest = nullptr;
+  long error = std::strtol(plan.c_str() + name.size() + 1, &rest, 10), from = std::atol(rest + (*rest == ':'));
+  return ++count == from || (count > from && plan.ends_with("+")) ? int(error) : success;
+}
+
+/// After errors of these kinds no call works.
+bool isFault(int error) { return error == uncorrectable || (error >= 700 && error < 720 && error != 701); }
+
 /// Runs `body` where the primary context is current; a Fault is the GPU's end.
 int guarded(const char *name, const std::function<int()> &body) {
-  if (!initialized)
-    return fail(notInitialized, std::string(name) + " before cuInit");
   if (retained == 0 || currentContext() != primary)
     return fail(invalidContext, std::string(name) + " on a thread without a context, or with another one");
   if (lost)
-    return launchFailed;
+    return lost;
   try {
     return body();
   } catch (const Fault &fault) {
-    lost = true;
-    return fail(launchFailed, std::string(name) + ": " + fault.what());
+    if (!lost)
+      lost = launchFailed;
+    return fail(lost, std::string(name) + ": " + fault.what());
   }
 }
 
 /// A call of the driver.
 int inContext(const char *name, const std::function<int()> &body) {
-  if (unloaded)
-    return deinitialized;
+  if (int result = usable(name))
+    return result;
   std::lock_guard guard(lock);
   ++calls;
-  return guarded(name, body);
+  int error = asked(name);
+  if (!lost && isFault(error))
+    lost = error;
+  return error ? error : guarded(name, body);
 }
 
 /// Does what the stream has to do.
@@ -155,35 +187,49 @@ bool isStream(void *stream) { return stream == &streamPlace && streams > 0; }
 #define XF_EXPORT extern "C" __attribute__((visibility("default"))) int
 
 XF_EXPORT cuInit(unsigned flags) {
+  if (process && process != getpid())
+    return notInitialized;
+  if (flags != 0)
+    return invalidValue;
   if (setting("XF_GPU_COUNT", 1) == 0)
     return noDevice;
   std::lock_guard guard(lock);
-  if (!initialized)
+  if (!process)
     std::atexit([] { unloaded = true; });
-  initialized = flags == 0;
-  return initialized ? success : invalidValue;
+  process = getpid();
+  return asked("cuInit");
 }
 XF_EXPORT cuDriverGetVersion(int *version) { return *version = int(driverVersion()), success; }
 XF_EXPORT cuGetErrorString(int error, const char **text) {
-  *text = error == launchFailed  ? "unspecified launch failure"
-          : error == outOfMemory ? "out of memory"
-                                 : "emulated error";
+  static const std::map<int, const char *> texts = {{outOfMemory, "out of memory"},
+                                                    {uncorrectable, "uncorrectable ECC error encountered"},
+                                                    {launchFailed, "unspecified launch failure"}};
+  auto found = texts.find(error);
+  *text = found == texts.end() ? "emulated error" : found->second;
   return success;
 }
-XF_EXPORT cuDeviceGetCount(int *count) { return *count = int(setting("XF_GPU_COUNT", 1)), success; }
+XF_EXPORT cuDeviceGetCount(int *count) {
+  *count = int(setting("XF_GPU_COUNT", 1));
+  return usable("cuDeviceGetCount");
+}
 XF_EXPORT cuDeviceGet(int *device, int ordinal) {
-  if (ordinal != 0)
-    return invalidValue;
-  return *device = 0, success;
+  *device = 0;
+  return ordinal == 0 ? usable("cuDeviceGet") : invalidValue;
 }
 XF_EXPORT cuDeviceGetName(char *name, int length, int) {
   std::snprintf(name, size_t(length), "emulated GPU");
-  return success;
+  return usable("cuDeviceGetName");
 }
 XF_EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
+  if (int result = usable("cuDeviceGetAttribute"))
+    return result;
   // Multiprocessors and clocks of no GPU that there is.
-  const std::map<int, int> values = {
-      {13, 1000000}, {16, 100}, {36, 1000000}, {37, 4000}, {75, architecture() / 10}, {76, architecture() % 10}};
+  const std::map<int, int> values = {{13, 1000000},
+                                     {16, 100},
+                                     {36, int(setting("XF_GPU_MEMORY_CLOCK", 1000000))},
+                                     {37, 4000},
+                                     {75, architecture() / 10},
+                                     {76, architecture() % 10}};
   auto found = values.find(attribute);
   if (found == values.end())
     return fail(invalidValue, "attribute " + std::to_string(attribute));
@@ -191,11 +237,15 @@ XF_EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
   return success;
 }
 static size_t total() { return size_t(setting("XF_GPU_MEMORY", long(1) << 30)); }
-XF_EXPORT cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = total(), success; }
+XF_EXPORT cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = total(), usable("cuDeviceTotalMem"); }
 XF_EXPORT cuDevicePrimaryCtxRetain(void **context, int device) {
+  if (int result = usable("cuDevicePrimaryCtxRetain"))
+    return result;
   std::lock_guard guard(lock);
-  if (!initialized || device != 0)
-    return notInitialized;
+  if (device != 0)
+    return invalidValue;
+  if (int error = asked("cuDevicePrimaryCtxRetain"))
+    return error;
   if (retained++ == 0)
     primary = ++lastContext;
   *context = reinterpret_cast<void *>(primary);
@@ -218,8 +268,8 @@ static void freeAll() {
   modules.clear(), events.clear(), pinned.clear();
 }
 XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
-  if (unloaded)
-    return deinitialized;
+  if (int result = usable("cuDevicePrimaryCtxRelease"))
+    return result;
   std::lock_guard guard(lock);
   if (--retained == 0) {
     primary = 0;
@@ -240,8 +290,8 @@ XF_EXPORT cuDevicePrimaryCtxRelease_v2(int) {
   return retained < 0 ? fail(invalidContext, "a context is released twice") : success;
 }
 XF_EXPORT cuCtxPushCurrent_v2(void *context) {
-  if (unloaded)
-    return deinitialized;
+  if (int result = usable("cuCtxPushCurrent"))
+    return result;
   std::lock_guard guard(lock);
   auto number = reinterpret_cast<Context>(context);
   if (number == 0 || (number != primary && !others.count(number)))
@@ -249,8 +299,8 @@ XF_EXPORT cuCtxPushCurrent_v2(void *context) {
   return current.at(depth++) = number, success;
 }
 XF_EXPORT cuCtxPopCurrent_v2(void **context) {
-  if (unloaded)
-    return deinitialized;
+  if (int result = usable("cuCtxPopCurrent"))
+    return result;
   if (depth == 0)
     return fail(invalidContext, "cuCtxPopCurrent without a context");
   return *context = reinterpret_cast<void *>(current[--depth]), success;
@@ -313,17 +363,14 @@ XF_EXPORT cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t b
   return inContext("cuMemcpyHtoD", [&]() -> int {
     if (!isStream(stream) || !from || bytes == 0)
       return fail(invalidHandle, "cuMemcpyHtoD without stream, memory or bytes");
-    auto copy = [=](const void *source) {
+    // Of memory that is not pinned too: drivers mostly read and write that at once, but no manual says so.
+    auto copy = [=] {
       Region &region = memory.find(to, bytes, "copy");
-      std::memcpy(region.at(to), source, bytes);
+      std::memcpy(region.at(to), from, bytes);
       region.setWritten(to, bytes);
     };
     ++copies;
-    if (const void *block = pinnedBlock(from, bytes))
-      return enqueue({"cuMemcpyHtoD", [=] { copy(from); }, block});
-    // Other memory has been read when this returns.
-    std::vector<char> read(static_cast<const char *>(from), static_cast<const char *>(from) + bytes);
-    return enqueue({"cuMemcpyHtoD", [copy, read = std::move(read)] { copy(read.data()); }});
+    return enqueue({"cuMemcpyHtoD", copy, pinnedBlock(from, bytes)});
   });
 }
 XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
@@ -333,11 +380,7 @@ XF_EXPORT cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, 
     auto copy = [=] { std::memcpy(to, memory.find(from, bytes, "copy").at(from), bytes); };
     ++copies;
     bytesHome += long(bytes);
-    if (const void *block = pinnedBlock(to, bytes))
-      return enqueue({"cuMemcpyDtoH", copy, block});
-    if (int result = flush())
-      return result;
-    return copy(), success;
+    return enqueue({"cuMemcpyDtoH", copy, pinnedBlock(to, bytes)});
   });
 }
 XF_EXPORT cuMemsetD8Async(unsigned long long to, unsigned char value, size_t bytes, void *stream) {
@@ -548,8 +591,10 @@ static std::optional<Work> launchOf(void *function, std::array<unsigned, 6> grid
                 static const long life = setting("XF_GPU_LOSE_AFTER", -1);
                 if (!modules.count(module))
                   throw Fault("a module is unloaded before its kernel ran");
-                if (life >= 0 && launches >= life)
+                if (life >= 0 && launches >= life) {
+                  lost = uncorrectable;
                   throw Fault("lost");
+                }
                 ++launches;
                 std::vector<uint64_t> all = values; // maps come last
                 for (const TensorMap &map : maps)
