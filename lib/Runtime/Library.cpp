@@ -110,6 +110,10 @@ public:
   Expected<void> get(std::string_view name, const char **value);
 
   std::mutex lock;
+  const pid_t process = getpid(); // whose threads, and whose GPU, the model has
+
+  /// Why nothing can be asked of it in a process that was forked from its own.
+  Error isElsewhere() const;
 
 private:
   explicit Model(std::unique_ptr<Session> opened) : owned(std::move(opened)), session(*owned), description(session) {
@@ -142,7 +146,6 @@ private:
   bool preparedIsOld = true;
   std::array<bool, 4> isShown{}; // to the caller, of each kind of array
   Progress progress;
-  pid_t process = getpid();
   std::array<int64_t, 2> random; // what these inputs of a training step are where the caller says nothing
   std::array<float, 8> hyper;
   std::string setting; // the text that `get` gave
@@ -171,6 +174,14 @@ Expected<std::unique_ptr<Model>> Model::open(std::string_view device, const char
   if (!ready)
     return ready.error();
   return model;
+}
+
+Error Model::isElsewhere() const {
+  return userError(fmt::format("this process was forked from the one that opened the model, {}",
+                               session.program.gpu.empty()
+                                   ? "and has none of its threads; open another model here"
+                                   : "and a GPU's driver works in no such process; start one by spawn or exec, and "
+                                     "open another model there"));
 }
 
 /// The caller's tensors, which must be some of `known`, an `input` or `output` of the function.
@@ -205,9 +216,6 @@ static Expected<std::vector<TensorView>> viewsOf(const Function &function, std::
 
 Expected<Model::Call> Model::check(std::string_view name, std::span<const xf_tensor> inputs,
                                    std::span<const xf_tensor> outputs) {
-  if (getpid() != process)
-    return userError("this process was forked from the one that opened the model, and has none of its threads; open "
-                     "another model here");
   Call call;
   call.function = name == "prepare" ? nullptr : session.program.function(name);
   if (!call.function) {
@@ -454,6 +462,8 @@ template <typename Body> const char *locked(xf_model *handle, Body body) {
     if (!handle)
       return userError("expected a model, but got NULL");
     Model &model = *static_cast<Model *>(handle);
+    if (getpid() != model.process)
+      return model.isElsewhere(); // and another thread may have held its lock
     std::lock_guard guard(model.lock);
     return body(model);
   });
@@ -499,7 +509,11 @@ const xf_model methods = {
     [](xf_model *handle, const char *name, const char **value) {
       return locked(handle, [&](Model &model) { return model.get(text(name), value); });
     },
-    [](xf_model *handle) { delete static_cast<Model *>(handle); },
+    [](xf_model *handle) {
+      // In a child there are no threads to end, and no GPU to free; its memory goes with the process.
+      if (auto *model = static_cast<Model *>(handle); model && getpid() == model->process)
+        delete model;
+    },
 };
 } // namespace
 

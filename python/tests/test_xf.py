@@ -265,11 +265,12 @@ class ModelTest(unittest.TestCase):
                 self.model.loss(self.batch)
             except xf.Error as error:
                 os.write(write, str(error).encode())
+            self.model.close()
             os._exit(0)
         os.close(write)
         with os.fdopen(read) as pipe:
             self.assertIn("this process was forked", pipe.read())
-        os.waitpid(child, 0)
+        self.assertEqual(os.waitpid(child, 0), (child, 0))
 
 
 @unittest.skipUnless(has_driver(), "no NVIDIA driver")

@@ -4,7 +4,8 @@
  *
  * What can fail returns NULL when it is done, and otherwise what was wrong: text that stays until the same thread's
  * next call. Any thread may call at any time; calls on one model wait for each other. A process that forks has the
- * model in the parent alone.
+ * model in the parent alone: in the child `close` does nothing and all else fails. It can open models of its own, but
+ * on a GPU only where the parent has used none: start it by exec (in Python, by spawn) instead.
  *
  * Where a GPU computes, the model's arrays stay there, and move when the other side asks for them. A thread keeps the
  * context of CUDA that it has current; the model works in the GPU's primary one. When the GPU is lost each call that

@@ -203,11 +203,19 @@ int main(void) {
   CHECK(!other);
   CHECK(second_loss(second) == before[1]);
 
-  /* In a child that was forked the threads are not there. */
+  /* In a child that was forked the threads are not there, and not to be waited for. */
+  float before_fork = first_loss(first);
+  done(first->set(first, "threads", "4"));
+  CHECK(first_loss(first) == before_fork);
   fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
     refused(first->call(first, "loss", batch, 5, NULL, 0));
+    refused(first->set(first, "threads", "1"));
+    first->close(first);
+    done(first_open(NULL, &other));
+    first_loss(other);
+    other->close(other);
     fflush(stdout);
     _exit(0);
   }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define CHECK(condition)                                                                                               \
   do                                                                                                                   \
@@ -295,6 +297,50 @@ static void fail(void) {
   gpu->close(gpu);
 }
 
+/* In a process that was forked. */
+static void in_child(void (*body)(xf_model *), xf_model *model) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    body(model);
+    fflush(stdout);
+    _exit(0);
+  }
+  int status;
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void use_and_close(xf_model *model) {
+  float loss, *data;
+  refused(call(model, "loss", &loss));
+  refused(model->array(model, XF_PARAMETER, query, &data));
+  refused(model->save(model, "child.safetensors", 0));
+  model->close(model);
+  refused(gpu_open(NULL, &model));
+  refused(both_open(NULL, &model));
+  DONE(both_open_on("cpu", NULL, &model));
+  loss_of(model, "loss");
+  model->close(model);
+}
+
+static void open_first(xf_model *model) {
+  DONE(gpu_open(NULL, &model));
+  loss_of(model, "loss");
+  model->close(model);
+  printf("opened in a child\n");
+}
+
+static void fork_each(void) {
+  in_child(open_first, NULL); /* nobody has used a GPU before */
+  xf_model *gpu;
+  DONE(gpu_open(NULL, &gpu));
+  float before = loss_of(gpu, "loss");
+  in_child(use_and_close, gpu);
+  CHECK(before == loss_of(gpu, "loss"));
+  gpu->close(gpu);
+  printf("goes on in the parent\n");
+}
+
 static void open_each(void) {
   xf_model *model;
   refused(gpu_open(NULL, &model));
@@ -325,6 +371,8 @@ int main(int count, char **arguments) {
     lose();
   else if (strcmp(arguments[1], "fail") == 0)
     fail();
+  else if (strcmp(arguments[1], "fork") == 0)
+    fork_each();
   else if (strcmp(arguments[1], "open") == 0)
     open_each();
   else { /* closed when the driver is gone already, which came after this */
