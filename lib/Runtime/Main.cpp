@@ -41,6 +41,8 @@ static Expected<int> start(int argc, char **argv) {
   CLI::App app(fmt::format("{}: a model compiled by xf", session.program.name));
   app.require_subcommand(1);
   app.option_defaults()->always_capture_default();
+  if (!session.program.gpu.empty())
+    app.footer("The first GPU computes; CUDA_VISIBLE_DEVICES=N in the environment takes another one.");
   Action action;
   auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
   addInfo(app, session, action);

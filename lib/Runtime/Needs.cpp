@@ -115,9 +115,11 @@ int64_t xf::runtime::largestThatFits(const std::function<bool(int64_t)> &fits, i
 
 std::string xf::runtime::describeFit(const Program &program, int64_t bytes, int64_t sequences, int threads) {
   auto sequencesOf = [&](int64_t tokens) { return sequences ? sequences : usualSequences(tokens); };
-  std::string text = fmt::format("{} in {} with {} thread{}: tokens a side of the largest batch, in {}\n", program.name,
-                                 mebibytes(bytes), threads, threads == 1 ? "" : "s",
-                                 sequences ? fmt::format("{} sequences", sequences) : "sequences of 25");
+  std::string of =
+      program.gpu.empty() ? fmt::format("with {} thread{}", threads, threads == 1 ? "" : "s") : "of a GPU's memory";
+  std::string text =
+      fmt::format("{} in {} {}: tokens a side of the largest batch, in {}\n", program.name, mebibytes(bytes), of,
+                  sequences ? fmt::format("{} sequences", sequences) : "sequences of 25");
   for (const Use &use : usesOf(program)) {
     auto needs = [&](int64_t tokens) { return needsOf(program, use, tokens, sequencesOf(tokens), threads); };
     int64_t most = largestThatFits([&](int64_t tokens) { return needs(tokens).total() <= bytes; },

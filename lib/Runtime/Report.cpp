@@ -125,12 +125,13 @@ std::vector<Report::Table> Report::tables() const {
 
 std::string Report::subtitle() const {
   std::string text = heading;
+  auto known = [](double limit) { return limit > 0 ? fmt::format("{:.1f}", limit * 1e-9) : "unknown"; };
   if (limits)
-    text += fmt::format("{}limits of {}: {:.1f} GFLOP/s, {:.1f} GB/s read from memory", text.empty() ? "" : "; ",
+    text += fmt::format("{}limits of {}: {} GFLOP/s, {} GB/s read from memory", text.empty() ? "" : "; ",
                         limits->gpu.empty() ? fmt::format("this machine with {} thread{}", limits->threads,
                                                           limits->threads == 1 ? "" : "s")
                                             : fmt::format("GPU '{}' by its clocks", limits->gpu),
-                        limits->flops * 1e-9, limits->bytes * 1e-9);
+                        known(limits->flops), known(limits->bytes));
   return text;
 }
 

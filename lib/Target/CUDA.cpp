@@ -177,7 +177,7 @@ const Assembler &findAssembler(StringRef gpu) {
       (".version " + version.take_front(1) + "." + version.drop_front(1) + "\n.target " + gpu + "\n.address_size 64\n")
           .str();
   const char *home = std::getenv("CUDA_HOME");
-  std::string toolkit = home ? home + std::string("/bin") : "/usr/local/cuda/bin";
+  std::string toolkit = (home && *home ? home : "/usr/local/cuda") + std::string("/bin");
   StringRef besides = toolkit;
   for (ArrayRef<StringRef> folders : {ArrayRef<StringRef>(), ArrayRef(besides)}) {
     llvm::ErrorOr<std::string> path = llvm::sys::findProgramByName("ptxas", folders);

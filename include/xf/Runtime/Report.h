@@ -22,8 +22,11 @@ struct MachineLimits {
   int threads = 0;
   double flops = 0, bytes = 0;
   std::string gpu = {}; // its name, where that computes
-  /// The least time that so much work takes.
-  double seconds(double flops, double bytes) const { return std::max(flops / this->flops, bytes / this->bytes); }
+  /// The least time that so much work takes; of a limit that is 0 nothing is known (a part of a GPU may not tell).
+  double seconds(double flops, double bytes) const {
+    auto least = [](double amount, double limit) { return limit > 0 ? amount / limit : 0; };
+    return std::max(least(flops, this->flops), least(bytes, this->bytes));
+  }
 };
 
 /// Multiply-adds in registers, and reading memory that no cache holds: some tenths of a second.

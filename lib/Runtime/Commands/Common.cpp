@@ -106,7 +106,9 @@ void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
       ->default_str("one a core")
       ->check(CLI::Range(1, 1024));
   addBytesOption(command, "--memory", session.memory,
-                 "Refuse a batch for which the process would take more, besides the text it reads (such as 2GiB)")
+                 session.program.gpu.empty()
+                     ? "Refuse a batch for which the process would take more, besides the text it reads (such as 2GiB)"
+                     : "Refuse a batch for which more of the GPU's memory would be taken (such as 2GiB)")
       ->default_str("what is available");
   command
       .add_flag("--profile", session.profile,
