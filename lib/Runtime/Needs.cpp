@@ -25,13 +25,34 @@ int64_t xf::runtime::ownBytes(const Program &program) {
   return bytes;
 }
 
-/// Of a GPU's memory: what DeviceRunner allocates there.
+/// Of what goes in and comes out: by name, for what one function gives another takes.
+static int64_t batchBytes(std::span<const Call> calls) {
+  std::map<std::string, int64_t> tensors;
+  for (const auto &[function, dims] : calls)
+    for (const std::vector<TensorType> *types : {&function->inputs, &function->outputs})
+      for (const TensorType &type : *types) {
+        // Lists of a batch are made of others: for a moment there are two.
+        int64_t copies = types == &function->inputs && type.type == ElementType::I32 ? 2 : 1;
+        int64_t &bytes = tensors[type.name];
+        bytes = std::max(bytes, copies * TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
+      }
+  int64_t sum = 0;
+  for (const auto &[name, bytes] : tensors)
+    sum += bytes;
+  return sum;
+}
+
+/// Of a GPU's memory: what DeviceRunner allocates there. Gradients, and weights as predictions read them, stay there.
 static Needs needsOnDevice(const Program &program, std::span<const Call> calls) {
   Needs needs;
   std::vector<const Function *> functions;
+  bool moments = false;
+  int64_t pinned = 0;
   for (const auto &[function, dims] : calls) {
     functions.push_back(function);
+    moments |= function->usesMoments;
     CallRoom room(*function, dims, workspaceBytes(*function, dims));
+    pinned = std::max(pinned, 2 * room.slotsBegin); // of the call that runs, and of the next one
     if (room.bytes > needs.workspace + needs.batch) {
       needs.batch = room.slotsBegin;
       needs.workspace = room.bytes - room.slotsBegin;
@@ -39,6 +60,8 @@ static Needs needsOnDevice(const Program &program, std::span<const Call> calls) 
   }
   needs.arrays = arenaBytesOnDevice(program, functions);
   needs.kernels = ownBytes(program);
+  needs.arraysHere = int64_t(sizeof(float)) * program.parameterElements * (1 + 2 * moments);
+  needs.batchesHere = batchBytes(calls) + pinned;
   return needs;
 }
 
@@ -50,22 +73,13 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
   Needs needs;
   needs.process = code + described * program.descriptionBytes + threads * (thread + scratchBytes(program));
   bool gradients = false, moments = false, prepared = false;
-  std::map<std::string, int64_t> tensors; // by name: what one function gives another takes
   for (const auto &[function, dims] : calls) {
     gradients |= function->usesGradients;
     moments |= function->usesMoments;
     prepared |= function->usesPrepared;
     needs.workspace = std::max(needs.workspace, workspaceBytes(*function, dims));
-    for (const std::vector<TensorType> *types : {&function->inputs, &function->outputs})
-      for (const TensorType &type : *types) {
-        // Lists of a batch are made of others: for a moment there are two.
-        int64_t copies = types == &function->inputs && type.type == ElementType::I32 ? 2 : 1;
-        int64_t &bytes = tensors[type.name];
-        bytes = std::max(bytes, copies * TensorView{type.name, type.type, type.shapeAt(dims)}.bytes());
-      }
   }
-  for (const auto &[name, bytes] : tensors)
-    needs.batch += bytes;
+  needs.batch = batchBytes(calls);
   needs.arrays = int64_t(sizeof(float)) * (program.parameterElements * (1 + gradients + 2 * moments) +
                                            (prepared ? program.preparedElements : 0));
   return needs;
@@ -76,6 +90,11 @@ std::string Needs::text() const {
                      mebibytes(arrays), mebibytes(workspace), mebibytes(batch),
                      process ? ", the process " + mebibytes(process) : "",
                      kernels ? ", the kernels' own " + mebibytes(kernels) : "");
+}
+
+std::string Needs::textHere() const {
+  return fmt::format("{} of this machine's memory besides the process (what is loaded and saved {}, batches {})",
+                     mebibytes(here()), mebibytes(arraysHere), mebibytes(batchesHere));
 }
 
 std::vector<Use> xf::runtime::usesOf(const Program &program) {

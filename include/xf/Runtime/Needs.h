@@ -17,11 +17,16 @@ struct Needs {
   int64_t batch = 0;     // what goes in and comes out
   int64_t process = 0;   // the program itself, its threads and their scratch memory; not where a GPU computes
   int64_t kernels = 0;   // what kernels for a GPU bring with them
+  // Where a GPU computes all this is of its memory. Of this machine's, besides what the process had before: arrays that
+  // are loaded, drawn or saved, and batches, also where the GPU copies from and to.
+  int64_t arraysHere = 0, batchesHere = 0;
   /// What is taken before the first call.
   int64_t standing() const { return process + kernels; }
   int64_t total() const { return arrays + workspace + batch + standing(); }
+  int64_t here() const { return arraysHere + batchesHere; }
   /// "513.2 MiB (parameters, gradients and moments 72.1 MiB, ...)".
   std::string text() const;
+  std::string textHere() const;
 };
 
 /// A call, but for its tensors.

@@ -67,21 +67,33 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   Expected<int64_t> available = session.executor().availableMemory();
   if (!available)
     return available.error();
-  int64_t there = session.memory ? session.memory : *available + needed.standing();
-  if (needed.total() <= there)
+  int64_t there = session.memory ? session.memory : *available + needed.standing(), here = runtime::availableMemory();
+  auto fits = [&](const Needs &needs) { return needs.total() <= there && needs.here() <= here; };
+  if (fits(needed))
     return {};
-  std::string message = fmt::format("not enough memory for the batch: {} needs {}, and {} is {}{}", what, needed.text(),
-                                    mebibytes(there), session.memory ? "allowed (--memory)" : "available",
-                                    session.program.gpu.empty() ? "" : " on the GPU");
-  if (int64_t most = largestThatFits([&](int64_t fewer) { return needs(fewer).total() <= there; }, count); most > 0)
+  std::string message = fmt::format("not enough memory for the batch: {} needs ", what);
+  bool isHere = needed.total() <= there; // what is too little
+  if (isHere)
+    message += fmt::format("{}, and {} is available", needed.textHere(), mebibytes(here));
+  else
+    message += fmt::format("{}, and {} is {}{}", needed.text(), mebibytes(there),
+                           session.memory ? "allowed (--memory)" : "available",
+                           session.program.gpu.empty() ? "" : " on the GPU");
+  if (int64_t most = largestThatFits([&](int64_t fewer) { return fits(needs(fewer)); }, count); most > 0)
     message += fmt::format("; {} would fit", remedy(most));
+  else if (isHere)
+    message += "; give this machine, or the container that it runs in, more";
   return userError(message);
 }
 
 Expected<void> xf::runtime::checkAllowed(Session &session, const std::string &what, const Call &call) {
   if (!session.memory)
     return {};
-  auto needs = [&](int64_t) { return needsOf(session.program, std::span(&call, 1), session.teamSize()); };
+  auto needs = [&](int64_t) {
+    Needs needed = needsOf(session.program, std::span(&call, 1), session.teamSize());
+    needed.arraysHere = 0; // they are loaded
+    return needed;
+  };
   return checkMemory(session, what, 1, needs, nullptr);
 }
 

@@ -31,8 +31,10 @@ static void printWorkspaces(Session &session, const InfoOptions &options) {
       line("  " + function.name,
            fmt::format("workspace {} bytes",
                        withCommas(workspaceBytes(function, dimsOfBatch(function, options.tokens, sequences)))));
-  for (const Use &use : usesOf(session.program))
-    line("  " + use.name, "in " + needsOf(session.program, use, options.tokens, sequences, session.teamSize()).text());
+  for (const Use &use : usesOf(session.program)) {
+    Needs needs = needsOf(session.program, use, options.tokens, sequences, session.teamSize());
+    line("  " + use.name, "in " + needs.text() + (session.program.gpu.empty() ? "" : ", and " + needs.textHere()));
+  }
 }
 
 /// " (12 on tensor cores by mma.sync, 3 by wgmma)".
@@ -92,6 +94,8 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   std::string memory = fmt::format("parameters {}", mebibytes(bytes));
   if (program.function("train_step"))
     memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));
+  if (program.function("train_step") && !program.gpu.empty())
+    memory += fmt::format("; checkpoints take {} of this machine's", mebibytes(3 * bytes));
   if (program.preparedElements)
     memory += fmt::format("; predicting adds weights as it reads them, {}", mebibytes(4 * program.preparedElements));
   line("memory", memory);

@@ -72,7 +72,9 @@ static Expected<void> checkRoom(Session &session, const Function &function, cons
     for (int64_t &dim : scaled)
       dim = (dim * count + tokens - 1) / tokens;
     function.setChunks(scaled);
-    return needsOf(session.program, std::vector<Call>{{&function, scaled}}, session.teamSize());
+    Needs needed = needsOf(session.program, std::vector<Call>{{&function, scaled}}, session.teamSize());
+    needed.arraysHere = 0; // they are loaded
+    return needed;
   };
   return checkMemory(session, fmt::format("'{}' with {} tokens a side", function.name, tokens), tokens, needs,
                      [](int64_t count) { return fmt::format("a batch of {}", count); });

@@ -151,8 +151,7 @@ std::vector<Call> Training::largestCalls(int64_t count) const {
 Expected<void> Training::checkMemory() {
   auto needs = [&](int64_t count) {
     Needs needed = needsOf(program, largestCalls(count), session.teamSize());
-    if (program.gpu.empty())
-      needed.arrays += frozen.bytes();
+    (program.gpu.empty() ? needed.arrays : needed.arraysHere) += frozen.bytes();
     return needed;
   };
   auto option = [&](int64_t count) {

@@ -1,7 +1,8 @@
 """gpu-memory.py FOLDER DRIVER: for models, precisions and batches, the most of a GPU's memory that a step of training takes is what `info` says before,
-within 2%; so is what a batch that is refused is said to need."""
+within 2%; so is what a batch that is refused is said to need. A run that this machine has too little memory for is refused before it starts."""
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 
@@ -32,6 +33,23 @@ def main():
             print(f"{kind} {' '.join(target)} {tokens} tokens: planned {planned:.1f} MiB, {own:.1f} of them the kernels' own, allocated {most:.2f} MiB: {'within 2%' if within and counts else 'too far apart'}")
             refused = subprocess.run(command + ["--memory=1M"], capture_output=True, text=True, env={"LD_LIBRARY_PATH": driver})
             print(refused.stderr, end="")
+    here(folder, driver)
+
+
+def here(folder, driver):
+    """A process that may take less than the parameters and moments of 2,000,000 words."""
+    model = f"{folder}/model"
+    preset = MODELS["language_model"].replace("vocabulary=4000", "vocabulary=2000000")
+    subprocess.run(["xf-compile", preset, "--target=cuda", "--functions=train", "-o", model], check=True)
+    pathlib.Path(f"{folder}/text").write_text("5 6 7 8 9\n" * 30)
+    refused = subprocess.run(
+        [model, "train", f"--text={folder}/text", f"--output={folder}/run", "--steps=1"],
+        capture_output=True,
+        text=True,
+        env={"LD_LIBRARY_PATH": driver, "XF_GPU_MEMORY": str(1 << 40)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20)),
+    )
+    print(refused.stderr, end="")
 
 
 main()
