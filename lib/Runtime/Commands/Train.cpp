@@ -87,6 +87,7 @@ private:
   Error notFinite(Step &step);
   Expected<void> checkpoint();
   std::string keptState() const;
+  Error ending(const Error &error) const { return {error.message + keptState(), error.exitCode}; }
   TrainingGlance glance() const {
     return {progress.step,      expectedSteps,
             progress.epoch + 1, progress.intervalLoss.value(),
@@ -105,7 +106,7 @@ private:
   Progress progress;
   TrainingLog log;
   int64_t expectedSteps = 0;                  // in all: epochs have about as many
-  int64_t savedStep = -1;                     // of the newest checkpoint
+  int64_t savedStep = -1, savedEnd = -1;      // of the newest checkpoint: its step, and whose end it knows of
   float loss = 0, norm = 0, learningRate = 0; // of the last step
   Step upcoming;                              // packed while the one before it ran; no batches: there is none
   std::array<int64_t, 2> random{};            // inputs of the next call
@@ -260,6 +261,7 @@ Expected<void> Training::startOrResume() {
   progress.hyper = settings;
   progress.frozen = std::move(patterns);
   savedStep = progress.step;
+  savedEnd = progress.ended;
   if (options.given("--model"))
     display.message(fmt::format("warning: --model={} is not read: the run has weights already", options.model));
   display.message(fmt::format("{} {} at step {}", rejected.empty() ? "resuming" : "falling back to",
@@ -390,7 +392,7 @@ Expected<void> Training::takeStep(Parts parts, Parts following) {
   if (ran)
     ran = compute(step, following);
   if (!ran)
-    return Error{ran.error().message + keptState(), ran.error().exitCode};
+    return ending(ran.error());
   if (!std::isfinite(loss) || !std::isfinite(norm))
     return notFinite(step);
   ++progress.step;
@@ -419,12 +421,14 @@ Expected<void> Training::takeStep(Parts parts, Parts following) {
 }
 
 Expected<void> Training::checkpoint() {
-  if (savedStep == progress.step)
+  if (savedStep == progress.step && savedEnd == progress.ended)
     return {};
   Expected<void> saved = saveCheckpoint(options.output, program, state, progress, options.keep, session.identity());
-  if (saved)
-    savedStep = progress.step;
-  return saved;
+  if (!saved)
+    return ending(saved.error());
+  savedStep = progress.step;
+  savedEnd = progress.ended;
+  return {};
 }
 
 /// Makes the state the run's model.
@@ -464,7 +468,7 @@ Expected<void> Training::endEpoch() {
                  {"tokens_per_s", epoch.tokensPerSecond()},
                  {"seconds", epoch.seconds()}};
   if (Expected<void> validated = validate(record); !validated)
-    return validated;
+    return ending(validated.error());
   std::string text = fmt::format("epoch {}  step {}  loss {:.4f}", record["epoch"].get<int64_t>(), progress.step,
                                  progress.epochLoss.value());
   if (record.contains("validation_loss"))
@@ -476,7 +480,6 @@ Expected<void> Training::endEpoch() {
   progress.epochLoss = progress.intervalLoss = {};
   epoch = interval = {};
   progress.ended = progress.step;
-  savedStep = -1; // one of this step would not know that it was the end
   Expected<void> saved = checkpoint();
   return saved && progress.best == progress.step ? keepModel() : saved;
 }
