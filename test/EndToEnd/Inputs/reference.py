@@ -33,7 +33,7 @@ def compare(what, given, expected):
     worst = (0.0, "")
     for name, values in expected.items():
         norm = math.hypot(*values)
-        worst = max(worst, (math.dist(given[name], values) / (norm if norm > 1e-6 else 1), name))
+        worst = max(worst, (tensors.seen(math.dist(given[name], values) / (norm if norm > 1e-6 else 1)), name))
     print(f"{what}: {len(expected)} tensors, the worst {worst[1]} at {worst[0]:.1e}")
     assert worst[0] <= LIMIT, what
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "Reference/Inputs"))
-from tensors import read
+from tensors import read, seen
 
 draw = random.Random(5)
 for side in ("source", "target"):
@@ -23,7 +23,7 @@ def train(run, *options):
 
 def distance(a, b):
     """Of the worst tensor; the gradient of a key's bias is rounding alone, which Adam makes steps of."""
-    return max(math.dist(a[name], b[name]) / max(math.hypot(*b[name]), 1e-2) for name in b if not name.endswith("key.bias"))
+    return max(seen(math.dist(a[name], b[name]) / max(math.hypot(*b[name]), 1e-2)) for name in b if not name.endswith("key.bias"))
 
 
 # Sentences are drawn in one order, however many make a batch.

@@ -49,6 +49,11 @@ def weights(module, path):
     write(path, tensors)
 
 
+def seen(distance):
+    """A distance that is no number is infinite, or no maximum would see it."""
+    return math.inf if math.isnan(distance) else distance
+
+
 def compare(first, second, limit, prefix=""):
     a, b = read(first), read(second)
     worst = (0.0, "nothing")
@@ -57,7 +62,7 @@ def compare(first, second, limit, prefix=""):
         distance = math.dist(values, others)
         if not name.endswith("key.bias"):
             distance /= max(math.hypot(*others), 1e-9)
-        worst = max(worst, (distance, name))
+        worst = max(worst, (seen(distance), name))
     print(f"{len(a)} tensors, the worst {worst[1]} at {worst[0]:.2e}")
     return 0 if a and worst[0] <= limit else 1
 
