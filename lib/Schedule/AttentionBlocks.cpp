@@ -91,7 +91,8 @@ KeyRange AttentionTask::inBlock(KeyRange keys, Value keyBegin, Value count) {
   if (!masks)
     return {{}, count};
   auto inside = [&](Value key) { return e.make<arith::MaxSIOp>(e.min(e.sub(key, keyBegin), count), e.index(0)); };
-  return {keys.begin ? inside(keys.begin) : Value(), inside(keys.end)};
+  Value end = inside(keys.end); // which lengths may put before the beginning of a window
+  return {keys.begin ? e.min(inside(keys.begin), end) : Value(), end};
 }
 
 Value AttentionTask::mayHaveScores(ScoreRegion &region, Value begin, Value end, KeyRange keys, Value keyBegin) {
