@@ -259,29 +259,34 @@ void TensorCore::copyRows(const HeadMatrix &matrix, Value row, Value count, cons
   // A thread takes 16 bytes, or one pair, of every so many rows, which lie as many bytes apart.
   bool hasVectors = matrix.hasVectors();
   int64_t columns = hasVectors ? 8 : 2, perRow = llvm::alignTo(tile.features, 16) / columns;
-  int64_t threadsPerRow = llvm::PowerOf2Ceil(perRow), step = e.registers.warps * e.registers.width / threadsPerRow;
+  int64_t threads = e.registers.warps * e.registers.width,
+          threadsPerRow = std::min<int64_t>(llvm::PowerOf2Ceil(perRow), threads), step = threads / threadsPerRow;
   assert(tile.rows % step == 0 && "a tile's rows are shared by a block's threads");
-  Value thread = e.toI32(e.thread()), tileRow = e.make<arith::DivUIOp>(thread, e.i32(threadsPerRow)),
-        part = e.make<arith::RemUIOp>(thread, e.i32(threadsPerRow)), column = e.mul(part, e.i32(columns));
-  Value from = addressOf(matrix, e.add(row, tileRow), column), left = e.sub(count, tileRow);
-  Value offset = e.add(e.mul(tileRow, e.i32(tile.pitch)), e.mul(column, e.i32(2)));
-  Value to = at(tile.pointer, stageOffset(tile, stage, offset));
-  auto isLeft = [&](Value passed) { return e.compare(arith::CmpIPredicate::sgt, left, passed); };
-  auto copy = [&] {
-    if (!hasVectors)
-      return e.loop(e.i32(0), e.i32(tile.rows), step, [&](Value passed) {
-        Value bits = loadBits(matrix, e.add(e.add(row, tileRow), passed), isLeft(passed), column);
-        LLVM::StoreOp::create(e.b, e.loc, bits, at(to, e.mul(passed, e.i32(tile.pitch))), /*alignment=*/4);
-      });
-    for (int64_t passed = 0; passed < tile.rows; passed += step) {
-      Value inside = isLeft(e.i32(passed));
-      if (tile.features % 16 != 0)
-        inside = e.make<arith::AndIOp>(inside, isFeature(e, tile.features, column));
-      this->copy(at(to, passed * tile.pitch), at(from, passed * matrix.pitch * 2), 16,
-                 e.select(inside, e.i32(16), e.i32(0)));
-    }
-  };
-  perRow < threadsPerRow ? e.when(e.compare(arith::CmpIPredicate::slt, part, e.i32(perRow)), copy) : copy();
+  for (int64_t firstPart = 0; firstPart < perRow; firstPart += threadsPerRow) {
+    Value thread = e.toI32(e.thread()), tileRow = e.make<arith::DivUIOp>(thread, e.i32(threadsPerRow)),
+          part = e.add(e.make<arith::RemUIOp>(thread, e.i32(threadsPerRow)), e.i32(firstPart)),
+          column = e.mul(part, e.i32(columns));
+    Value from = addressOf(matrix, e.add(row, tileRow), column), left = e.sub(count, tileRow);
+    Value offset = e.add(e.mul(tileRow, e.i32(tile.pitch)), e.mul(column, e.i32(2)));
+    Value to = at(tile.pointer, stageOffset(tile, stage, offset));
+    auto isLeft = [&](Value passed) { return e.compare(arith::CmpIPredicate::sgt, left, passed); };
+    auto copy = [&] {
+      if (!hasVectors)
+        return e.loop(e.i32(0), e.i32(tile.rows), step, [&](Value passed) {
+          Value bits = loadBits(matrix, e.add(e.add(row, tileRow), passed), isLeft(passed), column);
+          LLVM::StoreOp::create(e.b, e.loc, bits, at(to, e.mul(passed, e.i32(tile.pitch))), /*alignment=*/4);
+        });
+      for (int64_t passed = 0; passed < tile.rows; passed += step) {
+        Value inside = isLeft(e.i32(passed));
+        if (tile.features % 16 != 0)
+          inside = e.make<arith::AndIOp>(inside, isFeature(e, tile.features, column));
+        this->copy(at(to, passed * tile.pitch), at(from, passed * matrix.pitch * 2), 16,
+                   e.select(inside, e.i32(16), e.i32(0)));
+      }
+    };
+    perRow < firstPart + threadsPerRow ? e.when(e.compare(arith::CmpIPredicate::slt, part, e.i32(perRow)), copy)
+                                       : copy();
+  }
 }
 
 void TensorCore::copy(Value to, Value from, int64_t bytes, Value count) {

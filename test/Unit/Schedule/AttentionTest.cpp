@@ -384,7 +384,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 128, 128, true, 0, -1, false, &relative}, Shape{1, 8, 16, false, 0, -1, false, &places},
                     Shape{2, 16, 16, false, 0.1, 40, false, &far}, Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi},
                     Shape{2, 16, 24, false, 0, -1, false, &blocks}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
-                    Shape{1, 40, 8, false, 0, -1, true, &earlier}),
+                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{1, 90, 90, false, 0, -1, false, &places}),
     [](const auto &info) { return std::to_string(info.index); });
 
 /// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
