@@ -244,6 +244,11 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
         return kernel.emitOpError() << "expected '" << name << "' of 'xf.schedule' to be a multiple of " << unit
                                     << ", but got " << value;
   }
+  if (auto matmul = dyn_cast<WarpgroupScheduleAttr>(given); matmul && matmul.getParts() > 1)
+    if (auto result = cast<RankedTensorType>(rootOf(kernel)->getResult(0).getType()); result.isDynamicDim(0))
+      return kernel.emitOpError() << "expected 'parts' of 'xf.schedule' to be 1 of a product whose number of rows is "
+                                     "not known, but got "
+                                  << matmul.getParts();
   bool isBackward = isa<AttentionBackwardOp>(rootOf(kernel));
   if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && isBackward)
     if (attention.getColumns() != 64)

@@ -90,6 +90,18 @@ LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   return failure();
 }
 
+/// Whether a block has the shared memory that a scheduled kernel asks for.
+LogicalResult checkSharedMemory(ModuleOp module, StringRef kernel) {
+  constexpr int64_t most = 227 << 10; // on Hopper, the only GPU whose kernels ask for it
+  auto scheduled = module.lookupSymbol<func::FuncOp>(kernel);
+  auto bytes = scheduled->getAttrOfType<IntegerAttr>("xf.shared");
+  if (!bytes || bytes.getInt() <= most)
+    return success();
+  return scheduled.emitOpError() << "expected 'xf.schedule' to need at most " << most
+                                 << " bytes of shared memory, but it needs " << bytes.getInt()
+                                 << "; fewer 'stages' or 'columns' need less";
+}
+
 /// Calls `work` on the kernels that have no grid yet.
 LogicalResult forKernels(ModuleOp module, const ScheduleTarget &target,
                          function_ref<LogicalResult(func::FuncOp, const ScheduleTarget &)> work) {
@@ -118,8 +130,10 @@ struct ScheduleGPUPass : impl::ScheduleGPUPassBase<ScheduleGPUPass> {
   void runOnOperation() override {
     ScheduleTarget target = gpuTarget(gpu, tf32);
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
-      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads") && failed(scheduleGPU(kernel, target)))
-        return signalPassFailure();
+      if (kernel->hasAttr("xf.kernel") && !kernel->hasAttr("xf.threads"))
+        if (std::string name = kernel.getName().str();
+            failed(scheduleGPU(kernel, target)) || failed(checkSharedMemory(getOperation(), name)))
+          return signalPassFailure();
   }
 };
 

@@ -165,3 +165,8 @@ func.func private @form(%q: !m, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (!m, !s)
 
 // expected-error @+1 {{expected 'stages' of a schedule to be at least 1, but got 0}}
 #stages = #xf.warpgroup_attention_schedule<columns = 64, stages = 0>
+
+// -----
+
+// expected-error @+1 {{expected 'stages' of a schedule to be at most 16, but got 17}}
+#stages = #xf.warpgroup_attention_schedule<columns = 64, stages = 17>

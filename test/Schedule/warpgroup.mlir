@@ -65,6 +65,27 @@ func.func private @f32(%x: tensor<?x64xf32>, %w: tensor<64x64xf32>) -> tensor<?x
 
 // -----
 
+// expected-error@+1 {{expected 'stages' of a schedule to be at most 16, but got 17}}
+#stages = #xf.warpgroup_schedule<columns = 64, stages = 17, blocks = 1, parts = 1>
+
+// -----
+
+// expected-error@+1 {{expected 'xf.schedule' to need at most 232448 bytes of shared memory, but it needs 295104; fewer 'stages' or 'columns' need less}}
+func.func private @f(%x: tensor<?x512xbf16>, %w: tensor<512x512xbf16>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = 64, stages = 12, blocks = 1, parts = 1>} {
+  %0 = xf.linear %x, %w : (tensor<?x512xbf16>, tensor<512x512xbf16>) -> tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+
+// -----
+
+// expected-error@+1 {{expected 'parts' of 'xf.schedule' to be 1 of a product whose number of rows is not known, but got 2}}
+func.func private @f(%x: tensor<?x512xbf16>, %w: tensor<512x512xbf16>) -> tensor<?x512xf32> attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = #xf.warpgroup_schedule<columns = 64, stages = 4, blocks = 1, parts = 2>} {
+  %0 = xf.linear %x, %w : (tensor<?x512xbf16>, tensor<512x512xbf16>) -> tensor<?x512xf32>
+  return %0 : tensor<?x512xf32>
+}
+
+// -----
+
 // expected-error@+1 {{expected 'blocks' to be 1, or 2 of at most 128 columns, but got 2}}
 #blocks = #xf.warpgroup_schedule<columns = 256, stages = 2, blocks = 2, parts = 1>
 

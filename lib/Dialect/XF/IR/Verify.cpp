@@ -577,6 +577,13 @@ static LogicalResult verifyPositive(function_ref<InFlightDiagnostic()> emitError
   return success();
 }
 
+static LogicalResult verifyStages(function_ref<InFlightDiagnostic()> emitError, int64_t stages) {
+  constexpr int64_t most = 16; // of a ring
+  if (stages > most)
+    return emitError() << "expected 'stages' of a schedule to be at most " << most << ", but got " << stages;
+  return verifyPositive(emitError, {{"stages", stages}});
+}
+
 LogicalResult MatmulScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t registerRows,
                                          int64_t rows, int64_t columns, int64_t blockRows, int64_t depth, bool copyA) {
   return verifyPositive(emitError, {{"register_rows", registerRows},
@@ -605,7 +612,7 @@ LogicalResult WarpgroupScheduleAttr::verify(function_ref<InFlightDiagnostic()> e
     return emitError() << "expected 'parts' to be 1, 2, 4 or 8, but got " << parts;
   if (columns != 64 && columns != 128 && columns != 192 && columns != 256)
     return emitError() << "expected 'columns' to be 64, 128, 192 or 256, but got " << columns;
-  return verifyPositive(emitError, {{"stages", stages}});
+  return verifyStages(emitError, stages);
 }
 
 LogicalResult TensorCoreScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
@@ -625,7 +632,7 @@ LogicalResult WarpgroupAttentionScheduleAttr::verify(function_ref<InFlightDiagno
                                                      int64_t stages, bool inTurn) {
   if (columns != 64 && columns != 128)
     return emitError() << "expected 'columns' to be 64 or 128, but got " << columns;
-  return verifyPositive(emitError, {{"stages", stages}});
+  return verifyStages(emitError, stages);
 }
 
 LogicalResult TensorCoreAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t rows,
