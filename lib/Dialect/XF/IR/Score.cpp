@@ -45,6 +45,12 @@ LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Typ
       isKnown &= type == element || type.isIndex() || type.isInteger(32) || type.isInteger(1);
     if (auto extract = dyn_cast<tensor::ExtractOp>(inner))
       isKnown &= isa<BlockArgument>(extract.getTensor());
+    IntegerAttr number; // kernels have indices of i32
+    if (inner.getNumResults() == 1 && inner.getResult(0).getType().isIndex() &&
+        matchPattern(&inner, m_Constant(&number)) && !number.getValue().isSignedIntN(32))
+      return inner.emitOpError()
+             << "can't stand in a score region: that counts from -2147483648 to 2147483647, but got "
+             << number.getInt();
     if (isKnown)
       continue;
     InFlightDiagnostic diagnostic =

@@ -133,6 +133,19 @@ func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
 // -----
 
 // xf.attention C10
+func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) score {
+  ^bb0(%score: f32, %head: index, %query: index, %key: index):
+    // expected-error@+1 {{'arith.constant' op can't stand in a score region: that counts from -2147483648 to 2147483647, but got 4294967297}}
+    %far = arith.constant 4294967297 : index
+    xf.yield %score : f32
+  } : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C10
 func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>, %t: tensor<2xf32>) {
   // expected-note@+1 {{the score region of this op}}
   %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) score(%t) {
