@@ -24,12 +24,15 @@ struct Keys {
 };
 } // namespace
 
+/// Whether it is one that a score region masks: -inf, or as good as that.
+static bool isMasked(double score) { return score <= -1e30; }
+
 /// log sum exp over the keys a query sees; +inf without any (or where a score region has masked all), so that
 /// exp(score - it) vanishes.
 static double logSumExpOfKeys(llvm::function_ref<double(int64_t)> scoreOf, Keys visible) {
   SmallVector<double> scores;
   for (int64_t j = visible.begin; j < visible.end; ++j)
-    if (double score = scoreOf(j); score != -std::numeric_limits<double>::infinity())
+    if (double score = scoreOf(j); !isMasked(score))
       scores.push_back(score);
   return scores.empty() ? std::numeric_limits<double>::infinity()
                         : logSumExp([&](int64_t i) { return scores[i]; }, scores.size());
@@ -113,7 +116,7 @@ LogicalResult reference::evaluate(AttentionOp op, Frame &frame) {
   scores.forEachQuery([&](int64_t, const Query &q) {
     lse(q.row, q.head) = logSumExpOfKeys([&](int64_t j) { return scores.at(q, j).score; }, q.visible);
     for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
-      double probability = std::exp(scores.at(q, j).score - lse(q.row, q.head)) * scores.mask(q, j);
+      double probability = dropped(std::exp(scores.at(q, j).score - lse(q.row, q.head)), scores.mask(q, j));
       for (int64_t c = q.head * width; c < (q.head + 1) * width; ++c)
         result(q.row, c) += probability * scores.value(q.firstKey + j, c);
     }
@@ -149,12 +152,15 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
     for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
       int64_t k = q.firstKey + j;
       ScoreRegion::Result score = scores.at(q, j);
+      if (isMasked(score.score))
+        continue; // masked, whatever the region's derivative is
       double probability = std::exp(score.score - lse(q.row, q.head)), mask = scores.mask(q, j), dProbability = 0;
       for (int64_t c = firstValue; c < firstValue + valueWidth; ++c) {
-        dValue(k, c) += mask * probability * cotangent(q.row, c);
-        dProbability += mask * cotangent(q.row, c) * scores.value(k, c);
+        dValue(k, c) += dropped(probability, mask) * cotangent(q.row, c);
+        dProbability += cotangent(q.row, c) * scores.value(k, c);
       }
-      double ofScore = probability * (dProbability - delta), dProduct = scores.scale * score.derivative * ofScore;
+      double ofScore = probability * (dropped(dProbability, mask) - delta),
+             dProduct = scores.scale * score.derivative * ofScore;
       scores.at(q, j, [&](unsigned capture, int64_t element, double derivative) {
         int64_t number = llvm::find(trained, capture) - trained.begin();
         captured[number](sequence, q.head * partOfHead[number] + element) += ofScore * derivative;

@@ -36,7 +36,7 @@ LogicalResult reference::evaluate(CastOp op, Frame &frame) {
 }
 
 LogicalResult reference::evaluate(ReluOp op, Frame &frame) {
-  frame.set(op.getResult(), elementwise([](double x) { return x > 0 ? x : 0; }, frame[op.getX()]));
+  frame.set(op.getResult(), elementwise([](double x) { return x < 0 ? 0 : x; }, frame[op.getX()]));
   return success();
 }
 
@@ -71,7 +71,7 @@ LogicalResult reference::evaluate(DropoutOp op, Frame &frame) {
   Tensor result = Tensor::reals(x.shape());
   for (int64_t t = 0; t < x.rows(); ++t)
     for (int64_t c = 0; c < x.columns(); ++c)
-      result(t, c) = x(t, c) * dropoutFactor(random, site, op.getRate().convertToDouble(), t, c);
+      result(t, c) = dropped(x(t, c), dropoutFactor(random, site, op.getRate().convertToDouble(), t, c));
   frame.set(op.getResult(), result);
   return success();
 }

@@ -66,6 +66,8 @@ LogicalResult evaluate(AdamOp op, Frame &frame);
 //===-- What the families share ---------------------------------------------===//
 /// The factor of an element under dropout: 0 or 1 / (1 - rate).
 double dropoutFactor(const Tensor &random, int64_t site, double rate, int64_t row, int64_t column);
+/// What dropout leaves of x: nothing where the factor is 0, be x a number or none.
+inline double dropped(double x, double factor) { return factor == 0 ? 0 : x * factor; }
 
 /// The nearest numbers that a type has.
 Tensor rounded(const Tensor &tensor, Type element);

@@ -11,8 +11,11 @@ using namespace mlir::xf::reference;
 
 double reference::logSumExp(llvm::function_ref<double(int64_t)> value, int64_t count) {
   double maximum = -std::numeric_limits<double>::infinity(), sum = 0;
-  for (int64_t i = 0; i < count; ++i)
+  for (int64_t i = 0; i < count; ++i) {
+    if (std::isnan(value(i)))
+      return value(i);
     maximum = std::max(maximum, value(i));
+  }
   if (!std::isfinite(maximum))
     return maximum;
   for (int64_t i = 0; i < count; ++i)

@@ -51,7 +51,10 @@ Number evaluate(Operation *op, ArrayRef<Number> x) {
       .Case([&](arith::XOrIOp) { return integer(x[0].integer ^ x[1].integer); })
       .Case([&](arith::IndexCastOp) { return x[0]; })
       .Case([&](arith::SIToFPOp) { return real(double(x[0].integer)); })
-      .Case([&](arith::FPToSIOp) { return integer(int64_t(std::clamp(x[0].real, -2147483648.0, 2147483647.0))); })
+      .Case([&](arith::FPToSIOp) {
+        double nearest = std::clamp(x[0].real, -2147483648.0, 2147483647.0);
+        return integer(std::isnan(nearest) ? 0 : int64_t(nearest));
+      })
       .Case([&](math::AbsFOp) { return real(std::abs(x[0].real)); })
       .Case([&](math::ExpOp) { return real(std::exp(x[0].real)); })
       .Case([&](math::Exp2Op) { return real(std::exp2(x[0].real)); })

@@ -119,7 +119,7 @@ void emit(Emitter &e, AttentionOp op) {
     e.loop(turnBegin, turnEnd, 1, [&](Value i) {
       Value r = e.sub(i, turnBegin), row = e.add(task.queryStart, i), total = e.load(totals, r);
       // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
-      Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+      Value sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
       Value inverse = e.splat(e.div(e.f32(1), total));
       if (result)
         e.columns(dV, 1, [&](Value c, ArrayRef<int64_t> lanes) {
@@ -214,7 +214,7 @@ void emit(Emitter &e, CachedAttentionOp op) {
     return scaled;
   });
   Value inverse =
-      e.splat(e.select(e.compare(arith::CmpFPredicate::OGT, sums[1], e.f32(0)), e.div(e.f32(1), sums[1]), e.f32(0)));
+      e.splat(e.select(e.compare(arith::CmpFPredicate::UGT, sums[1], e.f32(0)), e.div(e.f32(1), sums[1]), e.f32(0)));
   for (auto [v, lanes] : llvm::enumerate(vLanes))
     e.storeVector(e.mul(sums[2 + v], inverse), result, {row, column(dV, v)}, lanes);
   e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}});
@@ -253,7 +253,7 @@ void emit(Emitter &e, AttentionWeightsOp op) {
       return SmallVector<Value>{e.add(carried[0], p)};
     })[0];
     if (region) // which may have masked all
-      total = e.select(e.compare(arith::CmpFPredicate::OGT, total, e.f32(0)), total, e.f32(1));
+      total = e.select(e.compare(arith::CmpFPredicate::UGT, total, e.f32(0)), total, e.f32(1));
     e.loop(begin, visible, 1,
            [&](Value j) { e.store(e.div(e.load(result, {head, i, j}), total), result, {head, i, j}); });
   });

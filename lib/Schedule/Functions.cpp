@@ -38,7 +38,7 @@ Value emitExp(Emitter &e, Value x) {
   if (e.registers.isGPU()) // what is lost in rounding x log2 e is |x| 2^-24 of a result that is small where |x| is not
     return emitPowerOf2(e, e.mul(x, e.splat(1.44269504088896341)));
   // exp x = 2^n exp r, |r| <= ln 2 / 2; ln 2 in two parts so that r keeps its bits.
-  x = e.minimum(e.splat(88.37626), e.maximum(e.splat(-87.33654), x)); // NaN stays NaN
+  x = e.minimum(e.splat(88.72), e.maximum(e.splat(-87.33654), x)); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(1.44269504088896341)));
   Value r = e.fma(n, e.splat(-0.693359375), x);
   r = e.fma(n, e.splat(2.12194440e-4), r);
@@ -54,7 +54,7 @@ Value emitExp(Emitter &e, Value x) {
 Value emitExp2(Emitter &e, Value x) {
   // 2^x = 2^n 2^r, |r| <= 1/2. From -127 down the bits come out as 0: keys far away, as ALiBi has them, leave no
   // subnormal numbers to calculate with.
-  x = e.maximum(x, e.splat(-127)); // NaN stays NaN
+  x = e.maximum(e.splat(-127), x); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, x);
   Value p = polynomial(e, e.sub(x, n),
                        {1.53458116e-4, 1.33999312e-3, 9.61848896e-3, 5.55032878e-2, 2.40226469e-1, 6.93147206e-1, 1});

@@ -1,10 +1,11 @@
 """models.py [--seed=N] [--cases=N | --seconds=N] [--gpu]: random models, compiled and run, against the interpreter.
 
 A case is a preset with random keys (no layers to four, odd widths, heads of their own widths, masks, norms, positions, dropout) and random
-batches, some with no sequence, some with sequences of no token or one. Every function must give what xf-interpret gives, but for
-rounding, the same bits on one thread and on three, and for a sentence the same bits alone and in a batch. Cases are processes of their
-own: one that crashes is a failure like any other. Case i of seed S is case 0 of seed S + i. With --gpu a case is the loss and the
-gradients of an executable for some GPU in some precision, run on the emulated GPU or this machine's, beside the processor's.
+batches, some with no sequence, some with sequences of no token or one. Every function must give what xf-interpret gives, but for rounding,
+the same bits on one thread and on three, for a sentence the same bits alone and in a batch, and no number where a weight is none. Cases
+are processes of their own: one that crashes is a failure like any other. Case i of seed S is case 0 of seed S + i. With --gpu a case is
+the loss and the gradients of an executable for some GPU in some precision, run on the emulated GPU or this machine's, beside the
+processor's.
 """
 import argparse
 import pathlib
@@ -161,11 +162,11 @@ class Case:
         known = {value.name for value in self.model.functions[function].inputs}
         return {name: values for name, values in batch.items() if name in known}
 
-    def interpret(self, function, inputs):
+    def interpret(self, function, inputs, weights=None):
         kinds = {numpy.dtype(numpy.int32): "I32", numpy.dtype(numpy.int64): "I64", numpy.dtype(numpy.float32): "F32"}
         given, gives = self.folder / f"{function}.safetensors", self.folder / f"{function}.expected.safetensors"
         tensors.write(given, {name: (kinds[values.dtype], list(values.shape), values.ravel().tolist()) for name, values in inputs.items()})
-        run("xf-interpret", self.module, f"--entry={function}", f"--model={self.weights}", f"--input={given}", f"--output={gives}")
+        run("xf-interpret", self.module, f"--entry={function}", f"--model={weights or self.weights}", f"--input={given}", f"--output={gives}")
         return tensors.read(gives)
 
     def compare(self, function, given, expected):
@@ -248,6 +249,18 @@ class Case:
             if values.shape and values.tobytes() != everything[output][begin : begin + lengths[which]].tobytes():
                 raise AssertionError(f"'{output}' of '{name}' has other bits for sentence {which} alone than in its batch")
 
+    def check_no_number(self, function, inputs):
+        """A weight that is no number leaves none wherever the interpreter has none."""
+        values = self.model.parameters[self.rng.choice(sorted(self.model.parameters))]
+        values.flat[self.rng.randrange(values.size)] = numpy.nan
+        spoilt = self.folder / "spoilt.safetensors"
+        self.model.save(spoilt, weights_only=True)
+        results = self.model.functions[function](inputs)
+        for name, expected in self.interpret(function, inputs, spoilt).items():
+            if (numpy.isnan(numpy.asarray(expected)) & ~numpy.isnan(results[name].ravel())).any():
+                raise AssertionError(f"'{name}' of '{function}' has numbers where a weight leaves none")
+        self.model.load(self.weights)
+
     def run_on_gpu(self):
         heads = self.rng.choice(["", "", ",d_k=64,d_v=64", ",d_k=128,d_v=128", ",d_k=96,d_v=64"])
         precision, gpu = self.rng.choice([*GPU_LIMITS, "bf16"]), self.rng.choice([*GPUS, "sm_90a", "sm_90a"])
@@ -291,12 +304,14 @@ class Case:
             arrays = [("", self.model.parameters), ("first_moment.", self.model.first_moments), ("second_moment.", self.model.second_moments)]
             self.check("train_step", self.inputs("train_step", batch | step), arrays)
             self.check_alone("loss", batch, targets)
+            self.check_no_number("loss", self.inputs("loss", batch))
         elif "loss" in functions:
             functions["train_step"](self.inputs("train_step", batch))  # of nothing: no number, but no crash
             self.model.load(self.weights)
         encoded = {}
         if "encode" in functions:
             encoded = self.check("encode", self.inputs("encode", batch))
+            self.check_no_number("encode", self.inputs("encode", batch))
             if count:
                 self.check_alone("encode", batch, sources if self.model.kind == "sequence_to_sequence" else targets)
         if "decode" in functions:

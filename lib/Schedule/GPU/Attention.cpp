@@ -159,7 +159,7 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
   SmallVector<Value> sums = block.forColumns(q.region, /*areQueries=*/false, q.position, begin, q.keys.end,
                                              AttentionBlock::step, initial, step);
   // A query that sees no key: zeros, and +inf so that the backward's probabilities vanish.
-  Value total = sums[1], sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+  Value total = sums[1], sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
   if (q.result) {
     Value inverse = e.div(e.f32(1), total);
     block.forVectors(q.dV, [&](int64_t v, int64_t lanes) {
@@ -266,7 +266,7 @@ void emit(Emitter &e, AttentionWeightsOp op) {
     })[0];
     total = e.reduce(vector::CombiningKind::ADD, total);
     overKeys(ValueRange(), 0, [&](Value j, Value score, ValueRange) {
-      Value p = probability(j, score), sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+      Value p = probability(j, score), sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
       e.when(e.compare(arith::CmpIPredicate::slt, j, keyCount),
              [&] { e.store(e.select(sees, e.div(p, total), e.f32(0)), result, {block.head, i, j}); });
       return Values();

@@ -105,7 +105,7 @@ void RowBlock::storeLogSumExp(int64_t number, Value maximum, Value total, double
   const Row &row = rows[number];
   Value sum = e.mul(e.fma(maximum, e.f32(factor), core.log2(total)), e.f32(M_LN2));
   // +inf of a query that sees no key, so that the backward's probabilities vanish.
-  Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+  Value sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
   Value isFirst = e.compare(arith::CmpIPredicate::eq, core.pair, e.i32(0));
   e.when(e.make<arith::AndIOp>(row.inside, isFirst), [&] {
     e.store(e.select(sees, sum, e.f32(std::numeric_limits<float>::infinity())), memory, {e.toIndex(row.number), head});

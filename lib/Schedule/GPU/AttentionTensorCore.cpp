@@ -181,7 +181,7 @@ void Forward::store(RowBlock &block, const State &state) {
   for (auto [number, row] : llvm::enumerate(block.rows)) {
     Value total = core.sumOfRow(state.sums[number]);
     // Of a query that sees no key zeros.
-    Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+    Value sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
     Value inverse = e.select(sees, e.div(e.f32(kept), total), e.f32(0));
     for (int64_t n = 0; result && n < valueSteps * 2; ++n) {
       const Fragment &output = state.outputs[number / 2 * valueSteps * 2 + n];

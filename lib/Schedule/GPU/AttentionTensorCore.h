@@ -2,7 +2,7 @@
 // What its two passes share. A block takes as many rows of the packed batch, whose sequences they may be, and goes
 // through the other side's rows of each of those sequences (keys for queries, queries for keys: the columns of scores)
 // in steps that begin at the sequence's start. Rows of other sequences see none of them, and that changes no bit of
-// theirs. All numbers of rows and columns are i32.
+// theirs; but for an infinity or no number, as that times 0 is none. All numbers of rows and columns are i32.
 //===----------------------------------------------------------------------===//
 #ifndef XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H
 #define XF_LIB_SCHEDULE_GPU_ATTENTIONTENSORCORE_H

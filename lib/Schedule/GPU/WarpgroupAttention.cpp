@@ -216,7 +216,7 @@ void Forward::store(WarpgroupRows &block, const State &state) {
   for (int64_t number : {0, 1}) {
     Value total = totals[number] = core.sumOfRow(state.sums[number]);
     // Of a query that sees no key zeros.
-    Value sees = e.compare(arith::CmpFPredicate::OGT, total, e.f32(0));
+    Value sees = e.compare(arith::CmpFPredicate::UGT, total, e.f32(0));
     inverses[number] = e.select(sees, e.div(e.f32(kept), total), e.f32(0));
   }
   for (auto [i, output] : llvm::enumerate(outputs))

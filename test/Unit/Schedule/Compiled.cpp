@@ -287,7 +287,7 @@ void mlir::xf::test::expectClose(const Tensors &actual, const Tensors &expected,
     int64_t where = -1;
     for (int64_t i = 0; i < wanted.elements(); ++i) {
       double x = got.isReal() ? got[i] : got.integer(i), y = wanted.isReal() ? wanted[i] : wanted.integer(i);
-      double error = x == y ? 0 : std::abs(x - y) / std::max(1.0, std::abs(y));
+      double error = x == y || (std::isnan(x) && std::isnan(y)) ? 0 : std::abs(x - y) / std::max(1.0, std::abs(y));
       if (std::isnan(error))
         error = std::numeric_limits<double>::infinity();
       if (error > worst) {

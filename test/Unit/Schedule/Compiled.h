@@ -52,7 +52,7 @@ Tensor rounded(Tensor tensor);
 /// Normal values, in f32.
 Tensor normal(std::vector<int64_t> shape, uint64_t seed);
 
-/// Every element within `tolerance` of max(1, |expected|).
+/// Every element within `tolerance` of max(1, |expected|), and no number where none is expected.
 void expectClose(const Tensors &actual, const Tensors &expected, double tolerance, const std::string &what);
 
 } // namespace mlir::xf::test

@@ -323,6 +323,33 @@ TEST(Scalars, AgreeWithDoubles) {
       }
 }
 
+// A row that is no number gives none, and the others what they give without it.
+TEST(RowsOfNoNumbers, GiveNone) {
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(gpu);
+  for (auto [width, isNarrow] : {std::pair<int64_t, bool>(100, false), {2052, true}}) {
+    std::string text = isNarrow ? inBF16(moduleOfWidth(width)) : moduleOfWidth(width);
+    Module reference(text);
+    std::map<unsigned, Compiled> compiled;
+    for (unsigned way : ways)
+      compiled.try_emplace(way, text, way);
+    ASSERT_FALSE(HasFailure());
+    for (int64_t count : {int64_t(1), width}) { // of the row's numbers
+      Tensors inputs = inputsOf(11, width);
+      for (const char *name : {"x", "s"})
+        for (int64_t i = 0; i < count; ++i)
+          inputs[name][4 * width + (7 + i) % width] = std::numeric_limits<double>::quiet_NaN();
+      for (const char *entry : {"norm", "add_norm", "norm_backward", "twice", "activations", "loss", "numbers",
+                                "log_softmax", "column_sum", "embed_backward"}) {
+        Tensors expected = reference.run(entry, inputs);
+        for (auto &[way, module] : compiled)
+          expectClose(module.run(entry, inputs), expected, isNarrow ? 0x1p-6 : 2e-5,
+                      fmt::format("{} of rows of {}, vectors of {}", entry, width, way));
+      }
+    }
+  }
+}
+
 // A row's bits depend on that row alone, whatever its place, its tile and the number of threads.
 TEST(RowKernels, KeepTheirBits) {
   std::string text = moduleOfWidth(100);
