@@ -31,11 +31,11 @@ public:
     }
   }
 
-  /// Adds for a vector of keys, one after another, given the cotangents of their scores.
-  void add(ArrayRef<ScoreRegion::Addition> additions, Value cotangents) {
+  /// Adds for a vector of keys, one after another, given the cotangents of their scores: of those that are scores.
+  void add(ArrayRef<ScoreRegion::Addition> additions, Value cotangents, function_ref<Value(Value)> ofScores) {
     for (const ScoreRegion::Addition &addition : additions) {
       int64_t number = llvm::find(numbers, addition.capture) - numbers.begin();
-      Value place = places[number], values = e.mul(cotangents, addition.derivative);
+      Value place = places[number], values = ofScores(e.mul(cotangents, addition.derivative));
       auto addTo = [&](Value element, Value value) {
         if (isShared[number])
           element = e.add(e.mul(head, e.index(partSizes[number])), element);
@@ -193,11 +193,11 @@ void emitTask(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, Captured
                 dp = dropout.apply(keeps[v], dp);
               e.storeVector(dropout ? dropout.apply(keeps[v], p) : p, probabilities, {r, at}, width);
               if (region) {
+                // Elsewhere a derivative may be infinite, which no factor of zero undoes.
+                auto ofScores = [&](Value x) { return isScore ? e.select(isScore, x, e.splat(0)) : x; };
                 Value ofScore = e.mul(p, e.add(dp, d));
-                if (isScore)
-                  ofScore = e.select(isScore, ofScore, e.splat(0));
-                captured.add(region.additions(), ofScore);
-                e.storeVector(e.mul(ofScore, e.mul(derivative, scale)), differences, {r, at}, width);
+                captured.add(region.additions(), ofScore, ofScores);
+                e.storeVector(ofScores(e.mul(ofScore, e.mul(derivative, scale))), differences, {r, at}, width);
               } else {
                 e.storeVector(e.mul(p, e.fma(dp, scale, d)), differences, {r, at}, width);
               }

@@ -1,6 +1,7 @@
 //===- ScoreRegion.cpp - a score region in a kernel -----------------------===//
 #include "xf/Schedule/ScoreRegion.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
 
 namespace mlir::xf {
 
@@ -55,6 +56,33 @@ bool ScoreRegion::mayMask() const {
   });
 }
 
+bool ScoreRegion::mayDerivativeBeInfinite() const {
+  SmallVector<Value> values{block->getTerminator()->getOperand(1)};
+  for (size_t next = 0; next < values.size(); ++next) {
+    Operation *op = values[next].getDefiningOp();
+    if (!op)
+      continue;
+    APFloat number(0.0);
+    bool isFinite = isa<arith::ConstantOp>(op) ? matchPattern(op, m_ConstantFloat(&number)) && number.isFinite()
+                    : isa<arith::DivFOp>(op)
+                        ? matchPattern(op->getOperand(1), m_ConstantFloat(&number)) && number.isNormal()
+                        : !isa<math::ExpOp, math::Exp2Op, math::LogOp, tensor::ExtractOp>(op);
+    if (!isFinite)
+      return true;
+    for (Value operand : op->getOperands())
+      if (isa<FloatType>(operand.getType()) && !llvm::is_contained(values, operand))
+        values.push_back(operand);
+  }
+  return false;
+}
+
+Value ScoreRegion::timesDerivative(Value x, Value derivative, Value probability) {
+  Value product = e.mul(x, derivative);
+  if (!mayDerivativeBeInfinite())
+    return product;
+  return e.select(e.compare(arith::CmpFPredicate::UNE, probability, e.f32(0)), product, e.f32(0));
+}
+
 void ScoreRegion::setQuery(Value position) {
   scalars[block->getArgument(ScoreQuery)] = position;
   emit(OfQuery);
@@ -106,13 +134,45 @@ Value ScoreRegion::elementAt(RankedTensorType type, ValueRange indices, bool asV
   return element;
 }
 
-/// One of our functions for an op of math, or null.
+/// Those of Functions.cpp are of the numbers that kernels' own sums are of.
+static Value emitAnyExp(Emitter &e, Value x) {
+  Value result = emitExp(e, x);
+  if (e.registers.isGPU())
+    return result;
+  auto isLess = [&](Value y, Value z) { return e.compare(arith::CmpFPredicate::OLT, y, z); };
+  result = e.select(isLess(e.splat(88.72), x), e.splat(std::numeric_limits<float>::infinity()), result);
+  return e.select(isLess(x, e.splat(-87.33654)), e.splat(0), result);
+}
+static Value emitAnyExp2(Emitter &e, Value x) { return emitExp2(e, e.minimum(e.splat(128), x)); }
+static Value emitAnyLog(Emitter &e, Value x) {
+  Value isSmall = e.compare(arith::CmpFPredicate::OLT, x, e.splat(0x1p-126)); // 2^25 times it is a normal number
+  Value log = emitLog(e, e.select(isSmall, e.mul(x, e.splat(0x1p25)), x));
+  log = e.select(isSmall, e.sub(log, e.splat(25 * M_LN2)), log);
+  Value isZero = e.compare(arith::CmpFPredicate::OEQ, x, e.splat(0)),
+        isNone = e.compare(arith::CmpFPredicate::OLT, x, e.splat(0));
+  log = e.select(isZero, e.splat(-std::numeric_limits<float>::infinity()), log);
+  return e.select(isNone, e.splat(std::numeric_limits<float>::quiet_NaN()), log);
+}
+
+/// As x86 doesn't: the nearest i32, and 0 where x is no number.
+static Value emitToI32(Emitter &e, Value x) {
+  Value size = math::AbsFOp::create(e.b, e.loc, x),
+        isInside = e.compare(arith::CmpFPredicate::OLT, size, e.splat(0x1p31)),
+        inside = e.select(isInside, x, e.splat(0));
+  Value integer = arith::FPToSIOp::create(e.b, e.loc, e.vectorType(e.b.getI32Type()), inside);
+  auto isAtLeast = [&](Value y, Value z) { return e.compare(arith::CmpFPredicate::OGE, y, z); };
+  integer = e.select(isAtLeast(x, e.splat(0x1p31)), e.splatI32(std::numeric_limits<int32_t>::max()), integer);
+  return e.select(isAtLeast(e.splat(-0x1p31), x), e.splatI32(std::numeric_limits<int32_t>::min()), integer);
+}
+
+/// One of our functions for an op, or null.
 static Value (*functionOf(Operation *op))(Emitter &, Value) {
   return llvm::TypeSwitch<Operation *, Value (*)(Emitter &, Value)>(op)
-      .Case([](math::ExpOp) { return emitExp; })
-      .Case([](math::Exp2Op) { return emitExp2; })
-      .Case([](math::LogOp) { return emitLog; })
+      .Case([](math::ExpOp) { return emitAnyExp; })
+      .Case([](math::Exp2Op) { return emitAnyExp2; })
+      .Case([](math::LogOp) { return emitAnyLog; })
       .Case([](math::TanhOp) { return emitTanh; })
+      .Case([](arith::FPToSIOp op) { return op.getType().isInteger(32) ? emitToI32 : nullptr; })
       .Default([](Operation *) { return nullptr; });
 }
 

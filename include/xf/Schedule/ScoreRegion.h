@@ -45,6 +45,10 @@ public:
   /// Whether a score is one, and not masked by a region's -inf: i1 lanes.
   Value isScore(Value score) { return e.compare(arith::CmpFPredicate::UGT, score, e.splat(-1e30)); }
 
+  /// x times a derivative: 0 where the probability is, of pairs that are masked or don't see each other, whatever the
+  /// derivative is there.
+  Value timesDerivative(Value x, Value derivative, Value probability);
+
   /// What the last call of apply adds to the gradients of captured tensors.
   struct Addition {
     unsigned capture;
@@ -65,6 +69,8 @@ private:
   /// The number of an element, the nearest where an index lies outside: a scalar, or where `asVector` a vector.
   Value elementAt(RankedTensorType type, ValueRange indices, bool asVector);
   Value memoryOf(Value capture) const;
+  /// Whether the derivative by the score may be no number, or infinite, of a score that is neither.
+  bool mayDerivativeBeInfinite() const;
 
   Emitter &e;
   Block *block = nullptr;

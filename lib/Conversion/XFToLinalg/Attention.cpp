@@ -234,6 +234,11 @@ Results lower(AttentionOp op, TensorBuilder &b) {
   return {mergeHeads(b, scores.weigh(weights, splitHeads(b, op.getValue(), op.getHeads()))), logSumExp};
 }
 
+/// 0 where nobody sees a key, be the derivative infinite there.
+static Number timesDerivative(Number cotangent, Number derivative) {
+  return select(cotangent == 0, 0, cotangent * derivative);
+}
+
 /// Sums for captured tensors, a row a sequence, one score after another.
 static SmallVector<Value> addCapturedGradients(TensorBuilder &b, AttentionBackwardOp op, Value query, Value key,
                                                const Visible &visible, Value ofScores) {
@@ -265,7 +270,7 @@ static SmallVector<Value> addCapturedGradients(TensorBuilder &b, AttentionBackwa
                           Value &sum = next[llvm::find(trained, capture) - trained.begin()];
                           if (!isOfHeads(op.getScore(), capture, op.getHeads()))
                             element = body.number(at[1]) * elements + element;
-                          Number more = body.element(sum, {row, element}) + cotangent * derivative;
+                          Number more = body.element(sum, {row, element}) + timesDerivative(cotangent, derivative);
                           sum = tensor::InsertOp::create(body, more.get(), sum, ValueRange{row.get(), element.get()});
                         });
             return scf::ValueVector(next.begin(), next.end());
@@ -297,7 +302,7 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
     captured = addCapturedGradients(b, op, query, key, visible, ofScores);
   if (scores.derivative)
     ofScores = b.map({scores.emptyBlock(), {t, h, j}}, {{ofScores, {t, h, j}}, {scores.derivative, {t, h, j}}},
-                     [&](ArrayRef<Number> v) { return v[0] * v[1] * scale; });
+                     [&](ArrayRef<Number> v) { return timesDerivative(v[0], v[1]) * scale; });
   Value queryGradient = scores.weigh(ofScores, key);
   Value keyGradient =
       b.contract({b.filled(scores.emptyLike(key), 0), {j, h, d}}, {ofScores, {t, h, j}}, {query, {t, h, d}});

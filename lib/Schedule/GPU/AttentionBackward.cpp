@@ -86,7 +86,8 @@ public:
               Terms t = terms(row, j, correction);
               for (const ScoreRegion::Addition &addition : region.additions()) {
                 captures.push_back(addition.capture);
-                result.append({e.toI32(addition.element), e.mul(t.ofScore, addition.derivative)});
+                Value element = e.select(t.isScore, e.toI32(addition.element), e.i32(-1));
+                result.append({element, e.mul(t.ofScore, addition.derivative)});
               }
               return result;
             },
@@ -112,9 +113,9 @@ private:
                             keys.end, e.registers.width, initial, body);
   }
   /// P, with dropout, and dS of one query (a row of the batch) and one key (of the sequence); with a region also what
-  /// this is before its derivative and the scale.
+  /// this is before its derivative and the scale, and whether the region leaves a score.
   struct Terms {
-    Value probability, difference, ofScore;
+    Value probability, difference, ofScore = {}, isScore = {};
   };
   Terms terms(Value row, Value j, Value correction) {
     Value keyRow = e.add(block.keyStart, j);
@@ -126,8 +127,9 @@ private:
     }
     Value sum = e.mul(e.load(logSumExp, {row, block.head}), e.f32(M_LOG2E));
     Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV);
+    Value isScore = region ? region.isScore(score) : Value();
     if (region)
-      p = e.select(region.isScore(score), p, e.f32(0));
+      p = e.select(isScore, p, e.f32(0));
     Value kept = p;
     if (dropout) {
       Value keep = dropout.keep(e.add(e.mul(row, e.index(block.heads)), block.head), j);
@@ -135,10 +137,10 @@ private:
       kept = dropout.apply(keep, p);
     }
     if (region) {
-      Value ofScore = e.mul(p, e.add(dp, correction));
-      return {kept, e.mul(ofScore, e.mul(derivative, e.f32(scale))), ofScore};
+      Value ofScore = e.mul(p, e.add(dp, correction)), difference = e.mul(ofScore, e.mul(derivative, e.f32(scale)));
+      return {kept, e.select(isScore, difference, e.f32(0)), ofScore, isScore};
     }
-    return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction)), Value()};
+    return {kept, e.mul(p, e.fma(dp, e.f32(scale), correction))};
   }
   /// What dS subtracts from scale dP, or with a region from dP: D = sum of dP P = sum of the result times its
   /// cotangent.

@@ -86,7 +86,8 @@ private:
   HeldRows hold(RowBlock &block, const HeadMatrix &matrix, int64_t steps) {
     HeldRows held{loadLefts(block, matrix, steps), {}};
     if (steps < valueSteps) {
-      e.syncBlock(); // others may still read those of the rows before
+      core.waitForCopies(); // of those of the rows before, where they had no step
+      e.syncBlock();        // others may still read them
       core.copyRows(matrix.from(steps * 16), block.begin, e.sub(block.end, block.begin), *rest);
       core.commitCopies(); // what comes next waits for all copies
       held.place = core.placeOfLeftAt(*rest, e.mul(e.toI32(e.warp()), e.i32(16)));
@@ -235,7 +236,7 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
             if (dropout)
               dP = e.select(isKept(number, (first + n) * 2 + c), dP, e.f32(0));
             Value difference = e.mul(p, e.sub(dP, corrections[number]));
-            differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
+            differences[n][i] = region ? region.timesDerivative(difference, derivatives[n][i], p) : difference;
           }
       }
       accumulate(gradient, differences, copied.first, keyPlaceTransposed, first);
@@ -377,7 +378,8 @@ void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatri
                         dP = e.select(keep, dP, e.f32(0));
                       }
                       Value difference = e.mul(p, e.sub(dP, correction));
-                      differences[n][i] = region ? e.mul(difference, derivatives[n][i]) : difference;
+                      differences[n][i] =
+                          region ? region.timesDerivative(difference, derivatives[n][i], p) : difference;
                     }
                   }
                 if (dValue)

@@ -249,7 +249,7 @@ Value Backward::emitQueries(WarpgroupRows &rows, bool computes) {
     for (auto [i, score] : llvm::enumerate(scores)) {
       score = probability(score, sums[WarpgroupRows::rowOf(i)]);
       if (region) // nothing else needs the probability
-        score = e.mul(score, derivatives[i]);
+        score = region.timesDerivative(score, derivatives[i], score);
     }
     ProbabilityDropout dropout = dropoutOfStep();
     Values kept = dropout ? rows.keeps(dropout, head, heads, e.mul(number, e.i32(step)), step) : Values(step / 2);
@@ -461,7 +461,7 @@ Value Backward::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value o
         if (ofKeys)
           differences[i] = gradientOf(scores[i], differences[i], keep, corrections[i % 2]);
         if (ofKeys && region)
-          differences[i] = e.mul(differences[i], derivatives[i]);
+          differences[i] = region.timesDerivative(differences[i], derivatives[i], scores[i]);
         if (keep)
           scores[i] = e.select(keep, scores[i], e.f32(0));
       }

@@ -85,14 +85,25 @@ struct Batch {
   double product(int64_t row, int64_t head, int64_t keyRow) const {
     return a.scale * dot(query, row, key, keyRow, head);
   }
+  /// What an uneven region multiplies it by.
+  double unevenness(int64_t row, int64_t keyRow) const {
+    auto end = std::ranges::upper_bound(queryOffsets, row) - queryOffsets.begin(); // of the sequence
+    int64_t firstKey = keyOffsets[end - 1];
+    double query = double(row - queryOffsets[end] + keyOffsets[end] - firstKey), key = double(keyRow - firstKey);
+    return 1 + 1 / (query + 1) + 1 / (key + 1);
+  }
   double score(int64_t row, int64_t head, int64_t keyRow) const {
     double x = product(row, head, keyRow);
+    if (a.isUneven)
+      return x * unevenness(row, keyRow);
     if (!a.hasRegion)
       return x;
     size_t s = size_t(std::ranges::upper_bound(queryOffsets, row) - queryOffsets.begin());
     return 4 * std::tanh(x / 4) + double(keyOffsets[s] - keyRow - (queryOffsets[s] - row)) * -0.05;
   }
   double derivative(int64_t row, int64_t head, int64_t keyRow) const {
+    if (a.isUneven)
+      return unevenness(row, keyRow);
     double t = std::tanh(product(row, head, keyRow) / 4);
     return a.hasRegion ? 1 - t * t : 1;
   }

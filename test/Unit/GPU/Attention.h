@@ -16,6 +16,7 @@ struct Attention {
   bool causal;
   float scale;
   bool hasRegion = false; // 4 tanh(x / 4) + (key - query) / 20 of a score x
+  bool isUneven = false;  // x (1 + 1 / (query + 1) + 1 / (key + 1)), the query's number being that of its key
   /// Which scores a region leaves, and masks the others: those of keys up to 40 away, of no later keys, of keys in
   /// every other block of 128. The kernel may not pass over them where that is said by comparisons of floats.
   enum { All, Window, Causal, Blocks } left = All;

@@ -50,7 +50,7 @@ struct Common {
       attributes += formatv(" dropout({0:f4}, %random, %site)", a.rate).str();
       types += ", tensor<2xi64>, i64";
     }
-    if (a.hasRegion || a.left != Attention::All)
+    if (a.hasRegion || a.isUneven || a.left != Attention::All)
       attributes +=
           " score() {\n  ^bb0(%x: f32, %head: index, %query: index, %key: index):" + regionOf(a, isBackward) + "\n  }";
   }
@@ -96,6 +96,17 @@ struct Common {
     auto join = [&](StringRef op, const std::string &x, const std::string &y) {
       return define(formatv("arith.{0} {1}, {2} : i1", op, x, y));
     };
+    if (a.isUneven) {
+      std::string sum = "%one";
+      for (const char *number : {"%query", "%key"}) {
+        std::string next = define(formatv("arith.index_cast {0} : index to i32", plus(number, 1)));
+        next = define(formatv("arith.sitofp {0} : i32 to f32", next));
+        next = define(formatv("arith.divf %one, {0} : f32", next));
+        sum = define(formatv("arith.addf {0}, {1} : f32", sum, next));
+      }
+      result = define(formatv("arith.mulf {0}, %x : f32", sum));
+      derivative = define(formatv("arith.mulf {0}, %one : f32", sum));
+    }
     std::string isLeft;
     if (a.left == Attention::Window)
       isLeft = join("andi", isAtMost("%key", plus("%query", 40)), isAtMost("%query", plus("%key", 40)));
@@ -258,6 +269,19 @@ TEST(WarpgroupAttention, Region) {
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "")
             << features << causal << isBackward;
       }
+}
+
+// A region that is infinite, with its derivative, where a block counts rows of other sequences: before the first query,
+// and before the first key.
+TEST(WarpgroupAttention, RegionsThatDivide) {
+  for (auto [features, causal] : {std::pair(32, true), {64, false}, {128, false}})
+    for (bool isBackward : {false, true}) {
+      Attention problem = attention(features, causal);
+      problem.isUneven = true;
+      Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+      EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
+      EXPECT_EQ(kernel.run({1, 30, 0, 65, 7}, {1, 30, 40, 65, 9}), "") << features << causal << isBackward;
+    }
 }
 
 // Regions that mask blocks: a window, later keys, blocks in between. Each gives the bits that it gives where no block

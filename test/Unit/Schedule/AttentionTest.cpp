@@ -155,6 +155,52 @@ const Score earlier = {{},
                        R"(%one = arith.constant 1.0 : f32
     %zero = arith.constant 0.0 : f32
     %d = arith.select %in, %one, %zero : f32)"};
+/// Derivatives that are infinite for keys and queries that nobody sees under a causal mask: the next key, and the query
+/// before the first, which is where a GPU's block counts another sequence's rows.
+const Score uneven = {{},
+                      R"(%unit = arith.constant 1 : index
+    %one = arith.constant 1.0 : f32
+    %place = arith.addi %query, %unit : index
+    %place32 = arith.index_cast %place : index to i32
+    %placef = arith.sitofp %place32 : i32 to f32
+    %early = arith.divf %one, %placef : f32
+    %distance = arith.subi %place, %key : index
+    %distance32 = arith.index_cast %distance : index to i32
+    %distancef = arith.sitofp %distance32 : i32 to f32
+    %near = arith.divf %one, %distancef : f32
+    %sum = arith.addf %early, %near : f32
+    %factor = arith.addf %sum, %one : f32
+    %s = arith.mulf %score, %factor : f32)",
+                      "%d = arith.mulf %factor, %one : f32"},
+            unevenTable = {{"table"},
+                           R"(%unit = arith.constant 1 : index
+    %one = arith.constant 1.0 : f32
+    %place = arith.addi %query, %unit : index
+    %distance = arith.subi %place, %key : index
+    %distance32 = arith.index_cast %distance : index to i32
+    %distancef = arith.sitofp %distance32 : i32 to f32
+    %near = arith.divf %one, %distancef : f32
+    %bias = tensor.extract %table[%head, %distance] : tensor<HEADSx9xf32>
+    %product = arith.mulf %bias, %near : f32
+    %s = arith.addf %score, %product : f32)",
+                           R"(%d = arith.constant 1.0 : f32
+    xf.add_gradient %near at %table[%head, %distance] : tensor<HEADSx9xf32>)",
+                           {{"table", 9}}};
+/// The ends of functions: no key is seen by the logarithm of its number where that is 0, and a bound that is a power
+/// beyond all numbers bounds nothing.
+const Score ends = {{},
+                    R"(%number = arith.index_cast %key : index to i32
+    %f = arith.sitofp %number : i32 to f32
+    %log = math.log %f : f32
+    %three = arith.constant 3.0 : f32
+    %exponent = arith.mulf %f, %three : f32
+    %power = math.exp2 %exponent : f32
+    %least = arith.minimumf %score, %power : f32
+    %s = arith.addf %least, %log : f32)",
+                    R"(%below = arith.cmpf ole, %score, %power : f32
+    %one = arith.constant 1.0 : f32
+    %zero = arith.constant 0.0 : f32
+    %d = arith.select %below, %one, %zero : f32)"};
 /// What the others leave out; T5's buckets among it.
 const Score arithmetic = {{"table"},
                           R"(%distance = arith.subi %query, %key : index
@@ -384,7 +430,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 128, 128, true, 0, -1, false, &relative}, Shape{1, 8, 16, false, 0, -1, false, &places},
                     Shape{2, 16, 16, false, 0.1, 40, false, &far}, Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi},
                     Shape{2, 16, 24, false, 0, -1, false, &blocks}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
-                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{1, 90, 90, false, 0, -1, false, &places}),
+                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{2, 24, 16, true, 0, -1, false, &uneven},
+                    Shape{1, 90, 90, false, 0, -1, false, &places}, Shape{2, 16, 32, true, 0.1, 40, true, &unevenTable},
+                    Shape{1, 16, 16, false, 0, -1, false, &ends}),
     [](const auto &info) { return std::to_string(info.index); });
 
 /// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
@@ -440,8 +488,67 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 4, 4, false, 0.2, 20, false, &far}, Shape{2, 8, 5, false, 0, -1, false, &blocks},
                     Shape{2, 4, 8, true, 0.1, 90, true, &blocks}, Shape{2, 8, 5, false, 0, -1, true, &earlier},
                     Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{2, 7, 4, false, 0, -1, false, &arithmetic},
-                    Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor}),
+                    Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor},
+                    Shape{1, 8, 8, true, 0, -1, false, &uneven}, Shape{2, 8, 5, true, 0.1, 40, true, &unevenTable},
+                    Shape{1, 8, 8, false, 0, -1, false, &ends}),
     [](const auto &info) { return std::to_string(info.index); });
+
+// What is no number is none afterwards, wherever the interpreter has none, and leaves other sequences alone: of one
+// query, key or value, or of all scores. On tensor cores it may reach sequences that share a block.
+TEST(AttentionOfNoNumbers, GivesNone) {
+  std::vector<std::pair<unsigned, bool>> ways{{gpu, false}, {gpu, true}, {vectorWidths().back(), true}};
+  for (unsigned width : vectorWidths())
+    ways.push_back({width, false});
+  constexpr int64_t first = 5, end = 105;
+  for (auto [way, isNarrow] : ways)
+    for (const Shape &shape : {Shape{2, 16, 8, true, 0}, Shape{1, 8, 16, false, 0.1, 40, true, &relative}}) {
+      std::string text = isNarrow ? inBF16(moduleOf(shape), way) : moduleOf(shape);
+      Module reference(text);
+      Compiled compiled(text, way);
+      ASSERT_TRUE(compiled.valid());
+      auto check = [&](const char *entry, const Tensors &inputs, const std::string &what) {
+        Tensors expected = reference.run(entry, inputs), actual = compiled.run(entry, inputs);
+        for (const auto &[name, wanted] : expected)
+          for (int64_t i = 0; i < wanted.elements(); ++i) {
+            int64_t row = i / wanted.columns(), spoilt = row >= first && row < end;
+            if (name == "table" || name == "slopes")
+              spoilt = row == 1;
+            double got = actual[name][i];
+            bool isAlone = !spoilt && !(way == gpu && isNarrow) && entry != std::string("cached");
+            bool isRight = std::isnan(wanted[i])
+                               ? std::isnan(got)
+                               : !isAlone || got == wanted[i] ||
+                                     std::abs(got - wanted[i]) <= 0x1p-6 * std::max(1.0, std::abs(wanted[i]));
+            if (!isRight) {
+              ADD_FAILURE() << what << ": " << entry << ", " << name << "[" << i << "]: " << got << ", not "
+                            << wanted[i];
+              return expected;
+            }
+          }
+        return expected;
+      };
+      for (auto [name, rows] : {std::pair("q", 1), {"k", 1}, {"v", 1}, {"do", 1}, {"k", 100}, {"q", 100}}) {
+        Tensors inputs = inputsOf(shape, {5, 100, 3}, {5, 100, 3});
+        for (int64_t row = 0; row < rows; ++row)
+          inputs[name][(rows == 1 ? 65 : first + row) * inputs[name].columns() + 3] =
+              std::numeric_limits<double>::quiet_NaN();
+        std::string what = fmt::format("{} rows of {}, vectors of {}", rows, name, way);
+        Tensors forward = check("attention", inputs, what);
+        bool hasNone = false;
+        for (int64_t i = 0; i < forward["o"].elements(); ++i)
+          hasNone |= std::isnan(forward["o"][i]);
+        EXPECT_EQ(hasNone, name != std::string("do"));
+        inputs["o"] = rounded(forward["o"]);
+        inputs["lse"] = rounded(forward["lse"]);
+        check("attention_backward", inputs, what);
+        check("cached", inputs, what);
+        Tensors alone = inputsOf(shape, {70}, {70});
+        alone[name == std::string("k") ? "k" : "q"][65 * alone["q"].columns() + 3] =
+            std::numeric_limits<double>::quiet_NaN();
+        check("weights", alone, what);
+      }
+    }
+}
 
 // Keys whose probability is too small for a number have none: subnormal numbers would slow all that is made of them.
 TEST(AttentionFar, LeavesNoSubnormalNumbers) {
