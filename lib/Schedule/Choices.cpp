@@ -219,6 +219,8 @@ SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const S
 }
 
 LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
+  if (failed(verifyKernel(kernel)))
+    return failure();
   Attribute chosen = chooseSchedule(kernel, target), given = kernel->getAttr("xf.schedule");
   if (!given) {
     if (chosen)

@@ -9,6 +9,9 @@
 
 namespace mlir::xf {
 
+/// Whether a kernel on tensors is what its kind says.
+LogicalResult verifyKernel(func::FuncOp kernel);
+
 /// What a schedule is made for. The caches are one core's.
 struct ScheduleTarget {
   RegisterFile registers;
@@ -46,7 +49,7 @@ Attribute scheduleAfter(func::FuncOp kernel, Attribute taken, const ScheduleTarg
 /// The schedules beside a default one that give the same bits: one number of it halved or doubled.
 SmallVector<Attribute> neighbours(func::FuncOp kernel, Attribute chosen, const ScheduleTarget &target);
 
-/// Sets the default where the kernel has no schedule, and says what is wrong with one that it has.
+/// Sets the default where the kernel has no schedule, and says what is wrong with one that it has, or with the kernel.
 LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target);
 } // namespace mlir::xf
 

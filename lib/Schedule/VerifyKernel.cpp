@@ -1,0 +1,42 @@
+//===- VerifyKernel.cpp - whether a kernel is one that schedules know -----===//
+// Kernels come from stage `outline`, or out of a file that a person changed: schedules rely on what is checked here.
+//===----------------------------------------------------------------------===//
+#include "xf/Schedule/Choices.h"
+
+namespace mlir::xf {
+LogicalResult verifyKernel(func::FuncOp kernel) {
+  KernelKind kind = cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue();
+  if (kind == KernelKind::Optimizer) // comes with its schedule, or is refused for want of one
+    return success();
+  auto expected = [&](const Twine &what) {
+    return kernel.emitOpError() << "expected kernel '" << kernel.getName() << "' of kind '" << stringifyKernelKind(kind)
+                                << "' to " << what;
+  };
+  if (!kernel.getBody().hasOneBlock())
+    return expected("have a body of one block");
+  auto isTensor = llvm::IsaPred<RankedTensorType>;
+  if (!llvm::all_of(kernel.getArgumentTypes(), [&](Type type) { return isTensor(type) || type.isInteger(64); }) ||
+      !llvm::all_of(kernel.getResultTypes(), isTensor) || kernel.getNumResults() == 0)
+    return expected("take tensors and i64, and to give tensors");
+  Block &body = kernel.getBody().front();
+  unsigned own = 0;
+  for (Operation &op : body.without_terminator()) {
+    auto kernelOp = dyn_cast<KernelOpInterface>(op);
+    if (isa<arith::ConstantOp>(op) || (isa<CastOp>(op) && kind != KernelKind::Elementwise))
+      continue;
+    bool isOwn = kernelOp && kernelOp.getKernelKind() == kind, isRow = kind == KernelKind::Row;
+    own += isOwn;
+    bool isPart =
+        kernelOp && kernelOp.getKernelKind() == KernelKind::Elementwise && (isRow || kind == KernelKind::Matmul);
+    if (!isOwn && !isPart && !(kind == KernelKind::Matmul && isa<BlockStatisticsOp>(op)))
+      return expected("have no '" + op.getName().getStringRef() + "'");
+  }
+  bool hasMany = kind == KernelKind::Elementwise || kind == KernelKind::Row;
+  if (own == 0 || (own > 1 && !hasMany))
+    return expected(Twine(hasMany ? "have ops of its kind" : "have one op of its kind") + ", but got " + Twine(own));
+  for (Value result : body.getTerminator()->getOperands())
+    if (!isa_and_nonnull<KernelOpInterface>(result.getDefiningOp()))
+      return expected("compute what it returns");
+  return success();
+}
+} // namespace mlir::xf
