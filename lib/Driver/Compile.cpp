@@ -139,6 +139,9 @@ private:
     module = loadModel(input, context);
     if (!module)
       return userMistake;
+    if (input == options.input)
+      if (int code = checkForm(*module))
+        return code;
     if (job.from == Stage::target)
       if (int code = checkTarget(*module, input))
         return code;
@@ -150,6 +153,17 @@ private:
                                    "' to have an entry point (a function with the attribute "
                                    "'xf.entry'), but it has none");
     return 0;
+  }
+
+  /// Whether it is the stage to begin with that takes this module next.
+  int checkForm(ModuleOp module) {
+    auto [first, last] = nextStages(module);
+    if (job.from >= first && job.from <= last)
+      return 0;
+    std::string next = stageName(first == Stage::input ? first : last).str();
+    return fail(userMistake, "'" + options.input + "' is a module before stage '" + next +
+                                 "': expected --compile-from=" + next + ", but got " +
+                                 (options.compileFrom.empty() ? "none" : stageName(job.from)));
   }
 
   /// A model may know more tokens than its vocabulary if it says so: weights of other projects have rows to spare.

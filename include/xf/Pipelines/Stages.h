@@ -4,6 +4,7 @@
 #ifndef XF_PIPELINES_STAGES_H
 #define XF_PIPELINES_STAGES_H
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "xf/Autodiff/Passes.h"
 #include <optional>
@@ -17,6 +18,9 @@ constexpr int numStages = static_cast<int>(Stage::link) + 1;
 
 StringRef stageName(Stage stage);
 std::optional<Stage> parseStage(StringRef name);
+
+/// The first and the last of the stages that a module in this form can be given to.
+std::pair<Stage, Stage> nextStages(ModuleOp module);
 
 /// What kernels hand each other; TF32: f32, of which a GPU's products take no more bits than that.
 enum class Precision { F32, BF16, TF32 };
