@@ -52,6 +52,7 @@ public:
     DialectRegistry registry;
     registerAllDialects(registry);
     MLIRContext context(registry);
+    context.printOpOnDiagnostic(options.verbose); // a model may be long, and is not yet what it will be
     DiagnosticPrinter printer(context, llvm::errs());
     diagnostics = &printer;
     auto start = std::chrono::steady_clock::now();
@@ -400,20 +401,25 @@ private:
     // What a command can't do without, and what else it is good to have for it.
     struct Command {
       std::vector<std::string> needs, uses;
+      std::string kind; // of the models that have it; empty: more than one
     };
     static const std::map<std::string, Command> commands = {
-        {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}}},
-        {"evaluate", {{"loss"}, {"encode", "decode"}}},
-        {"translate", {{"encode", "decode"}, {}}},
-        {"generate", {{"decode"}, {}}},
-        {"embed", {{"encode"}, {}}}};
+        {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}, ""}},
+        {"evaluate", {{"loss"}, {"encode", "decode"}, ""}},
+        {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
+        {"generate", {{"decode"}, {}, "language_model"}},
+        {"embed", {{"encode"}, {}, "encoder"}}};
+    auto kind = module->getAttrOfType<StringAttr>("xf.kind");
     std::set<std::string> wanted, available;
     for (auto entry : module.getOps<func::FuncOp>())
       if (entry->hasAttr("xf.entry") && entry.getName() != "prepare")
         available.insert(entry.getName().str());
     for (const std::string &function : options.functions) {
       auto it = commands.find(function);
-      Command command = it == commands.end() ? Command{{function}, {}} : it->second;
+      Command command = it == commands.end() ? Command{{function}, {}, ""} : it->second;
+      if (!command.kind.empty() && kind && kind.getValue() != command.kind)
+        return fail(userMistake, "--functions=" + function + " is for a model of kind '" + command.kind +
+                                     "', but this one is of kind '" + kind.getValue() + "'");
       for (const std::string &name : command.needs)
         if (!available.count(name))
           return fail(userMistake, "the model has no function '" + name + "'" +

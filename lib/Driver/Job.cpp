@@ -163,8 +163,11 @@ private:
     return Error::success();
   }
 
-  /// Options about scheduled kernels, and about weights.
+  /// Options about scheduled kernels, and about files that are embedded.
   Error checkKernelOptions() {
+    if (options.sourceVocab.empty() != options.targetVocab.empty())
+      return mistake("expected --source-vocab and --target-vocab together, or --vocab for both languages, but got --" +
+                     llvm::Twine(options.targetVocab.empty() ? "source" : "target") + "-vocab alone");
     if (!options.report.empty() && job.to != Stage::link)
       return mistake("--report tells of scheduled kernels, but --compile-to=" + options.compileTo +
                      " stops before they are complete");

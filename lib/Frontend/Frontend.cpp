@@ -1,5 +1,6 @@
 //===- Frontend.cpp - where models come from ------------------------------===//
 #include "xf/Frontend/Frontend.h"
+#include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
@@ -19,6 +20,10 @@ OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
       return emitError(UnknownLoc::get(&context)) << "can't read '" << input << "': " << file.getError().message(),
              nullptr;
     buffer = std::move(*file);
+    if (!isBytecode(*buffer) && buffer->getBuffer().contains('\0')) // the parser would show its line, however long
+      return emitError(UnknownLoc::get(&context))
+                 << "expected '" << input << "' to be a model in MLIR, but it is no text",
+             nullptr;
   }
   auto sources = std::make_shared<llvm::SourceMgr>();
   sources->AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
