@@ -136,6 +136,7 @@ private:
         if (int code = setVocabularySize(key, path, vocabulary->size()))
           return code;
       blobs.push_back({name, path});
+      vocabularies.push_back({key, path, vocabulary->size()});
     }
     module = loadModel(input, context);
     if (!module)
@@ -182,6 +183,30 @@ private:
                                                              key, path, size, given));
     }
     input += "," + key.str() + "=" + std::to_string(size);
+    return 0;
+  }
+
+  /// Whether the model knows all tokens of its vocabularies; the executable would say so later, on another machine.
+  int checkVocabularies(ModuleOp module) {
+    for (auto entry : module.getOps<func::FuncOp>()) {
+      auto requirements = entry->getAttrOfType<ArrayAttr>("xf.requirements");
+      if (!requirements)
+        continue;
+      auto inputs = entry->getAttrOfType<ArrayAttr>("xf.inputs");
+      for (auto requirement : requirements.getAsRange<RequirementAttr>()) {
+        StringRef input = cast<DictionaryAttr>(inputs[requirement.getInput()]).getAs<StringAttr>("name").getValue();
+        bool isSource = input == "source_ids", isTarget = input == "target_ids" || input == "ids" || input == "labels";
+        if (requirement.getKind() != RequirementKind::Below ||
+            llvm::any_of(requirement.getSize().asArrayRef().drop_front(), [](int64_t c) { return c != 0; }))
+          continue;
+        int64_t most = requirement.getSize()[0]; // tables that are no inputs are of one size
+        for (const auto &[key, path, tokens] : vocabularies)
+          if (((isSource && key != "target_vocabulary") || (isTarget && key != "source_vocabulary")) && tokens > most)
+            return fail(userMistake, "expected '" + path + "' to have at most as many tokens as the model (" +
+                                         std::to_string(most) + ", " + requirement.getOf().getValue() + "), but got " +
+                                         std::to_string(tokens));
+      }
+    }
     return 0;
   }
 
@@ -562,6 +587,8 @@ private:
   /// Writes the object of the program that the module before stage `next` is, for the target at hand, and the archive
   /// of its kernels. Files go along with the one for the processor, or the only one.
   int compileProgram(ModuleOp module, Stage next, const std::string &program, const std::string &kernels) {
+    if (int code = checkVocabularies(module))
+      return code;
     auto start = std::chrono::steady_clock::now();
     if (next == Stage::schedule && !job.isForGPU()) {
       // Here, and not with each kernel: the program tells what was chosen.
@@ -681,6 +708,11 @@ private:
   std::vector<Blob> blobs;
   llvm::FileRemover mappedWeights;
   std::vector<Time> times;
+  struct VocabularySize {
+    std::string key, path; // of the preset; of the file
+    int64_t tokens;
+  };
+  std::vector<VocabularySize> vocabularies;
 };
 } // namespace
 

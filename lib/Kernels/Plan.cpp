@@ -302,9 +302,6 @@ private:
     if (loop >= 0)
       return chunked.emitOpError() << "can't be planned inside of another one";
     Extent total = extentOf(storages[storageOf.lookup(chunked.getTensors().front())], 0);
-    for (Value tensor : chunked.getTensors())
-      if (extentOf(storages[storageOf.lookup(tensor)], 0) != total)
-        return chunked.emitOpError() << "expected all tensors in 'of' to have one number of rows";
     Block &body = chunked.getBody().front();
     Extent chunk{0, static_cast<int>(dimensions.size())};
     dimensions.push_back(dimensions[total.dimension] + ".chunk" + std::to_string(loops.size()));

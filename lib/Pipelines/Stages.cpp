@@ -92,6 +92,7 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     pm.addPass(createInlinerPass());
     pm.addPass(createSymbolDCEPass());
     pm.addPass(createPlanPass());
+    pm.addPass(createFindRequirementsPass());
     return;
   case Stage::schedule:
     if (!options.gpu.empty()) {

@@ -241,7 +241,7 @@ Expected<Model::Call> Model::check(std::string_view name, std::span<const xf_ten
   if (!dims)
     return dims.error();
   call.dims = std::move(*dims);
-  if (Expected<void> valid = validateIndices(session, function, call.inputs); !valid)
+  if (Expected<void> valid = checkRequirements(function, call.inputs, call.dims); !valid)
     return valid.error();
   Expected<std::vector<TensorView>> wanted = viewsOf(function, "output", function.outputs, outputs);
   if (!wanted)

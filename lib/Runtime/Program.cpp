@@ -331,6 +331,22 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
   return dispatch;
 }
 
+static Requirement parseRequirement(const json &value, const Sizes &sizes, const Function &function) {
+  constexpr std::string_view kinds[] = {"rows", "starts", "below", "longest"};
+  const auto &kind = value.at("kind").get_ref<const std::string &>();
+  auto found = std::find(std::begin(kinds), std::end(kinds), kind);
+  if (found == std::end(kinds))
+    fail("'{}' requires '{}' of an input, which is nothing known", function.name, kind);
+  Requirement requirement{Requirement::Kind(found - kinds), value.at("input").get<size_t>(),
+                          sizeAt(sizes, value.at("size"), function), value.at("of").get<std::string>()};
+  if (requirement.input >= function.inputs.size())
+    fail("'{}' requires something of input {}, there are {}", function.name, requirement.input, function.inputs.size());
+  const TensorType &input = function.inputs[requirement.input];
+  if (input.shape.empty() || (requirement.kind != Requirement::Rows && input.type != ElementType::I32))
+    fail("'{}' requires '{}' of '{}'", function.name, kind, input.name);
+  return requirement;
+}
+
 static Function parseFunction(const json &value, const Program &program) {
   Function function;
   function.name = value.at("name").get<std::string>();
@@ -371,6 +387,8 @@ static Function parseFunction(const json &value, const Program &program) {
            slot.last, dispatches);
     function.slots.push_back(std::move(slot));
   }
+  for (const json &entry : value.value("requirements", json::array()))
+    function.requirements.push_back(parseRequirement(entry, sizes, function));
   std::vector<std::shared_ptr<const Formula>> formulas;
   for (const json &entry : value.value("formulas", json::array()))
     formulas.push_back(std::make_shared<const Formula>(parseFormula(entry, function)));
@@ -396,8 +414,8 @@ static Launch parseLaunch(const json &value) {
 
 static Program parse(std::string_view text, int64_t kernelCount) {
   json root = json::parse(text);
-  if (int64_t abi = root.at("abi").get<int64_t>(); abi != 2)
-    fail("expected 'abi' 2, but got {}", abi);
+  if (int64_t abi = root.at("abi").get<int64_t>(); abi != 3)
+    fail("expected 'abi' 3, but got {}", abi);
   Program program;
   program.name = root.at("name").get<std::string>();
   program.kind = root.at("kind").get<std::string>();

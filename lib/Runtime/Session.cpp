@@ -143,18 +143,22 @@ Expected<ModelState> Session::loadModel(const std::string &model) {
   return state;
 }
 
-int64_t Session::vocabularySize(std::string_view which) const {
-  auto own = program.model.find(std::string(which) + "_vocabulary");
-  auto shared = program.model.find("vocabulary");
-  const nlohmann::json *value = own != program.model.end() ? &*own : shared != program.model.end() ? &*shared : nullptr;
-  return value && value->is_number() ? value->get<int64_t>() : 0;
+int64_t Session::least(Requirement::Kind kind, std::initializer_list<std::string_view> names) const {
+  int64_t least = 0;
+  for (const Function &function : program.functions)
+    for (const Requirement &requirement : function.requirements) {
+      bool isNumber = std::all_of(requirement.size.terms.begin() + 1, requirement.size.terms.end(),
+                                  [](int64_t coefficient) { return coefficient == 0; });
+      if (requirement.kind == kind && isNumber &&
+          std::ranges::find(names, function.inputs[requirement.input].name) != names.end())
+        least = least ? std::min(least, requirement.size.terms[0]) : requirement.size.terms[0];
+    }
+  return least;
 }
 
-int64_t Session::longest(std::string_view which) const {
-  for (const Parameter &parameter : program.parameters)
-    if (parameter.name == std::string(which) + "_positions.weight" || parameter.name == "positions.weight")
-      return parameter.shape[0];
-  return 0;
+int64_t Session::vocabularySize(std::string_view which) const {
+  int64_t source = which == "source" ? least(Requirement::Below, {"source_ids"}) : 0;
+  return source ? source : least(Requirement::Below, {"target_ids", "labels", "ids"});
 }
 
 #if defined(__x86_64__)

@@ -49,7 +49,7 @@ public:
     if (!gpu.empty())
       target["gpu"] = gpu;
     auto kind = module->getAttrOfType<StringAttr>("xf.kind");
-    json::Object program{{"abi", 2},
+    json::Object program{{"abi", 3},
                          {"name", module.getName().value_or("model")},
                          {"kind", kind ? kind.getValue() : "functions"},
                          {"target", std::move(target)},
@@ -347,11 +347,19 @@ private:
       for (auto loop : attribute.getAsRange<DenseI64ArrayAttr>())
         loops.push_back(
             json::Object{{"dim", loop[0]}, {"of", loop[1]}, {"rows", loop[2]}, {"begin", loop[3]}, {"end", loop[4]}});
+    json::Array requirements;
+    if (auto attribute = entry->getAttrOfType<ArrayAttr>("xf.requirements"))
+      for (auto requirement : attribute.getAsRange<RequirementAttr>())
+        requirements.push_back(json::Object{{"input", requirement.getInput()},
+                                            {"kind", stringifyRequirementKind(requirement.getKind())},
+                                            {"size", sizes.indexOf(requirement.getSize())},
+                                            {"of", requirement.getOf().getValue()}});
     return json::Object{{"name", entry.getName()},
                         {"dims", json::Array(dims)},
                         {"loops", std::move(loops)},
                         {"inputs", interface(entry->getAttrOfType<ArrayAttr>("xf.inputs"), dims)},
                         {"outputs", interface(entry->getAttrOfType<ArrayAttr>("xf.outputs"), dims)},
+                        {"requirements", std::move(requirements)},
                         {"sizes", std::move(sizes.entries)},
                         {"formulas", std::move(formulas.entries)},
                         {"slots", std::move(slots)},

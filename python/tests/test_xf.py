@@ -237,7 +237,7 @@ class ModelTest(unittest.TestCase):
         self.refused(r"^expected input 'labels' of 'loss' to be of float32, int32 or int64, but got float64$", labels=labels.astype(float))
         self.refused(r"^expected input 'labels' of 'loss' to be an array, but got list$", labels=[1, 2])
         self.refused(r"^expected input 'labels' of 'loss' to be contiguous; numpy.ascontiguousarray makes it so$", labels=np.repeat(labels, 2)[::2])
-        self.refused(r"^expected 'labels' at index 0 to be below 30 \(the target vocabulary\), but got 99$", labels=np.full_like(labels, 99))
+        self.refused(r"^expected 'labels' at index 0 to be from 0 to 29 \(the vocabulary\), but got 99$", labels=np.full_like(labels, 99))
         self.refused(r"^'loss' has no input 'label'; its inputs are source_ids, ", label=labels)
         with self.assertRaisesRegex(xf.Error, r"^expected output 'token_nll' of 'loss' to be f32 \[9\], but got f32 \[3\]$"):
             self.model.loss(self.batch, out={"token_nll": np.empty(3, np.float32)})

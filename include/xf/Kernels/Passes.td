@@ -65,4 +65,12 @@ def PlanPass : Pass<"xf-plan", "::mlir::ModuleOp"> {
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
+
+def FindRequirementsPass : Pass<"xf-find-requirements", "::mlir::ModuleOp"> {
+  let summary = "say what entry points take to be so of their inputs";
+  let description = [{
+    Last pass of stage `plan`. What kernels take to be so of the integers and rows they get becomes a list of an entry point's inputs, `xf.requirements`: which are numbers of a table's rows, which the starts of sequences, which have as
+    many rows as another, and how long sequences may be where their rows are numbered to look positions up.
+  }];
+}
 #endif

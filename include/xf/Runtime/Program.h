@@ -144,6 +144,19 @@ struct Dispatch {
   std::shared_ptr<const Formula> flops, bytes; // null where unknown; many dispatches have one
 };
 
+/// What kernels take to be so of an input: nothing looks at it again.
+struct Requirement {
+  enum Kind {
+    Rows,   // it has `size` of them
+    Starts, // it holds those of sequences that `size` rows are cut into, and where the last one ends
+    Below,  // its numbers are from 0 on and below `size`
+    Longest // it holds starts of sequences none of which has more than `size` rows
+  } kind = Rows;
+  size_t input = 0;
+  Affine size;
+  std::string of; // what has that size
+};
+
 struct Function {
   std::string name;
   std::vector<std::string> dims;
@@ -151,6 +164,7 @@ struct Function {
   std::vector<Slot> slots;
   std::vector<Dispatch> dispatches;
   std::vector<Loop> loops; // in order; none in another
+  std::vector<Requirement> requirements;
   bool usesGradients = false, usesMoments = false, usesParameters = false, usesPrepared = false;
 
   /// Sets the dims that are rows of chunks.

@@ -59,16 +59,18 @@ public:
   /// Computes what predictions read besides the parameters, of parameters that are all there, where `model` has room.
   Expected<void> prepare(const ModelState &model);
 
-  /// Words the model knows: `which` is "source" or "target"; a shared or only vocabulary answers for both.
+  /// Tokens that the model knows, by its tables and losses: `which` is "source" or "target"; the only side answers for
+  /// both. 0: it reads none.
   int64_t vocabularySize(std::string_view which) const;
 
   /// Tokens that a side can have, marks included, where positions are learned; 0: any number. What a language model
   /// reads is its target, and its only side.
-  int64_t longestSource() const { return longest("source"); }
-  int64_t longestTarget() const { return longest("target"); }
+  int64_t longestSource() const { return least(Requirement::Longest, {"source_offsets"}); }
+  int64_t longestTarget() const { return least(Requirement::Longest, {"target_offsets", "offsets"}); }
 
 private:
-  int64_t longest(std::string_view which) const;
+  /// The smallest number that a function sets an input of such a name; 0: there is none.
+  int64_t least(Requirement::Kind kind, std::initializer_list<std::string_view> names) const;
 
   std::span<const KernelFunction> kernels;
   std::span<const XfBlob> blobs;
@@ -78,8 +80,9 @@ private:
   Report report{program};
 };
 
-/// Whether ids, offsets and rows point at what is there: kernels do not look.
-Expected<void> validateIndices(const Session &session, const Function &function, std::span<const TensorView> inputs);
+/// Whether ids, offsets and rows point at what is there, given inputs that are bound to `dims`: kernels do not look.
+Expected<void> checkRequirements(const Function &function, std::span<const TensorView> inputs,
+                                 std::span<const int64_t> dims);
 
 /// Whether this machine has what the program was compiled for; the message names what it lacks.
 Expected<void> checkProcessor(const Program &program);

@@ -141,7 +141,7 @@ static Expected<int> run(Session &session, const RunOptions &options) {
   Expected<std::vector<int64_t>> dims = session.executor().bind(*function, views);
   if (!dims)
     return dims.error();
-  if (Expected<void> valid = validateIndices(session, *function, views); !valid)
+  if (Expected<void> valid = checkRequirements(*function, views, *dims); !valid)
     return valid.error();
   if (session.memory)
     if (Expected<void> fits = checkRoom(session, *function, *dims); !fits)

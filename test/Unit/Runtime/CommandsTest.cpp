@@ -476,10 +476,11 @@ TEST_F(Commands, RunOnTensors) {
     std::function<void()> breakIt;
   };
   const Case cases[] = {
-      {"expected 'source_ids' at index 1 to be below 24 (the source vocabulary), but got 24", [&] { source[1] = 24; }},
-      {"expected 'labels' at index 0 to be below 24 (the target vocabulary), but got -1", [&] { labels[0] = -1; }},
+      {"expected 'source_ids' at index 1 to be from 0 to 23 (rows of 'source_embedding.weight'), but got 24",
+       [&] { source[1] = 24; }},
+      {"expected 'labels' at index 0 to be from 0 to 23 (the vocabulary), but got -1", [&] { labels[0] = -1; }},
       {"value 5000000000 of 'labels' at index 0 does not fit 32 bits", [&] { labels[0] = 5000000000; }},
-      {"expected 'source_offsets' to start with 0", [&] { sourceOffsets[0] = 1; }},
+      {"expected 'source_offsets' to start with 0, but got 1", [&] { sourceOffsets[0] = 1; }},
       {"expected 'target_offsets' not to decrease, but got 3 after 9 at index 2", [&] { targetOffsets[1] = 9; }},
       {"expected 'source_offsets' to end with the length of 'source_ids' (5), but got 4",
        [&] { sourceOffsets[2] = 4; }},

@@ -175,7 +175,7 @@ TEST(Executor, ProfileCountsEveryDispatch) {
 namespace {
 /// Doubles its rows into a temporary, whose rows become the output, and adds all up.
 constexpr const char *chunked = R"({
-  "abi": 2, "name": "chunked", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+  "abi": 3, "name": "chunked", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
   "parameters": [], "parameter_elements": 0, "kernels": [{"name": "double"}, {"name": "copy"}, {"name": "sum"}],
   "functions": [{
     "name": "run", "dims": ["rows", "chunk"], "loops": [{"dim": 1, "of": 0, "rows": 16, "begin": 0, "end": 3}],
@@ -248,7 +248,7 @@ TEST(Executor, RunsManyStepsOfOneTile) {
         std::string(i ? "," : "") + R"({"kernel": 0, "label": "add", "operands": [["output", 0], ["output", 0]],
                                                   "writes": [1], "dims": [], "scalars": [], "grid": []})";
   Expected<Program> program = parseProgram(R"({
-    "abi": 2, "name": "ones", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+    "abi": 3, "name": "ones", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
     "parameters": [], "parameter_elements": 0, "kernels": [{"name": "add"}],
     "functions": [{"name": "run", "dims": [], "inputs": [], "outputs": [{"name": "sum", "type": "f32", "shape": []}],
                    "sizes": [], "slots": [], "dispatches": [)" +

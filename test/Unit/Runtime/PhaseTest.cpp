@@ -58,7 +58,7 @@ TEST(Phase, Ends) {
 namespace {
 /// Three dispatches of two tiles: `first` and `second` write a slot each, `last` reads both.
 constexpr const char *description = R"({
-  "abi": 2, "name": "phases", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+  "abi": 3, "name": "phases", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
   "parameters": [], "parameter_elements": 0,
   "kernels": [{"name": "first"}, {"name": "second"}, {"name": "last"}],
   "functions": [{

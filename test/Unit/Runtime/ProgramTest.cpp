@@ -45,7 +45,7 @@ TEST(Program, RejectsWhatBreaksTheContract) {
     function["loops"] = json::array({std::move(loop)});
   };
   const Case cases[] = {
-      {"expected 'abi' 2, but got 1", [](json &p) { p["abi"] = 1; }},
+      {"expected 'abi' 3, but got 1", [](json &p) { p["abi"] = 1; }},
       {"expected 13 kernels, as many as the object has, but got 12", [](json &p) { p["kernels"].erase(0); }},
       {"key 'name' not found", [](json &p) { p.erase("name"); }},
       {"listed twice", [](json &p) { p["parameters"][1]["name"] = "source_embedding.weight"; }},
@@ -83,6 +83,10 @@ TEST(Program, RejectsWhatBreaksTheContract) {
        [&](json &p) { step(p)["formulas"] = json::array({json::array({"%", 1, 2})}); }},
       {"unknown dim 'pixels' of 'train_step'", [&](json &p) { step(p)["formulas"] = json::array({"pixels"}); }},
       {"formula 7 of 'train_step' is out of range", [&](json &p) { step(p)["dispatches"][0]["flops"] = 7; }},
+      {"'train_step' requires 'odd' of an input", [&](json &p) { step(p)["requirements"][0]["kind"] = "odd"; }},
+      {"'train_step' requires something of input 9, there are 7",
+       [&](json &p) { step(p)["requirements"][0]["input"] = 9; }},
+      {"'train_step' requires 'below' of 'random'", [&](json &p) { step(p)["requirements"][3]["input"] = 5; }},
       {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)

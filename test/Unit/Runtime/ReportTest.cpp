@@ -12,7 +12,7 @@ using testing::Not;
 namespace {
 /// Two dispatches of a product and one of attention, whose work goes with the square of a sequence's length.
 constexpr const char *description = R"({
-  "abi": 2, "name": "a<b", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+  "abi": 3, "name": "a<b", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
   "parameters": [], "parameter_elements": 0,
   "kernels": [{"name": "linear_512x512", "shape": "?x512, 512x512 -> ?x512"}, {"name": "attention_512"}],
   "functions": [{

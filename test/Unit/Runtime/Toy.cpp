@@ -325,23 +325,29 @@ json temporary(const char *name, const Size &size, int first, int last) {
   return {{"name", name}, {"type", "f32"}, {"size", size}, {"first", first}, {"last", last}};
 }
 
+json require(int input, const char *kind, const Size &size, const char *of) {
+  return {{"input", input}, {"kind", kind}, {"size", size}, {"of", of}};
+}
+
 json function(const std::string &name, const std::vector<std::string> &dims, const std::vector<json> &inputs,
-              const std::vector<json> &outputs, std::vector<json> slots, std::vector<json> dispatches) {
+              const std::vector<json> &outputs, std::vector<json> slots, std::vector<json> dispatches,
+              std::vector<json> requirements = {}) {
   json sizes = json::array();
   auto intern = [&](json &size) { // a size by its number in the table
     sizes.push_back(size);
     size = sizes.size() - 1;
   };
-  for (json &slot : slots)
-    intern(slot["size"]);
+  for (std::vector<json> *sized : {&slots, &requirements})
+    for (json &entry : *sized)
+      intern(entry["size"]);
   for (json &dispatch : dispatches) {
     for (json &dim : dispatch["dims"])
       intern(dim);
     for (json &axis : dispatch["grid"])
       intern(axis[0]);
   }
-  return {{"name", name},   {"dims", dims},   {"inputs", inputs},        {"outputs", outputs},
-          {"sizes", sizes}, {"slots", slots}, {"dispatches", dispatches}};
+  return {{"name", name},   {"dims", dims},   {"inputs", inputs},         {"outputs", outputs},
+          {"sizes", sizes}, {"slots", slots}, {"dispatches", dispatches}, {"requirements", requirements}};
 }
 
 const std::vector<std::string> batchDims = {"source_tokens", "source_sequences_plus_1", "target_tokens",
@@ -409,7 +415,14 @@ json trainingFunction(const std::string &name) {
                              input(6), input(5), output(1), output(2)},
                             {0, 2, 3}, {}, {{constant(elements), 512}}));
   }
-  return function(name, batchDims, inputs, outputs, slots, list);
+  return function(name, batchDims, inputs, outputs, slots, list,
+                  {require(3, "rows", {0, 0, 1, 0, 0}, "as 'source_offsets' has"),
+                   require(1, "starts", sourceTokens, "'source_ids'"),
+                   require(3, "starts", targetTokens, "'target_ids'"),
+                   require(0, "below", constant(vocabulary), "rows of 'source_embedding.weight'"),
+                   require(2, "below", constant(vocabulary), "rows of 'target_embedding.weight'"),
+                   require(4, "below", constant(vocabulary), "the vocabulary"),
+                   require(3, "longest", constant(positions), "rows of 'target_positions.weight'")});
 }
 
 json encodeFunction() {
@@ -479,7 +492,7 @@ std::string xf::toy::programJson() {
       parameterEntry("target_embedding.weight", vocabulary, targetEmbedding, "xavier_uniform", "gain", 1),
       parameterEntry("target_positions.weight", positions, positionEmbedding, "uniform", "bound", 0.1),
       parameterEntry("projection.weight", vocabulary, projection, "xavier_uniform", "gain", 1)};
-  json program = {{"abi", 2},
+  json program = {{"abi", 3},
                   {"name", "toy"},
                   {"kind", "sequence_to_sequence"},
                   {"parameters", parameters},

@@ -27,6 +27,32 @@ static AffineExpr scorePairs(Value query, Value key, Value offsets, bool causal,
   return causal ? (pairs + queries).floorDiv(2) : pairs;
 }
 
+SmallVector<Requirement> mlir::xf::requireEqualRows(Operation *op) {
+  SmallVector<Requirement> required;
+  Value first;
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand.getType());
+    if (!type || type.getRank() == 0 || !type.isDynamicDim(0))
+      continue;
+    if (first)
+      required.push_back({RequirementKind::Rows, operand, first});
+    else
+      first = operand;
+  }
+  return required;
+}
+
+/// Of an op with queries and keys in sequences.
+template <typename Op> static SmallVector<Requirement> attentionRequirements(Op op) {
+  SmallVector<Requirement> required{{RequirementKind::Rows, op.getValue(), op.getKey()},
+                                    {RequirementKind::Rows, op.getKeyOffsets(), op.getQueryOffsets()},
+                                    {RequirementKind::Starts, op.getQueryOffsets(), op.getQuery()},
+                                    {RequirementKind::Starts, op.getKeyOffsets(), op.getKey()}};
+  if (op.getLengths())
+    required.push_back({RequirementKind::Rows, op.getLengths(), op.getQuery()});
+  return required;
+}
+
 /// `score(%captured, ...) { ^bb0(...): ... }`, or nothing. Names of the region are its own.
 static ParseResult parseScore(OpAsmParser &parser, SmallVectorImpl<OpAsmParser::UnresolvedOperand> &captures,
                               Region &score) {

@@ -7,8 +7,62 @@ namespace mlir::xf {
 #define GEN_PASS_DEF_CHECKINPUTPASS
 #include "xf/Dialect/XF/Transforms/Passes.h.inc"
 namespace {
+/// Kernels are made for a number of features, and for any number of rows.
+bool hasKnownFeatures(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return !tensor || tensor.getNumDynamicDims() == (tensor.getRank() > 0 && tensor.isDynamicDim(0) ? 1 : 0);
+}
+
+/// Kernels go where integers say; what comes from outside is looked at before, and nothing else is.
+bool isLookedAt(Value integers, bool canNumberRows) {
+  auto op = integers.getDefiningOp<KernelOpInterface>();
+  return isa<BlockArgument>(integers) || (canNumberRows && op && op.getNumberedSequences());
+}
+
 struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
+  void checkFeatures(func::FuncOp function) {
+    for (BlockArgument argument : function.getArguments())
+      if (!hasKnownFeatures(argument.getType())) {
+        auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "xf.name");
+        function.emitError() << "expected the features of '"
+                             << (name ? name.getValue().str() : "argument " + std::to_string(argument.getArgNumber()))
+                             << "' of '" << function.getName() << "' to be known at stage 'input', but got "
+                             << argument.getType();
+        signalPassFailure();
+      }
+    for (Operation &op : function.getOps())
+      for (Type type : op.getResultTypes())
+        if (!hasKnownFeatures(type) && !isa<AttentionWeightsOp, TopKOp>(op)) {
+          op.emitOpError() << "expected the features of its result to be known at stage 'input', but got " << type;
+          signalPassFailure();
+        }
+  }
+
+  void checkIntegers(func::FuncOp function) {
+    auto check = [&](Operation &op, Value integers, bool canNumberRows) {
+      if (isLookedAt(integers, canNumberRows))
+        return;
+      op.emitOpError() << "expected integers that say where something is to come from outside, or of xf.position_ids";
+      signalPassFailure();
+    };
+    for (Operation &op : function.getOps()) {
+      if (isa<func::CallOp>(op))
+        for (Value operand : op.getOperands())
+          if (getElementTypeOrSelf(operand.getType()).isInteger(32))
+            check(op, operand, true);
+      if (auto kernelOp = dyn_cast<KernelOpInterface>(op))
+        for (const Requirement &requirement : kernelOp.getRequirements())
+          if (requirement.kind != RequirementKind::Rows)
+            check(op, requirement.tensor, requirement.kind == RequirementKind::Below);
+    }
+  }
+
   void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isExternal()) {
+        checkFeatures(function);
+        checkIntegers(function);
+      }
     getOperation().walk([&](Operation *op) {
       if (!isa_and_nonnull<XFDialect>(op->getDialect()) ||
           isa<ParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp, YieldOp, KernelOpInterface>(op))

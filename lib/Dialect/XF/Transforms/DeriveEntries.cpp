@@ -204,6 +204,12 @@ private:
           return false;
         continue;
       }
+      // A token that is predicted is read next.
+      if (auto embedding = dyn_cast<EmbeddingOp>(op);
+          embedding && embedding.getIds() == targetIds &&
+          cast<RankedTensorType>(embedding.getTable().getType()).getDimSize(0) <
+              cast<RankedTensorType>(logits.getType()).getDimSize(1))
+        return false;
       auto kernelOp = dyn_cast<KernelOpInterface>(op);
       bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
                                                  kernelOp.getKernelKind());

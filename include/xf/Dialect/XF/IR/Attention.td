@@ -3,7 +3,7 @@
 #define XF_ATTENTION_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnFactors, XF_OwnStatistics]> {
+def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnFactors, XF_OwnStatistics, XF_OwnRequirements]> {
   let summary = "softmax(scale Q K^T) V for every sequence and head of a packed batch";
   let description = [{
     Paper, 3.2.1. For sequence b and head h, with Q, K, V the rows offsets[b] .. offsets[b+1] and the h-th block of features:
@@ -65,6 +65,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
   let hasVerifier = 1;
   let extraDefinition = [{
     bool $cppClass::isFactor(unsigned operand) { return operand < 3; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() { return attentionRequirements(*this); }
     bool $cppClass::isStatistic(unsigned result) { return result == 1; }
   }];
   let backward = [{
@@ -92,7 +93,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
   }];
 }
 
-def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents, XF_OwnFactors, XF_OwnStatistics]> {
+def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackward", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents, XF_OwnFactors, XF_OwnStatistics, XF_OwnRequirements]> {
   let summary = "gradients of attention by query, key, value and captured tensors";
   let description = [{
     FlashAttention-2 (Dao 2023): `D = rowsum(cotangent * result)`, `P = exp(S - log_sum_exp)`, `dV = (M P)^T dO`, `dS = P (M dO V^T - D)`, `dQ = scale dS K`,
@@ -144,6 +145,12 @@ def XF_AttentionBackwardOp : XF_Primitive<"attention_backward", "AttentionBackwa
       return {result < 3 ? result + 1 : getODSOperandIndexAndLength(6).first, dim};
     }
     bool $cppClass::isFactor(unsigned operand) { return operand < 5; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      ::llvm::SmallVector<::mlir::xf::Requirement> required = attentionRequirements(*this);
+      for (::mlir::Value rows : {getCotangent(), getForwardResult(), getLogSumExp()})
+        required.push_back({RequirementKind::Rows, rows, getQuery()});
+      return required;
+    }
     bool $cppClass::isStatistic(unsigned result) { return result >= 3; }
   }];
 }
@@ -165,7 +172,7 @@ def XF_AddGradientOp : XF_Op<"add_gradient", [ParentOneOf<["AttentionBackwardOp"
   let hasVerifier = 1;
 }
 
-def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents]> {
+def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [AttrSizedOperandSegments, IsolatedFromAbove, XF_OwnExtents, XF_OwnRequirements]> {
   let summary = "the probabilities of one sequence's attention, to look at";
   let description = [{
     `result[h] = softmax(scale Q_h K_h^T)` (masks and score region as in xf.attention) for a batch of one sequence.
@@ -189,10 +196,15 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [Attr
   let hasVerifier = 1;
   let extraDefinition = [{
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {dim - 1, 0}; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      if (getLengths())
+        return {{RequirementKind::Rows, getLengths(), getQuery()}};
+      return {};
+    }
   }];
 }
 
-def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [IsolatedFromAbove, XF_OwnReads]> {
+def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [IsolatedFromAbove, XF_OwnReads, XF_OwnRequirements]> {
   let summary = "attention of single queries over listed rows of a cache: one step of decoding";
   let description = [{
     Query r (one token of one hypothesis) attends to the rows `rows[row_offsets[r]] .. rows[row_offsets[r+1] - 1]` of key and value, so beams are reordered by writing other
@@ -221,6 +233,12 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [Isolat
     ::mlir::AffineExpr rowsSeen(const ::mlir::xf::Extents &extent);
   }];
   let extraDefinition = [{
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      return {{RequirementKind::Rows, getValue(), getKey()},
+              {RequirementKind::Rows, getRowOffsets(), getQuery(), 0, 1},
+              {RequirementKind::Starts, getRowOffsets(), getRows()},
+              {RequirementKind::Below, getRows(), getKey()}};
+    }
     ::mlir::AffineExpr $cppClass::rowsSeen(const ::mlir::xf::Extents &extent) {
       return getWindow() ? extent(getQuery(), 0) * (*getWindow() + 1) : extent(getRows(), 0);
     }
@@ -232,7 +250,7 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [Isolat
   }];
 }
 
-def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten"]>]> {
+def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten", "getRequirements"]>]> {
   let summary = "writes rows of a cache, in place";
   let description = [{
     `result = cache, but result[slots[r], :] = x[r, :]`. Slots are distinct. The plan lets result share cache's memory.
@@ -250,6 +268,9 @@ def XF_CacheWriteOp : XF_Primitive<"cache_write", "Scatter", [DeclareOpInterface
   let hasVerifier = 1;
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return 0; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      return {{RequirementKind::Rows, getSlots(), getX()}, {RequirementKind::Below, getSlots(), getCache()}};
+    }
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       return (operand == 0 ? 0 : 1) * extent.elements((*this)->getOperand(operand));
     }

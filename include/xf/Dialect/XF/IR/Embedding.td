@@ -3,7 +3,7 @@
 #define XF_EMBEDDING_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_OwnReads]> {
+def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_OwnReads, XF_OwnRequirements]> {
   let summary = "rows of a table, scaled";
   let description = [{
     `result[t, :] = scale * table[ids[t], :]` (paper, 3.4: scale sqrt(d_model)).
@@ -29,6 +29,7 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       return extent.elements(operand == 1 ? getResult() : (*this)->getOperand(operand));
     }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() { return {{RequirementKind::Below, getIds(), getTable()}}; }
   }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(2);
@@ -38,7 +39,7 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
   }];
 }
 
-def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten"]>]> {
+def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten", "getRequirements"]>]> {
   let summary = "gradient of a table: sums of the rows with equal ids";
   let description = [{
     `result[v, :] = into[v, :] + scale * sum over t with ids[t] = v, in increasing t, of cotangent[t, :]`. Sums run in token order for every v, so
@@ -57,6 +58,9 @@ def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [Decl
   let hasVerifier = 1;
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      return {{RequirementKind::Below, getIds(), getResult()}, {RequirementKind::Rows, getIds(), getCotangent()}};
+    }
     // Of `into` only the rows of tokens are touched, at most one a token.
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       return extent.elements(operand == 2 ? getCotangent() : (*this)->getOperand(operand));
@@ -67,7 +71,7 @@ def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [Decl
   }];
 }
 
-def XF_PositionIdsOp : XF_Primitive<"position_ids", "Scalar"> {
+def XF_PositionIdsOp : XF_Primitive<"position_ids", "Scalar", [XF_OwnRequirements, DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getNumberedSequences"]>]> {
   let summary = "each packed token's index in its sequence";
   let description = [{
     `result[t] = t - offsets[b]` for the b with offsets[b] <= t < offsets[b+1]. `ids` gives the number of tokens.
@@ -80,6 +84,10 @@ def XF_PositionIdsOp : XF_Primitive<"position_ids", "Scalar"> {
   let results = (outs XF_Ids:$result);
   let flops = [{ 0 * extent.elements(getResult()) }];
   let assemblyFormat = "$ids `,` $offsets attr-dict `:` functional-type(operands, results)";
+  let extraDefinition = [{
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() { return {{RequirementKind::Starts, getOffsets(), getIds()}}; }
+    ::mlir::Value $cppClass::getNumberedSequences() { return getOffsets(); }
+  }];
 }
 
 def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {

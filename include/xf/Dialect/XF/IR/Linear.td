@@ -64,7 +64,7 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
   }];
 }
 
-def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "isFactor"]>]> {
+def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "isFactor", "getRequirements"]>]> {
   let summary = "a general matrix product";
   let description = [{
     `result = into + op(a) op(b)`, op transposing where asked; `into` is zero where absent. Sums over the contracted extent run in increasing order in one
@@ -84,6 +84,11 @@ def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
     bool $cppClass::isFactor(unsigned operand) { return operand < 2; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      if (getTransposeA() && !getTransposeB())
+        return {{RequirementKind::Rows, getB(), getA()}};
+      return {};
+    }
   }];
 }
 

@@ -3,7 +3,7 @@
 #define XF_LOSS_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]> {
+def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable, XF_OwnRequirements]> {
   let summary = "label-smoothed cross-entropy of every token";
   let description = [{
     With log p = log softmax(logits[t, :]) over V entries: `token_loss[t] = -(1 - smoothing) log p[label] - smoothing / V sum_v log p[v]` (paper, 5.4), `token_nll[t] = -log p[label]`,
@@ -20,6 +20,11 @@ def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]
   let flops = [{ 5 * extent.elements(getLogits()) }];
   let assemblyFormat = "$logits `,` $labels (`smoothing` `(` $smoothing^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+  let extraDefinition = [{
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      return {{RequirementKind::Rows, getLabels(), getLogits()}, {RequirementKind::Below, getLabels(), getLogits(), 1}};
+    }
+  }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(2);
     if (!active[0])
@@ -34,7 +39,7 @@ def XF_CrossEntropyOp : XF_Primitive<"cross_entropy", "Row", [XF_Differentiable]
   }];
 }
 
-def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [XF_OwnExtents, DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand"]>]> {
+def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [XF_OwnExtents, DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getRequirements"]>]> {
   let summary = "gradient of cross_entropy's token_loss by the logits";
   let description = [{
     `result[t, v] = cotangent[t] (exp(logits[t, v] - log_sum_exp[t]) - (1 - smoothing) [v = label] - smoothing / V)`.
@@ -53,6 +58,11 @@ def XF_CrossEntropyBackwardOp : XF_Primitive<"cross_entropy_backward", "Row", [X
   let hasVerifier = 1;
   let extraDefinition = [{
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {1, dim}; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      ::llvm::SmallVector<::mlir::xf::Requirement> required = requireEqualRows(*this);
+      required.push_back({RequirementKind::Below, getLabels(), getLogits(), 1});
+      return required;
+    }
     // The gradient replaces the logits, row by row, where nothing in the kernel reads them afterwards.
     int $cppClass::getInPlaceOperand(unsigned) {
       for (::mlir::Operation *user : getLogits().getUsers())
@@ -135,7 +145,7 @@ def XF_BlockStatisticsOp : XF_Primitive<"block_statistics", "TopK", [XF_OwnStati
   let extraDefinition = [{ bool $cppClass::isStatistic(unsigned) { return true; } }];
 }
 
-def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads, XF_OwnStatistics]> {
+def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads, XF_OwnStatistics, XF_OwnRequirements]> {
   let summary = "the likeliest tokens of every row, for decoding";
   let description = [{
     `log_sum_exp[t] = log sum_v exp logits[t, v]`; `tokens[t, i]` is the token of the i-th largest of row t's logits, the lower one of equal ones first, and
@@ -156,6 +166,9 @@ def XF_TopKOp : XF_Primitive<"top_k", "TopK", [XF_OwnExtents, XF_OwnReads, XF_Ow
   let hasVerifier = 1;
   let extraDefinition = [{
     ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {dim == 0 ? 0 : 3, 0}; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      return {{RequirementKind::Rows, getMaxima(), getLogits()}, {RequirementKind::Rows, getSums(), getLogits()}};
+    }
     bool $cppClass::isStatistic(unsigned) { return true; }
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       if (operand == 0) // a block for each

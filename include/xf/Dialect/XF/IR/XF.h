@@ -15,6 +15,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "xf/Dialect/XF/IR/Extents.h"
 #include "xf/Dialect/XF/IR/Memory.h"
+#include "xf/Dialect/XF/IR/Requirements.h"
 
 #include "xf/Dialect/XF/IR/XFEnums.h.inc"
 #define GET_ATTRDEF_CLASSES

@@ -76,6 +76,27 @@ def XF_BufferKind : XF_Enum<"BufferKind", [
   I32EnumAttrCase<"FirstMoment", 5, "first_moment">, I32EnumAttrCase<"SecondMoment", 6, "second_moment">,
   I32EnumAttrCase<"Prepared", 7, "prepared">]>;
 def XF_BufferKindAttr : XF_EnumAttr<XF_BufferKind, "buffer">;
+def XF_RequirementKind : XF_Enum<"RequirementKind", [
+  I32EnumAttrCase<"Rows", 0, "rows">,         // it has `size` of them
+  I32EnumAttrCase<"Starts", 1, "starts">,     // of sequences that `size` rows are cut into, and where the last one ends
+  I32EnumAttrCase<"Below", 2, "below">,       // each is from 0 on and below `size`
+  I32EnumAttrCase<"Longest", 3, "longest">]>; // starts of sequences none of which has more than `size` rows
+
+def XF_RequirementAttr : AttrDef<XF_Dialect, "Requirement"> {
+  let mnemonic = "requirement";
+  let summary = "what an entry point takes to be so of an input";
+  let description = [{
+    Stands in a list, an entry point's `xf.requirements`, from stage `plan` on. `kind` says what is required of `input`, by its number: `rows`, that it has `size` of them; `starts`, that it holds the starts of sequences that `size`
+    rows are cut into and where the last one ends; `below`, that its numbers are from 0 on and below `size`; `longest`, that it holds starts of sequences none of which has more than `size` rows. `size` is an affine form in the
+    function's dimensions, as in xf.buffer, and `of` what has that size, in the model's words.
+
+    ```mlir
+    #xf.requirement<below, input = 0, size = [37000, 0], of = "rows of 'embedding.weight'">
+    ```
+  }];
+  let parameters = (ins EnumParameter<XF_RequirementKind>:$kind, "int64_t":$input, "DenseI64ArrayAttr":$size, "StringAttr":$of);
+  let assemblyFormat = "`<` $kind `,` struct($input, $size, $of) `>`";
+}
 
 //===-- Interfaces -----------------------------------------------------------===//
 def XF_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
@@ -90,12 +111,16 @@ def XF_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
 }
 def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
   let cppNamespace = "::mlir::xf";
-  let description = [{ A primitive op: what kind of kernel computes it, where its dynamic extents come from, and what it costs. }];
+  let description = [{ A primitive op: what kind of kernel computes it, where its dynamic extents come from, what it takes to be so, and what it costs. }];
   let methods = [
     InterfaceMethod<"The kind of kernel that computes this op", "::mlir::xf::KernelKind", "getKernelKind">,
     InterfaceMethod<[{Which (operand, dimension) gives the dynamic extent `dim` of result `result`}],
       "::std::pair<unsigned, unsigned>", "getExtentSource", (ins "unsigned":$result, "unsigned":$dim), "",
-      [{ return {0, 0}; }]>,
+      [{ return {0, dim}; }]>,
+    InterfaceMethod<"What is taken to be so of operands, for nothing looks at it again", "::llvm::SmallVector<::mlir::xf::Requirement>", "getRequirements",
+      (ins), "", [{ return ::mlir::xf::requireEqualRows($_op); }]>,
+    InterfaceMethod<"The starts of the sequences whose rows the result numbers from 0 on, if it does", "::mlir::Value", "getNumberedSequences", (ins), "",
+      [{ return {}; }]>,
     InterfaceMethod<"Whether operand `operand` is a factor of matrix products", "bool", "isFactor", (ins "unsigned":$operand), "", [{ return false; }]>,
     InterfaceMethod<"Whether result `result` is of numbers about rows, or of sums for a parameter: f32 at any precision", "bool", "isStatistic",
       (ins "unsigned":$result), "", [{ return false; }]>,
@@ -137,6 +162,7 @@ defvar XF_Differentiable = DeclareOpInterfaceMethods<XF_DifferentiableOpInterfac
 defvar XF_OwnReads = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getElementsRead"]>;
 defvar XF_OwnFactors = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["isFactor"]>;
 defvar XF_OwnStatistics = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["isStatistic"]>;
+defvar XF_OwnRequirements = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getRequirements"]>;
 defvar XF_OwnExtents = DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getExtentSource"]>;
 
 #endif

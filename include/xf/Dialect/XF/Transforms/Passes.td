@@ -33,6 +33,9 @@ def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
 
 def CheckInputPass : Pass<"xf-check-input", "::mlir::ModuleOp"> {
   let summary = "check what the stage `input` promises";
-  let description = [{ Every op of the dialect is a primitive one, an xf.param or an xf.get_param, and xf.get_param occurs in entry points alone. }];
+  let description = [{
+    Every op of the dialect is a primitive one, an xf.param, or what reads and keeps parameters, gradients and prepared weights; xf.get_param occurs in entry points alone. Tensors have any number of rows, but a known number of features.
+    Integers that say where something is come from outside, where they are looked at, or are of xf.position_ids.
+  }];
 }
 #endif

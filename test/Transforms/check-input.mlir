@@ -1,0 +1,58 @@
+// What stage `input` refuses of the ops that stay: a number of features that is not known, and integers that nobody could look at before they are used.
+// RUN: xf-opt %s --xf-check-input -split-input-file -verify-diagnostics
+
+// expected-error @below {{expected the features of 'x' of 'f' to be known at stage 'input', but got 'tensor<?x?xf32>'}}
+func.func @f(%x: tensor<?x?xf32> {xf.name = "x"}, %w: tensor<?xf32>) -> tensor<?x?xf32> {
+  // expected-error @below {{'xf.layer_norm' op expected the features of its result to be known at stage 'input', but got 'tensor<?x?xf32>'}}
+  %y = xf.layer_norm %x, %w, %w : (tensor<?x?xf32>, tensor<?xf32>, tensor<?xf32>) -> tensor<?x?xf32>
+  return %y : tensor<?x?xf32>
+}
+
+// -----
+
+// expected-error @below {{expected the features of 'argument 1' of 'f' to be known at stage 'input', but got 'tensor<8x?xf32>'}}
+func.func @f(%x: tensor<8x8xf32>, %y: tensor<8x?xf32>) {
+  return
+}
+
+// -----
+
+// Weights to look at and the likeliest tokens have as many columns as there are keys and ranks.
+func.func @f(%x: tensor<?x8xf32>, %m: tensor<?x1xf32>, %ranks: tensor<?xi32>) -> (tensor<2x?x?xf32>, tensor<?x?xi32>) {
+  %w = xf.attention_weights %x, %x heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<2x?x?xf32>
+  %values, %tokens, %lse = xf.top_k %x, %m, %m ranks(%ranks) : (tensor<?x8xf32>, tensor<?x1xf32>, tensor<?x1xf32>, tensor<?xi32>) -> (tensor<?x?xf32>, tensor<?x?xi32>, tensor<?xf32>)
+  return %w, %tokens : tensor<2x?x?xf32>, tensor<?x?xi32>
+}
+
+// -----
+
+func.func @other(%ids: tensor<3xi32>) {
+  return
+}
+func.func @layer(%ids: tensor<?xi32>) {
+  return
+}
+func.func @f(%ids: tensor<?xi32>, %offsets: tensor<?xi32>, %table: tensor<4x8xf32>) -> tensor<?x8xf32> {
+  %numbers = xf.position_ids %ids, %offsets : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+  call @layer(%numbers) : (tensor<?xi32>) -> ()
+  %x = xf.embedding %numbers, %table : (tensor<?xi32>, tensor<4x8xf32>) -> tensor<?x8xf32>
+  // expected-error @below {{'xf.position_ids' op expected integers that say where something is to come from outside, or of xf.position_ids}}
+  %again = xf.position_ids %ids, %numbers : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi32>
+  %sevens = arith.constant dense<7> : tensor<3xi32>
+  // expected-error @below {{'func.call' op expected integers that say where something is to come from outside, or of xf.position_ids}}
+  call @other(%sevens) : (tensor<3xi32>) -> ()
+  // expected-error @below {{'xf.embedding' op expected integers that say where something is to come from outside, or of xf.position_ids}}
+  %y = xf.embedding %sevens, %table : (tensor<3xi32>, tensor<4x8xf32>) -> tensor<3x8xf32>
+  return %x : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @layer(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{'xf.get_param' op expected in an entry point: a layer names its parameters in composite ops, or takes them as arguments}}
+  %w = xf.get_param @w : tensor<8x8xf32>
+  // expected-error @below {{'xf.norm' op can't stay after stage 'input': that leaves primitive ops}}
+  %y = xf.norm "n" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
