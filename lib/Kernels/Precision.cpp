@@ -275,7 +275,15 @@ private:
 };
 
 struct PrecisionPass : impl::PrecisionPassBase<PrecisionPass> {
-  void runOnOperation() override { Narrower(getOperation()).run(); }
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (function->hasAttr("xf.inputs")) {
+        function.emitError() << "expected '" << function.getName()
+                             << "' to be of tensors: stage 'plan' comes after this pass";
+        return signalPassFailure();
+      }
+    Narrower(getOperation()).run();
+  }
 };
 } // namespace
 

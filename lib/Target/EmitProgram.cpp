@@ -158,6 +158,8 @@ struct EmitEntriesPass : impl::EmitEntriesPassBase<EmitEntriesPass> {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel")) {
+        if (failed(checkScheduled(kernel)))
+          return signalPassFailure();
         createEntry(builder, kernel);
         finishKernel(kernel);
       }
@@ -169,6 +171,12 @@ struct EmitGPUEntriesPass : impl::EmitGPUEntriesPassBase<EmitGPUEntriesPass> {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel")) {
+        if (failed(checkScheduled(kernel)))
+          return signalPassFailure();
+        if (!kernel->hasAttr("xf.threads")) {
+          kernel.emitError() << "expected kernel '" << kernel.getName() << "' to be scheduled for a GPU";
+          return signalPassFailure();
+        }
         createGPUEntry(builder, kernel);
         finishKernel(kernel);
         // A call would keep arguments and sums in local memory.
@@ -186,6 +194,8 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
       module.emitError() << llvm::toString(processor.takeError());
       return signalPassFailure();
     }
+    if (failed(checkScheduled(module)))
+      return signalPassFailure();
     SmallVector<std::string> kernels;
     FailureOr<std::string> json = describeProgram(module, *processor, gpu, kernels);
     if (failed(json))

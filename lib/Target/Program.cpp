@@ -374,7 +374,7 @@ private:
       positions.push_back(operands.size());
       if (!buffer) {
         APInt value;
-        matchPattern(operand, m_ConstantInt(&value));
+        (void)matchPattern(operand, m_ConstantInt(&value)); // it is one: checkScheduled
         scalars.push_back(value.getSExtValue());
         continue;
       }
@@ -430,6 +430,60 @@ private:
   llvm::StringMap<json::Array> maps;
 };
 } // namespace
+
+LogicalResult checkScheduled(ModuleOp module) {
+  for (auto kernel : module.getOps<func::FuncOp>())
+    if (kernel->hasAttr("xf.kernel") && failed(checkScheduled(kernel)))
+      return failure();
+  SymbolTable symbols(module);
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (!function->hasAttr("xf.entry"))
+      continue;
+    for (StringRef name : {"xf.dims", "xf.inputs", "xf.outputs"})
+      if (!function->hasAttr(name))
+        return function.emitError() << "expected '" << function.getName()
+                                    << "' to be as stage 'plan' leaves it, but it has no '" << name << "'";
+    for (auto dispatch : function.front().getOps<DispatchOp>()) {
+      auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
+      for (Value operand : dispatch.getOperands())
+        if (!operand.getDefiningOp<BufferOp>() && !matchPattern(operand, m_Constant()))
+          return dispatch.emitOpError() << "expected buffers and constants, but got " << operand.getType();
+      for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {
+        auto type = entry[0] >= 0 && entry[0] < dispatch->getNumOperands()
+                        ? dyn_cast<MemRefType>(dispatch->getOperand(entry[0]).getType())
+                        : MemRefType();
+        if (entry[0] >= 0 && (!type || entry[1] < 0 || entry[1] >= type.getRank()))
+          return dispatch.emitOpError() << "expected 'xf.grid' of '" << kernel.getName()
+                                        << "' to be about its operands, but got " << entry;
+      }
+    }
+  }
+  return success();
+}
+
+LogicalResult checkScheduled(func::FuncOp kernel) {
+  auto expected = [&] {
+    return kernel.emitError() << "expected kernel '" << kernel.getName()
+                              << "' to be as stage 'schedule' leaves it, but ";
+  };
+  for (StringRef name : {"xf.grid", "xf.scratch"})
+    if (!kernel->hasAttr(name))
+      return expected() << "it has no '" << name << "'";
+  if (kernel.isExternal()) // compiled by itself
+    return success();
+  ArrayRef<Type> types = kernel.getArgumentTypes();
+  if (!kernel->hasAttr("xf.threads")) { // a processor's takes its range of tiles and its memory
+    if (types.size() < 3 || !types[types.size() - 3].isIndex() || !types[types.size() - 2].isIndex() ||
+        !isa<MemRefType>(types.back()))
+      return expected() << "it is of type " << kernel.getFunctionType();
+    types = types.drop_back(3);
+  }
+  if (!llvm::all_of(types,
+                    [](Type type) { return isa<MemRefType, LLVM::LLVMPointerType>(type) || type.isInteger(64); }) ||
+      kernel.getNumResults() > 0)
+    return expected() << "it is of type " << kernel.getFunctionType();
+  return success();
+}
 
 FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, StringRef gpu,
                                        SmallVectorImpl<std::string> &kernels) {

@@ -44,6 +44,10 @@ constexpr llvm::StringLiteral launchFacts[] = {
     "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",        "xf.blocks_per_processor",
     "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", leastBlocks};
 
+/// Whether a module, or a kernel alone, has what stages `plan` and `schedule` leave for `target`.
+LogicalResult checkScheduled(ModuleOp module);
+LogicalResult checkScheduled(func::FuncOp kernel);
+
 /// The description of docs/Program.md, as JSON, of a module after `schedule`; `kernels` receives the kernels in the
 /// order of their numbers.
 FailureOr<std::string> describeProgram(ModuleOp module, const CPU &cpu, StringRef gpu,

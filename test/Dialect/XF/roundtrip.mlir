@@ -80,7 +80,9 @@ func.func @dispatch(%x: tensor<?x512xf32>, %w: tensor<64x512xf32>) -> tensor<?x6
 // CHECK-LABEL: @buffer(
 // CHECK: xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query"
 // CHECK: xf.dispatch @linear_512x64 "projection"{{.*}} writes [2] cost #{{.*}} :
-func.func @buffer(%x: memref<?x512xf32>, %w: memref<64x512xf32>, %y: memref<?x64xf32>) -> memref<?x512xf32> {
+func.func @buffer() -> memref<?x512xf32> {
+  %w = xf.buffer parameter(0) : memref<64x512xf32>
+  %y = xf.buffer output(0) extents [array<i64: 0, 1>] : memref<?x64xf32>
   %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
   xf.dispatch @linear_512x64 "projection" (%s, %w, %y) writes [2] cost affine_map<()[s0] -> (s0 * 65536, s0 * 2304 + 131072)> : (memref<?x512xf32>, memref<64x512xf32>, memref<?x64xf32>) -> ()
   return %s : memref<?x512xf32>

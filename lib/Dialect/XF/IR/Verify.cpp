@@ -189,6 +189,37 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return verifyCallTypes(*this, "kernel", kernel, getOperandTypes(), getResultTypes());
 }
 
+LogicalResult DispatchOp::verify() {
+  for (int32_t write : getWrites().value_or(ArrayRef<int32_t>()))
+    if (write < 0 || write >= static_cast<int64_t>(getNumOperands())) // C2
+      return emitOpError() << "expected 'writes' to be numbers of its " << getNumOperands() << " operands, but got "
+                           << write;
+  for (Value operand : getOperands())
+    if (isa<MemRefType>(operand.getType()) && !operand.getDefiningOp<BufferOp>()) // C3
+      return emitOpError() << "expected memory from xf.buffer, but got an operand of " << operand.getType();
+  return success();
+}
+
+LogicalResult BufferOp::verify() {
+  if (static_cast<int64_t>(getIndex()) < 0) // C1
+    return emitOpError() << "expected 'index' to be at least 0, but got " << static_cast<int64_t>(getIndex());
+  auto extents = getExtents() ? getExtents()->getAsRange<DenseI64ArrayAttr>()
+                              : ArrayAttr::get(getContext(), {}).getAsRange<DenseI64ArrayAttr>();
+  int64_t count = llvm::range_size(extents), dynamic = cast<MemRefType>(getType()).getNumDynamicDims();
+  if (count != dynamic) // C2
+    return emitOpError() << "expected 'extents' to have a form for each of " << dynamic << " dynamic extents, but got "
+                         << count;
+  auto function = (*this)->getParentOfType<func::FuncOp>();
+  if (auto dims = function ? function->getAttrOfType<ArrayAttr>("xf.dims") : ArrayAttr())
+    for (DenseI64ArrayAttr form : extents)
+      if (form.size() != static_cast<int64_t>(dims.size()) + 1)
+        return emitOpError() << "expected 'extents' to be forms of " << dims.size() + 1 << " numbers, one more than '"
+                             << function.getName() << "' has dimensions, but got " << form.size();
+  if (getKind() == BufferKind::Slot && (!getLive() || getLive()->size() != 2)) // C3
+    return emitOpError() << "expected 'live' to be the first and the last dispatch that touch a slot";
+  return success();
+}
+
 LogicalResult ChunkedOp::verifyRegions() {
   if (getRows() < 16 || getRows() % 16) // C1
     return emitOpError() << "expected 'rows' to be a multiple of 16, but got " << getRows();

@@ -190,3 +190,83 @@ func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>
   } : tensor<8x8xf32>, tensor<8x8xf32>
   return
 }
+
+// -----
+
+// xf.chunked C2
+func.func @chunked() {
+  // expected-error@+1 {{expected at least one tensor in 'of'}}
+  "xf.chunked"() <{operandSegmentSizes = array<i32: 0, 0>, rows = 16 : i64}> ({
+    xf.yield
+  }) : () -> ()
+  return
+}
+
+// -----
+
+// xf.chunked C4
+func.func @chunked(%x: tensor<?x8xf32>, %s: tensor<8x8xf32>) {
+  // expected-error@+1 {{expected at least as many results as 'into' has tensors, 2, but got 1}}
+  %y = xf.chunked rows(16) of(%x : tensor<?x8xf32>) into(%s, %s : tensor<8x8xf32>, tensor<8x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>, %sum: tensor<8x8xf32>, %other: tensor<8x8xf32>):
+    xf.yield %sum : tensor<8x8xf32>
+  } : tensor<8x8xf32>
+  return
+}
+
+// -----
+
+// xf.dispatch C2
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func @f() {
+  %x = xf.buffer input(0) : memref<4xf32>
+  // expected-error@+1 {{'xf.dispatch' op expected 'writes' to be numbers of its 1 operands, but got 1}}
+  xf.dispatch @k "k" (%x) writes [1] : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
+// xf.dispatch C3
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func @f(%x: memref<4xf32>) {
+  // expected-error@+1 {{'xf.dispatch' op expected memory from xf.buffer, but got an operand of 'memref<4xf32>'}}
+  xf.dispatch @k "k" (%x) writes [0] : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
+// xf.buffer C1
+func.func @f() {
+  // expected-error@+1 {{'xf.buffer' op expected 'index' to be at least 0, but got -1}}
+  %x = xf.buffer input(-1) : memref<4xf32>
+  return
+}
+
+// -----
+
+// xf.buffer C2
+func.func @f() {
+  // expected-error@+1 {{'xf.buffer' op expected 'extents' to have a form for each of 1 dynamic extents, but got 0}}
+  %x = xf.buffer input(0) : memref<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.buffer C2
+func.func @f() attributes {xf.dims = ["tokens"]} {
+  // expected-error@+1 {{'xf.buffer' op expected 'extents' to be forms of 2 numbers, one more than 'f' has dimensions, but got 3}}
+  %x = xf.buffer input(0) extents [array<i64: 0, 1, 0>] : memref<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.buffer C3
+func.func @f() {
+  // expected-error@+1 {{'xf.buffer' op expected 'live' to be the first and the last dispatch that touch a slot}}
+  %x = xf.buffer slot(0) : memref<4xf32>
+  return
+}

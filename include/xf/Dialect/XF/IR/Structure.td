@@ -165,7 +165,7 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
     scalars are constants. `cost` gives its floating-point operations and the bytes that it reads and writes, as expressions in the
     function's dimensions; attention counts sequences of equal lengths.
 
-    - C1: `kernel` is a function with attribute xf.kernel whose types agree.
+    - C1: `kernel` is a function with attribute xf.kernel whose types agree. C2: `writes` are operands. C3: memory comes from xf.buffer.
 
     ```mlir
     %y = xf.dispatch @linear_512x64 "projection" (%x, %w) : (tensor<?x512xf32>, tensor<64x512xf32>) -> tensor<?x64xf32>
@@ -174,6 +174,7 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
   let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes,
                        OptionalAttr<AffineMapAttr>:$cost);
   let results = (outs Variadic<AnyRankedTensor>:$results);
+  let hasVerifier = 1;
   let assemblyFormat = "$kernel $label `(` $operands `)` (`writes` $writes^)? (`cost` $cost^)? `:` functional-type($operands, $results) attr-dict";
 }
 
@@ -184,6 +185,8 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
     arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
     `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot. With `chunk` it is the rows
     of it that the chunk at hand is about, where dispatches are repeated; with `at` a part of the slot, so many bytes from its beginning.
+
+    - C1: `index` is at least 0. C2: an affine form for every dynamic extent, of as many numbers as the function has dimensions and one. C3: slots have their two dispatches.
 
     ```mlir
     %s = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "attention.query" : memref<?x512xf32>
@@ -197,6 +200,7 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
     /// Whether this is all of a slot.
     bool isSlot() { return getKind() == BufferKind::Slot && !getChunk() && !getOffset(); }
   }];
+  let hasVerifier = 1;
   let assemblyFormat = "$kind `(` $index `)` (`at` $offset^)? (`chunk` $chunk^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
 }
 #endif
