@@ -1,7 +1,6 @@
 //===- Reproducer.cpp - what was being compiled when it failed ------------===//
 #include "xf/Driver/Reproducer.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace mlir::xf {

@@ -3,7 +3,6 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/Frontend.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <charconv>
 #include <cmath>

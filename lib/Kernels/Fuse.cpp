@@ -8,22 +8,6 @@ namespace mlir::xf {
 #define GEN_PASS_DEF_FUSEPASS
 #include "xf/Kernels/Passes.h.inc"
 
-std::string labelOf(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc)) {
-    std::string child = isa<FileLineColLoc, UnknownLoc>(name.getChildLoc()) ? "" : labelOf(name.getChildLoc());
-    return child.empty() ? name.getName().str() : child;
-  }
-  if (auto call = dyn_cast<CallSiteLoc>(loc)) {
-    std::string caller = labelOf(call.getCaller()), callee = labelOf(call.getCallee());
-    return caller.empty() || callee.empty() ? caller + callee : caller + "." + callee;
-  }
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      if (std::string label = labelOf(part); !label.empty())
-        return label;
-  return "";
-}
-
 namespace {
 struct Group {
   KernelKind kind;

@@ -26,9 +26,9 @@ struct Storage {
   int64_t index = 0;
   bool pinned = false;
   MemRefType type;
-  SmallVector<Extent> extents; // one a dynamic extent of the type
+  SmallVector<Extent> extents = {}; // one a dynamic extent of the type
   int64_t first = -1, last = -1;
-  std::string label;
+  std::string label = "";
   int base = -1;       // of which this is the rows of the chunk at hand, or the part at `offset`
   int loop = -1;       // in whose chunks it was made
   int64_t offset = -1; // bytes
@@ -77,8 +77,10 @@ private:
   }
 
   void addInput(BlockArgument argument) {
-    Storage storage{
-        BufferKind::Input, argument.getArgNumber(), /*pinned=*/true, bufferType(argument.getType()), {}, -1, -1, ""};
+    Storage storage{.kind = BufferKind::Input,
+                    .index = argument.getArgNumber(),
+                    .pinned = true,
+                    .type = bufferType(argument.getType())};
     auto names = entry.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "xf.dims");
     for (int64_t i = 0, e = storage.type.getNumDynamicDims(); i < e; ++i) {
       std::string name = names && i < static_cast<int64_t>(names.size())
@@ -98,11 +100,18 @@ private:
     return storage.extents[storage.type.getDynamicDimIndex(dim)];
   }
 
+  /// A place in one of the flat arrays.
+  void keep(Operation *op, BufferKind kind, int64_t index, const Twine &label) {
+    Value value = op->getResult(0);
+    storageOf[value] = newStorage(
+        {.kind = kind, .index = index, .pinned = true, .type = bufferType(value.getType()), .label = label.str()});
+  }
+
   /// The flat arena of `kind` seen as blocks x 1024.
   int arena(BufferKind kind) {
     auto type = MemRefType::get({layout.elements / ParameterLayout::blockSize, ParameterLayout::blockSize},
                                 Float32Type::get(entry.getContext()));
-    return newStorage({kind, 0, true, type, {}, -1, -1, ""});
+    return newStorage({.kind = kind, .pinned = true, .type = type});
   }
 
   //===-- Steps -----------------------------------------------------------===//
@@ -210,36 +219,15 @@ private:
   //===-- Ops ---------------------------------------------------------------===//
   LogicalResult visit(Operation &op) {
     if (auto param = dyn_cast<GetParamOp>(op)) {
-      storageOf[param.getResult()] = newStorage({BufferKind::Parameter,
-                                                 layout.offsetOf(param.getName()),
-                                                 true,
-                                                 bufferType(param.getType()),
-                                                 {},
-                                                 -1,
-                                                 -1,
-                                                 param.getName().str()});
+      keep(param, BufferKind::Parameter, layout.offsetOf(param.getName()), param.getName());
       return success();
     }
     if (auto get = dyn_cast<GetGradientOp>(op)) {
-      storageOf[get.getResult()] = newStorage({BufferKind::Gradient,
-                                               layout.offsetOf(get.getName()),
-                                               true,
-                                               bufferType(get.getType()),
-                                               {},
-                                               -1,
-                                               -1,
-                                               ("grad." + get.getName()).str()});
+      keep(get, BufferKind::Gradient, layout.offsetOf(get.getName()), "grad." + get.getName());
       return success();
     }
     if (auto get = dyn_cast<GetPreparedOp>(op)) {
-      storageOf[get.getResult()] = newStorage({BufferKind::Prepared,
-                                               layout.preparedOffsetOf(get.getName()),
-                                               true,
-                                               bufferType(get.getType()),
-                                               {},
-                                               -1,
-                                               -1,
-                                               (get.getName() + ".packed").str()});
+      keep(get, BufferKind::Prepared, layout.preparedOffsetOf(get.getName()), get.getName() + ".packed");
       return success();
     }
     if (auto set = dyn_cast<SetPreparedOp>(op)) {
@@ -252,7 +240,7 @@ private:
         return success(); // a scalar, read where it is used
       if (!splat)
         return op.emitOpError() << "expected a tensor constant to hold one value throughout at stage 'plan'";
-      int storage = newStorage({BufferKind::Slot, 0, false, bufferType(constant.getType()), {}, -1, -1, "constant"});
+      int storage = newStorage({.type = bufferType(constant.getType()), .label = "constant"});
       addStep(simpleKernel("fill", storages[storage].type, splat.getSplatValue<Attribute>()), "constant", {},
               {storage});
       storageOf[constant.getResult()] = storage;
@@ -274,9 +262,8 @@ private:
         if (text.consume_front("grad."))
           pin(value, BufferKind::Gradient, layout.offsetOf(text), text);
         else {
-          pin(value, BufferKind::Output, numOutputs, text);
+          pin(value, BufferKind::Output, outputs.size(), text);
           outputs.push_back({name ? name : StringAttr::get(op.getContext(), "output" + std::to_string(index)), value});
-          ++numOutputs;
         }
       }
       return success();
@@ -386,7 +373,7 @@ private:
     std::string name = "cast_" + std::to_string(wide.getDimSize(0)) + "x" + std::to_string(wide.getDimSize(1));
     if (!symbols.lookup(name))
       symbols.insert(buildCastKernel(name, wide, narrow));
-    narrowArena = newStorage({BufferKind::Slot, 0, false, bufferType(narrow), {}, -1, -1, "parameters in bf16"});
+    narrowArena = newStorage({.type = bufferType(narrow), .label = "parameters in bf16"});
     addStep(name, "parameters in bf16", {{parameters, Value()}}, {narrowArena});
     return narrowArena;
   }
@@ -395,7 +382,7 @@ private:
     auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
     if (GetParamOp param =
             sharesCopy && loop < 0 && dispatch->getNumOperands() == 1 ? castParameterOf(dispatch) : GetParamOp()) {
-      Storage part{BufferKind::Slot, -1, /*pinned=*/true, bufferType(dispatch.getResult(0).getType()), {}, -1, -1, ""};
+      Storage part{.index = -1, .pinned = true, .type = bufferType(dispatch.getResult(0).getType())};
       part.base = narrowParameters();
       part.offset = layout.offsetOf(param.getName()) * part.type.getElementTypeBitWidth() / 8;
       storageOf[dispatch.getResult(0)] = newStorage(std::move(part));
@@ -419,7 +406,7 @@ private:
           operands[position].first = copyOf(operands[position].first, "copy for " + label);
         results.push_back(operands[position].first);
       } else {
-        Storage storage{BufferKind::Slot, 0, false, bufferType(result.getType()), {}, -1, -1, label};
+        Storage storage{.type = bufferType(result.getType()), .label = label};
         if (auto extents = kernel.getResultAttrOfType<ArrayAttr>(index, "xf.extents"))
           for (auto source : extents.getAsRange<DenseI64ArrayAttr>())
             storage.extents.push_back(extentOf(storages[operands[source[0]].first], source[1]));
@@ -468,8 +455,8 @@ private:
     OpBuilder builder(norm.getContext());
     int64_t blocks = layout.elements / ParameterLayout::blockSize;
     Type f32 = builder.getF32Type();
-    int partial = newStorage({BufferKind::Slot, 0, false, MemRefType::get({blocks}, f32), {}, -1, -1, "squared_sums"});
-    int result = newStorage({BufferKind::Slot, 0, false, MemRefType::get({}, f32), {}, -1, -1, "gradient_norm"});
+    int partial = newStorage({.type = MemRefType::get({blocks}, f32), .label = "squared_sums"});
+    int result = newStorage({.type = MemRefType::get({}, f32), .label = "gradient_norm"});
     addStep(addOptimizerKernel(buildSquaredSumsKernel(builder, norm.getLoc(), blocks)), "squared_sums",
             {{arena(BufferKind::Gradient), Value()}}, {partial}, flopsOf(norm));
     addStep(addOptimizerKernel(buildNormKernel(builder, norm.getLoc(), blocks)), "gradient_norm", {{partial, Value()}},
@@ -624,7 +611,6 @@ private:
   int narrowArena = -1;
   DenseMap<Value, int> storageOf;
   SmallVector<std::pair<StringAttr, Value>> outputs;
-  int64_t numOutputs = 0;
 };
 
 struct PlanPass : impl::PlanPassBase<PlanPass> {

@@ -14,10 +14,6 @@ namespace mlir::xf {
 #define GEN_PASS_REGISTRATION
 #include "xf/Kernels/Passes.h.inc"
 
-/// The name a location gives: NameLocs joined by '.', outermost call first ("encoder.0.attention.query"), or "" where
-/// there is none.
-std::string labelOf(Location loc);
-
 /// A kernel that casts, and does nothing else.
 func::FuncOp buildCastKernel(StringRef name, RankedTensorType from, RankedTensorType to);
 } // namespace mlir::xf

@@ -6,7 +6,6 @@
 #include "Inline.h"
 #include "xf/Dialect/XF/IR/Score.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
-#include "xf/Kernels/Passes.h"
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_DERIVEENTRIESPASS

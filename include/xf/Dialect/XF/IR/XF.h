@@ -25,4 +25,10 @@
 #define GET_OP_CLASSES
 #include "xf/Dialect/XF/IR/XFOps.h.inc"
 
+namespace mlir::xf {
+/// The name a location gives: NameLocs joined by '.', outermost call first ("encoder.0.attention.query"), or "" where
+/// there is none.
+std::string labelOf(Location loc);
+} // namespace mlir::xf
+
 #endif
