@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/Score.h"
 #include "mlir/IR/IRMapping.h"
+#include "xf/Dialect/XF/IR/Size.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 
@@ -17,15 +18,19 @@ static bool isScoreOp(Operation *op) {
              math::TanhOp, tensor::ExtractOp, AddGradientOp, YieldOp>(op);
 }
 
+/// Gradients have as many elements for every head of every sequence.
+static constexpr int64_t largestCapture = 1 << 28;
+
 LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Type element, unsigned results) {
   if (score.empty())
     return captures.empty() ? success() : op->emitOpError() << "expected captured tensors to have a score region";
   for (auto [index, capture] : llvm::enumerate(captures)) {
     auto type = cast<RankedTensorType>(capture.getType());
-    if (!type.hasStaticShape() || type.getNumElements() == 0 ||
+    if (!type.hasStaticShape() || !hasGoodSize(type) || type.getNumElements() > largestCapture ||
         (type.getElementType() != element && !type.getElementType().isInteger(32)))
       return op->emitOpError() << "expected captured tensor " << index << " to be of " << element
-                               << " or i32, with static extents that are not 0, but got " << type;
+                               << " or i32, with static extents that are not 0 and at most " << largestCapture
+                               << " elements, but got " << type;
   }
   Block &block = score.front();
   SmallVector<Type> expected{element};

@@ -5,6 +5,8 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "xf/Dialect/XF/IR/Score.h"
+#include "xf/Dialect/XF/IR/Size.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -58,15 +60,34 @@ LogicalResult expectRate(Operation *op, StringRef what, APFloat rate) {
 
 int64_t dimSize(Value value, unsigned dim) { return cast<RankedTensorType>(value.getType()).getDimSize(dim); }
 
-LogicalResult expectPositive(Operation *op, StringRef what, int64_t value) {
-  if (value >= 1)
+/// A number of rows or columns.
+LogicalResult expectSize(Operation *op, StringRef what, int64_t value) {
+  if (value < 1)
+    return op->emitOpError() << "expected " << what << " to be at least 1, but got " << value;
+  if (value > largestExtent)
+    return op->emitOpError() << "expected " << what << " to be at most " << largestExtent << ", but got " << value;
+  return success();
+}
+
+/// What is added to a variance, or to a root.
+LogicalResult expectEpsilon(Operation *op, APFloat epsilon) {
+  double value = epsilon.convertToDouble();
+  if (value >= 0 && std::isfinite(value))
     return success();
-  return op->emitOpError() << "expected " << what << " to be at least 1, but got " << value;
+  return op->emitOpError() << "expected epsilon to be a number that is not negative, but got "
+                           << llvm::formatv("{0}", value).str();
+}
+
+LogicalResult expectFinite(Operation *op, StringRef what, APFloat number) {
+  if (number.isFinite())
+    return success();
+  return op->emitOpError() << "expected " << what << " to be finite, but got "
+                           << llvm::formatv("{0}", number.convertToDouble()).str();
 }
 
 /// heads divides the features of `value`.
 LogicalResult expectHeads(Operation *op, StringRef what, Value value, int64_t heads) {
-  if (failed(expectPositive(op, "heads", heads)))
+  if (failed(expectSize(op, "heads", heads)))
     return failure();
   if (dimSize(value, 1) % heads == 0)
     return success();
@@ -105,6 +126,15 @@ LogicalResult ParamOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || !type.getElementType().isF32()) // C1
     return emitOpError() << "expected a tensor of f32 with static shape, but got " << type;
+  if (!hasGoodSize(type)) // C2
+    return emitOpError() << "expected extents from 1 to " << largestExtent << " and at most " << largestSize
+                         << " elements, but got " << type;
+  if (failed(expectFinite(*this, "the value of its initial distribution", getValue()))) // C3
+    return failure();
+  bool isScaled = getInit() != InitKind::Zeros && getInit() != InitKind::Ones;
+  if (isScaled && getValue().isNegative())
+    return emitOpError() << "expected '" << stringifyInitKind(getInit()) << "' to be given a number that is not "
+                         << "negative, but got " << llvm::formatv("{0}", getValue().convertToDouble()).str();
   return success();
 }
 
@@ -266,7 +296,9 @@ LogicalResult EmbedOp::verify() {
   if (getFirst() != 0 && !sinusoidal) // C3
     return emitOpError() << "expected positions that count from " << getFirst() << " to be sinusoidal, but got '"
                          << stringifyPositionKind(getPositions()) << "'";
-  if (failed(expectPositive(*this, "vocabulary", getVocabulary())))
+  if (failed(expectSize(*this, "vocabulary", getVocabulary())) || // C4
+      (getMaxPositions() && failed(expectSize(*this, "max_positions", *getMaxPositions()))) ||
+      (getScale() && failed(expectFinite(*this, "scale", *getScale())))) // C5
     return failure();
   return expectRate(*this, "dropout", getDropout());
 }
@@ -276,7 +308,11 @@ LogicalResult MultiHeadAttentionOp::verify() {
     return failure();
   for (auto [what, value] :
        {std::pair<StringRef, int64_t>{"heads", getHeads()}, {"d_k", getDK()}, {"d_v", getDV()}}) // C2
-    if (failed(expectPositive(*this, what, value)))
+    if (failed(expectSize(*this, what, value)))
+      return failure();
+  for (auto [what, width] : {std::pair<StringRef, int64_t>{"heads * d_k", getHeads() * getDK()},
+                             {"heads * d_v", getHeads() * getDV()}}) // of factors below 2^31
+    if (failed(expectSize(*this, what, width)))
       return failure();
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'")) || // C3
       failed(verifyMasks(*this)))                                                                             // C4, C5
@@ -285,7 +321,7 @@ LogicalResult MultiHeadAttentionOp::verify() {
 }
 
 LogicalResult FeedForwardOp::verify() {
-  if (failed(expectPositive(*this, "hidden", getHidden()))) // C1
+  if (failed(expectSize(*this, "hidden", getHidden()))) // C1
     return failure();
   if (failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'"))) // C2
     return failure();
@@ -299,11 +335,15 @@ template <typename Op> static LogicalResult verifyResidual(Op op) {
     return failure();
   return expectRate(op, "dropout", op.getDropout());
 }
-LogicalResult AddNormOp::verify() { return verifyResidual(*this); }
+LogicalResult AddNormOp::verify() {
+  return failed(verifyResidual(*this)) ? failure() : expectEpsilon(*this, getEpsilon()); // C2
+}
 LogicalResult ResidualOp::verify() { return verifyResidual(*this); }
 
-LogicalResult NormOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'");
+LogicalResult NormOp::verify() {
+  if (failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'"))) // C1
+    return failure();
+  return expectEpsilon(*this, getEpsilon()); // C2
 }
 
 LogicalResult ProjectOp::verify() { // C1
@@ -311,9 +351,11 @@ LogicalResult ProjectOp::verify() { // C1
 }
 
 //===-- Embedding ---------------------------------------------------------===//
-LogicalResult EmbeddingOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
-                     "tokens x the table's features");
+LogicalResult EmbeddingOp::verify() {
+  if (failed(expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
+                         "tokens x the table's features"))) // C1
+    return failure();
+  return expectFinite(*this, "scale", getScale()); // C2
 }
 
 LogicalResult EmbeddingBackwardOp::verify() { // C1
@@ -401,9 +443,10 @@ static LogicalResult verifyRowStatistics(Operation *op, Value x, Value mean, Val
   return expectShape(op, "reciprocal_deviation", deviation, {dimSize(x, 0)}, "a number a row of 'x'");
 }
 
-LogicalResult LayerNormOp::verify() { // C1
-  if (failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
-      failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'")))
+LogicalResult LayerNormOp::verify() {
+  if (failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) || // C1
+      failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
+      failed(expectEpsilon(*this, getEpsilon()))) // C2
     return failure();
   return expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'");
 }
@@ -431,7 +474,8 @@ LogicalResult LayerNormParameterBackwardOp::verify() { // C1
 
 //===-- Attention ---------------------------------------------------------===//
 template <typename OpT> static LogicalResult verifyAttentionOperands(OpT op) {
-  if (failed(expectHeads(op, "query", op.getQuery(), op.getHeads())) ||
+  if (failed(expectFinite(op, "scale", op.getScale())) ||
+      failed(expectHeads(op, "query", op.getQuery(), op.getHeads())) ||
       failed(expectHeads(op, "value", op.getValue(), op.getHeads())) ||         // C1
       failed(expectSameHeadDim(op, op.getQuery(), op.getKey(), op.getHeads()))) // C2
     return failure();
@@ -507,7 +551,7 @@ LogicalResult AttentionBackwardOp::verifyRegions() {
 }
 
 LogicalResult AttentionWeightsOp::verify() {
-  if (failed(expectHeads(*this, "query", getQuery(), getHeads())) ||
+  if (failed(expectFinite(*this, "scale", getScale())) || failed(expectHeads(*this, "query", getQuery(), getHeads())) ||
       failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads())) || failed(verifyMasks(*this))) // C1
     return failure();
   return expectShape(*this, "result", getResult(),

@@ -84,7 +84,7 @@ func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>, %t: tensor<2xf32>) {
 
 // xf.attention C8
 func.func @f(%q: tensor<?x8xf32>, %o: tensor<?xi32>) {
-  // expected-error@+1 {{'xf.attention' op expected captured tensor 0 to be of 'f32' or i32, with static extents that are not 0, but got 'tensor<?xi32>'}}
+  // expected-error@+1 {{'xf.attention' op expected captured tensor 0 to be of 'f32' or i32, with static extents that are not 0 and at most 268435456 elements, but got 'tensor<?xi32>'}}
   %y, %lse = xf.attention %q, %q, %q offsets(%o, %o) heads(2) scale(1.0) score(%o) {
   ^bb0(%score: f32, %head: index, %query: index, %key: index, %t: tensor<?xi32>):
     xf.yield %score : f32
@@ -330,5 +330,23 @@ func.func @f(%q: tensor<?x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
 func.func @f(%c: tensor<?x8xf32>, %x: tensor<?x4xf32>, %s: tensor<?xi32>) {
   // expected-error@+1 {{'xf.cache_write' op expected 'x' to match the features of 'cache' (8), but got 4}}
   %y = xf.cache_write %c, %x slots(%s) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.attention C1
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected scale to be finite, but got INF}}
+  %y, %s = xf.attention %x, %x, %x offsets(%o, %o) heads(2) scale(0x7F800000) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_weights C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.attention_weights' op expected scale to be finite, but got nan}}
+  %p = xf.attention_weights %x, %x heads(2) scale(0x7FC00000) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<2x?x?xf32>
   return
 }

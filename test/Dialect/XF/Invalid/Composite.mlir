@@ -136,3 +136,57 @@ func.func @f(%x: tensor<6x8xf32>) {
   %y = xf.project "projection" (%x) : (tensor<6x8xf32>) -> tensor<5x9xf32>
   return
 }
+
+// -----
+
+// xf.norm C2
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.norm' op expected epsilon to be a number that is not negative, but got -1.00}}
+  %y = xf.norm "n" (%x) epsilon(-1.0) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.add_norm C2
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.add_norm' op expected epsilon to be a number that is not negative, but got INF}}
+  %y = xf.add_norm "n" (%x, %x) epsilon(0x7F800000) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embed C4
+func.func @f(%ids: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected vocabulary to be at most 2147483647, but got 2147483648}}
+  %y = xf.embed "e" (%ids, %ids) vocabulary(2147483648) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embed C4
+func.func @f(%ids: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected max_positions to be at least 1, but got -5}}
+  %y = xf.embed "e" (%ids, %ids) vocabulary(20) positions(learned, "p", -5) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embed C5
+func.func @f(%ids: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embed' op expected scale to be finite, but got INF}}
+  %y = xf.embed "e" (%ids, %ids) vocabulary(20) positions(none) scale(0x7F800000) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C2
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected heads * d_v to be at most 2147483647, but got 2147483648}}
+  %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(32768) head_dims(8, 65536) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}

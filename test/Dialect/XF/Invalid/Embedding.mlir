@@ -34,3 +34,12 @@ func.func @f(%p: tensor<?xi32>) {
   %y = xf.sinusoidal %p halves : (tensor<?xi32>) -> tensor<?x7xf32>
   return
 }
+
+// -----
+
+// xf.embedding C2
+func.func @f(%ids: tensor<?xi32>, %table: tensor<20x8xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected scale to be finite, but got nan}}
+  %y = xf.embedding %ids, %table scale(0x7FC00000) : (tensor<?xi32>, tensor<20x8xf32>) -> tensor<?x8xf32>
+  return
+}

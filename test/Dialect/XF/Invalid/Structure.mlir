@@ -193,6 +193,30 @@ func.func @chunked(%x: tensor<?x8xf32>, %t: tensor<4x8xf32>, %s: tensor<8x8xf32>
 
 // -----
 
+// xf.param C2
+// expected-error@+1 {{'xf.param' op expected extents from 1 to 2147483647 and at most 1099511627776 elements, but got 'tensor<2305843009213693952x16xf32>'}}
+xf.param @w : tensor<2305843009213693952x16xf32> xavier_uniform(1.0)
+
+// -----
+
+// xf.param C2
+// expected-error@+1 {{'xf.param' op expected extents from 1 to 2147483647 and at most 1099511627776 elements, but got 'tensor<0x16xf32>'}}
+xf.param @w : tensor<0x16xf32> xavier_uniform(1.0)
+
+// -----
+
+// xf.param C3
+// expected-error@+1 {{'xf.param' op expected the value of its initial distribution to be finite, but got nan}}
+xf.param @w : tensor<4xf32> normal(0x7FC00000)
+
+// -----
+
+// xf.param C3
+// expected-error@+1 {{'xf.param' op expected 'normal' to be given a number that is not negative, but got -0.10}}
+xf.param @w : tensor<4xf32> normal(-0.1)
+
+// -----
+
 // xf.chunked C2
 func.func @chunked() {
   // expected-error@+1 {{expected at least one tensor in 'of'}}
@@ -270,3 +294,8 @@ func.func @f() {
   %x = xf.buffer slot(0) : memref<4xf32>
   return
 }
+
+// -----
+
+// expected-error@+1 {{expected 'side' to be 64 or 128, but got 32}}
+func.func private @f() attributes {xf.schedule = #xf.block_schedule<side = 32>}

@@ -29,10 +29,10 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     | result | query tokens x (heads * d_v) |
     | log_sum_exp | query tokens x heads |
 
-    - C1: heads divides the widths. C2: query and key agree on heads * d_k. C3: key and value have as many rows.
+    - C1: heads divides the widths, and scale is finite. C2: query and key agree on heads * d_k. C3: key and value have as many rows.
     - C4: result is query tokens x value's features, log_sum_exp query tokens x heads. C5: dropout has random and site, and 0 <= rate < 1.
     - C6: window is from 0 to 2^30. C7: lengths has a number a query token.
-    - C8: captured tensors come with a score region; they are of query's element type or i32, of static extents that are not 0.
+    - C8: captured tensors come with a score region; they are of query's element type or i32, of static extents that are not 0, with at most 2^28 elements.
     - C9: the region takes the score, head, query and key (indices), and the captured tensors; it yields the score. C10: it is made of the ops above.
 
     ```mlir
@@ -167,7 +167,7 @@ def XF_AddGradientOp : XF_Op<"add_gradient", [ParentOneOf<["AttentionBackwardOp"
     xf.add_gradient %one at %table[%head, %distance] : tensor<8x129xf32>
     ```
   }];
-  let arguments = (ins AnyFloat:$derivative, RankedTensorOf<[AnyFloat]>:$capture, Variadic<Index>:$indices);
+  let arguments = (ins XF_Float:$derivative, RankedTensorOf<[XF_Float]>:$capture, Variadic<Index>:$indices);
   let assemblyFormat = "$derivative `at` $capture `[` $indices `]` attr-dict `:` type($capture)";
   let hasVerifier = 1;
 }
@@ -186,7 +186,7 @@ def XF_AttentionWeightsOp : XF_Primitive<"attention_weights", "Attention", [Attr
   let arguments = (ins XF_Matrix:$query, XF_Matrix:$key, Optional<XF_Ids>:$lengths, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, F32Attr:$scale, UnitAttr:$causal, OptionalAttr<I64Attr>:$window);
   let regions = (region MaxSizedRegion<1>:$score);
   let hasRegionVerifier = 1;
-  let results = (outs 3DTensorOf<[AnyFloat]>:$result);
+  let results = (outs 3DTensorOf<[XF_Float]>:$result);
   let flops = [{ scorePairs(getQuery(), getKey(), ::mlir::Value(), getCausal(), getWindow(), extent) *
            (2 * extent(getQuery(), 1) + (4 + scoreFlops(getScore())) * getHeads()) }];
   let assemblyFormat = [{
@@ -210,7 +210,7 @@ def XF_CachedAttentionOp : XF_Primitive<"cached_attention", "Attention", [Isolat
     Query r (one token of one hypothesis) attends to the rows `rows[row_offsets[r]] .. rows[row_offsets[r+1] - 1]` of key and value, so beams are reordered by writing other
     lists. It stands at the last of them: with `window(r)` it sees that one and the r before, and for a score region (as in xf.attention) the number of a key is its place in the list, the query's that of the last. Without any row the result is 0.
 
-    - C1: heads divides the widths, query and key agree. C2: result is queries x value's features. C3: key and value have as many rows. C4: window is from 0 to 2^30. C5: the score region is as in xf.attention.
+    - C1: heads divides the widths, query and key agree, scale is finite. C2: result is queries x value's features. C3: key and value have as many rows. C4: window is from 0 to 2^30. C5: the score region is as in xf.attention.
 
     ```mlir
     %o = xf.cached_attention %q, %keys, %values rows(%rows, %row_offsets) heads(8) scale(0.125)

@@ -5,7 +5,7 @@
 #define XF_COMPOSITE_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-class XF_Composite<string mnemonic, list<Trait> traits = []> : XF_Op<mnemonic, traits> { let hasVerifier = 1; }
+class XF_Composite<string mnemonic, list<Trait> traits = []> : XF_Op<mnemonic, !listconcat([XF_CompositeOpInterface], traits)> { let hasVerifier = 1; }
 
 def XF_EmbedOp : XF_Composite<"embed"> {
   let summary = "embeddings times sqrt(d_model), plus positions, then dropout";
@@ -13,7 +13,7 @@ def XF_EmbedOp : XF_Composite<"embed"> {
     Paper, 3.4, 3.5 and 5.4; `scale` where the embeddings are multiplied by another number (GPT-2, BERT: 1). Declares `name.weight` (vocabulary x features), and with learned positions `positions_name.weight` (max_positions x features); both
     normal with deviation features^-0.5, or as `init` says. Two ops of one name share the table. Sinusoidal positions count from `first`.
 
-    - C1: result has a row a token. C2: learned positions have positions_name and max_positions. C3: `first` goes with sinusoidal positions.
+    - C1: result has a row a token. C2: learned positions have positions_name and max_positions. C3: `first` goes with sinusoidal positions. C4: vocabulary and max_positions are from 1 to 2^31 - 1. C5: scale is finite.
 
     ```mlir
     %x = xf.embed "embedding" (%ids, %offsets) vocabulary(37000) positions(sinusoidal) dropout(0.1) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
@@ -35,7 +35,7 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
     Paper, 3.2.2: `Concat(head_1, ..., head_h) W^O`, `head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V)`, scale 1 / sqrt(d_k). Declares `name.query`, `name.key`, `name.value`, `name.output`,
     each `.weight` and with `bias` also `.bias`. Masks and the score region are those of xf.attention.
 
-    - C1: key and value have as many rows. C2: heads, d_k and d_v are at least 1. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
+    - C1: key and value have as many rows. C2: heads, d_k, d_v and their products are from 1 to 2^31 - 1. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
 
     ```mlir
     %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal
@@ -58,7 +58,7 @@ def XF_FeedForwardOp : XF_Composite<"feed_forward"> {
   let description = [{
     Paper, 3.3: `activation(x W_1 + b_1) W_2 + b_2`, dropout between where given (tensor2tensor). Declares `name.in.weight`, `name.out.weight`, and with `bias` `name.in.bias`, `name.out.bias`.
 
-    - C1: hidden is at least 1. C2: result has x's type.
+    - C1: hidden is from 1 to 2^31 - 1. C2: result has x's type.
 
     ```mlir
     %f = xf.feed_forward "feed_forward" (%x) hidden(2048) relu bias : (tensor<?x512xf32>) -> tensor<?x512xf32>
@@ -76,7 +76,7 @@ def XF_AddNormOp : XF_Composite<"add_norm"> {
   let description = [{
     Paper, 3.1 and 5.4; d2l's AddNorm. Declares `name.weight` (ones) and `name.bias` (zeros).
 
-    - C1: x, sublayer and result have one type.
+    - C1: x, sublayer and result have one type. C2: epsilon is finite and not negative.
 
     ```mlir
     %y = xf.add_norm "attention_norm" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
@@ -92,7 +92,7 @@ def XF_NormOp : XF_Composite<"norm"> {
   let description = [{
     The norm before a sublayer (pre-norm), after the last layer, or after the embedding. Declares `name.weight` (ones) and `name.bias` (zeros).
 
-    - C1: x and result have one type.
+    - C1: x and result have one type. C2: epsilon is finite and not negative.
 
     ```mlir
     %n = xf.norm "attention_norm" (%x) : (tensor<?x512xf32>) -> tensor<?x512xf32>

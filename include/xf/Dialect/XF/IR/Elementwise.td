@@ -13,8 +13,8 @@ def XF_AddOp : XF_Primitive<"add", "Elementwise", [XF_Differentiable, SameOperan
     %y = xf.add %x, %sublayer : tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$a, AnyRankedTensor:$b);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins XF_Activations:$a, XF_Activations:$b);
+  let results = (outs XF_Activations:$result);
   let flops = [{ extent.elements(getResult()) }];
   let assemblyFormat = "$a `,` $b attr-dict `:` type($result)";
   let backward = [{ return {cotangents[0], cotangents[0]}; }];
@@ -32,8 +32,8 @@ def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
     %y = xf.cast %x : tensor<?x512xf32> to tensor<?x512xbf16>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$x);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins XF_Activations:$x);
+  let results = (outs XF_Activations:$result);
   let flops = [{ 0 * extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";
   let hasFolder = 1;
@@ -42,8 +42,8 @@ def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
 }
 
 class XF_Activation<string mnemonic, code rule> : XF_Primitive<mnemonic, "Elementwise", [XF_Differentiable, SameOperandsAndResultType]> {
-  let arguments = (ins AnyRankedTensor:$x);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins XF_Activations:$x);
+  let results = (outs XF_Activations:$result);
   let assemblyFormat = "$x attr-dict `:` type($result)";
   let backward = rule;
 }
@@ -77,8 +77,8 @@ def XF_GeluOp : XF_Activation<"gelu", [{
 }
 
 class XF_ActivationBackward<string mnemonic> : XF_Primitive<mnemonic, "Elementwise", [SameOperandsAndResultType]> {
-  let arguments = (ins AnyRankedTensor:$cotangent, AnyRankedTensor:$saved);
-  let results = (outs AnyRankedTensor:$result);
+  let arguments = (ins XF_Activations:$cotangent, XF_Activations:$saved);
+  let results = (outs XF_Activations:$result);
   let assemblyFormat = "$cotangent `,` $saved attr-dict `:` type($result)";
 }
 def XF_ReluBackwardOp : XF_ActivationBackward<"relu_backward"> {

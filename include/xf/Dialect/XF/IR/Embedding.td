@@ -14,7 +14,7 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
     | table | vocabulary x features |
     | result | tokens x features |
 
-    - C1: result is tokens x features.
+    - C1: result is tokens x features. C2: scale is finite.
 
     ```mlir
     %e = xf.embedding %ids, %table scale(22.6274) : (tensor<?xi32>, tensor<37000x512xf32>) -> tensor<?x512xf32>

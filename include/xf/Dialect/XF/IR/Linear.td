@@ -104,7 +104,7 @@ def XF_ColumnSumOp : XF_Primitive<"column_sum", "Column"> {
     ```
   }];
   let arguments = (ins XF_Matrix:$x);
-  let results = (outs StaticShapeTensorOf<[AnyFloat]>:$result);
+  let results = (outs StaticShapeTensorOf<[XF_Float]>:$result);
   let flops = [{ extent.elements(getX()) }];
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;

@@ -9,7 +9,7 @@ def XF_LayerNormOp : XF_Primitive<"layer_norm", "Row", [XF_Differentiable]> {
     `result[t, :] = (x[t, :] - mean) / sqrt(variance + epsilon) * weight + bias`, mean and (biased) variance over the features of row t
     (Ba, Kiros, Hinton 2016).
 
-    - C1: weight and bias have x's features.
+    - C1: weight and bias have x's features. C2: epsilon is finite and not negative.
 
     ```mlir
     %y = xf.layer_norm %x, %weight, %bias epsilon(1.0e-5) : (tensor<?x512xf32>, tensor<512xf32>, tensor<512xf32>) -> tensor<?x512xf32>

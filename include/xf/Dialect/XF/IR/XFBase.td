@@ -31,17 +31,18 @@ def XF_Dialect : Dialect {
 }
 
 //===-- Types ----------------------------------------------------------------===//
-def XF_Activations : RankedTensorOf<[AnyFloat]>;     // tokens x features
-def XF_Rows : 1DTensorOf<[AnyFloat]>;                // one number a token
-def XF_Matrix : 2DTensorOf<[AnyFloat]>;
-def XF_PackedWeight : 3DTensorOf<[AnyFloat]>;        // as xf.pack gives it
-def XF_Weight : TensorRankOf<[AnyFloat], [2, 3]>;    // a matrix, or packed
-def XF_Vector : 1DTensorOf<[AnyFloat]>;
-def XF_Scalar : 0DTensorOf<[AnyFloat]>;
+def XF_Float : AnyTypeOf<[F32, BF16], "f32 or bf16">;
+def XF_Activations : RankedTensorOf<[XF_Float]>;     // tokens x features
+def XF_Rows : 1DTensorOf<[XF_Float]>;                // one number a token
+def XF_Matrix : 2DTensorOf<[XF_Float]>;
+def XF_PackedWeight : 3DTensorOf<[XF_Float]>;        // as xf.pack gives it
+def XF_Weight : TensorRankOf<[XF_Float], [2, 3]>;    // a matrix, or packed
+def XF_Vector : 1DTensorOf<[XF_Float]>;
+def XF_Scalar : 0DTensorOf<[XF_Float]>;
 def XF_Ids : 1DTensorOf<[I32]>;                      // token ids, labels, positions, row lists
 def XF_Offsets : 1DTensorOf<[I32]>;                  // B+1 starts of packed sequences
 def XF_Random : 1DTensorOf<[I64]>;                   // (seed, step)
-def XF_Hyper : 1DTensorOf<[AnyFloat]>;               // see docs/Program.md, `hyper`
+def XF_Hyper : 1DTensorOf<[XF_Float]>;               // see docs/Program.md, `hyper`
 
 //===-- Enums ----------------------------------------------------------------===//
 class XF_Enum<string name, list<I32EnumAttrCase> cases> : I32EnumAttr<name, "", cases> {
@@ -135,6 +136,12 @@ def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
       (ins "unsigned":$operand, "const ::mlir::xf::Extents &":$extent), "", [{ return extent.elements($_op->getOperand(operand)); }]>,
     InterfaceMethod<"How many elements of result `result` are written", "::mlir::AffineExpr", "getElementsWritten",
       (ins "unsigned":$result, "const ::mlir::xf::Extents &":$extent), "", [{ return extent.elements($_op->getResult(result)); }]>];
+}
+
+def XF_CompositeOpInterface : OpInterface<"CompositeOpInterface"> {
+  let cppNamespace = "::mlir::xf";
+  let description = [{ A sublayer in the paper's words: it names its parameters, and the stage `input` decomposes it into primitive ops. }];
+  let methods = [InterfaceMethod<"The rate of its dropout", "::llvm::APFloat", "getDropout", (ins), "", [{ return ::llvm::APFloat(0.0f); }]>];
 }
 
 //===-- Base classes ---------------------------------------------------------===//
