@@ -75,6 +75,22 @@ static void printScore(OpAsmPrinter &printer, Operation *, OperandRange captures
 #define GET_OP_CLASSES
 #include "xf/Dialect/XF/IR/XFOps.cpp.inc"
 
+std::string mlir::xf::labelOf(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    std::string child = isa<FileLineColLoc, UnknownLoc>(name.getChildLoc()) ? "" : labelOf(name.getChildLoc());
+    return child.empty() ? name.getName().str() : child;
+  }
+  if (auto call = dyn_cast<CallSiteLoc>(loc)) {
+    std::string caller = labelOf(call.getCaller()), callee = labelOf(call.getCallee());
+    return caller.empty() || callee.empty() ? caller + callee : caller + "." + callee;
+  }
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string label = labelOf(part); !label.empty())
+        return label;
+  return "";
+}
+
 Operation *XFDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type, Location loc) {
   return arith::ConstantOp::materialize(builder, value, type, loc);
 }
