@@ -1,22 +1,22 @@
 //===- Presets.cpp - the paper's models by name ---------------------------===//
 // A preset is a set of keys; its module is written as text, so that what --print-input shows is what is compiled.
 //===----------------------------------------------------------------------===//
+#include "xf/Dialect/XF/IR/Configuration.h"
 #include "xf/Frontend/Frontend.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <map>
 
 namespace mlir::xf {
 namespace {
 
-enum Kind : unsigned { Pairs = 1, Language = 2, Encoder = 4, Any = 7 };
+using Key = ConfigurationKey;
 
 struct Preset {
   const char *name, *description;
-  Kind kind;
+  ModelKind kind;
   const char *keys; // what differs from the kind's own
 };
 constexpr Preset presets[] = {
@@ -68,71 +68,16 @@ constexpr Preset presets[] = {
      Encoder, "layers=6,d_model=384,heads=12,d_ff=1536,vocabulary=30522,max_positions=512"},
 };
 
-/// A key, which kinds of models have it, its value in the paper's base model, and what it may be: integers from
-/// `least` (or a word of `choices`), numbers that are not negative, rates below 1, or one of `choices`. The last of
-/// them are how it is trained, and then how it translates, where the options of these commands don't say otherwise.
-struct Key {
-  const char *name;
-  unsigned kinds;
-  const char *base;
-  enum { Integer, Number, Rate, Choice } type;
-  int64_t least;
-  const char *choices;
-};
-constexpr Key keys[] = {
-    {"layers", Any, "6", Key::Integer, 0, ""},
-    {"d_model", Any, "512", Key::Integer, 1, ""},
-    {"heads", Any, "8", Key::Integer, 1, ""},
-    {"d_k", Any, "", Key::Integer, 1, ""},
-    {"d_v", Any, "", Key::Integer, 1, ""},
-    {"d_ff", Any, "2048", Key::Integer, 1, ""},
-    {"vocabulary", Any, "37000", Key::Integer, 3, ""},
-    {"source_vocabulary", Pairs, "", Key::Integer, 3, ""},
-    {"target_vocabulary", Pairs, "", Key::Integer, 3, ""},
-    {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false"},
-    {"scale_embedding", Any, "true", Key::Choice, 0, "true|false"},
-    {"init", Any, "xavier", Key::Choice, 0, "xavier|torch"},
-    {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
-    {"bias", Any, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
-    {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
-    {"positions", Any, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned|alibi|relative|none"},
-    {"max_positions", Any, "1024", Key::Integer, 1, ""},
-    {"max_distance", Any, "128", Key::Integer, 1, ""},
-    {"first_position", Any, "0", Key::Integer, 0, ""},
-    {"source_end", Pairs, "true", Key::Choice, 0, "true|false"},
-    {"norm", Any, "post", Key::Choice, 0, "post|pre"},
-    {"norm_epsilon", Any, "1.0e-05", Key::Rate, 0, ""},
-    {"activation", Any, "relu", Key::Choice, 0, "relu|gelu"},
-    {"dropout", Pairs | Language, "0.1", Key::Rate, 0, ""},
-    {"attention_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
-    {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
-    {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
-    {"window", Any, "none", Key::Integer, 0, "none"},
-    {"soft_cap", Any, "0.0", Key::Number, 0, ""},
-    {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
-    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
-    {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
-    {"clip_norm", Pairs | Language, "0.0", Key::Number, 0, ""},
-    {"beta1", Pairs | Language, "0.9", Key::Rate, 0, ""},
-    {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
-    {"epsilon", Pairs | Language, "1.0e-09", Key::Number, 0, ""},
-    {"weight_decay", Pairs | Language, "0.0", Key::Number, 0, ""},
-    {"beam", Pairs, "4", Key::Integer, 1, ""},
-    {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
-    {"extra_length", Pairs, "50", Key::Integer, 0, ""},
-};
-
 /// What a kind of model is called, and the keys in which it differs from the paper's.
 struct KindOf {
-  const char *name, *title, *keys;
+  const char *title, *keys;
 };
-KindOf kindOf(Kind kind) {
+KindOf kindOf(ModelKind kind) {
   if (kind == Pairs)
-    return {"sequence_to_sequence", "sequence to sequence", ""};
+    return {"sequence to sequence", ""};
   if (kind == Encoder) // BERT's
-    return {"encoder", "encoder",
-            "positions=learned,scale_embedding=false,bias=all,activation=gelu,norm_epsilon=1e-12"};
-  return {"language_model", "language model", // GPT-2's
+    return {"encoder", "positions=learned,scale_embedding=false,bias=all,activation=gelu,norm_epsilon=1e-12"};
+  return {"language model", // GPT-2's
           "norm=pre,positions=learned,scale_embedding=false,bias=all,activation=gelu,smoothing=0"};
 }
 
@@ -168,7 +113,7 @@ public:
                                      nearest(parts.front(), presets) + "'? --list-presets lists them");
     result.presetName = preset->name;
     result.kind = preset->kind;
-    for (const Key &key : keys)
+    for (const Key &key : configurationKeys())
       if (key.kinds & result.kind)
         result.known.push_back(key);
     for (const Key &key : result.known)
@@ -189,7 +134,7 @@ public:
   const std::string &text(StringRef key) const { return values.at(key.str()); }
   bool is(StringRef key, StringRef value) const { return values.at(key.str()) == value; }
   std::string presetName;
-  Kind kind;
+  ModelKind kind;
   std::vector<Key> known; // of this kind of model
   std::map<std::string, std::string> values;
 
@@ -200,37 +145,15 @@ private:
     if (key == known.end())
       return llvm::createStringError("unknown key '" + name.str() + "' of preset '" + presetName + "'; did you mean '" +
                                      nearest(name, known) + "'?");
-    auto wrong = [&](const std::string &expected) {
-      return llvm::createStringError("expected key '" + name.str() + "' to be " + expected + ", but got '" +
+    if (!key->admits(value))
+      return llvm::createStringError("expected key '" + name.str() + "' to be " + key->expected() + ", but got '" +
                                      value.str() + "'");
-    };
-    int64_t integer;
-    double rate;
-    SmallVector<StringRef> choices;
-    StringRef(key->choices).split(choices, '|');
-    switch (key->type) {
-    case Key::Integer:
-      if (!choices.front().empty() && llvm::is_contained(choices, value))
-        break;
-      if (value.getAsInteger(10, integer) || integer < key->least || integer > 10'000'000)
-        return wrong("a number from " + std::to_string(key->least) + " to 10000000" +
-                     (choices.front().empty() ? "" : ", or " + llvm::join(choices, ", ")));
-      break;
-    case Key::Number:
-      if (value.getAsDouble(rate) || !(rate >= 0 && std::isfinite(static_cast<float>(rate))))
-        return wrong("a number that is not negative");
-      values[name.str()] = decimal(rate);
-      return llvm::Error::success();
-    case Key::Rate:
-      if (value.getAsDouble(rate) || !(rate >= 0 && static_cast<float>(rate) < 1))
-        return wrong("at least 0 and less than 1");
-      values[name.str()] = decimal(static_cast<float>(rate) == 0 ? 0 : rate);
-      return llvm::Error::success();
-    case Key::Choice:
-      if (!llvm::is_contained(choices, value))
-        return wrong("one of " + llvm::join(choices, ", "));
-    }
-    values[name.str()] = value.str();
+    double real;
+    bool isReal = key->type == Key::Number || key->type == Key::Rate;
+    if (!isReal || value.getAsDouble(real))
+      values[name.str()] = value.str();
+    else
+      values[name.str()] = decimal(key->type == Key::Rate && static_cast<float>(real) == 0 ? 0 : real);
     return llvm::Error::success();
   }
 
@@ -276,8 +199,8 @@ public:
     KindOf kind = kindOf(c.kind);
     line("// " + c.presetName + ": " + kind.title + (preNorm ? ", pre-norm" : ", post-norm") +
          (c.kind == Pairs ? " (Vaswani et al. 2017)" : ""));
-    line("module @" + llvm::join(llvm::split(c.presetName, '-'), "_") + " attributes {xf.kind = \"" + kind.name +
-         "\", xf.config = {" + configuration() + "}} {");
+    line("module @" + llvm::join(llvm::split(c.presetName, '-'), "_") + " attributes {xf.kind = \"" +
+         nameOf(c.kind).str() + "\", xf.config = {" + configuration() + "}} {");
     if (c.number("layers") > 0) {
       if (c.kind != Language)
         writeLayer("encoder");
@@ -549,7 +472,7 @@ std::string listPresets() {
   for (const Preset &preset : presets)
     text += llvm::formatv("{0,-22} {1}\n", preset.name, preset.description).str();
   text += "keys:";
-  for (const Key &key : keys)
+  for (const Key &key : configurationKeys())
     text += " " + std::string(key.name);
   return text + "\n";
 }

@@ -56,3 +56,9 @@ func.func @layer(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   return %y : tensor<?x8xf32>
 }
 xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
+
+// -----
+
+xf.param @a : tensor<1048576x1048576xf32> zeros(0.0)
+// expected-error @below {{expected the model's parameters to have at most 1099511627776 elements in all, but with 'b' they have 1099511627777}}
+xf.param @b : tensor<1xf32> zeros(0.0)

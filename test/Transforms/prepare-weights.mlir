@@ -3,7 +3,6 @@
 // RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
 // RUN: xf-opt %s --xf-prepare-weights | FileCheck %s --check-prefix=FREE
 // RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --target=cuda --precision=bf16 --compile-to=outline | FileCheck %s --check-prefix=COPIED
-// RUN: sed 's/@other/@prepare/' %s | not xf-opt --xf-prepare-weights 2>&1 | FileCheck %s --check-prefix=GIVEN
 
 // CHECK-LABEL: func.func @loss(
 // CHECK-NOT: xf.get_prepared
@@ -52,7 +51,6 @@ func.func @decode(%x: tensor<?x8xf32>) -> tensor<?x8xf32> attributes {xf.entry} 
   %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
   return %y : tensor<?x8xf32>
 }
-// GIVEN: error: 'prepare' is derived from 'encode' and 'decode' and can't be given too
 func.func @other() {
   return
 }

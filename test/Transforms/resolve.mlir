@@ -49,14 +49,6 @@ func.func @model(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x8xf32
 
 // -----
 
-// expected-error @below {{layer 'loop' applies itself}}
-func.func private @loop(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
-  %0 = xf.apply @loop as "again" (%x) : (tensor<?x8xf32>) -> tensor<?x8xf32>
-  return %0 : tensor<?x8xf32>
-}
-
-// -----
-
 func.func @model(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x5xf32>) attributes {xf.entry} {
   // expected-note @below {{declared here}}
   %0 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
@@ -71,4 +63,14 @@ func.func @model(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x5xf32>) attr
 func.func @encode(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x8xf32> attributes {xf.entry} {
   %x = xf.embed "e" (%ids, %offsets) vocabulary(20) positions(none) dropout(0.5) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
   return %x : tensor<?x8xf32>
+}
+
+// -----
+
+// expected-note @below {{it is taken here}}
+func.func private @"p.weight"() { return }
+func.func @encode(%x: tensor<?x8xf32>) -> tensor<?x4xf32> attributes {xf.entry} {
+  // expected-error @below {{expected the name of parameter 'p.weight' to be free}}
+  %0 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
 }

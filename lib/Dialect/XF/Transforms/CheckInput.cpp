@@ -1,5 +1,6 @@
 //===- CheckInput.cpp - what the stage `input` promises -------------------===//
 #include "mlir/Transforms/Passes.h"
+#include "xf/Dialect/XF/IR/Size.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
 
@@ -58,6 +59,15 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
   }
 
   void runOnOperation() override {
+    int64_t elements = 0;
+    for (auto param : getOperation().getOps<ParamOp>()) {
+      elements += cast<RankedTensorType>(param.getType()).getNumElements();
+      if (elements > largestSize) {
+        param.emitError() << "expected the model's parameters to have at most " << largestSize
+                          << " elements in all, but with '" << param.getSymName() << "' they have " << elements;
+        return signalPassFailure();
+      }
+    }
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (!function.isExternal()) {
         checkFeatures(function);
@@ -83,6 +93,7 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
 } // namespace
 
 void buildInputStage(OpPassManager &pm, bool packsWeights) {
+  pm.addPass(createCheckModelPass());
   pm.addPass(createResolvePass());
   pm.addPass(createDeriveEntriesPass());
   pm.addPass(createPrepareWeightsPass({packsWeights}));

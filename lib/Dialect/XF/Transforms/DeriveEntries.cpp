@@ -4,6 +4,7 @@
 // has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
 #include "Inline.h"
+#include "xf/Dialect/XF/IR/Configuration.h"
 #include "xf/Dialect/XF/IR/Score.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
 
@@ -20,16 +21,15 @@ public:
     auto model = symbols.lookup<func::FuncOp>("model");
     if (!model)
       return success();
-    if (func::FuncOp loss = symbols.lookup<func::FuncOp>("loss"))
-      return loss.emitError() << "'loss' is derived from 'model' and can't be given too";
     func::FuncOp loss = model.clone();
     loss.setName("loss");
     insertAfter(model, loss);
     removeDropout(loss);
-    auto kind = module->getAttrOfType<StringAttr>("xf.kind");
-    if (kind && kind.getValue() == "sequence_to_sequence")
+    auto name = module->getAttrOfType<StringAttr>("xf.kind");
+    std::optional<ModelKind> kind = name ? parseModelKind(name.getValue()) : std::nullopt;
+    if (kind == Pairs)
       derivePrediction(loss, "target_", /*hasSource=*/true);
-    else if (kind && kind.getValue() == "language_model")
+    else if (kind == Language)
       derivePrediction(loss, "", /*hasSource=*/false);
     return success();
   }
@@ -100,8 +100,7 @@ private:
         after.getLoc(), name,
         b.getFunctionType(llvm::map_to_vector(arguments, [](const Argument &a) { return a.value.getType(); }), {}));
     function->setAttr("xf.entry", b.getUnitAttr());
-    Block *body = function.addEntryBlock();
-    (void)body;
+    function.addEntryBlock();
     for (auto [i, argument] : llvm::enumerate(arguments)) {
       function.setArgAttr(i, "xf.name", b.getStringAttr(argument.name));
       if (!argument.dim.empty())
@@ -146,19 +145,29 @@ private:
                    {{"source_ids", "source_tokens", sourceIds}, {"source_offsets", "source_offsets", sourceOffsets}});
     }
     auto entropies = flat.getOps<CrossEntropyOp>();
-    if (llvm::all_of(batch, [](const Argument &argument) { return argument.value; }) &&
-        llvm::hasSingleElement(entropies)) {
-      CrossEntropyOp entropy = *entropies.begin();
+    int64_t count = llvm::range_size(entropies);
+    if (!llvm::all_of(batch, [](const Argument &argument) { return argument.value; })) {
+      explain(flat, "it has no arguments for the tokens and their offsets");
+    } else if (count == 1) {
       // What only the loss needs is not part of a prediction.
-      logits = entropy.getLogits();
+      logits = (*entropies.begin()).getLogits();
       findTargetSide(flat);
       if (needsBatchAlone(flat)) {
         deriveAttention(loss, flat);
         if (canDecode(flat))
           deriveDecoding(loss, flat);
       }
+    } else {
+      explain(flat, "it has " + Twine(count) + " xf.cross_entropy, and not one, whose logits would be the prediction");
     }
     flat.erase();
+  }
+
+  /// Says why a model does not predict; that is no mistake: it trains. Returns false.
+  bool explain(Operation *op, const Twine &why) {
+    op->emitWarning() << "'decode' can't be derived from 'model', so what is compiled of it has no command '"
+                      << (sourceIds ? "translate" : "generate") << "': " << why;
+    return false;
   }
 
   void findTargetSide(func::FuncOp flat) {
@@ -176,10 +185,13 @@ private:
   }
   /// Predictions are computed of `batch`; a model that is given more (valid lengths, say) makes none.
   bool needsBatchAlone(func::FuncOp flat) {
-    return llvm::all_of(flat.getArguments(), [&](Value argument) {
-      return llvm::any_of(batch, [&](const Argument &known) { return known.value == argument; }) ||
-             llvm::none_of(argument.getUsers(), [&](Operation *user) { return needed.contains(user); });
-    });
+    for (BlockArgument argument : flat.getArguments()) {
+      bool isKnown = llvm::any_of(batch, [&](const Argument &known) { return known.value == argument; });
+      if (!isKnown && llvm::any_of(argument.getUsers(), [&](Operation *user) { return needed.contains(user); }))
+        return explain(flat, "its logits depend on argument " + Twine(argument.getArgNumber()) +
+                                 ", which is neither tokens nor their offsets");
+    }
+    return true;
   }
   bool onTargetSide(Operation *op) {
     return llvm::any_of(op->getOperands(), [&](Value operand) { return targetSide.contains(operand); });
@@ -193,14 +205,8 @@ private:
       if (!needed.contains(&op) || !onTargetSide(&op))
         continue;
       if (auto attention = dyn_cast<AttentionOp>(op)) {
-        if (attention.getQueryOffsets() != targetOffsets || attention.getLengths() ||
-            !llvm::all_of(attention.getCaptures(), [](Value capture) { return capture.getDefiningOp<GetParamOp>(); }))
-          return false;
-        bool self = targetSide.contains(attention.getKey());
-        if (self ? !attention.getCausal() || attention.getKeyOffsets() != targetOffsets
-                 : attention.getCausal() || attention.getWindow() || readsQueryNumber(attention.getScore()) ||
-                       attention.getKeyOffsets() != sourceOffsets)
-          return false;
+        if (StringRef why = hindrance(attention); !why.empty())
+          return explain(attention, why);
         continue;
       }
       // A token that is predicted is read next.
@@ -213,9 +219,32 @@ private:
       bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
                                                  kernelOp.getKernelKind());
       if (!rows && !isa<PositionIdsOp>(op))
-        return false;
+        return explain(&op, "'" + op.getName().getStringRef() + "' works on more than a token of the target");
     }
-    return targetSide.contains(logits);
+    return targetSide.contains(logits) || explain(flat, "its logits do not depend on the tokens of the target");
+  }
+
+  /// Why an attention on the target side can't be computed token by token; "" where it can.
+  StringRef hindrance(AttentionOp attention) {
+    if (attention.getQueryOffsets() != targetOffsets)
+      return "this attention's queries are not in the sequences of the target";
+    if (attention.getLengths())
+      return "how many keys a later token sees ('lengths') is not known";
+    if (!llvm::all_of(attention.getCaptures(), [](Value capture) { return capture.getDefiningOp<GetParamOp>(); }))
+      return "this attention's scores capture what is no parameter";
+    if (attention.getLogSumExp() == logits ||
+        llvm::any_of(attention.getLogSumExp().getUsers(), [&](Operation *user) { return needed.contains(user); }))
+      return "the logits depend on this attention's log_sum_exp";
+    if (targetSide.contains(attention.getKey()))
+      return !attention.getCausal() ? "tokens of the target attend to later ones"
+             : attention.getKeyOffsets() != targetOffsets
+                 ? "this attention's keys are not in the sequences of the target"
+                 : "";
+    if (attention.getKeyOffsets() != sourceOffsets)
+      return "this attention's keys are neither the target's tokens nor the source's";
+    if (attention.getCausal() || attention.getWindow() || readsQueryNumber(attention.getScore()))
+      return "where a target of unknown length stands among the tokens of its source is not known";
+    return "";
   }
 
   static bool readsQueryNumber(Region &score) {

@@ -35,10 +35,6 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
     }
     if (prepared.empty())
       return;
-    if (auto given = symbols.lookup("prepare")) {
-      given->emitError() << "'prepare' is derived from 'encode' and 'decode' and can't be given too";
-      return signalPassFailure();
-    }
     b.setInsertionPointToEnd(getOperation().getBody());
     auto prepare = func::FuncOp::create(b, getOperation().getLoc(), "prepare", b.getFunctionType({}, {}));
     prepare->setAttr("xf.entry", b.getUnitAttr());

@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 
 namespace mlir::xf {
@@ -30,9 +31,14 @@ public:
   explicit Resolver(ModuleOp module) : module(module), symbols(module) {}
 
   LogicalResult run() {
-    for (auto function : llvm::to_vector(module.getOps<func::FuncOp>()))
-      if (!function.isExternal() && failed(resolve(function)))
+    for (auto function : llvm::to_vector(module.getOps<func::FuncOp>())) {
+      if (function.isExternal())
+        continue;
+      // MLIR's default is public, but nobody calls a layer from outside.
+      function->hasAttr("xf.entry") ? function.setPublic() : function.setPrivate();
+      if (failed(resolve(function)))
         return failure();
+    }
     return success();
   }
 
@@ -48,12 +54,8 @@ private:
   };
 
   LogicalResult resolve(func::FuncOp function) {
-    auto [it, isNew] = signatures.try_emplace(function);
-    if (!isNew)
-      return resolving.contains(function)
-                 ? function.emitError() << "layer '" << function.getName() << "' applies itself"
-                 : success();
-    resolving.insert(function);
+    if (!signatures.try_emplace(function).second)
+      return success();
     Scope scope{function, function->hasAttr("xf.entry"), {}, {}, {}, {}, OpBuilder(function)};
     // Callees first: what they need decides what this function takes.
     WalkResult callees = function.walk([&](ApplyOp apply) {
@@ -66,8 +68,8 @@ private:
     function.walk([&](Operation *op) {
       if (auto apply = dyn_cast<ApplyOp>(op))
         draws |= signatures[symbols.lookup<func::FuncOp>(apply.getLayer())].sites > 0;
-      if (auto rate = op->getAttrOfType<FloatAttr>("dropout"))
-        draws |= !rate.getValue().isZero();
+      if (auto composite = dyn_cast<CompositeOpInterface>(op))
+        draws |= !composite.getDropout().isZero();
     });
     if (scope.isEntry && draws && function.getName() != "model")
       return function.emitError() << "expected no dropout in the entry point '" << function.getName()
@@ -77,7 +79,6 @@ private:
       if (failed(rewrite(scope, &op)))
         return failure();
     signatures[function] = scope.signature;
-    resolving.erase(function);
     return success();
   }
 
@@ -129,6 +130,11 @@ private:
       if (auto declared = symbols.lookup<ParamOp>(p.name)) {
         if (failed(conflict(declared.getType(), declared.getLoc())))
           return failure();
+      } else if (Operation *other = symbols.lookup(p.name)) {
+        InFlightDiagnostic diagnostic = emitError(user)
+                                        << "expected the name of parameter '" << p.name << "' to be free";
+        diagnostic.attachNote(other->getLoc()) << "it is taken here";
+        return diagnostic;
       } else {
         OpBuilder::InsertionGuard guard(scope.b);
         scope.b.setInsertionPointToStart(module.getBody());
@@ -195,26 +201,23 @@ private:
 
   LogicalResult rewrite(Scope &scope, Operation *op) {
     scope.b.setInsertionPoint(op);
-    FailureOr<Value> result;
-    if (auto embed = dyn_cast<EmbedOp>(op))
-      result = rewriteEmbed(scope, embed);
-    else if (auto attention = dyn_cast<MultiHeadAttentionOp>(op))
-      result = rewriteAttention(scope, attention);
-    else if (auto feedForward = dyn_cast<FeedForwardOp>(op))
-      result = rewriteFeedForward(scope, feedForward);
-    else if (auto addNorm = dyn_cast<AddNormOp>(op))
-      result = rewriteNorm(scope, addNorm, rewriteResidual(scope, addNorm));
-    else if (auto norm = dyn_cast<NormOp>(op))
-      result = rewriteNorm(scope, norm, norm.getX());
-    else if (auto residual = dyn_cast<ResidualOp>(op))
-      result = rewriteResidual(scope, residual);
-    else if (auto project = dyn_cast<ProjectOp>(op))
-      result = linear(scope, op->getLoc(), project.getName().str(), project.getX(),
-                      project.getResult().getType().getDimSize(1), project.getBias());
-    else if (auto apply = dyn_cast<ApplyOp>(op))
+    if (auto apply = dyn_cast<ApplyOp>(op))
       return rewriteApply(scope, apply);
-    else
+    if (!isa<CompositeOpInterface>(op))
       return success();
+    auto result =
+        llvm::TypeSwitch<Operation *, FailureOr<Value>>(op)
+            .Case([&](EmbedOp embed) { return rewriteEmbed(scope, embed); })
+            .Case([&](MultiHeadAttentionOp attention) { return rewriteAttention(scope, attention); })
+            .Case([&](FeedForwardOp feedForward) { return rewriteFeedForward(scope, feedForward); })
+            .Case([&](AddNormOp addNorm) { return rewriteNorm(scope, addNorm, rewriteResidual(scope, addNorm)); })
+            .Case([&](NormOp norm) { return rewriteNorm(scope, norm, norm.getX()); })
+            .Case([&](ResidualOp residual) { return rewriteResidual(scope, residual); })
+            .Case([&](ProjectOp project) {
+              return linear(scope, op->getLoc(), project.getName().str(), project.getX(),
+                            project.getResult().getType().getDimSize(1), project.getBias());
+            })
+            .Default([](Operation *op) { return op->emitOpError() << "has no decomposition"; });
     if (failed(result))
       return failure();
     if (result->getType() != op->getResult(0).getType())
@@ -352,7 +355,6 @@ private:
   ModuleOp module;
   SymbolTable symbols;
   DenseMap<Operation *, Signature> signatures;
-  DenseSet<Operation *> resolving;
   ParamOp lastParam;
 };
 

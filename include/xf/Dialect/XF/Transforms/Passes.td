@@ -3,6 +3,15 @@
 #define XF_TRANSFORMS_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
+def CheckModelPass : Pass<"xf-check-model", "::mlir::ModuleOp"> {
+  let summary = "check what a person wrote";
+  let description = [{
+    What the stage `input` starts from: `xf.kind` and the keys of `xf.config` are known and within their ranges; the names of derived entry points are free; functions are of one block, of ops of the dialect, calls of layers with bodies and
+    constants of one value; layers do not apply themselves; tensors are of f32, i32 or i64 and of extents from 1 on; arguments and results of an entry point have names of their own.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
 def ResolvePass : Pass<"xf-resolve", "::mlir::ModuleOp"> {
   let summary = "decompose composite ops, declare their parameters, turn xf.apply into calls";
   let description = [{
@@ -36,6 +45,7 @@ def CheckInputPass : Pass<"xf-check-input", "::mlir::ModuleOp"> {
   let description = [{
     Every op of the dialect is a primitive one, an xf.param, or what reads and keeps parameters, gradients and prepared weights; xf.get_param occurs in entry points alone. Tensors have any number of rows, but a known number of features.
     Integers that say where something is come from outside, where they are looked at, or are of xf.position_ids.
+    All parameters together are of a size that no later number overflows of.
   }];
 }
 #endif

@@ -1,0 +1,114 @@
+//===- Configuration.cpp - what a module says of its model ----------------===//
+#include "xf/Dialect/XF/IR/Configuration.h"
+#include "llvm/ADT/StringExtras.h"
+#include <cmath>
+
+namespace mlir::xf {
+
+StringRef nameOf(ModelKind kind) {
+  return kind == Pairs ? "sequence_to_sequence" : kind == Language ? "language_model" : "encoder";
+}
+
+std::optional<ModelKind> parseModelKind(StringRef name) {
+  for (ModelKind kind : {Pairs, Language, Encoder})
+    if (nameOf(kind) == name)
+      return kind;
+  return std::nullopt;
+}
+
+using Key = ConfigurationKey;
+static constexpr Key keys[] = {
+    {"layers", AnyKind, "6", Key::Integer, 0, ""},
+    {"d_model", AnyKind, "512", Key::Integer, 1, ""},
+    {"heads", AnyKind, "8", Key::Integer, 1, ""},
+    {"d_k", AnyKind, "", Key::Integer, 1, ""},
+    {"d_v", AnyKind, "", Key::Integer, 1, ""},
+    {"d_ff", AnyKind, "2048", Key::Integer, 1, ""},
+    {"vocabulary", AnyKind, "37000", Key::Integer, 3, ""},
+    {"source_vocabulary", Pairs, "", Key::Integer, 3, ""},
+    {"target_vocabulary", Pairs, "", Key::Integer, 3, ""},
+    {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false"},
+    {"scale_embedding", AnyKind, "true", Key::Choice, 0, "true|false"},
+    {"init", AnyKind, "xavier", Key::Choice, 0, "xavier|torch"},
+    {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
+    {"bias", AnyKind, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
+    {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
+    {"positions", AnyKind, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned|alibi|relative|none"},
+    {"max_positions", AnyKind, "1024", Key::Integer, 1, ""},
+    {"max_distance", AnyKind, "128", Key::Integer, 1, ""},
+    {"first_position", AnyKind, "0", Key::Integer, 0, ""},
+    {"source_end", Pairs, "true", Key::Choice, 0, "true|false"},
+    {"norm", AnyKind, "post", Key::Choice, 0, "post|pre"},
+    {"norm_epsilon", AnyKind, "1.0e-05", Key::Rate, 0, ""},
+    {"activation", AnyKind, "relu", Key::Choice, 0, "relu|gelu"},
+    {"dropout", Pairs | Language, "0.1", Key::Rate, 0, ""},
+    {"attention_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
+    {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
+    {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
+    {"window", AnyKind, "none", Key::Integer, 0, "none"},
+    {"soft_cap", AnyKind, "0.0", Key::Number, 0, ""},
+    {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
+    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
+    {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
+    {"clip_norm", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"beta1", Pairs | Language, "0.9", Key::Rate, 0, ""},
+    {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
+    {"epsilon", Pairs | Language, "1.0e-09", Key::Number, 0, ""},
+    {"weight_decay", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"beam", Pairs, "4", Key::Integer, 1, ""},
+    {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
+    {"extra_length", Pairs, "50", Key::Integer, 0, ""},
+};
+ArrayRef<Key> configurationKeys() { return keys; }
+
+static constexpr int64_t largest = 10'000'000;
+
+static SmallVector<StringRef> wordsOf(const Key &key) {
+  SmallVector<StringRef> words;
+  StringRef(key.choices).split(words, '|', -1, /*KeepEmpty=*/false);
+  return words;
+}
+
+static bool admitsReal(const Key &key, double value) {
+  // As f32, in which a step takes it.
+  float single = static_cast<float>(value);
+  return value >= 0 && (key.type == Key::Rate ? single < 1 : std::isfinite(single));
+}
+
+std::string Key::expected() const {
+  std::string words = llvm::join(wordsOf(*this), ", ");
+  switch (type) {
+  case Integer:
+    return "a number from " + std::to_string(least) + " to " + std::to_string(largest) +
+           (words.empty() ? "" : ", or " + words);
+  case Number:
+    return "a number that is not negative";
+  case Rate:
+    return "at least 0 and less than 1";
+  case Choice:
+    return "one of " + words;
+  }
+  return "";
+}
+
+bool Key::admits(StringRef text) const {
+  if (llvm::is_contained(wordsOf(*this), text))
+    return true;
+  int64_t integer;
+  double real;
+  if (type == Integer)
+    return !text.getAsInteger(10, integer) && integer >= least && integer <= largest;
+  return type != Choice && !text.getAsDouble(real) && admitsReal(*this, real);
+}
+
+bool Key::admits(Attribute value) const {
+  if (auto word = dyn_cast<StringAttr>(value))
+    return llvm::is_contained(wordsOf(*this), word.getValue());
+  if (auto boolean = dyn_cast<BoolAttr>(value))
+    return llvm::is_contained(wordsOf(*this), boolean.getValue() ? "true" : "false");
+  if (auto integer = dyn_cast<IntegerAttr>(value))
+    return type != Choice && admits(llvm::toString(integer.getValue(), 10, /*Signed=*/true));
+  auto real = dyn_cast<FloatAttr>(value);
+  return real && (type == Number || type == Rate) && admitsReal(*this, real.getValueAsDouble());
+}
+} // namespace mlir::xf
