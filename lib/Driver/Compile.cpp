@@ -266,13 +266,17 @@ private:
     unsigned errors = diagnostics->errors();
     if (succeeded(pm.run(module)))
       return 0;
-    return failStage(stage, diagnostics->errors() == errors, reproducer.takePath());
+    std::string path = reproducer.takePath();
+    if (diagnostics->crashed())
+      leaveAfterCrash(stage, path);
+    return failStage(stage, diagnostics->errors() == errors, path);
   }
 
-  int failStage(Stage stage, bool crashed = false, StringRef reproducer = "") {
-    // What a person wrote is checked until gradients exist; a failure after that, or a crash, is the compiler's.
-    bool isTheirs = !crashed && (stage <= Stage::autodiff || stage == job.from);
-    fail(isTheirs ? userMistake : ourMistake, "stage '" + stageName(stage) + "' " + (crashed ? "crashed" : "failed"));
+  /// `silently`: without a word of what is wrong.
+  int failStage(Stage stage, bool silently = false, StringRef reproducer = "") {
+    // What a person wrote is checked until gradients exist; a failure after that is the compiler's.
+    bool isTheirs = !silently && (stage <= Stage::autodiff || stage == job.from);
+    fail(isTheirs ? userMistake : ourMistake, "stage '" + stageName(stage) + "' failed");
     if (isTheirs && !reproducer.empty())
       llvm::sys::fs::remove(reproducer);
     else if (!reproducer.empty())

@@ -96,6 +96,7 @@ public:
   void compile(Work &work) {
     llvm::raw_string_ostream stream(work.messages);
     DiagnosticPrinter printer(context, stream);
+    diagnostics = &printer;
     StringRef name = SymbolTable::getSymbolName(work.root);
     bool hasAll = false;
     for (Attribute form;;) {
@@ -137,8 +138,11 @@ private:
       if (!work.failed && next <= stage && failed(compile())) {
         work.failed = stage;
         for (Reproducer *each : {&scheduleReproducer, &targetReproducer})
-          if (std::string path = each->takePath(); !path.empty())
+          if (std::string path = each->takePath(); !path.empty()) {
+            if (diagnostics->crashed())
+              leaveAfterCrash(stage, path);
             messages << "xf-compile: note: " << describeReproducer(path) << "\n";
+          }
       }
       seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
@@ -192,6 +196,7 @@ private:
   Stage next;
   const KernelOptions &options;
   MLIRContext context;
+  const DiagnosticPrinter *diagnostics = nullptr;
   PassManager schedule, target;
   Reproducer scheduleReproducer{schedule}, targetReproducer{target};
 };

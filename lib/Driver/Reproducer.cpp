@@ -2,6 +2,7 @@
 #include "xf/Driver/Reproducer.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
+#include <unistd.h>
 
 namespace mlir::xf {
 namespace {
@@ -34,5 +35,13 @@ std::string describeReproducer(StringRef path) {
   return ("the module and its passes are in '" + path + "': `xf-opt --run-reproducer " + path +
           "` runs them again, `xf-reduce " + path + "` makes the module small")
       .str();
+}
+
+void leaveAfterCrash(Stage stage, StringRef reproducer) {
+  llvm::outs().flush();
+  llvm::errs() << "xf-compile: error: stage '" << stageName(stage) << "' crashed: a defect of xf, not of your input\n";
+  if (!reproducer.empty())
+    llvm::errs() << "xf-compile: note: " << describeReproducer(reproducer) << "\n";
+  _exit(2);
 }
 } // namespace mlir::xf

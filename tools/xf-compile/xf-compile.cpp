@@ -4,8 +4,19 @@
 #include "xf/Driver/Compile.h"
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <llvm/Support/Signals.h>
+#include <unistd.h>
+
+/// A crash of a pass is survived (lib/Driver/Reproducer.cpp); one elsewhere must not be without a word either.
+static void tellOfCrash(void *) {
+  constexpr std::string_view message = "xf-compile: error: crashed: a defect of xf, not of your input\n"
+                                       "xf-compile: note: --dump-stages=DIR keeps the module after each stage before\n";
+  (void)!write(STDERR_FILENO, message.data(), message.size());
+  _exit(2);
+}
 
 int main(int argc, char **argv) {
+  llvm::sys::AddSignalHandler(tellOfCrash, nullptr);
   xf::CompileOptions options;
   CLI::App app{"Compiles a Transformer into an executable that trains and infers.", "xf-compile"};
   bool listPresets = false;
@@ -72,7 +83,7 @@ int main(int argc, char **argv) {
   app.add_option("--threads", options.threads, "threads that compile kernels, and run them for --tune (one a core)")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
-  app.add_flag("!--no-cache", options.cache, "compile every kernel anew, and keep none");
+  app.add_flag_callback("--no-cache", [&] { options.cache = false; }, "compile every kernel anew, and keep none");
   app.add_option("--cache-size", options.cacheSize, "bound of the cache of kernels in MiB (256)")
       ->check(CLI::Range(1, 1 << 20))
       ->option_text("MIB");

@@ -13,9 +13,14 @@ class DiagnosticPrinter {
 public:
   DiagnosticPrinter(MLIRContext &context, raw_ostream &stream)
       : located(sources, &context, stream), placeless(&context, [this, &stream](Diagnostic &diagnostic) {
-          // Of a reproducer the driver tells itself.
-          if (StringRef(diagnostic.str()).starts_with("Failures have been detected while processing"))
+          // Of reproducers, and of crashes that MLIR has survived, the driver tells itself.
+          std::string text = diagnostic.str();
+          if (StringRef(text).starts_with("Failures have been detected while processing"))
             return success();
+          if (StringRef(text).starts_with("A signal was caught while processing")) {
+            hasCrashed = true;
+            return success();
+          }
           bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
           numErrors += isError;
           if (!isa<UnknownLoc>(diagnostic.getLocation()) || !isError)
@@ -25,9 +30,12 @@ public:
         }) {}
 
   unsigned errors() const { return numErrors; }
+  /// Whether a pass has crashed: its module is half rewritten, and may not even be destroyed.
+  bool crashed() const { return hasCrashed; }
 
 private:
   unsigned numErrors = 0;
+  bool hasCrashed = false;
   llvm::SourceMgr sources;
   SourceMgrDiagnosticHandler located;
   ScopedDiagnosticHandler placeless;

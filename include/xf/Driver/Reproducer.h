@@ -5,7 +5,7 @@
 #ifndef XF_DRIVER_REPRODUCER_H
 #define XF_DRIVER_REPRODUCER_H
 
-#include "mlir/Pass/PassManager.h"
+#include "xf/Pipelines/Stages.h"
 
 namespace mlir::xf {
 class Reproducer {
@@ -22,6 +22,9 @@ private:
 
 /// "the module and its passes are in 'F': xf-opt --run-reproducer F runs them, xf-reduce F makes the module small".
 std::string describeReproducer(StringRef path);
+
+/// Ends the process as a defect of xf, and touches no module on the way out.
+[[noreturn]] void leaveAfterCrash(Stage stage, StringRef reproducer);
 } // namespace mlir::xf
 
 #endif
