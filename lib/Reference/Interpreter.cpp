@@ -144,6 +144,9 @@ FailureOr<SmallVector<Tensor>> Frame::call(Operation *op, StringRef callee, Valu
     return op->emitError() << "expected '" << callee << "' to be a function of the module, with a body";
   interpreter.callers.push_back(op);
   llvm::scope_exit leave([&] { interpreter.callers.pop_back(); });
+  if (llvm::any_of(interpreter.callers,
+                   [&](Operation *caller) { return caller->getParentOfType<func::FuncOp>() == function; }))
+    return function.emitError() << "layer '" << function.getName() << "' applies itself";
   return interpreter.run(function, llvm::map_to_vector(operands, [&](Value operand) { return (*this)[operand]; }));
 }
 

@@ -40,7 +40,7 @@ static llvm::cl::opt<std::string>
                llvm::cl::cat(category));
 static llvm::cl::opt<bool>
     differentiate("differentiate",
-                  llvm::cl::desc("Run the stage 'autodiff' first; implied for gradients and train_step"),
+                  llvm::cl::desc("Run the stage 'autodiff' first; implied for the entry points that it makes"),
                   llvm::cl::cat(category));
 static llvm::cl::opt<bool> trace("trace", llvm::cl::desc("Print every value as it is computed"),
                                  llvm::cl::cat(category));
@@ -80,15 +80,14 @@ int main(int argc, char **argv) {
     return 1;
   bool isInput = module
                      ->walk([](Operation *op) {
-                       return isa<ApplyOp, EmbedOp, MultiHeadAttentionOp, AddNormOp, FeedForwardOp, ProjectOp>(op)
-                                  ? WalkResult::interrupt()
-                                  : WalkResult::advance();
+                       return isa<ApplyOp, CompositeOpInterface>(op) ? WalkResult::interrupt() : WalkResult::advance();
                      })
                      .wasInterrupted();
   PassManager manager(&context);
   if (isInput)
     buildInputStage(manager);
-  if (differentiate || ((entry == "gradients" || entry == "train_step") && !module->lookupSymbol(entry)))
+  bool isDerived = llvm::is_contained({"gradients", "train_step", "accumulate", "update"}, entry.getValue());
+  if (differentiate || (isDerived && !module->lookupSymbol(entry)))
     buildAutodiffPipeline(manager, Recompute::None);
   if (failed(manager.run(*module)))
     return 1;
