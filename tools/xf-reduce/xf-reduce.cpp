@@ -9,7 +9,6 @@
 #include "xf/InitAll.h"
 #include "xf/Pipelines/Stages.h"
 #include "llvm/ADT/ScopeExit.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"

@@ -8,7 +8,8 @@ include "mlir/Pass/PassBase.td"
 def AutodiffPass : Pass<"xf-autodiff", "::mlir::ModuleOp"> {
   let summary = "derive gradients and the training step by reverse-mode differentiation";
   let description = [{
-    Before: the form after `input`. Makes `@gradients` of `@loss` and `@train_step` of `@model`, where those are, and erases `@model`.
+    Before: the form after `input`. Makes `@gradients` of `@loss`, and of `@model` `@train_step` and its halves for steps of several batches, `@accumulate` and
+    `@update`, where those are, and erases `@model`.
     A layer is differentiated once, as a function: `@LAYER.fwd` gives its results and what the backward needs, `@LAYER.bwd` takes
     that and the cotangents of the results. Where a layer is used with other arguments or results on the way from a parameter to
     the loss it gets another pair, numbered.
@@ -38,8 +39,8 @@ def AccumulateGradientsPass : Pass<"xf-accumulate-gradients", "::mlir::ModuleOp"
 def CheckAutodiffPass : Pass<"xf-check-autodiff", "::mlir::ModuleOp"> {
   let summary = "check what the stage `autodiff` promises";
   let description = [{
-    `@model` is gone, `@gradients` gives a gradient of every parameter's type in order of declaration, and `@train_step` takes one
-    step of Adam on all of them.
+    `@model` is gone, `@gradients` and `@accumulate` give a gradient of every parameter's type in order of declaration, and
+    `@train_step` and `@update` take one step of Adam on all of them.
   }];
 }
 #endif

@@ -4,7 +4,6 @@
 #include "Frozen.h"
 
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
 #include <fnmatch.h>
 #include <tuple>

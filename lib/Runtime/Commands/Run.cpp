@@ -6,7 +6,6 @@
 #include "xf/Runtime/Checkpoint.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
