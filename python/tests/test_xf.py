@@ -4,6 +4,7 @@ import ctypes
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import threading
 import unittest
@@ -253,6 +254,13 @@ class ModelTest(unittest.TestCase):
             self.model.parameters["embedding.weight"] = np.zeros(16)
         with self.assertRaisesRegex(xf.Error, "^no setting 'speed'; the settings are threads, seed, step, learning_rate"):
             self.model.settings["speed"] = 1
+        for name, value, expected in [("threads", 100000, "at most 1024"), ("beta1", 1.5, "a number from 0 to below 1"), ("learning_rate", 0, "a positive number")]:
+            with self.assertRaisesRegex(xf.Error, f"^expected '{name}' to be {expected}, but got"):
+                self.model.settings[name] = value
+        wrong: List[Any] = [[2**40], [3.5], [True], 7, [[1]], ["5"]]
+        for sequence in wrong:
+            with self.assertRaisesRegex(xf.Error, "^expected sequence 1 to be a list of whole numbers of 32 bits, but got"):
+                xf.pack([[1], sequence])
         with self.assertRaisesRegex(xf.Error, "nowhere.safetensors.*No such file"):
             self.model.load("nowhere.safetensors")
 
@@ -330,6 +338,52 @@ class CompileTest(unittest.TestCase):
                 model.loss(make_batch())
         with self.assertRaisesRegex(xf.Error, "^can't open the model: .*libtwo-words.so"):
             xf.open(library)
+
+    def test_closes_after_the_last_use(self) -> None:
+        model = xf.compile(PRESET, threads=1)
+        loss = model.loss(make_batch())["loss"]
+        view = model.parameters["embedding.weight"]
+        before = view.copy()
+        outcomes: List[Any] = []
+
+        def call() -> None:
+            try:
+                while True:
+                    outcomes.append(model.loss(make_batch())["loss"])
+            except xf.Error as error:
+                outcomes.append(str(error))
+
+        threads = [threading.Thread(target=call) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(outcomes) < 10:
+            pass
+        model.close()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(set(outcomes), {loss, "the model is closed"})
+        np.testing.assert_array_equal(view, before)
+        del view
+        with self.assertRaisesRegex(xf.Error, "^the model is closed$"):
+            model.parameters["embedding.weight"]
+
+    def test_ends_while_it_computes(self) -> None:
+        script = f"""
+import threading, time, xf
+model = xf.compile({PRESET!r}, threads=1)
+ids, offsets = xf.pack([[5, 6, 7, 2]] * 100)
+batch = dict(source_ids=ids, source_offsets=offsets, target_ids=ids, target_offsets=offsets, labels=ids)
+started = threading.Event()
+def call():
+    while True:
+        model.gradients(batch)
+        started.set()
+threading.Thread(target=call, daemon=True).start()
+started.wait()
+print("ends")
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "ends\n"), done.stderr)
 
     def test_says_what_the_compiler_says(self) -> None:
         with self.assertRaisesRegex(xf.Error, "unknown preset 'transformer-tinny'"):

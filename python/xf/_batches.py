@@ -6,6 +6,8 @@ from typing import Iterable, Sequence, Tuple
 import numpy as np
 import numpy.typing as npt
 
+from xf._library import Error
+
 
 def pack(sequences: Iterable[Sequence[int]]) -> Tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """All tokens of the sequences, and the B+1 offsets of B sequences: what inputs `ids` and `offsets` are made of.
@@ -13,7 +15,18 @@ def pack(sequences: Iterable[Sequence[int]]) -> Tuple[npt.NDArray[np.int32], npt
     >>> pack([[5, 6, 2], [], [7, 2]])
     (array([5, 6, 2, 7, 2], dtype=int32), array([0, 3, 3, 5], dtype=int32))
     """
-    parts = [np.asarray(sequence, dtype=np.int32) for sequence in sequences]
+    parts = [_ids(number, sequence) for number, sequence in enumerate(sequences)]
     offsets = np.zeros(len(parts) + 1, dtype=np.int32)
     np.cumsum([len(part) for part in parts], out=offsets[1:])
     return np.concatenate([np.zeros(0, dtype=np.int32), *parts]), offsets
+
+
+def _ids(number: int, sequence: Sequence[int]) -> npt.NDArray[np.int32]:
+    """NumPy would cut numbers to what has room."""
+    ids = np.asarray(sequence)
+    if ids.size == 0 and ids.ndim == 1:
+        return np.zeros(0, dtype=np.int32)
+    limits = np.iinfo(np.int32)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.min() < limits.min or ids.max() > limits.max:
+        raise Error(f"expected sequence {number} to be a list of whole numbers of 32 bits, but got {sequence!r:.60}")
+    return ids.astype(np.int32)

@@ -5,7 +5,8 @@ import ctypes
 import importlib
 import os
 import re
-from typing import Any, Optional
+import threading
+from typing import Any, List, Optional
 
 FLOAT32, INT32, INT64 = range(3)
 BFLOAT16 = 5  # the upper two bytes of a float32, which NumPy has no type for
@@ -100,7 +101,8 @@ def _unload(code: ctypes.CDLL) -> None:
 
 
 class Library:
-    """An open model of a shared library."""
+    """An open model of a shared library. Closed, it refuses all calls; what it holds goes with the last that uses it:
+    a call under way in another thread, or a view of its memory."""
 
     def __init__(self, path: str, weights: Optional[str], device: Optional[str]) -> None:
         # As xf-compile names it, by the file.
@@ -119,10 +121,22 @@ class Library:
             message = decode(error)
             _unload(self._code)
             raise Error(message)
+        self._lock = threading.RLock()  # a finalizer may run in whoever has it
+        self._users: List[None] = []  # one for each; a list grows and shrinks in one step
+        self._closed = self._freed = False
+
+    def hold(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise Error("the model is closed")
+            self._users.append(None)
+
+    def release(self) -> None:
+        self._users.pop()
+        self._free_if_last()
 
     @property
     def description(self) -> Description:
-        self._check_open()
         found: Description = self._handle.contents.description.contents
         return found
 
@@ -130,22 +144,26 @@ class Library:
         """The method of struct xf_model, on this model; what it says is raised."""
         if method.startswith("_"):
             raise AttributeError(method)
-        self._check_open()
-        function = getattr(self._handle.contents, method)
-
         def call(*arguments: Any) -> None:
-            error = function(self._handle, *arguments)
-            if error:
-                raise Error(decode(error))
+            self.hold()
+            try:
+                error = getattr(self._handle.contents, method)(self._handle, *arguments)
+                if error:
+                    raise Error(decode(error))
+            finally:
+                self.release()
 
         return call
 
-    def _check_open(self) -> None:
-        if not self._handle:
-            raise Error("the model is closed")
-
     def shut(self) -> None:
-        if self._handle:
-            self._handle.contents.close(self._handle)
-            self._handle = ctypes.POINTER(Handle)()
-            _unload(self._code)
+        self._closed = True
+        self._free_if_last()
+
+    def _free_if_last(self) -> None:
+        with self._lock:
+            if not self._closed or self._users or self._freed:
+                return
+            self._freed = True
+        self._handle.contents.close(self._handle)
+        self._handle = ctypes.POINTER(Handle)()
+        _unload(self._code)

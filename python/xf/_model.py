@@ -72,7 +72,7 @@ class Function:
 
 
 class Arrays(Mapping[str, Array]):
-    """Arrays of a model by parameters' names: views of its own memory, as long as the model is open. They may be written,
+    """Arrays of a model by parameters' names: views of its own memory. As long as the model is open they may be written,
     in place (`parameters[name][...] = x`) or by `parameters[name] = x`; so may gradients, between `accumulate` and `update`.
 
     Where a GPU computes, its arrays come home to be looked at. As long as a view is held, each call that works on such
@@ -89,7 +89,9 @@ class Arrays(Mapping[str, Array]):
         shape = tuple(int(extent) for extent in self._model._parameters[name].shape)
         with self._model._views_lock:
             self._model._library.array(self._which, name.encode(), ctypes.byref(address))
+            self._model._library.hold()
             memory: Any = (ctypes.c_float * int(np.prod(shape))).from_address(address.value or 0)
+            weakref.finalize(memory, self._model._library.release).atexit = False
             self._model._views[self._which].append(weakref.ref(memory))
         memory.model = self._model  # which must not go while its memory is looked at
         view: Array = np.frombuffer(memory, dtype=np.float32).reshape(shape)
@@ -217,7 +219,7 @@ class Model:
         self._library.save(os.fsencode(path), weights_only)
 
     def close(self) -> None:
-        """Gives back the model's memory and threads; views of its arrays are no longer valid."""
+        """Gives back the model's memory and threads, once no call is under way and no view of its arrays is held."""
         self._finalizer()
 
     def _announce_changes(self) -> None:
