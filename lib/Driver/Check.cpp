@@ -510,11 +510,7 @@ StageChecker::Result StageChecker::runCompiled(ModuleOp planned, ModuleOp schedu
     if (failed(choose.run(*module)))
       return Failure{ourMistake, "stage 'schedule' failed"};
   }
-  llvm::SmallString<128> temporary;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf-check", temporary))
-    return Failure{userMistake, "can't write a temporary folder: " + code.message()};
-  llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(temporary); });
-  std::string archive = (temporary + "/kernels.a").str();
+  std::string archive;
   KernelTimes times;
   if (std::optional<Stage> failed = compileKernels(*module, next, options, archive, times))
     return Failure{ourMistake, "stage '" + stageName(*failed).str() + "' failed"};

@@ -28,7 +28,9 @@
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Signals.h"
 #include <chrono>
+#include <deque>
 #include <limits>
 
 namespace mlir::xf {
@@ -235,6 +237,7 @@ private:
       if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf-weights", "safetensors", temporary))
         return fail(userMistake, "can't write a temporary file: " + code.message());
       mappedWeights.setFile(temporary);
+      llvm::sys::RemoveFileOnSignal(temporary);
       path = temporary.str();
       if (auto written = runtime::writeSafetensors(path, runtime::viewsOf(*mapped)); !written)
         return fail(userMistake, written.error().message);
@@ -493,12 +496,12 @@ private:
     });
   }
 
-  int writeOutput(const std::string &path, function_ref<void(raw_ostream &)> write) {
+  int writeOutput(const std::string &path, function_ref<void(raw_ostream &)> write, bool isExecutable = false) {
     if (path == "-") {
       write(llvm::outs());
       return 0;
     }
-    if (llvm::Error error = xf::writeFile(path, write))
+    if (llvm::Error error = xf::writeFile(path, write, isExecutable))
       return fail(userMistake, "can't write '" + path + "': " + llvm::toString(std::move(error)));
     return 0;
   }
@@ -550,37 +553,44 @@ private:
 
   /// The module before stage `next` becomes the executable.
   int link(OwningOpRef<ModuleOp> &module, Stage next) {
-    llvm::SmallString<128> folder;
-    if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf", folder))
-      return fail(userMistake, "can't write a temporary folder: " + code.message());
-    llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
-    std::vector<std::string> objects, archives;
+    std::deque<std::string> objects, archives; // of one program or two
     std::string gpu = job.stages.gpu;
-    auto add = [&](ModuleOp module, StringRef prefix) {
-      objects.push_back((folder + "/" + prefix + "program.o").str());
-      archives.push_back((folder + "/" + prefix + "kernels.a").str());
-      return compileProgram(module, next, objects.back(), archives.back());
+    auto add = [&](ModuleOp module) {
+      return compileProgram(module, next, objects.emplace_back(), archives.emplace_back());
     };
     if (job.forBoth) {
       OwningOpRef<ModuleOp> forGPU = module->clone();
-      if (int code = add(*forGPU, "gpu-"))
+      if (int code = add(*forGPU))
         return code;
       if (int code = turnToProcessor(module, next))
         return code;
     }
-    if (int code = add(*module, ""))
+    if (int code = add(*module))
       return code;
     if (options.output.empty())
       return 0;
-    objects.insert(objects.end(), archives.begin(), archives.end());
+    std::vector<StringRef> parts(objects.begin(), objects.end());
+    parts.insert(parts.end(), archives.begin(), archives.end());
 
     auto start = std::chrono::steady_clock::now();
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
     HeaderNames names(options.output);
-    if (llvm::Error error =
-            linkProgram(job.kind, job.cpu, objects, {kit, folder.str().str()}, names.model, options.output))
-      return fail(ourMistake, llvm::toString(std::move(error)));
+    llvm::Expected<std::string> linked =
+        linkProgram(job.kind, job.cpu, parts, kit, names.model, llvm::sys::path::filename(options.output));
+    if (llvm::Error error = linked.takeError()) {
+      int code = ourMistake;
+      std::string message;
+      llvm::handleAllErrors(std::move(error), [&](const llvm::ErrorInfoBase &info) {
+        message += info.message();
+        if (info.convertToErrorCode().category() == std::generic_category()) // the system's: a limit
+          code = userMistake;
+      });
+      return fail(code, message);
+    }
+    bool isImage = job.kind == OutputKind::Executable || job.kind == OutputKind::Shared;
+    if (int code = writeOutput(options.output, [&](raw_ostream &os) { os << *linked; }, isImage))
+      return code;
     if (job.kind != OutputKind::Executable)
       if (int code = writeHeader(*module, names, gpu, kit + "/Library.h"))
         return code;
@@ -588,9 +598,9 @@ private:
     return 0;
   }
 
-  /// Writes the object of the program that the module before stage `next` is, for the target at hand, and the archive
+  /// Makes the object of the program that the module before stage `next` is, for the target at hand, and the archive
   /// of its kernels. Files go along with the one for the processor, or the only one.
-  int compileProgram(ModuleOp module, Stage next, const std::string &program, const std::string &kernels) {
+  int compileProgram(ModuleOp module, Stage next, std::string &program, std::string &kernels) {
     if (int code = checkVocabularies(module))
       return code;
     auto start = std::chrono::steady_clock::now();
@@ -630,8 +640,7 @@ private:
     bool withFiles = !job.forBoth || !job.isForGPU();
     if (failed(emitObject(module, job.cpu, withFiles ? std::optional(ArrayRef(blobs)) : std::nullopt, stream)))
       return ourMistake;
-    if (int code = writeOutput(program, [&](raw_ostream &os) { os << stream.str(); }))
-      return code;
+    program = stream.str();
     record("program", start);
     return 0;
   }
@@ -670,9 +679,10 @@ private:
     std::optional<::xf::runtime::Program> program;
     if (int code = describe(module, program))
       return code;
-    int threads = ::xf::runtime::Team(options.threads).size();
-    llvm::outs() << ::xf::runtime::describeFit(*program, job.fitBytes, options.reportSequences, threads);
-    return 0;
+    int threads = ::xf::runtime::Team::sizeOf(options.threads);
+    return writeOutput("-", [&](raw_ostream &os) {
+      os << ::xf::runtime::describeFit(*program, job.fitBytes, options.reportSequences, threads);
+    });
   }
 
   /// What the program's kernels compute and move in one call of each function.
@@ -722,6 +732,12 @@ private:
 
 } // namespace mlir::xf
 
-int xf::compile(const CompileOptions &options) { return mlir::xf::Compilation(options).run(); }
+int xf::compile(const CompileOptions &options) {
+  int code = mlir::xf::Compilation(options).run();
+  if (llvm::Error error = mlir::xf::flushOutput())
+    code = std::max(code, mlir::xf::fail(mlir::xf::userMistake, llvm::toString(std::move(error))));
+  llvm::errs().clear_error(); // whoever reads it may go
+  return code;
+}
 
 std::string xf::listPresets() { return mlir::xf::listPresets(); }

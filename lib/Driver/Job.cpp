@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 namespace mlir::xf {
@@ -148,6 +149,9 @@ private:
     Recompute &recompute = job.stages.recompute;
     if (options.recompute == "full")
       recompute = Recompute::Full;
+    if (options.reportSequences > options.reportTokens && options.fit.empty())
+      return mistake("expected --report-sequences to be at most --report-tokens (" + llvm::Twine(options.reportTokens) +
+                     "), but got " + llvm::Twine(options.reportSequences));
     recompute.tokens = options.reportTokens;
     recompute.sequences =
         options.reportSequences ? options.reportSequences : std::max<int64_t>(options.reportTokens / 25, 1);
@@ -192,6 +196,17 @@ private:
           options.report == "-" ? std::string() : options.report, options.tune})
       if (Error error = checkWritable(path))
         return error;
+    if (!writesHeader)
+      return Error::success();
+    // Outputs of both kinds by one name would have one header.
+    bool isLibrary = job.kind != OutputKind::Object;
+    HeaderNames names(options.output);
+    auto there = llvm::MemoryBuffer::getFile(names.path);
+    if (there && !(*there)->getBuffer().trim().empty() &&
+        !(*there)->getBuffer().contains(HeaderNames::guard(isLibrary)))
+      return mistake("can't write '" + names.path + "', the header of '" + options.output +
+                     "': it is there, and not that of " + (isLibrary ? "a library" : "an object") +
+                     "; name the output otherwise");
     return Error::success();
   }
 

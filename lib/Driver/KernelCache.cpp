@@ -70,7 +70,8 @@ template <typename T> T read(StringRef &data) {
 std::optional<KernelCache> KernelCache::open(uint64_t maxBytes) {
   llvm::SmallString<256> folder;
   std::string compiler = identifyCompiler();
-  if (compiler.empty() || !llvm::sys::path::cache_directory(folder))
+  // A path that depends on where we are, as an empty HOME makes, is none.
+  if (compiler.empty() || !llvm::sys::path::cache_directory(folder) || !llvm::sys::path::is_absolute(folder))
     return std::nullopt;
   llvm::sys::path::append(folder, "xf", "kernels");
   return KernelCache(folder.str().str(), compiler, maxBytes);

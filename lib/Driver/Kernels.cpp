@@ -256,18 +256,20 @@ void reduceToProgram(ModuleOp module, MutableArrayRef<Work> works, Stage next) {
       kernel.erase(); // not dispatched
 }
 
-LogicalResult writeArchive(ArrayRef<Work> works, StringRef path) {
+LogicalResult writeArchive(ArrayRef<Work> works, std::string &archive) {
   SmallVector<llvm::NewArchiveMember> members;
   std::vector<std::string> names(works.size());
   for (auto [index, work] : llvm::enumerate(works)) {
     names[index] = "kernel" + std::to_string(index) + ".o";
     members.emplace_back(llvm::MemoryBufferRef(work.kernel.object, names[index]));
   }
-  llvm::Error error = llvm::writeArchive(path, members, llvm::SymtabWritingMode::NormalSymtab,
-                                         llvm::object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false);
-  if (!error)
+  auto buffer = llvm::writeArchiveToBuffer(members, llvm::SymtabWritingMode::NormalSymtab, llvm::object::Archive::K_GNU,
+                                           /*Deterministic=*/true, /*Thin=*/false);
+  if (buffer) {
+    archive = (*buffer)->getBuffer();
     return success();
-  llvm::errs() << "xf-compile: error: can't write '" << path << "': " << llvm::toString(std::move(error)) << "\n";
+  }
+  llvm::errs() << "xf-compile: error: can't make an archive of kernels: " << llvm::toString(buffer.takeError()) << "\n";
   return failure();
 }
 } // namespace
@@ -327,7 +329,7 @@ static std::optional<Stage> compile(std::vector<Work> &works, Stage next, const 
   return std::nullopt;
 }
 
-std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
+std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, std::string &archive,
                                     KernelTimes &times) {
   if (const std::string &gpu = options.stages.gpu; !gpu.empty())
     if (const std::string &path = findAssembler(gpu).tooOld; !path.empty())

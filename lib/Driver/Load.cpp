@@ -5,11 +5,13 @@
 
 namespace mlir::xf {
 
-llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::StringRef name, llvm::StringRef path) {
+llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::StringRef name,
+                                                  llvm::StringRef content) {
   llvm::Expected<llvm::orc::JITDylib &> library = jit.createJITDylib(name.str());
   if (!library)
     return library.takeError();
-  auto archive = llvm::orc::StaticLibraryDefinitionGenerator::Load(jit.getObjLinkingLayer(), path.str().c_str());
+  auto archive = llvm::orc::StaticLibraryDefinitionGenerator::Create(
+      jit.getObjLinkingLayer(), llvm::MemoryBuffer::getMemBufferCopy(content, name));
   if (!archive)
     return archive.takeError();
   library->addGenerator(std::move(*archive));

@@ -11,6 +11,10 @@ public:
   FileStream(StringRef path, int descriptor) : path(path), stream(descriptor, /*shouldClose=*/true) {}
   StringRef description() override { return path; }
   raw_ostream &os() override { return stream; }
+  ~FileStream() override {
+    stream.flush();
+    stream.clear_error(); // or the stream's destructor would end the process
+  }
 
 private:
   std::string path;

@@ -170,7 +170,7 @@ std::vector<Subject> findSubjects(ModuleOp module, const ScheduleTarget &target,
 
 /// Compiles the trials number `number` of all kernels and loads them.
 llvm::Error compileTrials(ModuleOp module, std::vector<Subject> &subjects, size_t number, const KernelOptions &options,
-                          StringRef folder, llvm::orc::LLJIT &jit) {
+                          llvm::orc::LLJIT &jit) {
   OwningOpRef<ModuleOp> copy = module.clone();
   SymbolTable symbols(*copy);
   llvm::StringSet<> wanted;
@@ -184,7 +184,7 @@ llvm::Error compileTrials(ModuleOp module, std::vector<Subject> &subjects, size_
     if (!wanted.erase(dispatch.getKernel()))
       dispatch.erase();
   });
-  std::string archive = (folder + "/" + llvm::Twine(number) + ".a").str();
+  std::string archive;
   KernelTimes times;
   if (compileKernels(*copy, Stage::schedule, options, archive, times))
     return llvm::createStringError("a schedule can't be compiled");
@@ -263,10 +263,6 @@ llvm::Error tuneSchedules(ModuleOp module, const KernelOptions &options, int64_t
                           StringRef path) {
   ScheduleTarget target = targetOf(options.cpu);
   std::vector<Subject> subjects = findSubjects(module, target, tokens, sequences);
-  llvm::SmallString<128> folder;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf-tune", folder))
-    return llvm::createStringError("can't write a temporary folder: " + code.message());
-  llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
   auto jit = llvm::orc::LLJITBuilder().create();
   if (!jit)
     return jit.takeError();
@@ -274,7 +270,7 @@ llvm::Error tuneSchedules(ModuleOp module, const KernelOptions &options, int64_t
   for (const Subject &subject : subjects)
     most = std::max(most, subject.trials.size());
   for (size_t number = 0; number < most; ++number)
-    if (llvm::Error error = compileTrials(module, subjects, number, options, folder, **jit))
+    if (llvm::Error error = compileTrials(module, subjects, number, options, **jit))
       return error;
 
   runtime::Team team(options.threads);

@@ -19,6 +19,15 @@ std::array<float, 8> Hyper::values() const {
           float(beta1),        float(beta2),  float(epsilon), float(weightDecay)};
 }
 
+const char *xf::runtime::expectedOfSetting(std::string_view name, double value) {
+  bool isDecay = name == "beta1" || name == "beta2";
+  if (isDecay)
+    return value >= 0 && value < 1 ? nullptr : "a number from 0 to below 1";
+  if (name == "learning_rate")
+    return value > 0 && std::isfinite(value) ? nullptr : "a positive number";
+  return value >= 0 && std::isfinite(value) ? nullptr : "a number that is not negative";
+}
+
 static json toJson(Hyper hyper) {
   json values;
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &value) { values[name] = value; });

@@ -402,9 +402,14 @@ Expected<void> Model::set(std::string_view name, std::string_view text) {
       return {};
     } else {
       auto value = parseNumber<std::remove_reference_t<decltype(setting)>>(name, text);
-      if (value)
-        setting = *value;
-      return value ? Expected<void>() : value.error();
+      if (!value)
+        return value.error();
+      if (name == "threads" && double(*value) > Team::most)
+        return userError(fmt::format("expected 'threads' to be at most {}, but got {}", Team::most, text));
+      if (const char *expected = expectedOfSetting(name, double(*value)))
+        return userError(fmt::format("expected '{}' to be {}, but got '{}'", name, expected, text));
+      setting = *value;
+      return {};
     }
   });
   if (threads != session.threads)
@@ -445,6 +450,8 @@ template <typename Body> const char *guarded(Body body) {
       message() = done.error().message;
       if (done.error().exitCode == 2)
         message() += "\nthis is a defect of xf, not of your input";
+    } catch (const Raised &raised) {
+      message() = raised.error.message;
     } catch (const std::bad_alloc &) {
       message() = fmt::format("not enough memory; {} is available", mebibytes(availableMemory()));
     } catch (const std::exception &unexpected) {

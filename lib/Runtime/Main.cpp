@@ -3,19 +3,18 @@
 // only place that prints errors and turns them into exit codes.
 //===--------------------------------------------------------------------------------===//
 #include "Commands/Commands.h"
+#include "xf/Runtime/CommandLine.h"
 
 #include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
 
 static int fail(const Error &error) {
-  std::fflush(stdout);
-  fmt::print(stderr, "error: {}{}\n", error.message,
-             error.exitCode == 2 ? "\nthis is a defect of xf, not of your input" : "");
+  (void)bool(flushResults());
+  say("error: {}{}\n", error.message, error.exitCode == 2 ? "\nthis is a defect of xf, not of your input" : "");
   return error.exitCode;
 }
 
@@ -67,23 +66,20 @@ static Expected<int> start(int argc, char **argv) {
   if (has("loss") && has("gradients"))
     addGradcheck(app, session, action);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success &help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError &problem) {
-    std::vector<std::string> commands;
-    for (const CLI::App *command : app.get_subcommands([](const CLI::App *) { return true; }))
-      commands.push_back(command->get_name());
-    std::string first = argc > 1 ? argv[1] : "";
-    if (first.empty() || (first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end()))
-      return userError(fmt::format("{}; this executable has {} (they follow from the model, and from xf-compile's "
-                                   "--functions)",
-                                   first.empty() ? "expected a command" : "there is no command '" + first + "'",
-                                   fmt::join(commands, ", ")));
-    std::string message = problem.what();
-    return userError(fmt::format("{}; see {} --help", message, argv[0]));
-  }
+  std::vector<std::string> commands;
+  for (const CLI::App *command : app.get_subcommands([](const CLI::App *) { return true; }))
+    commands.push_back(command->get_name());
+  std::string first = argc > 1 ? argv[1] : "";
+  if (first.empty() || (first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end()))
+    return userError(fmt::format("{}; this executable has {} (they follow from the model, and from xf-compile's "
+                                 "--functions)",
+                                 first.empty() ? "expected a command" : "there is no command '" + first + "'",
+                                 fmt::join(commands, ", ")));
+  Expected<std::optional<int>> done = parseCommandLine(app, argc, argv, {"--output", "--profile"});
+  if (!done)
+    return done.error();
+  if (*done)
+    return **done;
   if (Expected<void> started = session.startProfile(); !started)
     return started.error();
   Expected<int> code = action();
@@ -94,13 +90,16 @@ static Expected<int> start(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   std::signal(SIGPIPE, SIG_DFL); // as other filters do: `translate | head` ends quietly
+  std::signal(SIGXFSZ, SIG_IGN); // a limit of files' sizes is an error of the write
   try {
     Expected<int> code = start(argc, argv);
     if (!code)
       return fail(code.error());
-    if (std::fflush(stdout) != 0)
-      return fail(userError("can't write the results to stdout"));
+    if (Expected<void> flushed = flushResults(); !flushed)
+      return fail(flushed.error());
     return *code;
+  } catch (const Raised &raised) {
+    return fail(raised.error);
   } catch (const std::bad_alloc &) {
     return fail(userError(fmt::format("not enough memory; {} is available", mebibytes(availableMemory()))));
   } catch (const std::exception &unexpected) {

@@ -68,10 +68,10 @@ static Needs needsOnDevice(const Program &program, std::span<const Call> calls) 
 Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, int threads) {
   if (!program.gpu.empty())
     return needsOnDevice(program, calls);
-  // The code, the C library's own, and the description as it is read (in bytes of its text).
-  constexpr int64_t code = int64_t(9) << 19, described = 6, thread = int64_t(64) << 10;
+  // The code, the C library's own, and the description as it is kept (a bit more than four times its text).
+  constexpr int64_t code = int64_t(9) << 19, thread = int64_t(64) << 10;
   Needs needs;
-  needs.process = code + described * program.descriptionBytes + threads * (thread + scratchBytes(program));
+  needs.process = code + 42 * program.descriptionBytes / 10 + threads * (thread + scratchBytes(program));
   bool gradients = false, moments = false, prepared = false;
   for (const auto &[function, dims] : calls) {
     gradients |= function->usesGradients;

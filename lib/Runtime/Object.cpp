@@ -1,18 +1,24 @@
 //===- Object.cpp - The model that this code is linked with ------------------------------===//
 // Which of its programs is meant, and whether this machine runs it.
 //===------------------------------------------------------------------------------------===//
+#include "xf/Runtime/Files.h"
 #include "xf/Runtime/Session.h"
+
+#include <malloc.h>
 
 using namespace xf::runtime;
 
 Expected<std::unique_ptr<Session>> Session::open(std::string_view device, bool isLibrary) {
   bool both = xf_program_json_size > 0 && xf_gpu_program_json_size > 0;
   bool onGPU = xf_gpu_program_json_size > 0 && !(both && device == "cpu");
-  Expected<Program> program =
-      onGPU ? parseProgram({xf_gpu_program_json, size_t(xf_gpu_program_json_size)}, xf_gpu_kernel_count)
-            : parseProgram({xf_program_json, size_t(xf_program_json_size)}, xf_kernel_count);
+  std::span<const char> text = onGPU ? std::span(xf_gpu_program_json, size_t(xf_gpu_program_json_size))
+                                     : std::span(xf_program_json, size_t(xf_program_json_size));
+  Expected<Program> program = parseProgram({text.data(), text.size()}, onGPU ? xf_gpu_kernel_count : xf_kernel_count);
   if (!program)
     return program.error();
+  // What reading it took goes back before anything else is allocated.
+  MappedFile::forget(text);
+  malloc_trim(0);
   program->hasTwin = both;
   program->isLibrary = isLibrary;
   if (Expected<void> able = checkProcessor(*program); !able)

@@ -93,6 +93,48 @@ template <typename... Args> [[noreturn]] static void fail(fmt::format_string<Arg
   throw Malformed(fmt::format(format, std::forward<Args>(args)...));
 }
 
+namespace {
+/// An object's text without the elements of the list under one of its keys, and these, to be parsed one by one: a tree
+/// takes many times the memory of its text, and most of a program is in two kinds of lists.
+struct ListTaken {
+  std::string rest;
+  std::vector<std::string_view> elements;
+
+  /// Text that is no JSON the parser of the parts finds out.
+  ListTaken(std::string_view text, std::string_view key) {
+    size_t begin = text.npos, depth = 0; // begin: of the element at hand
+    bool isNext = false, isTaken = false;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '"') {
+        size_t quote = i;
+        while (++i < text.size() && text[i] != '"')
+          i += text[i] == '\\';
+        isNext = depth == 1 && text.substr(quote + 1, i - quote - 1) == key;
+      } else if (text[i] == '[' || text[i] == '{') {
+        if (++depth == 2 && isNext && text[i] == '[' && !isTaken) {
+          isTaken = true;
+          rest = text.substr(0, i + 1);
+          begin = i + 1;
+        }
+      } else if (text[i] == ',' || text[i] == ']' || text[i] == '}') {
+        isNext = false;
+        bool ends = begin != text.npos && depth == 2;
+        if (std::string_view element = ends ? text.substr(begin, i - begin) : "";
+            element.find_first_not_of(" \t\r\n") != element.npos || (ends && text[i] == ','))
+          elements.push_back(element);
+        if (ends)
+          begin = text[i] == ',' ? i + 1 : text.npos;
+        if (ends && text[i] != ',')
+          rest += text.substr(i);
+        depth -= text[i] != ',';
+      }
+    }
+    if (!isTaken)
+      rest = text;
+  }
+};
+} // namespace
+
 static ElementType parseType(const json &value) {
   const auto &text = value.get_ref<const std::string &>();
   if (text == "f32")
@@ -347,7 +389,9 @@ static Requirement parseRequirement(const json &value, const Sizes &sizes, const
   return requirement;
 }
 
-static Function parseFunction(const json &value, const Program &program) {
+static Function parseFunction(std::string_view text, const Program &program) {
+  ListTaken dispatchTexts(text, "dispatches");
+  json value = json::parse(dispatchTexts.rest);
   Function function;
   function.name = value.at("name").get<std::string>();
   function.dims = value.at("dims").get<std::vector<std::string>>();
@@ -358,7 +402,7 @@ static Function parseFunction(const json &value, const Program &program) {
     for (const Extent &extent : input.shape)
       if (extent.dim >= 0)
         bound[extent.dim] = true;
-  int64_t dispatches = value.at("dispatches").size(), after = 0;
+  int64_t dispatches = int64_t(dispatchTexts.elements.size()), after = 0;
   for (const json &entry : value.value("loops", json::array())) {
     Loop loop{entry.at("dim").get<int>(), entry.at("of").get<int>(), entry.at("rows").get<int64_t>(),
               entry.at("begin").get<int64_t>(), entry.at("end").get<int64_t>()};
@@ -392,8 +436,10 @@ static Function parseFunction(const json &value, const Program &program) {
   std::vector<std::shared_ptr<const Formula>> formulas;
   for (const json &entry : value.value("formulas", json::array()))
     formulas.push_back(std::make_shared<const Formula>(parseFormula(entry, function)));
-  for (const json &entry : value.at("dispatches"))
-    function.dispatches.push_back(parseDispatch(entry, function.dispatches.size(), sizes, formulas, function, program));
+  function.dispatches.reserve(dispatches);
+  for (std::string_view entry : dispatchTexts.elements)
+    function.dispatches.push_back(
+        parseDispatch(json::parse(entry), function.dispatches.size(), sizes, formulas, function, program));
   return function;
 }
 
@@ -413,7 +459,8 @@ static Launch parseLaunch(const json &value) {
 }
 
 static Program parse(std::string_view text, int64_t kernelCount) {
-  json root = json::parse(text);
+  ListTaken functions(text, "functions");
+  json root = json::parse(functions.rest);
   if (int64_t abi = root.at("abi").get<int64_t>(); abi != 3)
     fail("expected 'abi' 3, but got {}", abi);
   Program program;
@@ -434,8 +481,8 @@ static Program parse(std::string_view text, int64_t kernelCount) {
                                value.value("form", std::string()), parseLaunch(value)});
   if (int64_t(program.kernels.size()) != kernelCount)
     fail("expected {} kernels, as many as the object has, but got {}", kernelCount, program.kernels.size());
-  for (const json &value : root.at("functions"))
-    program.functions.push_back(parseFunction(value, program));
+  for (std::string_view function : functions.elements)
+    program.functions.push_back(parseFunction(function, program));
   return program;
 }
 

@@ -5,6 +5,7 @@
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Checksum.h"
 #include "xf/Runtime/Files.h"
+#include "xf/Runtime/Output.h"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -57,7 +58,7 @@ Expected<void> Session::writeProfile() const {
     return {};
   if (profile != "-")
     return writeFile(profile, report.html());
-  fmt::print(stderr, "{}", report.text());
+  say("{}", report.text());
   return {};
 }
 

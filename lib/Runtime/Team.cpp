@@ -2,9 +2,11 @@
 // The threads, and waiting by spinning first and on a Linux futex after.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Team.h"
+#include "xf/Runtime/Error.h"
 
 #include <algorithm>
 #include <climits>
+#include <fmt/format.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -53,7 +55,7 @@ int Team::availableCores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-Team::Team(int requested) : workers(requested > 0 ? requested : availableCores()) {
+Team::Team(int requested) : workers(sizeOf(requested)) {
   // A spin of this length is about 50 microseconds; where threads share a core it would keep the awaited one from
   // running.
   spins = workers <= availableCores() ? 1500 : 0;
@@ -61,12 +63,27 @@ Team::Team(int requested) : workers(requested > 0 ? requested : availableCores()
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (int worker = 1; worker < workers; ++worker)
-    threads.emplace_back([this, worker] { work(worker); });
+  threads.reserve(workers);
+  std::optional<std::system_error> refusal;
+  try {
+    for (int worker = 1; worker < workers; ++worker)
+      threads.emplace_back([this, worker] { work(worker); });
+  } catch (const std::system_error &refused) {
+    refusal = refused;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!refusal)
+    return;
+  size_t started = threads.size() + 1;
+  stop();
+  throw Raised(userError(fmt::format("can't start {} threads, the system allows {} here: {}; ask for fewer (--threads, "
+                                     "or a library's setting 'threads')",
+                                     workers, started, refusal->code().message())));
 }
 
-Team::~Team() {
+Team::~Team() { stop(); }
+
+void Team::stop() {
   stopping = true;
   start.open();
   for (std::thread &thread : threads)

@@ -95,7 +95,13 @@ llvm::Expected<std::string> assemble(StringRef assembler, StringRef ptx, StringR
   if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "ptx", file, source))
     return llvm::createStringError(code, "can't write a temporary file: " + code.message());
   llvm::scope_exit removeSource([&] { llvm::sys::fs::remove(source); });
-  llvm::raw_fd_ostream(file, /*shouldClose=*/true) << ptx;
+  llvm::raw_fd_ostream stream(file, /*shouldClose=*/true);
+  stream << ptx;
+  stream.close();
+  if (std::error_code code = stream.error()) {
+    stream.clear_error();
+    return llvm::createStringError(code, "can't write a temporary file: " + code.message());
+  }
   if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf", "cubin", binary))
     return llvm::createStringError(code, "can't write a temporary file: " + code.message());
   llvm::scope_exit removeBinary([&] { llvm::sys::fs::remove(binary); });

@@ -4,33 +4,54 @@
 // is looked for on the machine.
 //===----------------------------------------------------------------------===//
 #include "lld/Common/Driver.h"
+#include "xf/Target/MemoryFile.h"
 #include "xf/Target/Target.h"
 #include "llvm/ObjCopy/ConfigManager.h"
 #include "llvm/ObjCopy/ObjCopy.h"
 #include "llvm/Object/ArchiveWriter.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Process.h"
+#include <fcntl.h>
+#include <thread>
+#include <unistd.h>
 
 LLD_HAS_DRIVER(elf)
 
 namespace mlir::xf {
 namespace {
-llvm::Error systemError(const llvm::Twine &what, std::error_code code) {
+llvm::Error systemError(const llvm::Twine &what) {
+  std::error_code code(errno, std::generic_category());
   return llvm::createStringError(code, what + ": " + code.message());
 }
 
-/// Runs lld on `arguments`; what it has to say becomes the error.
-llvm::Error runLinker(ArrayRef<std::string> arguments) {
+/// What lld writes for `arguments`; what it has to say becomes the error. It writes to a pipe: a file it would map, and
+/// be killed where the disk is full.
+llvm::Expected<std::string> runLinker(std::vector<std::string> arguments) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return systemError("can't open a pipe");
+  std::string output;
+  std::thread reader([&output, end = ends[0]] {
+    char part[1 << 16];
+    for (ssize_t count; (count = read(end, part, sizeof part)) != 0;)
+      if (count > 0)
+        output.append(part, count);
+      else if (errno != EINTR)
+        break;
+  });
+  arguments.insert(arguments.end(), {"-o", "/proc/self/fd/" + std::to_string(ends[1])});
   SmallVector<const char *> pointers{"ld.lld"};
   for (const std::string &argument : arguments)
     pointers.push_back(argument.c_str());
   std::string messages;
   llvm::raw_string_ostream stream(messages);
   lld::Result result = lld::lldMain(pointers, stream, stream, {{lld::Gnu, &lld::elf::link}});
-  if (result.retCode == 0)
-    return llvm::Error::success();
-  return llvm::createStringError("linking failed: " + llvm::StringRef(messages).trim().str());
+  close(ends[1]); // lld has closed its own: the reader is at the end
+  reader.join();
+  close(ends[0]);
+  if (result.retCode != 0)
+    return llvm::createStringError("linking failed: " + llvm::StringRef(messages).trim().str());
+  return output;
 }
 
 using Arguments = std::vector<std::string>;
@@ -86,23 +107,21 @@ constexpr StringLiteral openPrefix = "xf_library", openSymbols[] = {"xf_library_
 
 /// One object of objects, the runtime and the C++ library, whose only symbols that others see are those by the `name`:
 /// both kinds of libraries are made of it, and models don't meet in a process.
-llvm::Error linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders, StringRef name,
-                              const std::string &output) {
-  auto kit = [&](StringRef name) { return folders.kit + "/" + name.str(); };
-  std::string merged = folders.temporary + "/merged.o";
+llvm::Expected<std::string> linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, StringRef kit,
+                                              StringRef name) {
+  auto part = [&](StringRef name) { return (kit + "/" + name).str(); };
   Arguments arguments = relocatable(cpu, objects);
   llvm::append_range(arguments, Words{"--no-whole-archive", "--force-group-allocation", "-u", openSymbols[0].str(),
-                                      kit("libxf_runtime.a"), kit("libstdc++.a"), "--start-group", kit("libgcc.a"),
-                                      kit("libgcc_eh.a"), "--end-group", "-o", merged});
-  if (llvm::Error error = runLinker(arguments))
-    return error;
-  llvm::Expected<llvm::object::OwningBinary<llvm::object::Binary>> binary = llvm::object::createBinary(merged);
+                                      part("libxf_runtime.a"), part("libstdc++.a"), "--start-group", part("libgcc.a"),
+                                      part("libgcc_eh.a"), "--end-group"});
+  llvm::Expected<std::string> merged = runLinker(arguments);
+  if (!merged)
+    return merged.takeError();
+  auto binary = llvm::object::createBinary(llvm::MemoryBufferRef(*merged, "merged.o"));
   if (!binary)
     return binary.takeError();
   llvm::objcopy::ConfigManager config;
   llvm::objcopy::CommonConfig &changes = config.Common;
-  changes.InputFilename = merged;
-  changes.OutputFilename = output;
   changes.StripDebug = changes.StripUnneeded = true;
   std::vector<std::string> renamed;
   for (StringRef symbol : openSymbols)
@@ -112,57 +131,53 @@ llvm::Error linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, con
     changes.SymbolsToRename[symbol] = own;
     if (llvm::Error error = changes.SymbolsToKeepGlobal.addMatcher(
             llvm::objcopy::NameOrPattern::create(symbol, llvm::objcopy::MatchStyle::Literal, noPattern)))
-      return error;
+      return std::move(error);
   }
-  std::error_code code;
-  llvm::raw_fd_ostream stream(output, code);
-  if (code)
-    return systemError("can't write '" + output + "'", code);
-  return llvm::objcopy::executeObjcopyOnBinary(config, *binary->getBinary(), stream);
+  std::string object;
+  llvm::raw_string_ostream stream(object);
+  if (llvm::Error error = llvm::objcopy::executeObjcopyOnBinary(config, **binary, stream))
+    return std::move(error);
+  return object;
 }
 
 /// An archive of one member.
-llvm::Error writeArchiveOf(const std::string &object, StringRef output) {
-  llvm::Expected<llvm::NewArchiveMember> member = llvm::NewArchiveMember::getFile(object, /*Deterministic=*/true);
-  if (!member)
-    return member.takeError();
-  member->MemberName = llvm::sys::path::filename(object);
-  return llvm::writeArchive(output, *member, llvm::SymtabWritingMode::NormalSymtab, llvm::object::Archive::K_GNU,
-                            /*Deterministic=*/true, /*Thin=*/false);
-}
-
-/// Writes `output`, whatever is there.
-llvm::Error link(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                 StringRef model, StringRef name, const std::string &output) {
-  auto run = [&](Arguments arguments) {
-    llvm::append_range(arguments, Words{"-o", output});
-    return runLinker(arguments);
-  };
-  if (kind == OutputKind::Object)
-    return run(relocatable(cpu, objects));
-  if (kind == OutputKind::Executable)
-    return run(image(/*isShared=*/false, name, objects, folders.kit));
-  std::string object = folders.temporary + "/" + model.str() + ".o";
-  if (llvm::Error error = linkLibraryObject(cpu, objects, folders, model, object))
-    return error;
-  if (kind == OutputKind::Static)
-    return writeArchiveOf(object, output);
-  return run(image(/*isShared=*/true, name, object, folders.kit));
+llvm::Expected<std::string> archiveOf(StringRef object, StringRef name) {
+  llvm::NewArchiveMember member(llvm::MemoryBufferRef(object, name));
+  auto archive = llvm::writeArchiveToBuffer(member, llvm::SymtabWritingMode::NormalSymtab, llvm::object::Archive::K_GNU,
+                                            /*Deterministic=*/true, /*Thin=*/false);
+  if (!archive)
+    return archive.takeError();
+  return (*archive)->getBuffer().str();
 }
 } // namespace
 
-llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                        StringRef model, StringRef output) {
-  llvm::SmallString<256> temporary;
-  if (std::error_code code = llvm::sys::fs::createUniqueFile(output + ".tmp-%%%%%%", temporary))
-    return systemError("can't write '" + output + "'", code);
-  llvm::Error error =
-      link(kind, cpu, objects, folders, model, llvm::sys::path::filename(output), temporary.str().str());
-  if (!error)
-    if (std::error_code code = llvm::sys::fs::rename(temporary, output))
-      error = systemError("can't write '" + output + "'", code);
-  if (error)
-    llvm::sys::fs::remove(temporary);
-  return error;
+llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<StringRef> objects, StringRef kit,
+                                        StringRef model, StringRef name) {
+  std::vector<MemoryFile> files;
+  std::vector<std::string> paths;
+  auto add = [&](StringRef content) -> llvm::Error {
+    llvm::Expected<MemoryFile> file = MemoryFile::create(content);
+    if (!file)
+      return file.takeError();
+    paths.push_back(file->path());
+    files.push_back(std::move(*file));
+    return llvm::Error::success();
+  };
+  for (StringRef object : objects)
+    if (llvm::Error error = add(object))
+      return std::move(error);
+  if (kind == OutputKind::Object)
+    return runLinker(relocatable(cpu, paths));
+  if (kind == OutputKind::Executable)
+    return runLinker(image(/*isShared=*/false, name, paths, kit));
+  llvm::Expected<std::string> object = linkLibraryObject(cpu, paths, kit, model);
+  if (!object)
+    return object;
+  if (kind == OutputKind::Static)
+    return archiveOf(*object, model.str() + ".o");
+  paths.clear();
+  if (llvm::Error error = add(*object))
+    return std::move(error);
+  return runLinker(image(/*isShared=*/true, name, paths, kit));
 }
 } // namespace mlir::xf

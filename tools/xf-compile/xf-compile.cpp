@@ -2,7 +2,9 @@
 // Parses the command line; the work is in lib/Driver.
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Compile.h"
-#include <CLI/CLI.hpp>
+#include "xf/Runtime/CommandLine.h"
+#include "xf/Runtime/Team.h"
+#include <csignal>
 #include <iostream>
 #include <llvm/Support/Signals.h>
 #include <unistd.h>
@@ -81,25 +83,34 @@ int main(int argc, char **argv) {
       ->option_text("FILE");
   app.add_option("--schedules", options.schedules, "take schedules that --tune has measured")->option_text("FILE");
   app.add_option("--threads", options.threads, "threads that compile kernels, and run them for --tune (one a core)")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, xf::runtime::Team::most))
       ->option_text("N");
   app.add_flag_callback("--no-cache", [&] { options.cache = false; }, "compile every kernel anew, and keep none");
   app.add_option("--cache-size", options.cacheSize, "bound of the cache of kernels in MiB (256)")
       ->check(CLI::Range(1, 1 << 20))
       ->option_text("MIB");
   app.set_version_flag("--version", "xf-compile " XF_VERSION);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 1;
-  }
-  if (listPresets) {
-    std::cout << xf::listPresets();
-    return 0;
-  }
-  if (options.input.empty()) {
-    std::cerr << "xf-compile: error: a model is needed: FILE.mlir or preset:NAME (see --list-presets)\n";
+  // A limit of files' sizes is an error of the write. Not ignored: LLVM has a handler.
+  sigset_t limits;
+  sigemptyset(&limits);
+  sigaddset(&limits, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &limits, nullptr);
+  auto fail = [](const std::string &message) {
+    std::cerr << "xf-compile: error: " << message << "\n";
     return 1;
+  };
+  auto parsed = xf::runtime::parseCommandLine(app, argc, argv, {"-o", "--report", "--tune"});
+  if (!parsed)
+    return fail(parsed.error().message);
+  if (*parsed)
+    return **parsed;
+  if (listPresets)
+    return std::cout << xf::listPresets() << std::flush ? 0 : fail("can't write the results to stdout");
+  if (options.input.empty())
+    return fail("a model is needed: FILE.mlir or preset:NAME (see --list-presets)");
+  try {
+    return xf::compile(options);
+  } catch (const xf::runtime::Raised &raised) { // threads that the system refuses
+    return fail(raised.error.message);
   }
-  return xf::compile(options);
 }

@@ -2,10 +2,13 @@
 // xf-vocab FILE... --type=unigram|bpe|word|char|split -o V.model. Subwords and characters are trained by
 // SentencePiece; words are counted here; a list of tokens is taken as it is. The same files give the same bytes.
 //===----------------------------------------------------------------------------------===//
+#include "xf/Runtime/CommandLine.h"
 #include "xf/Runtime/Text/Corpus.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 #include <fmt/format.h>
 #include <sentencepiece_trainer.h>
 #include <unordered_map>
@@ -59,6 +62,21 @@ static Expected<std::string> countWords(const std::vector<std::string_view> &lin
   return writeWordVocabulary(words, !options.keepCase);
 }
 
+/// What SentencePiece says is wrong, in terms of our options where they are about the size.
+static Error trainingError(const std::string &type, std::string_view message) {
+  std::string reason(plainReason(message));
+  int size = 0, limit = 0;
+  if (std::sscanf(reason.c_str(), "Vocabulary size too high (%d). Please set it to a value <= %d", &size, &limit) == 2)
+    return userError(
+        fmt::format("expected --size to be at most {}, for the text has no more pieces, but got {}", limit, size));
+  if (std::sscanf(reason.c_str(), "Vocabulary size is smaller than required_chars. %d vs %d", &size, &limit) == 2)
+    return userError(
+        fmt::format("expected --size to be at least {}, for each character of the text is a token, but got "
+                    "{}",
+                    limit, size));
+  return userError(fmt::format("can't make a vocabulary of type {}: {}", type, reason));
+}
+
 static Expected<std::string> trainSentencePiece(const std::vector<std::string_view> &lines, const Options &options) {
   std::unordered_map<std::string, std::string> spec = {
       {"model_type", options.type},
@@ -82,8 +100,7 @@ static Expected<std::string> trainSentencePiece(const std::vector<std::string_vi
   std::string model;
   auto status = sentencepiece::SentencePieceTrainer::Train(spec, &sentences, &model);
   if (!status.ok())
-    return userError(
-        fmt::format("can't make a vocabulary of type {}: {}", options.type, plainReason(status.message())));
+    return trainingError(options.type, status.message());
   return model;
 }
 
@@ -153,14 +170,14 @@ int main(int argc, char **argv) {
   app.add_flag("--no-lowercase", options.keepCase, "Keep upper case (word)");
   app.add_option("-o,--output", options.output, "The vocabulary")->required();
   app.set_version_flag("--version", "xf-vocab 0.1.0");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success &help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError &problem) {
-    fmt::print(stderr, "error: {}; see xf-vocab --help\n", problem.what());
-    return 1;
+  std::signal(SIGXFSZ, SIG_IGN); // a limit of files' sizes is an error of the write
+  Expected<std::optional<int>> parsed = parseCommandLine(app, argc, argv, {"--output"});
+  if (!parsed) {
+    fmt::print(stderr, "error: {}\n", parsed.error().message);
+    return parsed.error().exitCode;
   }
+  if (*parsed)
+    return **parsed;
   int code = 0;
   try {
     if (Expected<void> done = run(options); !done) {

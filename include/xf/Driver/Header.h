@@ -10,6 +10,9 @@ namespace mlir::xf {
 struct HeaderNames {
   explicit HeaderNames(StringRef output);
   std::string model, path;
+
+  /// What a header of a library, or of an object, has in it.
+  static StringRef guard(bool isLibrary) { return isLibrary ? "XF_LIBRARY_H" : "XF_OBJECT_H"; }
 };
 
 /// The header of a program's library, or object: what its functions take and give, and the interface of all libraries

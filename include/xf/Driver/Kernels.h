@@ -26,10 +26,10 @@ struct KernelTimes {
 };
 
 /// Compiles the kernels of a module before stage `next` (schedule, target or link), leaves their declarations in their
-/// places, with grid and scratch memory, and writes the file `archive` of their objects: the same bytes for any number
+/// places, with grid and scratch memory, and makes the archive of their objects: the same bytes for any number
 /// of threads. Where this fails, the first kernel that can't be compiled has said why; the result is the stage that it
 /// did not pass.
-std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, StringRef archive,
+std::optional<Stage> compileKernels(ModuleOp module, Stage next, const KernelOptions &options, std::string &archive,
                                     KernelTimes &times);
 
 /// Sets `xf.schedule` of kernels for a GPU that have several forms, before stage `schedule`, to the one that

@@ -9,7 +9,7 @@
 
 namespace mlir::xf {
 /// Adds an archive of kernels to what can be looked up, under a name of its own.
-llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::StringRef name, llvm::StringRef path);
+llvm::Expected<llvm::orc::JITDylib &> loadArchive(llvm::orc::LLJIT &jit, llvm::StringRef name, llvm::StringRef archive);
 
 /// The entry function of a kernel there.
 llvm::Expected<::xf::runtime::KernelFunction> findKernel(llvm::orc::LLJIT &jit, llvm::orc::JITDylib &library,

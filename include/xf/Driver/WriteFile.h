@@ -6,8 +6,10 @@
 #include "llvm/Support/Error.h"
 
 namespace mlir::xf {
-/// Writes `path` beside and renames; what was there before stays until then, and where it fails.
-llvm::Error writeFile(StringRef path, function_ref<void(raw_ostream &)> write);
+/// Writes `path` beside and renames; what was there before stays until then, and where it fails or this process ends.
+llvm::Error writeFile(StringRef path, function_ref<void(raw_ostream &)> write, bool isExecutable = false);
+/// Hands on what was written to standard output so far.
+llvm::Error flushOutput();
 } // namespace mlir::xf
 
 #endif

@@ -41,6 +41,9 @@ template <typename Visit> void forEachHyper(Hyper &a, const Hyper &b, Visit visi
   visit("weight_decay", a.weightDecay, b.weightDecay);
 }
 
+/// What the setting `name` has to be, where `value` is not; else null.
+const char *expectedOfSetting(std::string_view name, double value);
+
 /// A mean over steps.
 struct StepMean {
   double sum = 0;

@@ -5,6 +5,7 @@
 #ifndef XF_RUNTIME_ERROR_H
 #define XF_RUNTIME_ERROR_H
 
+#include <exception>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,6 +20,13 @@ struct Error {
 
 inline Error userError(std::string message) { return {std::move(message), 1}; }
 inline Error internalError(std::string message) { return {std::move(message), 2}; }
+
+/// An error on its way through what returns no Expected. The borders (Main.cpp, Library.cpp) make it one again.
+struct Raised final : std::exception {
+  explicit Raised(Error error) : error(std::move(error)) {}
+  const char *what() const noexcept override { return error.message.c_str(); }
+  Error error;
+};
 
 /// A T, or why there is none.
 template <typename T> class [[nodiscard]] Expected {

@@ -37,7 +37,7 @@ public:
   Expected<void> writeProfile() const;
   /// Another number of threads from now on; where a GPU computes, one is enough.
   void setThreads(int count);
-  int teamSize() { return executor(), team->size(); }
+  int teamSize() const { return Team::sizeOf(program.gpu.empty() ? threads : 1); }
 
   /// That there is no such device to choose.
   Error hasNoDevice(std::string_view asked) const;

@@ -29,7 +29,10 @@ private:
 
 class Team {
 public:
-  /// `threads` workers in all; 0 means one a core this process may use.
+  static constexpr int most = 1024;
+
+  /// `threads` workers in all, at most `most`; 0 means one a core this process may use. Raises an error where the
+  /// system refuses one.
   explicit Team(int threads);
   ~Team();
   Team(const Team &) = delete;
@@ -55,8 +58,11 @@ public:
   }
 
   static int availableCores();
+  /// How many workers a team of so many has.
+  static int sizeOf(int threads) { return threads > 0 ? threads : availableCores(); }
 
 private:
+  void stop();
   void work(int worker);
 
   int workers;

@@ -99,15 +99,11 @@ LogicalResult emitImage(ModuleOp module, const CPU &host, StringRef gpu, StringR
 
 enum class OutputKind { Executable, Shared, Static, Object };
 
-/// Where files are linked: the runtime's and the C++ library's parts ("link kit"), and a folder for what lies between.
-struct LinkFolders {
-  std::string kit, temporary;
-};
-
-/// Links objects (the program's, and an archive of its kernels), for all but an object with the runtime of the link
-/// kit. A library's symbols are `model`_open and `model`_open_on. The output appears whole or not at all.
-llvm::Error linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<std::string> objects, const LinkFolders &folders,
-                        llvm::StringRef model, llvm::StringRef output);
+/// The file `name` that objects (the program's, and an archive of its kernels) are linked to, for all but an object
+/// with the runtime, whose parts and the C++ library's lie in the folder `kit`. A library's symbols are `model`_open
+/// and `model`_open_on. Nothing is written: whoever does can tell a full disk.
+llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<StringRef> objects, StringRef kit,
+                                        StringRef model, StringRef name);
 } // namespace mlir::xf
 
 #endif

@@ -39,7 +39,7 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
     return translated.error();
   std::vector<int32_t> target = (*translated)[0][0].ids;
   std::string translation = vocabularies->target.decode(target);
-  fmt::print("{}\n", translation);
+  printResult("{}\n", translation);
   target.insert(target.begin(), vocabularies->target.bos());
 
   std::vector<std::string> sourceTokens, targetTokens;

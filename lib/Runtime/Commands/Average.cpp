@@ -82,7 +82,7 @@ static Expected<int> average(const Session &session, const AverageOptions &optio
   metadata["xf.average"] = fmt::format("{}", fmt::join(*names, "\n"));
   if (Expected<void> written = writeSafetensors(options.output, *views, metadata); !written)
     return written.error();
-  fmt::print(stderr, "averaged {} checkpoints into '{}'\n", files.size(), options.output);
+  say("averaged {} checkpoints into '{}'\n", files.size(), options.output);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #define XF_RUNTIME_COMMANDS_COMMANDS_H
 
 #include "xf/Runtime/Needs.h"
+#include "xf/Runtime/Output.h"
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Tensor.h"
 
@@ -57,7 +58,6 @@ void addModelOption(CLI::App &command, const Session &session, std::string &mode
 /// Checks of options that count or measure, whose messages say what was expected.
 CLI::Validator positiveNumber();
 CLI::Validator nonNegativeNumber();
-CLI::Validator numberBelowOne();
 CLI::Validator share(); // above 0, at most 1
 
 /// `--learning-rate`, `--schedule`, `--warmup`, `--clip-norm` and Adam's own; a setting's option is its name with

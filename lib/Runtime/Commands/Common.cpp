@@ -18,14 +18,22 @@ bool xf::runtime::generates(const Program &program) {
   return program.kind == "language_model" && program.function("decode");
 }
 
-/// CLI11's own say "not in range 0.000000 to 17976931348623...".
-static CLI::Validator number(const char *what, bool (*fine)(double)) {
+/// CLI11's own say "not in range 0.000000 to 17976931348623...". `fault(value)` is what was expected, or null.
+static CLI::Validator number(const std::function<const char *(double)> &fault) {
   auto check = [=](std::string &text) {
     double value;
-    bool read = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
-    return read && fine(value) ? std::string() : fmt::format("expected {}, but got '{}'", what, text);
+    if (!CLI::detail::lexical_cast(text, value) || !std::isfinite(value))
+      value = NAN;
+    if (value > 0x1p62) // what a whole number can be
+      return fmt::format("expected a number below 4.6e18, but got '{}'", text);
+    const char *expected = fault(value);
+    return expected ? fmt::format("expected {}, but got '{}'", expected, text) : std::string();
   };
   return {check, "NUMBER"};
+}
+
+static CLI::Validator number(const char *what, bool (*fine)(double)) {
+  return number([=](double value) { return fine(value) ? nullptr : what; });
 }
 
 CLI::Validator xf::runtime::positiveNumber() {
@@ -34,10 +42,6 @@ CLI::Validator xf::runtime::positiveNumber() {
 
 CLI::Validator xf::runtime::nonNegativeNumber() {
   return number("a number that is not negative", [](double value) { return value >= 0; });
-}
-
-CLI::Validator xf::runtime::numberBelowOne() {
-  return number("a number from 0 to below 1", [](double value) { return value >= 0 && value < 1; });
 }
 
 CLI::Validator xf::runtime::share() {
@@ -72,13 +76,16 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   if (fits(needed))
     return {};
   std::string message = fmt::format("not enough memory for the batch: {} needs ", what);
+  std::string amount = mebibytes(there);
+  if (amount == mebibytes(needed.total()))
+    amount += fmt::format(", {} bytes less,", needed.total() - there);
   bool isHere = needed.total() <= there; // what is too little
   if (isHere)
     message += fmt::format("{}, and {} is available", needed.textHere(), mebibytes(here));
   else
-    message += fmt::format("{}, and {} is {}{}", needed.text(), mebibytes(there),
-                           session.memory ? "allowed (--memory)" : "available",
-                           session.program.gpu.empty() ? "" : " on the GPU");
+    message +=
+        fmt::format("{}, and {} is {}{}", needed.text(), amount, session.memory ? "allowed (--memory)" : "available",
+                    session.program.gpu.empty() ? "" : " on the GPU");
   if (int64_t most = largestThatFits([&](int64_t fewer) { return fits(needs(fewer)); }, count); most > 0)
     message += fmt::format("; {} would fit", remedy(most));
   else if (isHere)
@@ -116,7 +123,7 @@ void xf::runtime::addExecutionOptions(CLI::App &command, Session &session) {
   addDeviceOption(command, session);
   command.add_option("--threads", session.threads, "Threads that compute; results are the same at any number")
       ->default_str("one a core")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, Team::most));
   addBytesOption(command, "--memory", session.memory,
                  session.program.gpu.empty()
                      ? "Refuse a batch for which the process would take more, besides the text it reads (such as 2GiB)"
@@ -141,26 +148,22 @@ std::string xf::runtime::hyperOption(std::string name) {
 }
 
 void xf::runtime::addHyperOptions(CLI::App &command, Hyper &hyper) {
-  struct Text {
-    const char *help;
-    CLI::Validator check;
-  };
-  const std::map<std::string, Text> texts = {
+  const std::map<std::string, const char *> texts = {
       {"learning_rate",
-       {"Learning rate: the peak (constant, inverse_sqrt), or a factor on 1/sqrt(step) (rsqrt), and on 1/sqrt(d_model) "
-        "too (noam)",
-        positiveNumber()}},
-      {"schedule",
-       {"After the warm-up: constant; else falling with the square root of the step",
-        CLI::IsMember(std::vector<std::string>(scheduleNames.begin(), scheduleNames.end()))}},
-      {"warmup", {"Steps in which the rate rises, evenly, from 0; 0: none", nonNegativeNumber()}},
-      {"clip_norm", {"Largest norm of all gradients together; 0: no limit", nonNegativeNumber()}},
-      {"beta1", {"Adam: decay of the first moment", numberBelowOne()}},
-      {"beta2", {"Adam: decay of the second moment", numberBelowOne()}},
-      {"epsilon", {"Adam: added to the root of the second moment", nonNegativeNumber()}},
-      {"weight_decay", {"Adam: decay of the parameters themselves", nonNegativeNumber()}}};
+       "Learning rate: the peak (constant, inverse_sqrt), or a factor on 1/sqrt(step) (rsqrt), and on 1/sqrt(d_model) "
+       "too (noam)"},
+      {"schedule", "After the warm-up: constant; else falling with the square root of the step"},
+      {"warmup", "Steps in which the rate rises, evenly, from 0; 0: none"},
+      {"clip_norm", "Largest norm of all gradients together; 0: no limit"},
+      {"beta1", "Adam: decay of the first moment"},
+      {"beta2", "Adam: decay of the second moment"},
+      {"epsilon", "Adam: added to the root of the second moment"},
+      {"weight_decay", "Adam: decay of the parameters themselves"}};
   forEachHyper(hyper, hyper, [&](const char *name, auto &setting, const auto &) {
-    const Text &text = texts.at(name);
-    command.add_option(hyperOption(name), setting, text.help)->check(text.check);
+    CLI::Option *option = command.add_option(hyperOption(name), setting, texts.at(name));
+    if constexpr (std::is_same_v<decltype(setting), std::string &>)
+      option->check(CLI::IsMember(std::vector<std::string>(scheduleNames.begin(), scheduleNames.end())));
+    else
+      option->check(number([=](double value) { return expectedOfSetting(name, value); }));
   });
 }

@@ -2,10 +2,9 @@
 // The bar, the line, and the signals that end a run after its step.
 //===-------------------------------------------------------------------------------------===//
 #include "Display.h"
+#include "xf/Runtime/Output.h"
 
 #include <csignal>
-#include <cstdio>
-#include <fmt/format.h>
 #include <unistd.h>
 
 using namespace xf::runtime;
@@ -14,7 +13,7 @@ Display::Display() : terminal(isatty(STDERR_FILENO)) {}
 
 void Display::clear() {
   if (drawn)
-    fmt::print(stderr, "\r\033[K");
+    say("\r\033[K");
   drawn = false;
 }
 
@@ -43,9 +42,8 @@ void Display::draw(const TrainingGlance &glance) {
   std::string bar;
   for (int64_t i = 0; i < width; ++i)
     bar += i < filled ? "━" : "╌";
-  fmt::print(stderr, "{} {}/{}  epoch {}  loss {:.4f}  rate {:.2e}  {:.0f} tokens/s  {} left", bar, glance.step,
-             glance.steps, glance.epoch, glance.loss, glance.learningRate, glance.tokensPerSecond, left);
-  std::fflush(stderr);
+  say("{} {}/{}  epoch {}  loss {:.4f}  rate {:.2e}  {:.0f} tokens/s  {} left", bar, glance.step, glance.steps,
+      glance.epoch, glance.loss, glance.learningRate, glance.tokensPerSecond, left);
   drawn = true;
   lastDrawn = now;
 }
@@ -53,29 +51,38 @@ void Display::draw(const TrainingGlance &glance) {
 void Display::interval(const TrainingGlance &glance) {
   std::string left = secondsLeft(glance);
   if (!terminal)
-    fmt::print(stderr, "step {}/{}  epoch {}  loss {:.4f}  rate {:.3e}  {:.0f} tokens/s  {} left\n", glance.step,
-               glance.steps, glance.epoch, glance.loss, glance.learningRate, glance.tokensPerSecond, left);
+    say("step {}/{}  epoch {}  loss {:.4f}  rate {:.3e}  {:.0f} tokens/s  {} left\n", glance.step, glance.steps,
+        glance.epoch, glance.loss, glance.learningRate, glance.tokensPerSecond, left);
 }
 
 void Display::message(const std::string &text) {
   clear();
-  fmt::print(stderr, "{}\n", text);
+  say("{}\n", text);
 }
 
 static volatile std::sig_atomic_t signalSeen = 0;
+static constexpr int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
 Interrupt::Interrupt() {
   signalSeen = 0;
   struct sigaction action = {};
   action.sa_handler = [](int number) { signalSeen = number; };
   action.sa_flags = SA_RESETHAND | SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (int number : numbers) {
+    struct sigaction before;
+    sigaction(number, nullptr, &before);
+    if (number != SIGHUP || before.sa_handler != SIG_IGN) // as nohup has it
+      sigaction(number, &action, nullptr);
+  }
 }
 
 Interrupt::~Interrupt() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  for (int number : numbers) {
+    struct sigaction now;
+    sigaction(number, nullptr, &now);
+    if (now.sa_handler != SIG_IGN)
+      std::signal(number, SIG_DFL);
+  }
 }
 
 int Interrupt::seen() { return signalSeen; }

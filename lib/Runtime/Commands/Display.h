@@ -38,7 +38,7 @@ private:
   int64_t firstStep = -1;
 };
 
-/// True once Ctrl-C or a request to end was seen; the second Ctrl-C ends at once.
+/// True once Ctrl-C, a request to end or a terminal that went away was seen; the second Ctrl-C ends at once.
 class Interrupt {
 public:
   Interrupt();

@@ -68,6 +68,12 @@ Expected<void> Embedder::embedBatch(std::span<const std::vector<int32_t>> texts,
   }
   std::vector<TensorView> inputs = {{"ids", ElementType::I32, {int64_t(ids.size())}, ids.data()},
                                     {"offsets", ElementType::I32, {int64_t(offsets.size())}, offsets.data()}};
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
+  if (!dims)
+    return dims.error();
+  std::string what = fmt::format("embedding {} lines of {} tokens together", indices.size(), ids.size());
+  if (Expected<void> allowed = checkAllowed(session, what, {&function, *dims}); !allowed)
+    return allowed;
   int64_t width = function.outputs[*function.output("states")].shape.back().size;
   OwnedTensor states("states", ElementType::F32, {int64_t(ids.size()), width});
   if (Expected<void> ran = session.executor().run(function, inputs, viewsOf(std::span(&states, 1)), model.arenas());
@@ -109,6 +115,8 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
     Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
     if (!texts)
       return texts.error();
+    if (auto note = lines.describeUnknown())
+      say("standard input: {}\n", *note);
     if (texts->empty())
       break;
     for (std::vector<int32_t> &text : *texts) {
@@ -119,11 +127,12 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
     if (!vectors)
       return vectors.error();
     for (const std::vector<float> &vector : *vectors)
-      fmt::print("{}\n", fmt::join(vector, " "));
-    std::fflush(stdout);
+      printResult("{}\n", fmt::join(vector, " "));
+    if (Expected<void> flushed = flushResults(); !flushed)
+      return flushed.error();
   }
   if (auto note = lines.describeTooLong())
-    fmt::print(stderr, "{}\n", *note);
+    say("{}\n", *note);
   return 0;
 }
 

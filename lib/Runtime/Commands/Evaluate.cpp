@@ -58,11 +58,11 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
     bleu.add(vocabularies->target.decode(ids), references->lines[i]);
   }
   BleuScore score = bleu.score();
-  fmt::print(
+  printResult(
       "BLEU               {:.2f} ({:.1f}/{:.1f}/{:.1f}/{:.1f}, brevity penalty {:.3f}, tokenizer {}{}, beam {})\n",
       score.score, score.precision[0], score.precision[1], score.precision[2], score.precision[3], score.brevityPenalty,
       options.tokenizer, options.lowercase ? ", lower-cased" : "", options.search.beam);
-  fmt::print("tokens per second  {:.0f} translating\n", double(tokens) / seconds);
+  printResult("tokens per second  {:.0f} translating\n", double(tokens) / seconds);
   return {};
 }
 
@@ -80,6 +80,23 @@ static Expected<void> checkMemory(Session &session, const Dataset &dataset, int6
   return checkMemory(session, "evaluating with " + option(batchTokens), batchTokens, needs, option);
 }
 
+/// Names what a loss that is not finite comes from.
+static Expected<void> findNotFinite(Session &session, const ModelState &model, const Dataset &dataset,
+                                    int64_t batchTokens) {
+  for (const std::vector<int64_t> &indices : dataset.inOrder({.tokens = batchTokens})) {
+    Batch batch = dataset.pack(indices);
+    Expected<std::optional<NonFinite>> found =
+        session.executor().findNonFinite(*session.program.function("loss"), batch.views(), model.arenas());
+    if (!found)
+      return found.error();
+    if (*found)
+      return userError(fmt::format("the loss is not finite: the first tensor that was not finite is '{}', written by "
+                                   "'{}'; are the model's weights finite?",
+                                   (*found)->tensor, (*found)->label));
+  }
+  return userError("the loss is not finite");
+}
+
 static Expected<int> evaluate(Session &session, const EvaluateOptions &options) {
   Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, options.data);
   if (!dataset)
@@ -92,9 +109,12 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
   Expected<CorpusLoss> loss = measureLoss(session, *model, **dataset, options.batchTokens);
   if (!loss)
     return loss.error();
-  fmt::print("loss per token     {:.4f}\n", loss->perToken());
-  fmt::print("perplexity         {:.2f}\n", std::exp(loss->perToken()));
-  fmt::print("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
+  if (!std::isfinite(loss->total))
+    if (Expected<void> found = findNotFinite(session, *model, **dataset, options.batchTokens); !found)
+      return found.error();
+  printResult("loss per token     {:.4f}\n", loss->perToken());
+  printResult("perplexity         {:.2f}\n", std::exp(loss->perToken()));
+  printResult("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
   if (translates(session.program))
     if (Expected<void> printed = printBleu(session, *model, options); !printed)
       return printed.error();

@@ -112,24 +112,29 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
     return model.error();
   Reader reader(session, *model, options.sampling);
   std::vector<int32_t> line; // not printed yet
-  auto print = [&](int32_t token) {
-    if (token != vocabulary->eos())
-      return line.push_back(token);
-    fmt::print("{}\n", vocabulary->decode(line));
-    std::fflush(stdout);
+  auto take = [&](int32_t token) -> Expected<void> {
+    if (token != vocabulary->eos()) {
+      line.push_back(token);
+      return {};
+    }
+    printResult("{}\n", vocabulary->decode(line));
     line.clear();
+    return flushResults();
   };
-  std::for_each(prompt->begin(), prompt->end(), print);
+  for (int32_t token : *prompt)
+    if (Expected<void> printed = take(token); !printed)
+      return printed.error();
   std::vector<int32_t> next = *prompt;
   for (int64_t step = 0; step < options.maxLength; ++step) {
     Expected<int32_t> token = reader.read(next, uint64_t(step));
     if (!token)
       return token.error();
-    print(*token);
+    if (Expected<void> printed = take(*token); !printed)
+      return printed.error();
     next = {*token};
   }
   if (!line.empty())
-    fmt::print("{}\n", vocabulary->decode(line));
+    printResult("{}\n", vocabulary->decode(line));
   return 0;
 }
 

@@ -173,9 +173,9 @@ Expected<int> Gradcheck::run() {
   baseLoss = *base;
   bool sameLoss = std::abs(value - baseLoss) <= 1e-5 * std::max(1.0, std::abs(baseLoss));
   if (!sameLoss)
-    fmt::print("expected 'loss' of 'gradients' to match that of 'loss' ({:.7g}), but got {:.7g}\n", baseLoss, value);
+    printResult("expected 'loss' of 'gradients' to match that of 'loss' ({:.7g}), but got {:.7g}\n", baseLoss, value);
   size_t agreed = 0;
-  fmt::print("{:<56} {:>12} {:>13} {:>13} {:>9}\n", "parameter", "|gradient|", "analytic", "difference", "relative");
+  printResult("{:<56} {:>12} {:>13} {:>13} {:>9}\n", "parameter", "|gradient|", "analytic", "difference", "relative");
   const auto &parameters = session.program.parameters;
   for (size_t index = 0; index < parameters.size(); ++index) {
     const Parameter &parameter = parameters[index];
@@ -202,10 +202,10 @@ Expected<int> Gradcheck::run() {
     if (!worst)
       return worst.error();
     agreed += worst->agrees();
-    fmt::print("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>9.1e}{}\n", parameter.name, norm, worst->analytic,
-               worst->difference, worst->relative(), worst->agrees() ? "" : "  differs");
+    printResult("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>9.1e}{}\n", parameter.name, norm, worst->analytic,
+                worst->difference, worst->relative(), worst->agrees() ? "" : "  differs");
   }
-  fmt::print("gradcheck: {} of {} parameters agree with differences of the loss\n", agreed, parameters.size());
+  printResult("gradcheck: {} of {} parameters agree with differences of the loss\n", agreed, parameters.size());
   return sameLoss && agreed == parameters.size() ? 0 : 1;
 }
 

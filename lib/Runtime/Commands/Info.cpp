@@ -7,7 +7,7 @@
 
 using namespace xf::runtime;
 
-static void line(std::string_view what, std::string_view text) { fmt::print("{:<14} {}\n", what, text); }
+static void line(std::string_view what, std::string_view text) { printResult("{:<14} {}\n", what, text); }
 
 /// "key=value key=value" of a flat JSON object.
 static std::string keys(const nlohmann::json &object) {
@@ -57,8 +57,13 @@ static std::string gpuHere() {
 }
 
 static Expected<int> info(Session &session, const InfoOptions &options) {
+  if (options.sequences && !options.tokens && !options.fit)
+    return userError("--sequences is of a batch: expected --tokens or --fit as well");
+  if (options.tokens && options.sequences > options.tokens)
+    return userError(
+        fmt::format("expected --sequences to be at most --tokens ({}), but got {}", options.tokens, options.sequences));
   if (options.fit) {
-    fmt::print("{}", describeFit(session.program, options.fit, options.sequences, session.teamSize()));
+    printResult("{}", describeFit(session.program, options.fit, options.sequences, session.teamSize()));
     return 0;
   }
   const Program &program = session.program;
@@ -121,13 +126,13 @@ void xf::runtime::addInfo(CLI::App &app, Session &session, Action &action) {
   addDeviceOption(*command, session);
   command->add_option("--tokens", options->tokens, "Print the exact memory for a batch of so many tokens a side")
       ->default_str("for some")
-      ->check(positiveNumber());
+      ->check(CLI::Range(1, 1 << 30));
   command->add_option("--sequences", options->sequences, "In so many sequences")
       ->default_str("one in 25 tokens")
-      ->check(positiveNumber());
+      ->check(CLI::Range(1, 1 << 30));
   addBytesOption(*command, "--fit", options->fit, "Print the largest batch that takes no more memory (such as 2GiB)");
   command->add_option("--threads", session.threads, "Threads that compute, each with memory of its own")
       ->default_str("one a core")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, Team::most));
   command->callback([&session, &action, options] { action = [&session, options] { return info(session, *options); }; });
 }

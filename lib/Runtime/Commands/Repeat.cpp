@@ -25,7 +25,7 @@ Expected<void> xf::runtime::measure(Session &session, int runs, const std::funct
   std::sort(seconds.begin(), seconds.end());
   size_t half = seconds.size() / 2;
   double median = seconds.size() % 2 ? seconds[half] : (seconds[half - 1] + seconds[half]) / 2;
-  fmt::print(stderr, "repeat: median_s={:.6f} best_s={:.6f} runs={} peak_rss_mib={}\n", median, seconds.front(),
-             seconds.size(), peakResidentBytes() >> 20);
+  say("repeat: median_s={:.6f} best_s={:.6f} runs={} peak_rss_mib={}\n", median, seconds.front(), seconds.size(),
+      peakResidentBytes() >> 20);
   return {};
 }

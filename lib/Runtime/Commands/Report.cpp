@@ -29,6 +29,7 @@ struct Run {
   std::string name;
   Curve loss, validation, rate, norm, speed;
   double seconds = 0; // of training, validation aside
+  double steps = 0;
 };
 
 /// One quantity of all runs over the steps.
@@ -139,6 +140,11 @@ static std::string draw(const Chart &chart, const std::vector<Run> &runs) {
     auto line = [&](const Curve &curve, const char *kind) {
       if (curve.empty())
         return;
+      if (curve.size() == 1) { // no line
+        svg += fmt::format("<circle class=\"run{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", i % 8, x(curve[0].step),
+                           y(curve[0].value));
+        return;
+      }
       svg += fmt::format("<path class=\"{} run{}\" d=\"", kind, i % 8);
       char command = 'M';
       for (Point point : thinned(curve))
@@ -168,15 +174,12 @@ static std::string summary(const std::vector<Run> &runs) {
     auto best = std::min_element(run.validation.begin(), run.validation.end(), byValue);
     Curve speeds = run.speed;
     std::sort(speeds.begin(), speeds.end(), byValue);
-    double steps = 0;
-    for (const Curve *curve : {&run.loss, &run.validation})
-      if (!curve->empty())
-        steps = std::max(steps, curve->back().step);
     table += fmt::format(
         "<tr><td><svg class=\"key\" viewBox=\"0 0 24 8\"><path class=\"curve run{}\" d=\"M0 4H24\"/></svg> {}</td>"
         "<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>"
         "<td class=\"n\">{}</td><td class=\"n\">{:.1f}</td></tr>\n",
-        i % 8, escape(run.name), number(steps), run.loss.empty() ? "-" : fmt::format("{:.4f}", run.loss.back().value),
+        i % 8, escape(run.name), number(run.steps),
+        run.loss.empty() ? "-" : fmt::format("{:.4f}", run.loss.back().value),
         best == run.validation.end() ? "-" : fmt::format("{:.4f}", best->value),
         best == run.validation.end() ? "-" : number(best->step),
         speeds.empty() ? "-" : number(speeds[speeds.size() / 2].value), run.seconds / 60);
@@ -189,7 +192,7 @@ static Expected<Run> readRun(const std::string &path) {
   Expected<MappedFile> file = MappedFile::open(log);
   if (!file)
     return file.error();
-  Run run{path, {}, {}, {}, {}, {}};
+  Run run{path, {}, {}, {}, {}, {}}, epochs = run;
   std::string_view text(file->data().data(), file->data().size());
   for (int64_t number = 1; !text.empty(); ++number) {
     size_t end = text.find('\n');
@@ -203,21 +206,27 @@ static Expected<Run> readRun(const std::string &path) {
     };
     if (!record.is_object() || !record.contains("kind") || std::isnan(value("step")))
       return userError(fmt::format("'{}', line {}: expected a record with 'kind' and 'step'", log, number));
-    auto add = [&](Curve Run::*curve, const char *key) {
+    auto add = [&](Curve Run::*curve, const char *key, Run &to) {
       if (std::isfinite(value(key)))
-        (run.*curve).push_back({value("step"), value(key)});
+        (to.*curve).push_back({value("step"), value(key)});
     };
+    run.steps = std::max(run.steps, value("step"));
     if (record["kind"] == "interval") {
-      add(&Run::loss, "loss");
-      add(&Run::rate, "learning_rate");
-      add(&Run::norm, "gradient_norm");
-      add(&Run::speed, "tokens_per_s");
+      add(&Run::loss, "loss", run);
+      add(&Run::rate, "learning_rate", run);
+      add(&Run::norm, "gradient_norm", run);
+      add(&Run::speed, "tokens_per_s", run);
     } else if (record["kind"] == "epoch") {
-      add(&Run::validation, "validation_loss");
+      add(&Run::validation, "validation_loss", run);
+      add(&Run::loss, "loss", epochs);
+      add(&Run::speed, "tokens_per_s", epochs);
       if (std::isfinite(value("seconds")))
         run.seconds += value("seconds");
     }
   }
+  for (auto curve : {&Run::loss, &Run::speed})
+    if ((run.*curve).empty()) // it ended before --log-steps
+      run.*curve = std::move(epochs.*curve);
   if (run.loss.empty() && run.validation.empty())
     return userError(fmt::format("'{}' has no records of a loss yet", log));
   return run;
@@ -271,7 +280,7 @@ path.run7 { stroke: #6b7a8c; } circle.run7 { fill: #6b7a8c; }
               body));
       !written)
     return written.error();
-  fmt::print("{}\n", output);
+  printResult("{}\n", output);
   return 0;
 }
 

@@ -165,7 +165,7 @@ static Expected<int> run(Session &session, const RunOptions &options) {
       results.push_back(view);
   for (const TensorView &result : results)
     if (result.shape.empty() && result.type == ElementType::F32)
-      fmt::print("{} {:.9g}\n", result.name, *static_cast<float *>(result.data));
+      printResult("{} {:.9g}\n", result.name, *static_cast<float *>(result.data));
   std::vector<std::string> names;
   names.reserve(program.parameters.size());
   if (function->usesMoments) {

@@ -67,6 +67,8 @@ Expected<LineReader::Line> LineReader::nextLine(bool wait) {
 
 Expected<std::vector<int32_t>> LineReader::encode(std::string_view line) {
   std::string place = fmt::format("standard input, line {}", ++lines);
+  if (lines == 1)
+    line = withoutByteOrderMark(line);
   if (Expected<void> valid = checkLine(line, place); !valid)
     return valid.error();
   if (afterTab) {
@@ -87,6 +89,7 @@ Expected<std::vector<int32_t>> LineReader::encode(std::string_view line) {
   Expected<std::vector<int32_t>> ids = vocabulary.encode(line);
   if (!ids)
     return userError(fmt::format("{}: {}", place, ids.error().message));
+  unknown.add(*ids);
   if (maxTokens && int64_t(ids->size()) > maxTokens) {
     isLong = true;
     ids->resize(tooLong == Cut ? maxTokens : 0);
@@ -112,6 +115,14 @@ Expected<std::vector<std::vector<int32_t>>> LineReader::next(size_t most, bool w
   if (broken && texts.empty())
     return *broken;
   return texts;
+}
+
+std::optional<std::string> LineReader::describeUnknown() {
+  constexpr int64_t enough = 20;
+  if (toldUnknown || (unknown.tokens() < enough && !atEnd()))
+    return std::nullopt;
+  toldUnknown = true;
+  return unknown.describe();
 }
 
 std::optional<std::string> LineReader::describeTooLong() const {

@@ -6,6 +6,7 @@
 
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Text/Batches.h"
+#include "xf/Runtime/Text/Corpus.h"
 
 namespace xf::runtime {
 
@@ -47,6 +48,9 @@ public:
   /// What stood behind the tabs of the lines that `next` gave last.
   const std::vector<std::vector<int32_t>> &behindTabs() const { return others; }
 
+  /// As soon as enough was read to tell, that much of it is unknown; once.
+  std::optional<std::string> describeUnknown();
+
   /// "skipped 3 of 100 lines, which were too long (first: line 17)"; nothing where all had room.
   std::optional<std::string> describeTooLong() const;
 
@@ -65,6 +69,8 @@ private:
   bool sawEnd = false;
   std::optional<Error> broken; // what is wrong with the line after those that were given
   int64_t lines = 0, longLines = 0, firstLong = 0;
+  UnknownTokens unknown{vocabulary};
+  bool toldUnknown = false;
 };
 
 } // namespace xf::runtime

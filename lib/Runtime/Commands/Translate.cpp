@@ -21,15 +21,15 @@ struct TranslateOptions {
 };
 } // namespace
 
-/// Prints the translations of a line; each of several has the line's number before it.
-static void print(const Vocabularies &vocabularies, const TranslateOptions &options, int64_t line,
-                  const std::vector<SearchResult> &translations) {
+/// The translations of a line; each of several has the line's number before it.
+static void printTranslations(const Vocabularies &vocabularies, const TranslateOptions &options, int64_t line,
+                              const std::vector<SearchResult> &translations) {
   for (const SearchResult &result : translations) {
     if (options.search.nBest > 1)
-      fmt::print("{}\t", line);
+      printResult("{}\t", line);
     if (options.scores)
-      fmt::print("{:.4f}\t", result.score);
-    fmt::print("{}\n", vocabularies.target.decode(result.ids));
+      printResult("{:.4f}\t", result.score);
+    printResult("{}\n", vocabularies.target.decode(result.ids));
   }
 }
 
@@ -79,6 +79,8 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
     bool more = !lines.atEnd() && !broken;
     if (more && translator.room() > 0) {
       Expected<std::vector<std::vector<int32_t>>> sources = lines.next(translator.room(), translator.isIdle());
+      if (auto note = lines.describeUnknown())
+        say("standard input: {}\n", *note);
       if (!sources)
         broken = sources.error();
       else
@@ -90,14 +92,18 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
     }
     if (Expected<void> stepped = translator.step(); !stepped)
       return stepped.error();
-    while (auto translations = translator.take())
-      print(*vocabularies, options, ++line, *translations);
-    std::fflush(stdout);
+    while (auto translations = translator.take()) {
+      printTranslations(*vocabularies, options, ++line, *translations);
+      if (translations->empty())
+        return Translator::notNumbers(fmt::format("standard input, line {}", line));
+    }
+    if (Expected<void> flushed = flushResults(); !flushed)
+      return flushed.error();
   }
   if (broken)
     return *broken;
   if (auto note = lines.describeTooLong())
-    fmt::print(stderr, "{}; their translations are empty\n", *note);
+    say("{}; their translations are empty\n", *note);
   return 0;
 }
 

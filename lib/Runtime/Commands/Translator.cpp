@@ -94,6 +94,10 @@ std::optional<std::vector<SearchResult>> Translator::take() {
   return result;
 }
 
+Error Translator::notNumbers(const std::string &place) {
+  return userError(place + ": the model's probabilities are not numbers; are its weights finite?");
+}
+
 Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources,
                                                                        std::span<const std::vector<int32_t>> prefixes) {
   std::vector<std::vector<SearchResult>> all;
@@ -102,7 +106,10 @@ Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span
   while (!isIdle())
     if (Expected<void> stepped = step(); !stepped)
       return stepped.error();
-  while (auto result = take())
+  while (auto result = take()) {
     all.push_back(std::move(*result));
+    if (all.back().empty())
+      return notNumbers(fmt::format("sentence {}", all.size()));
+  }
   return all;
 }

@@ -34,8 +34,10 @@ public:
   Expected<void> step();
   /// Whether nothing is left to do.
   bool isIdle() const { return queue.empty() && encoded.empty() && search.sentences() == 0; }
-  /// The next source's translations, best first, once they are there.
+  /// The next source's translations, best first, once they are there; none where the model's probabilities are not
+  /// numbers, of which `notNumbers` tells.
   std::optional<std::vector<SearchResult>> take();
+  static Error notNumbers(const std::string &place);
 
   /// All of these sources' translations; `prefixes`: none, or one a source.
   Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources,

@@ -4,6 +4,7 @@
 #include "xf/Runtime/Text/Corpus.h"
 #include "xf/Runtime/Text/Unicode.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 using namespace xf::runtime;
@@ -16,11 +17,16 @@ Expected<void> xf::runtime::checkLine(std::string_view line, const std::string &
   return {};
 }
 
+std::string_view xf::runtime::withoutByteOrderMark(std::string_view text) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return text.substr(text.starts_with(mark) ? mark.size() : 0);
+}
+
 Expected<Lines> Lines::read(const std::string &path) {
   Expected<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
-  std::string_view text(file->data().data(), file->data().size());
+  std::string_view text = withoutByteOrderMark({file->data().data(), file->data().size()});
   if (text.empty())
     return userError(fmt::format("'{}' is empty, expected a sentence a line", path));
   Lines result;
@@ -118,4 +124,16 @@ std::optional<std::string> xf::runtime::describeSkipped(int64_t skipped, int64_t
   if (skipped == 0)
     return std::nullopt;
   return fmt::format("skipped {} of {} {}, which were too long (first: line {})", skipped, total, unit, firstSkipped);
+}
+
+void UnknownTokens::add(std::span<const int32_t> ids) {
+  all += int64_t(ids.size());
+  unknown += std::count(ids.begin(), ids.end(), vocabulary.unknown());
+}
+
+std::optional<std::string> UnknownTokens::describe() const {
+  if (unknown * 10 <= all)
+    return std::nullopt;
+  return fmt::format("{:.0f}% of {} tokens are unknown to the vocabulary; is it the one of this text?",
+                     100.0 * double(unknown) / double(all), all);
 }

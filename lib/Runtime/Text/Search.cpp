@@ -63,11 +63,17 @@ public:
     }
   }
 
-  /// Extends the alive hypotheses by what the model says of their rows; false where that is not numbers.
-  Expected<bool> advance(const Predictions &predictions, Stepper &stepper) {
+  /// Extends the alive hypotheses by what the model says of their rows; where that is not numbers there are none more,
+  /// and no results.
+  Expected<void> advance(const Predictions &predictions, Stepper &stepper) {
     Expected<bool> areNumbers = collectCandidates(predictions, stepper);
-    if (!areNumbers || !*areNumbers)
-      return areNumbers;
+    if (!areNumbers)
+      return areNumbers.error();
+    if (!*areNumbers) {
+      alive.clear();
+      best.clear();
+      return {};
+    }
     std::vector<Alive> next;
     for (const Candidate &candidate : candidates) {
       if (int64_t(next.size()) == options.beam)
@@ -84,7 +90,7 @@ public:
     alive = std::move(next);
     if (isSettled())
       alive.clear();
-    return true;
+    return {};
   }
 
   std::vector<SearchResult> results() const {
@@ -206,13 +212,8 @@ Expected<std::vector<Search::Done>> Search::step() {
   if (!predictions)
     return predictions.error();
   for (std::unique_ptr<Beam> &beam : beams) {
-    Expected<bool> areNumbers = beam->advance(*predictions, stepper);
-    if (!areNumbers)
-      return areNumbers.error();
-    if (!*areNumbers)
-      return userError(
-          fmt::format("sentence {} of the batch: the model's probabilities are not numbers; are its weights finite?",
-                      &beam - beams.data() + 1));
+    if (Expected<void> advanced = beam->advance(*predictions, stepper); !advanced)
+      return advanced.error();
     if (beam->isDone())
       done.push_back({beam->sentence, beam->results()});
   }

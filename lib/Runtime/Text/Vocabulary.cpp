@@ -117,6 +117,7 @@ struct IdsModel final : Vocabulary::Model {
 Vocabulary Vocabulary::ids(int64_t size) {
   auto model = std::make_shared<IdsModel>();
   model->size = size;
+  model->unknown = -1; // ids are what they are
   return Vocabulary(model);
 }
 

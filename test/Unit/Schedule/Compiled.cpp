@@ -86,15 +86,14 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
     return;
   bool isForGPU = vectorWidth == gpu;
   source.transform(beforeFusion(vectorWidth) + "xf-fuse,xf-outline,inline,xf-plan");
-  llvm::SmallString<128> archive;
+  std::string archive;
   if (isForGPU) {
     KernelOptions options;
     options.stages.gpu = "sm_80";
     options.cpu = llvm::cantFail(resolveCPU("native"));
     options.threads = 1;
     KernelTimes times;
-    if (llvm::sys::fs::createTemporaryFile("xf", "a", archive) ||
-        compileKernels(*source, Stage::schedule, options, archive, times)) {
+    if (compileKernels(*source, Stage::schedule, options, archive, times)) {
       ADD_FAILURE() << "no kernels";
       return;
     }
@@ -139,8 +138,8 @@ Compiled::Compiled(const std::string &text, unsigned vectorWidth, const std::vec
 
   jit = llvm::cantFail(llvm::orc::LLJITBuilder().create());
   if (isForGPU) {
-    llvm::cantFail(jit->linkStaticLibraryInto(jit->getMainJITDylib(), archive.c_str()));
-    llvm::sys::fs::remove(archive);
+    auto buffer = llvm::MemoryBuffer::getMemBufferCopy(archive, "kernels.a");
+    llvm::cantFail(jit->linkStaticLibraryInto(jit->getMainJITDylib(), std::move(buffer)));
   }
   llvm::cantFail(jit->addObjectFile(std::move(object)));
   auto symbol = [&]<typename T>(const char *name) {

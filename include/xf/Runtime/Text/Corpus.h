@@ -24,6 +24,9 @@ struct Lines {
   static Expected<Lines> read(const std::string &path);
 };
 
+/// The text of a file, which some editors begin with a mark that is no part of it.
+std::string_view withoutByteOrderMark(std::string_view text);
+
 /// Whether a line is well-formed UTF-8 without NUL bytes; `place` is what the message starts with.
 Expected<void> checkLine(std::string_view line, const std::string &place);
 
@@ -48,6 +51,20 @@ struct TokenStream {
   int64_t skipped = 0, firstSkipped = 0; // of them, left out as too long
 };
 Expected<TokenStream> readStream(const std::string &path, const Vocabulary &vocabulary);
+
+/// "97% of 1200 tokens are unknown to the vocabulary": of the wrong file, perhaps, or by the wrong vocabulary. Nothing
+/// where at most a tenth is.
+class UnknownTokens {
+public:
+  explicit UnknownTokens(const Vocabulary &vocabulary) : vocabulary(vocabulary) {}
+  void add(std::span<const int32_t> ids);
+  int64_t tokens() const { return all; }
+  std::optional<std::string> describe() const;
+
+private:
+  const Vocabulary &vocabulary;
+  int64_t all = 0, unknown = 0;
+};
 
 /// "skipped 3 of 100 pairs, which were too long (first: line 17)"; nothing where none was skipped.
 std::optional<std::string> describeSkipped(int64_t skipped, int64_t firstSkipped, int64_t total, std::string_view unit);

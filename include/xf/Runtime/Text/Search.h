@@ -75,8 +75,8 @@ public:
 
   struct Done {
     int32_t sentence;
-    std::vector<SearchResult> results; // best first, at least one; equal scores by the hypothesis that was first, then
-                                       // the lower token
+    std::vector<SearchResult> results; // best first; equal scores by the hypothesis that was first, then the lower
+                                       // token. None: what the model says of this sentence is not numbers
   };
   /// Extends every hypothesis by a token, and gives the sentences that this ends.
   Expected<std::vector<Done>> step();

@@ -1,0 +1,16 @@
+"""hang-up.py RUN COMMAND...: sends SIGHUP to a training run once it has a log, and says how it ended and how many checkpoints it left."""
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+run = pathlib.Path(sys.argv[1])
+process = subprocess.Popen(sys.argv[2:], stderr=subprocess.DEVNULL)
+while not (run / "log.jsonl").exists():
+    assert process.poll() is None, "ended by itself"
+    time.sleep(0.01)
+time.sleep(0.1)
+process.send_signal(signal.SIGHUP)
+code = process.wait()
+print(f"exit code {code}, {len(list(run.glob('checkpoint-*')))} checkpoint")
