@@ -120,7 +120,7 @@ Expected<Safetensors> Session::openModel(const std::string &model) const {
   Expected<Safetensors> file = Safetensors::open(*path);
   if (file)
     if (std::vector<std::string> others = differences(*file); !others.empty())
-      fmt::print(stderr, "warning: '{}' was trained with {}\n", *path, fmt::join(others, ", "));
+      say("warning: '{}' was trained with {}\n", *path, fmt::join(others, ", "));
   return file;
 }
 

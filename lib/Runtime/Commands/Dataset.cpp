@@ -145,6 +145,16 @@ private:
 
 static bool readsPairs(const Session &session) { return session.program.kind == "sequence_to_sequence"; }
 
+/// Files swapped, or a vocabulary of another language: a model would learn to say <unk>.
+static void noteUnknown(const std::string &path, const Vocabulary &vocabulary,
+                        std::span<const std::vector<int32_t>> texts) {
+  UnknownTokens unknown(vocabulary);
+  for (const std::vector<int32_t> &ids : texts)
+    unknown.add(ids);
+  if (auto note = unknown.describe())
+    say("'{}': {}\n", path, *note);
+}
+
 static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, const DatasetOptions &options) {
   Expected<Vocabularies> vocabularies = openVocabularies(session);
   if (!vocabularies)
@@ -159,7 +169,9 @@ static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, cons
   if (!pairs)
     return pairs.error();
   if (auto note = describeSkipped(pairs->skipped, pairs->firstSkipped, pairs->size() + pairs->skipped, "pairs"))
-    fmt::print(stderr, "'{}': {}\n", options.source, *note);
+    say("'{}': {}\n", options.source, *note);
+  noteUnknown(options.source, vocabularies->source, pairs->source);
+  noteUnknown(options.target, vocabularies->target, pairs->target);
   if (pairs->size() == 0)
     return userError(fmt::format("'{}' and '{}' hold no pair of sentences of at most {} tokens", options.source,
                                  options.target, maxTokens));
@@ -178,7 +190,8 @@ static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const
   if (!stream)
     return stream.error();
   if (auto note = describeSkipped(stream->skipped, stream->firstSkipped, stream->lines, "lines"))
-    fmt::print(stderr, "'{}': {}\n", options.text, *note);
+    say("'{}': {}\n", options.text, *note);
+  noteUnknown(options.text, *vocabulary, std::span(&stream->ids, 1));
   if (int64_t(stream->ids.size()) <= options.length)
     return userError(fmt::format("expected '{}' to have more tokens than a window (--length={}), but got {}",
                                  options.text, options.length, stream->ids.size()));

@@ -1,5 +1,5 @@
 """memory.py FOLDER: for 12 combinations of preset, policy of recomputation and batch, the peak resident memory of a step of training is what `info`
-says before, within 2%."""
+says before, within 2%. And of models whose description is much of what they take, shallow and deep, no more than it says, and not much less."""
 import os
 import pathlib
 import re
@@ -34,6 +34,17 @@ def main():
                 peak = usage.ru_maxrss / 1024
                 within = abs(peak - planned) <= 0.02 * planned
                 print(f"{kind} {policy} {tokens} tokens: planned {planned:.1f} MiB, peak {peak:.1f} MiB: {'within 2%' if within else 'too far apart'}")
+    for layers in (1, 16):
+        subprocess.run(["xf-compile", f"preset:transformer-tiny,layers={layers},vocabulary=30,d_model=16,heads=2,d_ff=24", "-o", model], check=True)
+        info = subprocess.run([model, "info", "--tokens=100", "--sequences=5", "--threads=1"], check=True, capture_output=True, text=True)
+        planned = float(re.search(r"trains +in ([\d.]+) MiB", info.stdout)[1])
+        batches.write(folder / "batch.safetensors", "sequence_to_sequence", 100, 5, 30)
+        # By way of a shell: what this process takes would count as the child's.
+        command = f"{model} run train_step --seed=1 --input={folder}/batch.safetensors --repeat=1 --threads=1; true"
+        said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stderr
+        peak = int(re.search(r"peak_rss_mib=(\d+)", said)[1])  # rounded down
+        bounded = peak <= planned <= 1.15 * (peak + 1) + 1
+        print(f"{layers} layers: planned {planned:.1f} MiB, peak {peak} MiB: {'bounded' if bounded else 'too far apart'}")
 
 
 main()
