@@ -59,6 +59,7 @@ static std::string describe(const CLI::App &app, const CLI::ParseError &error) {
       {std::regex("(\\S+): ([^]*) not in \\{(.*)\\}"), "$1: expected one of $3, but got '$2'"},
       {std::regex("(\\S+): \\d+ required \\S+ missing"), "$1: expected a value"},
       {std::regex("Expected exactly 1 arguments to (\\S+), got (\\d+)"), "$1: expected one value, but got $2"},
+      {std::regex("(\\S+): At Most 1 required but received (\\d+)"), "$1: expected one value, but got $2"},
       {std::regex("(\\S+): Should be true/false or a number"), "$1: expected no value"},
   };
   for (const auto &[theirs, ours] : sentences)

@@ -1,4 +1,4 @@
-"""hang-up.py RUN COMMAND...: sends SIGHUP to a training run once it has a log, and says how it ended and how many checkpoints it left."""
+"""hang-up.py RUN COMMAND...: sends SIGHUP to a training run once it has a log, and says how it ended and whether it left a checkpoint."""
 import pathlib
 import signal
 import subprocess
@@ -13,4 +13,4 @@ while not (run / "log.jsonl").exists():
 time.sleep(0.1)
 process.send_signal(signal.SIGHUP)
 code = process.wait()
-print(f"exit code {code}, {len(list(run.glob('checkpoint-*')))} checkpoint")
+print(f"exit code {code}, with a checkpoint: {any(run.glob('checkpoint-*'))}")
