@@ -341,7 +341,7 @@ class CompileTest(unittest.TestCase):
 
     def test_closes_after_the_last_use(self) -> None:
         model = xf.compile(PRESET, threads=1)
-        loss = model.loss(make_batch())["loss"]
+        loss = float(model.loss(make_batch())["loss"])
         view = model.parameters["embedding.weight"]
         before = view.copy()
         outcomes: List[Any] = []
@@ -349,7 +349,7 @@ class CompileTest(unittest.TestCase):
         def call() -> None:
             try:
                 while True:
-                    outcomes.append(model.loss(make_batch())["loss"])
+                    outcomes.append(float(model.loss(make_batch())["loss"]))
             except xf.Error as error:
                 outcomes.append(str(error))
 
