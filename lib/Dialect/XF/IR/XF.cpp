@@ -137,22 +137,6 @@ void XFDialect::initialize() {
       >();
 }
 
-std::string mlir::xf::labelOf(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc)) {
-    std::string child = isa<FileLineColLoc, UnknownLoc>(name.getChildLoc()) ? "" : labelOf(name.getChildLoc());
-    return child.empty() ? name.getName().str() : child;
-  }
-  if (auto call = dyn_cast<CallSiteLoc>(loc)) {
-    std::string caller = labelOf(call.getCaller()), callee = labelOf(call.getCallee());
-    return caller.empty() || callee.empty() ? caller + callee : caller + "." + callee;
-  }
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      if (std::string label = labelOf(part); !label.empty())
-        return label;
-  return "";
-}
-
 void LinearOp::build(OpBuilder &builder, OperationState &state, Value x, Value weight, Value bias) {
   auto xType = cast<RankedTensorType>(x.getType());
   auto result = RankedTensorType::get({xType.getDimSize(0), cast<RankedTensorType>(weight.getType()).getDimSize(0)},
