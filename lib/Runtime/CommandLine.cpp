@@ -43,15 +43,18 @@ static std::string suggestion(const CLI::App &app, const std::string &wrong) {
 }
 
 /// What CLI11 says, in our words.
-static std::string describe(const CLI::App &app, const CLI::ParseError &error) {
+static std::string describe(const CLI::App &app, const CLI::ExtrasError &error) {
+  std::string text = error.what(), argument = text.substr(text.find(": ") + 2);
+  if (size_t option = (" " + argument).find(" -"); option != text.npos) // before its value, wherever that is listed
+    argument = argument.substr(option);
+  else
+    return fmt::format("unexpected argument '{}'", argument);
+  std::string name = argument.substr(0, argument.find_first_of("= "));
+  return fmt::format("unknown option '{}'{}", name, suggestion(app, name));
+}
+
+static std::string describe(const CLI::ParseError &error) {
   std::string text = error.what();
-  if (dynamic_cast<const CLI::ExtrasError *>(&error)) {
-    std::string argument = text.substr(text.find(": ") + 2);
-    if (argument.front() != '-')
-      return fmt::format("unexpected argument '{}'", argument);
-    std::string name = argument.substr(0, argument.find_first_of("= "));
-    return fmt::format("unknown option '{}'{}", name, suggestion(app, name));
-  }
   static const std::pair<std::regex, const char *> sentences[] = {
       {std::regex("Could not convert: (\\S+) = ([^]*)"), "$1: expected a whole number, but got '$2'"},
       {std::regex("(\\S+): Value ([^]*) not in range (\\S+) to (\\S+)"),
@@ -104,8 +107,10 @@ Expected<std::optional<int>> xf::runtime::parseCommandLine(CLI::App &app, int ar
   } catch (const CLI::Success &help) {
     int code = app.exit(help);
     return std::cout << std::flush ? Expected<std::optional<int>>(code) : userError("can't write to stdout");
-  } catch (const CLI::ParseError &error) {
+  } catch (const CLI::ExtrasError &error) {
     return mistake(describe(command, error));
+  } catch (const CLI::ParseError &error) {
+    return mistake(describe(error));
   }
   if (std::optional<std::string> overwritten = findOverwritten(command, outputs))
     return mistake(*overwritten);
