@@ -1,5 +1,5 @@
 // A model whose configuration says what is not so, and a function whose inputs are called by names of their own.
-module @own_names attributes {xf.kind = "language_model", xf.config = {d_model = 16 : i64, vocabulary = 100000000 : i64}} {
+module @own_names attributes {xf.kind = "language_model", xf.config = {d_model = 16 : i64, vocabulary = 9999999 : i64}} {
   func.func @model(%ids: tensor<?xi32> {xf.name = "ids", xf.dims = ["tokens"]}, %offsets: tensor<?xi32> {xf.name = "offsets", xf.dims = ["offsets"]},
                    %labels: tensor<?xi32> {xf.name = "labels", xf.dims = ["labels"]}) -> (tensor<f32> {xf.name = "loss"}, tensor<?xf32> {xf.name = "token_nll"}) attributes {xf.entry} {
     %x = xf.embed "embedding" (%ids, %offsets) vocabulary(20) positions(learned, "places", 4) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x16xf32>
