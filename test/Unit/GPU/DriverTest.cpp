@@ -185,7 +185,7 @@ TEST_F(Driver, LaunchesWhatCanBe) {
   constexpr int mostShared = 8;
   EXPECT_EQ(launch(function, {1, 1, 1, 32, 1, 1}, 50000), invalidValue);
   for (auto [architecture, most] :
-       {std::pair("80", 163 << 10), {"86", 99 << 10}, {"89", 99 << 10}, {"90", 227 << 10}}) {
+       {std::pair("80", 163 << 10), {"86", 99 << 10}, {"89", 99 << 10}, {"120", 99 << 10}, {"90", 227 << 10}}) {
     setenv("XF_GPU_ARCHITECTURE", architecture, 1);
     EXPECT_EQ(cuFuncSetAttribute(function, mostShared, most), success);
     EXPECT_EQ(launch(function, {1, 1, 1, 32, 1, 1}, unsigned(most)), success);

@@ -94,7 +94,7 @@ struct Kernel {
 /// Where a block's shared memory begins, after what the system keeps, and how many bytes of it a block may have.
 constexpr uint64_t sharedBegin = 1024;
 constexpr uint64_t mostShared(uint32_t architecture) {
-  return (architecture == 80 ? 163 : architecture == 86 || architecture == 89 ? 99 : 227) << 10;
+  return (architecture == 80 ? 163 : architecture == 86 || architecture == 89 || architecture == 120 ? 99 : 227) << 10;
 }
 
 /// Reads a module with one entry; its global data goes into `memory`.

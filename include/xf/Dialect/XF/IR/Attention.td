@@ -15,7 +15,7 @@ def XF_AttentionOp : XF_Primitive<"attention", "Attention", [XF_Differentiable, 
     backward's probabilities vanish), and no gradient. Documents that share a text are sequences of their own in the offsets.
 
     A score region changes a score before the softmax: from the score, the numbers of the head and of the key that the query stands at, that of the key, and captured tensors. It is scalar code: arithmetic of arith, of
-    math absf, exp, exp2, log and tanh, and reads of captured tensors by tensor.extract, where an index that lies outside is that of the nearest element. A score of -inf is masked; kernels visit no block that a region masks whole, where that follows from comparisons of numbers (of the head, the query, the key). The derivative, also by captured tensors that are
+    math absf, exp, exp2, log and tanh, and reads of captured tensors by tensor.extract, where an index that lies outside is that of the nearest element. A score of -inf (or from -1e30 down, as torch's least number) is masked, and adds nothing to any gradient, whatever the derivative is there. Numbers such as -1e9 mask keys beside others; of a query whose keys all have one, gradients are wrong, as log_sum_exp in f32 can't tell how many there are. Kernels visit no block that a region masks whole, where that follows from comparisons of numbers (of the head, the query, the key). The derivative, also by captured tensors that are
     parameters, is derived. ALiBi, relative positions, soft caps are such regions; whole modules with T5's buckets, with documents and with a prefix that all see are in `test/Examples`.
 
     | operand | shape |
