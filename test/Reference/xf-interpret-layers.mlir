@@ -7,7 +7,7 @@
 // RUN: sed 's/xf.norm "n" (%x)/xf.residual "n" (%x, %x)/; s/: (!x)/: (!x, !x)/' %s | xf-interpret - --entry=norm --input=%t.safetensors | FileCheck %s --check-prefix=RESIDUAL
 // RESIDUAL:      y [2, 2]
 // RESIDUAL-NEXT:   2 6
-// RUN: xf-interpret preset:transformer-tiny,layers=0,vocabulary=4,d_model=4,heads=1 --entry=update --input=%t.safetensors | FileCheck %s --check-prefix=UPDATE
+// RUN: xf-interpret preset:transformer-tiny,layers=1,vocabulary=4,d_model=4,d_ff=4,heads=1 --entry=update --input=%t.safetensors | FileCheck %s --check-prefix=UPDATE
 // UPDATE: gradient_norm []
 // RUN: sed 's/xf.norm.*/call @norm(%x) : (!x) -> !x/' %s | not xf-interpret - --entry=norm --input=%t.safetensors 2>&1 | FileCheck %s --check-prefix=SELF
 // SELF: error: layer 'norm' applies itself

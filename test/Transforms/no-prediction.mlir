@@ -107,3 +107,14 @@ module attributes {xf.kind = "sequence_to_sequence"} {
     return %a : tensor<?xf32>
   }
 }
+
+// -----
+
+module attributes {xf.kind = "language_model"} {
+  func.func @model(%ids: tensor<?xi32> {xf.name = "ids"}, %offsets: tensor<?xi32> {xf.name = "offsets"}, %labels: tensor<?xi32> {xf.name = "labels"}) -> tensor<?xf32> attributes {xf.entry} {
+    // expected-warning @below {{it predicts one of 8 tokens, but reads 5}}
+    %x = xf.embed "e" (%ids, %offsets) vocabulary(5) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+    %a, %b, %c = xf.cross_entropy %x, %labels : (tensor<?x8xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    return %a : tensor<?xf32>
+  }
+}

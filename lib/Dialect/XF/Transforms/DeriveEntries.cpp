@@ -210,11 +210,12 @@ private:
         continue;
       }
       // A token that is predicted is read next.
-      if (auto embedding = dyn_cast<EmbeddingOp>(op);
-          embedding && embedding.getIds() == targetIds &&
-          cast<RankedTensorType>(embedding.getTable().getType()).getDimSize(0) <
-              cast<RankedTensorType>(logits.getType()).getDimSize(1))
-        return false;
+      if (auto embedding = dyn_cast<EmbeddingOp>(op); embedding && embedding.getIds() == targetIds) {
+        int64_t read = cast<RankedTensorType>(embedding.getTable().getType()).getDimSize(0),
+                predicted = cast<RankedTensorType>(logits.getType()).getDimSize(1);
+        if (read < predicted)
+          return explain(embedding, "it predicts one of " + Twine(predicted) + " tokens, but reads " + Twine(read));
+      }
       auto kernelOp = dyn_cast<KernelOpInterface>(op);
       bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
                                                  kernelOp.getKernelKind());
