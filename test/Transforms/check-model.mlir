@@ -6,8 +6,17 @@
 // PRIVATE-NOT: @encoder_layer
 // PRIVATE: func.func @loss(
 
-// expected-error @below {{expected 'xf.kind' to be sequence_to_sequence, language_model or encoder, but got "seq2seq"}}
+// expected-error @below {{expected 'xf.kind' to be sequence_to_sequence, language_model, encoder or functions, but got "seq2seq"}}
 module attributes {xf.kind = "seq2seq"} {}
+
+// -----
+
+// Who says so is not warned.
+module attributes {xf.kind = "functions"} {
+  func.func @model(%x: tensor<?x8xf32>) attributes {xf.entry} {
+    return
+  }
+}
 
 // -----
 
@@ -25,17 +34,12 @@ module attributes {xf.kind = "encoder"} {
 
 // -----
 
-// expected-warning @below {{the module has no 'xf.kind' (sequence_to_sequence or language_model): what is compiled of it runs functions, and has no commands to train and to predict}}
+// expected-warning @below {{the module has no 'xf.kind': what is compiled of it runs functions, as xf.kind = "functions" would say, and has no commands to train and to predict}}
 module {
   func.func @model(%x: tensor<?x8xf32>) attributes {xf.entry} {
     return
   }
 }
-
-// -----
-
-// expected-error @below {{expected 'xf.config' to be a dictionary of keys, but got 5 : i64}}
-module attributes {xf.config = 5} {}
 
 // -----
 

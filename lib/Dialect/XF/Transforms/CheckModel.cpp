@@ -51,20 +51,21 @@ private:
 
   //===-- What the module says of itself ------------------------------------===//
   LogicalResult checkKind() {
-    Attribute attribute = module->getAttr("xf.kind");
-    auto name = dyn_cast_or_null<StringAttr>(attribute);
-    if (name)
-      kind = parseModelKind(name.getValue());
-    if (attribute && !kind)
-      return module.emitError() << "expected 'xf.kind' to be sequence_to_sequence, language_model or encoder, but got "
+    auto attribute = module->getAttrOfType<StringAttr>("xf.kind");
+    bool saysFunctions = attribute && attribute.getValue() == "functions";
+    if (attribute)
+      kind = parseModelKind(attribute.getValue());
+    if (attribute && !kind && !saysFunctions)
+      return module.emitError() << "expected 'xf.kind' to be sequence_to_sequence, language_model, encoder or "
+                                   "functions, but got "
                                 << attribute;
     auto model = symbols.lookup<func::FuncOp>("model");
     if (model && !isEntry(model))
       return model.emitError() << "expected 'model' to be an entry point, by the attribute 'xf.entry'";
     if (!kind) {
-      if (model)
-        module.emitWarning() << "the module has no 'xf.kind' (sequence_to_sequence or language_model): what is "
-                                "compiled of it runs functions, and has no commands to train and to predict";
+      if (model && !saysFunctions)
+        module.emitWarning() << "the module has no 'xf.kind': what is compiled of it runs functions, as xf.kind = "
+                                "\"functions\" would say, and has no commands to train and to predict";
       return success();
     }
     StringRef wanted = *kind == Encoder ? "encode" : "model";
@@ -88,10 +89,7 @@ private:
   }
 
   LogicalResult checkConfiguration() {
-    Attribute attribute = module->getAttr("xf.config");
-    auto configuration = dyn_cast_or_null<DictionaryAttr>(attribute);
-    if (attribute && !configuration)
-      return module.emitError() << "expected 'xf.config' to be a dictionary of keys, but got " << attribute;
+    auto configuration = module->getAttrOfType<DictionaryAttr>("xf.config");
     for (const ConfigurationKey &key : configurationKeys())
       if (Attribute value = configuration ? configuration.get(key.name) : Attribute(); value && !key.admits(value))
         return module.emitError() << "expected key '" << key.name << "' of 'xf.config' to be " << key.expected()
