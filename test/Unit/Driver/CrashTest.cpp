@@ -26,8 +26,8 @@ struct EndingPass : PassWrapper<EndingPass, OperationPass<ModuleOp>> {
 };
 
 /// Runs the pass as xf-compile runs a stage.
-struct Run {
-  explicit Run(bool crashes) {
+struct Compiled {
+  explicit Compiled(bool crashes) {
     llvm::raw_string_ostream stream(text);
     xf::DiagnosticPrinter printer(context, stream);
     OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>("module {}", &context, "a-model.mlir");
@@ -47,7 +47,7 @@ struct Run {
 };
 
 TEST(Crash, OfAPassIsSurvivedAndKnown) {
-  Run run(/*crashes=*/true);
+  Compiled run(/*crashes=*/true);
   EXPECT_TRUE(run.failed);
   EXPECT_TRUE(run.crashed);
   EXPECT_EQ(run.text, ""); // the driver says it, not MLIR
@@ -55,7 +55,7 @@ TEST(Crash, OfAPassIsSurvivedAndKnown) {
 }
 
 TEST(Crash, IsNotWhatAFailureIs) {
-  Run run(/*crashes=*/false);
+  Compiled run(/*crashes=*/false);
   EXPECT_TRUE(run.failed);
   EXPECT_FALSE(run.crashed);
   EXPECT_THAT(run.text, HasSubstr("a-model.mlir:1:1: error: a mistake"));
