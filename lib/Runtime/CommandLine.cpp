@@ -76,13 +76,18 @@ static std::optional<std::string> findOverwritten(const CLI::App &app, std::init
   auto isOutput = [&](const CLI::Option *option) {
     return std::any_of(outputs.begin(), outputs.end(), [&](const char *name) { return option->check_name(name); });
   };
+  // A state may be replaced by the one after it; the others are no files, or have a message of their own.
+  auto isRead = [&](const CLI::Option *option) {
+    constexpr const char *others[] = {"--model", "--gpu", "--cpu", "--schedules"};
+    return !isOutput(option) && std::none_of(std::begin(others), std::end(others),
+                                             [&](const char *name) { return option->check_name(name); });
+  };
   for (const CLI::Option *output : app.get_options(isOutput))
     for (const std::string &written : output->results())
       for (const CLI::Option *input : app.get_options())
         for (const std::string &read : input->results()) {
           std::error_code none;
-          // A state may be replaced by the one after it.
-          if (!isOutput(input) && !input->check_name("--model") && std::filesystem::is_regular_file(written, none) &&
+          if (isRead(input) && std::filesystem::is_regular_file(written, none) &&
               std::filesystem::equivalent(written, read, none))
             return fmt::format("expected {} to be another file than {}, but both are '{}'", output->get_name(),
                                input->get_name(), written);

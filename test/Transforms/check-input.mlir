@@ -62,3 +62,8 @@ xf.param @w : tensor<8x8xf32> xavier_uniform(1.0)
 xf.param @a : tensor<1048576x1048576xf32> zeros(0.0)
 // expected-error @below {{expected the model's parameters to have at most 1099511627776 elements in all, but with 'b' they have 1099511627777}}
 xf.param @b : tensor<1xf32> zeros(0.0)
+
+// -----
+
+// expected-error @below {{expected the parameter 'none' to have elements, but got 'tensor<0x4xf32>'}}
+xf.param @none : tensor<0x4xf32> zeros(0.0)

@@ -24,8 +24,6 @@ static CLI::Validator number(const std::function<const char *(double)> &fault) {
     double value;
     if (!CLI::detail::lexical_cast(text, value) || !std::isfinite(value))
       value = NAN;
-    if (value > 0x1p62) // what a whole number can be
-      return fmt::format("expected a number below 4.6e18, but got '{}'", text);
     const char *expected = fault(value);
     return expected ? fmt::format("expected {}, but got '{}'", expected, text) : std::string();
   };
@@ -33,7 +31,9 @@ static CLI::Validator number(const std::function<const char *(double)> &fault) {
 }
 
 static CLI::Validator number(const char *what, bool (*fine)(double)) {
-  return number([=](double value) { return fine(value) ? nullptr : what; });
+  return number([=](double value) { // what a whole number can be
+    return value > 0x1p62 ? "a number below 4.6e18" : fine(value) ? nullptr : what;
+  });
 }
 
 CLI::Validator xf::runtime::positiveNumber() {

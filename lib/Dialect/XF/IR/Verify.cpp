@@ -126,8 +126,8 @@ LogicalResult ParamOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape() || !type.getElementType().isF32()) // C1
     return emitOpError() << "expected a tensor of f32 with static shape, but got " << type;
-  if (!hasGoodSize(type)) // C2
-    return emitOpError() << "expected extents from 1 to " << largestExtent << " and at most " << largestSize
+  if (!llvm::is_contained(type.getShape(), 0) && !hasGoodSize(type)) // C2
+    return emitOpError() << "expected extents up to " << largestExtent << " and at most " << largestSize
                          << " elements, but got " << type;
   if (failed(expectFinite(*this, "the value of its initial distribution", getValue()))) // C3
     return failure();

@@ -61,7 +61,13 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
   void runOnOperation() override {
     int64_t elements = 0;
     for (auto param : getOperation().getOps<ParamOp>()) {
-      elements += cast<RankedTensorType>(param.getType()).getNumElements();
+      int64_t own = cast<RankedTensorType>(param.getType()).getNumElements();
+      if (own == 0) {
+        param.emitError() << "expected the parameter '" << param.getSymName() << "' to have elements, but got "
+                          << param.getType();
+        return signalPassFailure();
+      }
+      elements += own;
       if (elements > largestSize) {
         param.emitError() << "expected the model's parameters to have at most " << largestSize
                           << " elements in all, but with '" << param.getSymName() << "' they have " << elements;

@@ -12,7 +12,7 @@ def XF_ParamOp : XF_Op<"param", [Symbol]> {
     Declares a parameter; tying is using one parameter twice. `value` is the gain of xavier_uniform, the standard deviation of normal,
     the bound of uniform. Xavier: uniform in +-gain * sqrt(6 / (fan_in + fan_out)), shape (out, in) (Glorot & Bengio 2010).
 
-    - C1: the type is a static tensor of f32. C2: extents are from 1 to 2^31 - 1, with at most 2^40 elements. C3: `value` is finite, and not negative where the distribution depends on it.
+    - C1: the type is a static tensor of f32. C2: extents are at most 2^31 - 1, with at most 2^40 elements. C3: `value` is finite, and not negative where the distribution depends on it.
 
     ```mlir
     xf.param @encoder.0.attention.query.weight : tensor<512x512xf32> xavier_uniform(1.0)
