@@ -303,7 +303,8 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   // Few waves of blocks over the processors of the chip, each as long as its tiles are wide and a little more: a tile's
   // beginning and end. Batches that are packed have some thousand rows.
   constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
-  // 8, once sums in parts have run on a GPU and not on the emulator alone.
+  // With 8, gradients of 512 x 512 take .76 of the time where sums have 8,192 terms, and 1.66 where they have 1,024, on
+  // an H100: nobody knows how many a batch has, and steps gain nothing.
   constexpr int64_t mostParts = 1;
   int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
           columns = 0, parts = 1;
