@@ -4,9 +4,9 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Compile.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Driver/Check.h"
 #include "xf/Driver/Diagnostics.h"
+#include "xf/Driver/Functions.h"
 #include "xf/Driver/Header.h"
 #include "xf/Driver/Job.h"
 #include "xf/Driver/Reproducer.h"
@@ -260,8 +260,8 @@ private:
     PassManager pm(module.getContext());
     buildStage(pm, stage, job.stages);
     if (stage == Stage::fuse)
-      if (int code = selectFunctions(module))
-        return code;
+      if (llvm::Error error = selectFunctions(module, options.functions))
+        return fail(userMistake, llvm::toString(std::move(error)));
     if (stage == Stage::schedule)
       if (std::optional<Stage> failed = settleForms(module, kernelOptions()))
         return failStage(*failed);
@@ -424,49 +424,6 @@ private:
       return failure();
     auto step = copy->lookupSymbol<func::FuncOp>("train_step");
     return workspaceAt(step, dimsOfBatch(step, job.tokens(), job.sequences()));
-  }
-
-  /// Entry points that were not asked for become private, and go where nothing else uses them.
-  int selectFunctions(ModuleOp module) {
-    if (options.functions.empty())
-      return 0;
-    // What a command can't do without, and what else it is good to have for it.
-    struct Command {
-      std::vector<std::string> needs, uses;
-      std::string kind; // of the models that have it; empty: more than one
-    };
-    static const std::map<std::string, Command> commands = {
-        {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}, ""}},
-        {"evaluate", {{"loss"}, {"encode", "decode"}, ""}},
-        {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
-        {"generate", {{"decode"}, {}, "language_model"}},
-        {"embed", {{"encode"}, {}, "encoder"}}};
-    auto kind = module->getAttrOfType<StringAttr>("xf.kind");
-    std::set<std::string> wanted, available;
-    for (auto entry : module.getOps<func::FuncOp>())
-      if (entry->hasAttr("xf.entry") && entry.getName() != "prepare")
-        available.insert(entry.getName().str());
-    for (const std::string &function : options.functions) {
-      auto it = commands.find(function);
-      Command command = it == commands.end() ? Command{{function}, {}, ""} : it->second;
-      if (!command.kind.empty() && kind && kind.getValue() != command.kind)
-        return fail(userMistake, "--functions=" + function + " is for a model of kind '" + command.kind +
-                                     "', but this one is of kind '" + kind.getValue() + "'");
-      for (const std::string &name : command.needs)
-        if (!available.count(name))
-          return fail(userMistake, "the model has no function '" + name + "'" +
-                                       (it == commands.end() ? "" : ", which '" + function + "' needs") + "; it has " +
-                                       llvm::join(available, ", ") +
-                                       ", and commands are train, evaluate, translate, generate, embed");
-      wanted.insert(command.needs.begin(), command.needs.end());
-      wanted.insert(command.uses.begin(), command.uses.end());
-    }
-    if (wanted.count("encode") || wanted.count("decode"))
-      wanted.insert("prepare"); // what they read
-    for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
-      if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))
-        entry.erase();
-    return 0;
   }
 
   /// A preset is shown as it was written, with the names a reader recognises; a file as the module it holds.
