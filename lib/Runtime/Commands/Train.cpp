@@ -438,7 +438,8 @@ Expected<void> Training::keepModel() {
     return views.error();
   Safetensors::Metadata metadata = session.identity();
   metadata["xf.step"] = std::to_string(progress.step);
-  return writeSafetensors(options.output + "/model.safetensors", *views, metadata);
+  Expected<void> written = writeSafetensors(options.output + "/model.safetensors", *views, metadata);
+  return written ? written : ending(written.error());
 }
 
 /// Measures on the validation set whether the model is the best so far; without one the last is the best.
