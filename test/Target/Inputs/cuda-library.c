@@ -77,6 +77,23 @@ static xf_tensor batch[] = {
     {"target_ids", XF_I32, 1, of9, target_ids},  {"target_offsets", XF_I32, 1, of4, target_offsets},
     {"labels", XF_I32, 1, of9, labels},          {"weight", XF_F32, 0, NULL, &weight}};
 
+/* The batch has so many tokens of the target: the 9 above, or more in the last sentence. */
+static void take_targets(int count) {
+  static xf_tensor small[2];
+  static int32_t ids[3000];
+  static int64_t shape;
+  if (!small[0].data)
+    small[0] = batch[2], small[1] = batch[4];
+  for (int i = 0; i < count; ++i)
+    ids[i] = 1 + i % 29;
+  shape = count;
+  batch[2] = small[0], batch[4] = small[1];
+  if (count != 9)
+    for (int i = 2; i <= 4; i += 2)
+      batch[i].shape = &shape, batch[i].data = ids;
+  target_offsets[3] = count;
+}
+
 static const char *call(xf_model *model, const char *function, float *loss) {
   xf_tensor output = {"loss", XF_F32, 0, NULL, loss};
   return model->call(model, function, batch, strcmp(function, "accumulate") ? 5 : 6, &output, 1);
@@ -217,22 +234,12 @@ static void compute(void) {
   /* Memory: what is missing is named, and a call that needs less goes on. */
   DONE(gpu->load(gpu, "library.safetensors"));
   before = loss_of(gpu, "loss");
-  enum { many = 3000 };
-  static int32_t ids[many];
-  static const int64_t of_many[] = {many};
-  for (int i = 0; i < many; ++i)
-    ids[i] = 1 + i % 29;
-  xf_tensor small = batch[2], small_labels = batch[4];
-  batch[2].shape = batch[4].shape = of_many;
-  batch[2].data = batch[4].data = ids;
-  target_offsets[3] = many;
+  take_targets(3000);
   setenv("XF_GPU_MEMORY", "1000000", 1);
   float unused;
   refused(call(gpu, "train_step", &unused));
   refused(call(gpu, "train_step", &unused));
-  batch[2] = small;
-  batch[4] = small_labels;
-  target_offsets[3] = 9;
+  take_targets(9);
   CHECK(before == loss_of(gpu, "loss"));
   unsetenv("XF_GPU_MEMORY");
 
@@ -278,21 +285,11 @@ static void fail(void) {
   float losses[3], again;
   train(gpu, losses);
   float before = loss_of(gpu, "loss");
-  enum { many = 100 };
-  static int32_t ids[many];
-  static const int64_t of_many[] = {many};
-  for (int i = 0; i < many; ++i)
-    ids[i] = 1 + i % 29;
-  xf_tensor small = batch[2], small_labels = batch[4];
-  batch[2].shape = batch[4].shape = of_many;
-  batch[2].data = batch[4].data = ids;
-  target_offsets[3] = many;
+  take_targets(100);
   setenv("XF_GPU_FAIL", "cuMemcpyDtoH:2:1", 1);
   refused(call(gpu, "train_step", &again));
   unsetenv("XF_GPU_FAIL");
-  batch[2] = small;
-  batch[4] = small_labels;
-  target_offsets[3] = 9;
+  take_targets(9);
   CHECK(before == loss_of(gpu, "loss"));
   gpu->close(gpu);
 }
