@@ -20,6 +20,8 @@ bool compare(arith::CmpFPredicate predicate, double x, double y) {
 bool compare(arith::CmpIPredicate predicate, int64_t x, int64_t y) {
   return arith::applyCmpPredicate(predicate, APInt(64, x, true), APInt(64, y, true));
 }
+/// IEEE 754's maximum: what is no number stays, and 0 is larger than -0.
+double larger(double x, double y) { return llvm::maximum(APFloat(x), APFloat(y)).convertToDouble(); }
 
 Number evaluate(Operation *op, ArrayRef<Number> x) {
   auto real = [](double value) { return Number{value, 0}; };
@@ -36,8 +38,8 @@ Number evaluate(Operation *op, ArrayRef<Number> x) {
       .Case([&](arith::MulFOp) { return real(x[0].real * x[1].real); })
       .Case([&](arith::DivFOp) { return real(x[0].real / x[1].real); })
       .Case([&](arith::NegFOp) { return real(-x[0].real); })
-      .Case([&](arith::MaximumFOp) { return real(x[0].real > x[1].real ? x[0].real : x[1].real); })
-      .Case([&](arith::MinimumFOp) { return real(x[0].real < x[1].real ? x[0].real : x[1].real); })
+      .Case([&](arith::MaximumFOp) { return real(larger(x[0].real, x[1].real)); })
+      .Case([&](arith::MinimumFOp) { return real(-larger(-x[0].real, -x[1].real)); })
       .Case([&](arith::CmpFOp cmp) { return integer(compare(cmp.getPredicate(), x[0].real, x[1].real)); })
       .Case([&](arith::SelectOp) { return x[0].integer ? x[1] : x[2]; })
       .Case([&](arith::AddIOp) { return integer(x[0].integer + x[1].integer); })

@@ -131,6 +131,24 @@ TEST(Ops, AttentionWithoutKeys) {
                {infinity, infinity, infinity, 3});
 }
 
+// A bound on a score that is no number does not make it one.
+TEST(Ops, BoundsOfNoNumber) {
+  for (const char *bound : {"maximumf", "minimumf"}) {
+    std::string text = fmt::format("%o, %y = xf.attention %q, %k, %k offsets(%qo, %ko) heads(1) scale(1.0) score {{\n"
+                                   "^bb0(%score: f32, %head: index, %query: index, %key: index):\n"
+                                   "%one = arith.constant 1.0 : f32\n%nothing = arith.divf %score, %score : f32\n"
+                                   "%s = arith.{} %nothing, %one : f32\nxf.yield %s : f32\n}} : (tensor<?x1xf32>, "
+                                   "tensor<?x1xf32>, tensor<?x1xf32>, tensor<?xi32>, tensor<?xi32>) -> "
+                                   "(tensor<?x1xf32>, tensor<?x1xf32>)",
+                                   bound);
+    Tensors inputs = {
+        {"q", reals({1, 1}, {0})}, {"k", reals({1, 1}, {3})}, {"qo", offsets({1})}, {"ko", offsets({1})}};
+    Tensor logSumExp =
+        evaluate(text, ones, {{"q", ones}, {"k", ones}, {"qo", ids}, {"ko", ids}}, inputs);
+    EXPECT_TRUE(std::isnan(logSumExp[0])) << bound;
+  }
+}
+
 // Of five keys, query i of three stands at key i + 2. What it sees by itself, by the masks' words, weighs 1 / how many.
 TEST(Ops, MasksOfAttention) {
   Tensors inputs = {{"q", Tensor::reals({3, 1})}, {"k", Tensor::reals({5, 1})}, {"n", integers({-1, 3, 9})}};
