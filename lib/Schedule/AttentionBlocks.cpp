@@ -10,13 +10,11 @@ std::pair<Value, Value> rowsOf(Emitter &e, Value offsets, Value number) {
 
 FailureOr<AttentionBackwardOp> backwardOf(func::FuncOp kernel) {
   Block &body = kernel.getBody().front();
-  Operation *root = &body.front();
-  auto op = dyn_cast<AttentionBackwardOp>(root);
-  if (op && root->getNextNode() == body.getTerminator() &&
-      llvm::equal(body.getTerminator()->getOperands(), root->getResults()))
+  auto op = cast<AttentionBackwardOp>(body.front());
+  if (llvm::equal(body.getTerminator()->getOperands(), op->getResults()))
     return op;
-  return root->emitOpError()
-         << "has no schedule: stage 'schedule' takes xf.attention_backward alone, with all of its results used";
+  return op.emitOpError() << "has no schedule where not all of its results are returned, in their order: stage "
+                             "'schedule' sums in them";
 }
 
 KeyRange AttentionMasks::visible(Emitter &e, Value i, Value queryStart, Value queryCount, Value keyCount) const {

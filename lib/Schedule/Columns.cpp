@@ -40,11 +40,6 @@ void forTileVectors(Emitter &e, Value tile, int64_t columns, int64_t columnsPerT
   body(begin, lanesOf(columnsPerTile));
 }
 
-LogicalResult noSchedule(Emitter &e, Operation *op) {
-  LogicalResult result = op->emitOpError() << "has no schedule: stage 'schedule' can't compute it";
-  e.function.erase();
-  return result;
-}
 /// Memory of any static shape, or null, as a row of its elements.
 Value inOneRow(Emitter &e, Value memory) {
   auto type = memory ? cast<MemRefType>(memory.getType()) : MemRefType();
@@ -55,15 +50,10 @@ Value inOneRow(Emitter &e, Value memory) {
                                            /*offset=*/0, ArrayRef<int64_t>{elements}, ArrayRef<int64_t>{1});
 }
 
-ColumnSums::ColumnSums(Emitter &e) : e(e), root(&e.kernel.getBody().front().front()) {
-  if (!isa<ColumnSumOp, LayerNormParameterBackwardOp>(root) ||
-      root->getNextNode() != e.kernel.getBody().front().getTerminator())
-    return;
-  norm = dyn_cast<LayerNormParameterBackwardOp>(root);
-  matrix = e.placeOf(root->getOperand(0));
-  columns = cast<MemRefType>(matrix.getType()).getDimSize(1);
-  count = norm ? 2 : 1;
-}
+ColumnSums::ColumnSums(Emitter &e)
+    : e(e), root(&e.kernel.getBody().front().front()), norm(dyn_cast<LayerNormParameterBackwardOp>(root)),
+      matrix(e.placeOf(root->getOperand(0))), columns(cast<MemRefType>(matrix.getType()).getDimSize(1)),
+      count(norm ? 2 : 1) {}
 
 SmallVector<Value> ColumnSums::loadRow(Value row, Value column, ArrayRef<int64_t> lanes, Value condition) {
   SmallVector<Value> loaded;
@@ -109,8 +99,6 @@ void ColumnSums::store(int64_t sum, Value column, ArrayRef<int64_t> lanes, Value
 LogicalResult scheduleColumns(func::FuncOp kernel, const RegisterFile &registers) {
   Emitter e(kernel, registers);
   ColumnSums sums(e);
-  if (!sums)
-    return noSchedule(e, sums.root);
   int64_t columnsPerTile = columnsOfTile(registers, sums.count);
   forTileVectors(e, e.tile(), sums.columns, columnsPerTile, [&](Value column, ArrayRef<int64_t> lanes) {
     SmallVector<Value> zeros(sums.count * lanes.size(), e.splat(0));
@@ -141,9 +129,7 @@ LogicalResult scheduleScatter(func::FuncOp kernel, const RegisterFile &registers
     e.finish({});
     return success();
   }
-  auto embedding = dyn_cast<EmbeddingBackwardOp>(root);
-  if (!embedding)
-    return noSchedule(e, root);
+  auto embedding = cast<EmbeddingBackwardOp>(root);
   Value cotangent = e.placeOf(embedding.getCotangent()), ids = e.placeOf(embedding.getIds()),
         table = e.function.getArgument(kernel.getNumArguments());
   int64_t columns = cast<MemRefType>(table.getType()).getDimSize(1);

@@ -6,15 +6,19 @@
 
 namespace mlir::xf {
 
+bool isTakenOut(CastOp cast) {
+  Value x = cast.getX(), result = cast.getResult();
+  bool isRead = isa<BlockArgument>(x),
+       isGiven = llvm::is_contained(cast->getBlock()->getTerminator()->getOperands(), result);
+  return isRead != isGiven && getElementTypeOrSelf(isRead ? x : result).isBF16();
+}
+
 void takeOutCasts(func::FuncOp kernel) {
-  Block &body = kernel.getBody().front();
-  for (auto cast : llvm::make_early_inc_range(body.getOps<CastOp>())) {
-    TypedValue<RankedTensorType> x = cast.getX(), result = cast.getResult();
-    bool isRead = isa<BlockArgument>(x), isGiven = llvm::is_contained(body.getTerminator()->getOperands(), result);
-    // What rounds on the way, and what a kernel of nothing else does, is computed.
-    if (isRead == isGiven || !(isRead ? x : result).getType().getElementType().isBF16())
+  for (auto cast : llvm::make_early_inc_range(kernel.getBody().front().getOps<CastOp>())) {
+    if (!isTakenOut(cast))
       continue;
-    if (isRead)
+    TypedValue<RankedTensorType> x = cast.getX(), result = cast.getResult();
+    if (isa<BlockArgument>(x))
       x.setType(result.getType());
     result.replaceAllUsesWith(x);
     cast.erase();

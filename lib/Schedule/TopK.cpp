@@ -129,20 +129,10 @@ static void emitTopK(Emitter &e, TopKOp op, Value row) {
          [&](Value rank) { e.store(e.sub(e.load(values, {row, rank}), logSumExp), values, {row, rank}); });
 }
 
-bool hasPlacesOfTopK(Emitter &e, TopKOp op) {
-  if (e.placeOf(op.getValues()) && e.placeOf(op.getTokens()))
-    return true;
-  op.emitOpError() << "expected 'values' and 'tokens' to be used: stage 'schedule' computes them in their own memory";
-  e.function.erase();
-  return false;
-}
-
 LogicalResult scheduleTopK(func::FuncOp kernel, const RegisterFile &registers) {
   Operation *root = &kernel.getBody().front().front();
   Emitter e(kernel, registers);
   auto topK = dyn_cast<TopKOp>(root);
-  if (topK && !hasPlacesOfTopK(e, topK))
-    return failure();
   constexpr int64_t rowsPerTile = 4;
   auto logits = cast<BlockArgument>(root->getOperand(0));
   Value place = e.placeOf(logits), begin = e.mul(e.tile(), e.index(rowsPerTile)),

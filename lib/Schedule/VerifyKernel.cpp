@@ -2,6 +2,7 @@
 // Kernels come from stage `outline`, or out of a file that a person changed: schedules rely on what is checked here.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Choices.h"
+#include "xf/Schedule/Emitter.h"
 
 namespace mlir::xf {
 LogicalResult verifyKernel(func::FuncOp kernel) {
@@ -20,18 +21,22 @@ LogicalResult verifyKernel(func::FuncOp kernel) {
     return expected("take tensors and i64, and to give tensors");
   Block &body = kernel.getBody().front();
   unsigned own = 0;
+  bool hasMany = kind == KernelKind::Elementwise || kind == KernelKind::Row;
   for (Operation &op : body.without_terminator()) {
-    auto kernelOp = dyn_cast<KernelOpInterface>(op);
-    if (isa<arith::ConstantOp>(op) || (isa<CastOp>(op) && kind != KernelKind::Elementwise))
+    if (auto cast = dyn_cast<CastOp>(op); cast && isTakenOut(cast))
       continue;
+    auto kernelOp = dyn_cast<KernelOpInterface>(op);
     bool isOwn = kernelOp && kernelOp.getKernelKind() == kind, isRow = kind == KernelKind::Row;
     own += isOwn;
     bool isPart =
         kernelOp && kernelOp.getKernelKind() == KernelKind::Elementwise && (isRow || kind == KernelKind::Matmul);
     if (!isOwn && !isPart && !(kind == KernelKind::Matmul && isa<BlockStatisticsOp>(op)))
       return expected("have no '" + op.getName().getStringRef() + "'");
+    if (own == 0 && !hasMany)
+      return expected("begin with its op, but got '" + op.getName().getStringRef() + "'");
+    if (kind == KernelKind::TopK && llvm::any_of(op.getResults(), [](Value result) { return result.use_empty(); }))
+      return expected("return every result of '" + op.getName().getStringRef() + "', which computes in their memory");
   }
-  bool hasMany = kind == KernelKind::Elementwise || kind == KernelKind::Row;
   if (own == 0 || (own > 1 && !hasMany))
     return expected(Twine(hasMany ? "have ops of its kind" : "have one op of its kind") + ", but got " + Twine(own));
   for (Value result : body.getTerminator()->getOperands())

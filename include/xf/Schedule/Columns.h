@@ -15,15 +15,9 @@ void forTileVectors(Emitter &e, Value tile, int64_t columns, int64_t columnsPerT
 /// Memory of any static shape, or null, as a row of its elements.
 Value inOneRow(Emitter &e, Value memory);
 
-/// Says that a kernel of this op has no schedule, and removes its new function.
-LogicalResult noSchedule(Emitter &e, Operation *op);
-
 /// The one op of a kernel of kind `column`.
 struct ColumnSums {
   explicit ColumnSums(Emitter &e);
-  /// Whether it is known; otherwise only `root` is set.
-  explicit operator bool() const { return matrix != nullptr; }
-
   /// What the sums of the columns from `column` on need of a row; zeros where a `condition` doesn't hold (GPUs only).
   SmallVector<Value> loadRow(Value row, Value column, ArrayRef<int64_t> lanes, Value condition = {});
   /// Adds it to the sums: `count` times a vector for each of `lanes`.
@@ -35,7 +29,7 @@ struct ColumnSums {
   Operation *root;
   LayerNormParameterBackwardOp norm; // or null
   Value matrix;                      // whose rows are summed
-  int64_t columns = 0, count = 0;
+  int64_t columns, count;
 };
 } // namespace mlir::xf
 

@@ -98,9 +98,6 @@ void emitBlockStatistics(Emitter &e, BlockStatisticsOp op, Value logits, Value r
 /// The logarithm of the sum of a row's exponentials, from its blocks' statistics; also written where it is wanted.
 Value emitLogSumExp(Emitter &e, TopKOp op, Value row);
 
-/// Whether the results have memory; says so and removes the new function where they have none.
-bool hasPlacesOfTopK(Emitter &e, TopKOp op);
-
 /// The ops that follow a product, over the block of it that has just been written: to its place `c`, or, where
 /// `isTile`, to memory of this block alone, from which the result is stored too.
 LogicalResult emitEpilogue(Emitter &e, ArrayRef<Operation *> ops, Value product, Value c, bool isTile, Value rowBegin,

@@ -35,9 +35,11 @@ struct GridEntry {
   int64_t operand, dimension, addend, tile;
 };
 
-/// Takes the casts between memory and what is computed out of a kernel that is about to be scheduled: its body is on
-/// f32 throughout, and what its memory holds is in the type of the function alone. A cast from an argument to a result
-/// is a kernel's work, and stays.
+/// Whether a cast is between memory and what is computed. What rounds on the way, and a cast from an argument to a
+/// result, is a kernel's work.
+bool isTakenOut(CastOp cast);
+/// Takes such casts out of a kernel that is about to be scheduled: its body is on f32 throughout, and what its memory
+/// holds is in the type of the function alone.
 void takeOutCasts(func::FuncOp kernel);
 /// The first op of a kernel that is no such cast.
 Operation *rootOf(func::FuncOp kernel);

@@ -291,12 +291,13 @@ LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &regi
   RegisterFile block = blockOfAttention(kernel, registers);
   if (isa<CachedAttentionOp>(kernel.getBody().front().front()))
     block.warps = 1;
-  return scheduleForward(kernel, block, [&](Emitter &e, auto op) {
+  scheduleForward(kernel, block, [&](Emitter &e, auto op) {
     if constexpr (std::is_same_v<decltype(op), AttentionOp>)
       if (Attribute schedule = e.kernel->getAttr("xf.schedule"); !isa<PlainAttentionScheduleAttr>(schedule))
         return isa<WarpgroupAttentionScheduleAttr>(schedule) ? emitWarpgroupAttention(e, op)
                                                              : emitAttentionTensorCore(e, op);
     emit(e, op);
   });
+  return success();
 }
 } // namespace mlir::xf

@@ -16,8 +16,6 @@ LogicalResult scheduleColumnsGPU(func::FuncOp kernel, RegisterFile block) {
   block.width = RegisterFile::warpThreads * block.perThread;
   Emitter e(kernel, block);
   ColumnSums sums(e);
-  if (!sums)
-    return noSchedule(e, sums.root);
   // So many blocks as keep the largest GPU's memory busy, each with rows enough to be worth one.
   constexpr int64_t wantedBlocks = 512, mostParts = 128;
   bool isWhole = block.perThread == 8 && sums.columns % block.perThread == 0; // by fewer blocks, then

@@ -162,8 +162,6 @@ LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registe
   Operation *root = &body.front();
   auto linear = dyn_cast<LinearOp>(root);
   auto matmul = dyn_cast<MatmulOp>(root);
-  if (!linear && !matmul)
-    return root->emitOpError() << "can't begin a matmul kernel: stage 'schedule' takes xf.linear and xf.matmul";
   Emitter e(kernel, registers);
   Value aMemory = e.placeOf(root->getOperand(0)), bMemory = e.placeOf(root->getOperand(1)), initial;
   bool packed = linear && linear.isPacked(), transposeA = matmul && matmul.getTransposeA(),

@@ -292,9 +292,7 @@ LogicalResult scheduleScatterGPU(func::FuncOp kernel, RegisterFile block) {
     e.finish({{static_cast<int64_t>(cast<BlockArgument>(write.getX()).getArgNumber()), 0, 0, block.warps}});
     return success();
   }
-  auto embedding = dyn_cast<EmbeddingBackwardOp>(root);
-  if (!embedding)
-    return noSchedule(e, root);
+  auto embedding = cast<EmbeddingBackwardOp>(root);
   SegmentSum sum(e, embedding);
   sum.emit(/*hasInto=*/embedding.getInto() != nullptr);
   e.finish(sum.grid());
