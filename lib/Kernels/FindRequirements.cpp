@@ -156,7 +156,8 @@ private:
     }
     if (!tensor || tensor.getKind() != BufferKind::Input)
       return dispatch.emitOpError() << "expected integers that say where something is to come from outside";
-    std::string label = "'" + labelOf(dispatch, requirement.of, *size) + "'";
+    std::string label = labelOf(dispatch, requirement.of, *size);
+    label = label.empty() ? "the result" : "'" + label + "'";
     add(kind, tensor.getIndex(), *size,
         requirement.dim == 1              ? "the vocabulary"
         : kind == RequirementKind::Starts ? label

@@ -58,3 +58,18 @@ func.func @fourth(%a: tensor<?x8xf32> {xf.name = "a"}) -> (tensor<?x8xf32> {xf.n
   %b = xf.relu %a : tensor<?x8xf32>
   return %b : tensor<?x8xf32>
 }
+
+// The rows that a product contracts, and those of what it is added to; of a sum for the rows of a table, the table's.
+// CHECK-LABEL: func.func @fifth
+// CHECK-SAME: xf.requirements = [#xf.requirement<rows, input = 1, size = [4, 0, 0, 0, 0, 0], of = "as the model has">,
+// CHECK-SAME: #xf.requirement<rows, input = 3, size = [0, 0, 1, 0, 0, 0], of = "as 'a' has">,
+// CHECK-SAME: #xf.requirement<rows, input = 4, size = [0, 0, 1, 0, 0, 0], of = "as 'a' has">,
+// CHECK-SAME: #xf.requirement<below, input = 4, size = [0, 0, 0, 0, 0, 1], of = "rows of 'table'">]
+func.func @fifth(%w: tensor<5x4xf32> {xf.name = "w"}, %x: tensor<?x8xf32> {xf.name = "x"}, %a: tensor<?x5xf32> {xf.name = "a"}, %b: tensor<?x4xf32> {xf.name = "b"},
+                 %ids: tensor<?xi32> {xf.name = "ids"}, %table: tensor<?x5xf32> {xf.name = "table"})
+    -> (tensor<5x8xf32> {xf.name = "first"}, tensor<?x4xf32> {xf.name = "second"}, tensor<?x5xf32> {xf.name = "third"}) attributes {xf.entry} {
+  %first = xf.matmul %w, %x : (tensor<5x4xf32>, tensor<?x8xf32>) -> tensor<5x8xf32>
+  %second = xf.matmul %a, %w into %b : (tensor<?x5xf32>, tensor<5x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  %third = xf.embedding_backward %a, %ids into %table : (tensor<?x5xf32>, tensor<?xi32>, tensor<?x5xf32>) -> tensor<?x5xf32>
+  return %first, %second, %third : tensor<5x8xf32>, tensor<?x4xf32>, tensor<?x5xf32>
+}

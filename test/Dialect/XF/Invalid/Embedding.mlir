@@ -43,3 +43,12 @@ func.func @f(%ids: tensor<?xi32>, %table: tensor<20x8xf32>) {
   %y = xf.embedding %ids, %table scale(0x7FC00000) : (tensor<?xi32>, tensor<20x8xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// xf.embedding_backward C2
+func.func @f(%dy: tensor<?x8xf32>, %ids: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.embedding_backward' op expected a static vocabulary where there is no 'into' to add to, but got ? x 8}}
+  %g = xf.embedding_backward %dy, %ids : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}

@@ -39,13 +39,14 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
   }];
 }
 
-def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten", "getRequirements"]>]> {
+def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [XF_OwnExtents, DeclareOpInterfaceMethods<XF_KernelOpInterface, ["getInPlaceOperand", "getElementsRead", "getElementsWritten", "getRequirements"]>]> {
   let summary = "gradient of a table: sums of the rows with equal ids";
   let description = [{
     `result[v, :] = into[v, :] + scale * sum over t with ids[t] = v, in increasing t, of cotangent[t, :]`. Sums run in token order for every v, so
     the result does not depend on the number of threads. Without `into` the sum starts at zero.
 
     - C1: cotangent is tokens x features, result vocabulary x features, `into` of result's type.
+    - C2: without `into` the vocabulary is static.
 
     ```mlir
     %g = xf.embedding_backward %dy, %ids scale(22.6274) : (tensor<?x512xf32>, tensor<?xi32>) -> tensor<37000x512xf32>
@@ -58,6 +59,7 @@ def XF_EmbeddingBackwardOp : XF_Primitive<"embedding_backward", "Scatter", [Decl
   let hasVerifier = 1;
   let extraDefinition = [{
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
+    ::std::pair<unsigned, unsigned> $cppClass::getExtentSource(unsigned, unsigned dim) { return {2, dim}; }
     ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
       return {{RequirementKind::Below, getIds(), getResult()}, {RequirementKind::Rows, getIds(), getCotangent()}};
     }

@@ -85,9 +85,14 @@ def XF_MatmulOp : XF_Primitive<"matmul", "Matmul", [DeclareOpInterfaceMethods<XF
     int $cppClass::getInPlaceOperand(unsigned) { return getInto() ? 2 : -1; }
     bool $cppClass::isFactor(unsigned operand) { return operand < 2; }
     ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
-      if (getTransposeA() && !getTransposeB())
-        return {{RequirementKind::Rows, getB(), getA()}};
-      return {};
+      ::llvm::SmallVector<::mlir::xf::Requirement> required; // of k, and of m
+      if (!getTransposeB())
+        required.push_back({RequirementKind::Rows, getB(), getA(), getTransposeA() ? 0u : 1u});
+      else if (getTransposeA())
+        required.push_back({RequirementKind::Rows, getA(), getB(), 1});
+      if (getInto())
+        required.push_back({RequirementKind::Rows, getInto(), getA(), getTransposeA() ? 1u : 0u});
+      return required;
     }
   }];
 }
