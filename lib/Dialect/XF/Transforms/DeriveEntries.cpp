@@ -1,5 +1,5 @@
 //===- DeriveEntries.cpp - evaluation and decoding from the model ---------===//
-// Stage `input`, second half. Everything but attention and positions works on rows alone, so the decoder for one new
+// Stage `input`, after Resolve. Everything but attention and positions works on rows alone, so the decoder for one new
 // token is the decoder itself with its self-attention on a cache; and what depends on the source alone, where the model
 // has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
@@ -265,6 +265,9 @@ private:
     for (auto [i, argument] : llvm::enumerate(batch))
       mapping.map(argument.value, function.getArgument(i));
     std::vector<std::pair<std::string, Value>> results;
+    auto isTaken = [&](const std::string &name) {
+      return llvm::any_of(results, [&](const auto &result) { return result.first == name; });
+    };
     for (Operation &op : flat.getBody().front()) {
       if (!needed.contains(&op))
         continue;
@@ -281,7 +284,12 @@ private:
             mapping.lookupOrNull(attention.getLengths()), capturesOf(attention, mapping), attention.getHeadsAttr(),
             attention.getScaleAttr(), attention.getCausalAttr(), attention.getWindowAttr());
         cloneScore(attention, weights.getScore());
-        results.push_back({name.empty() ? "attention." + std::to_string(results.size()) : name, weights});
+        if (name.empty())
+          name = "attention." + std::to_string(results.size());
+        std::string unique = name; // a layer may be applied several times, with the same parameters
+        for (int64_t again = 1; isTaken(unique); ++again)
+          unique = name + "." + std::to_string(again);
+        results.push_back({unique, weights});
       }
     }
     finishEntry(function, results);
