@@ -24,6 +24,13 @@ std::string shapeString(Type type) {
   return text;
 }
 
+/// `tensor<?x512xf32>` as `? x 512 of f32`.
+std::string typeString(Type type) {
+  std::string text = shapeString(type) + " of ";
+  llvm::raw_string_ostream(text) << getElementTypeOrSelf(type);
+  return text;
+}
+
 /// Two extents agree where they are equal or one of them is only known at run time.
 bool agree(int64_t a, int64_t b) { return ShapedType::isDynamic(a) || ShapedType::isDynamic(b) || a == b; }
 
@@ -145,9 +152,9 @@ template <typename Op> static LogicalResult verifyOfParameter(Op op, SymbolTable
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   if (param.getType() == op.getType())
     return success();
-  InFlightDiagnostic diagnostic = op.emitOpError() << "expected parameter '" << op.getName() << "' to have shape "
-                                                   << shapeString(param.getType()) << ", but it is used as "
-                                                   << shapeString(op.getType());
+  InFlightDiagnostic diagnostic = op.emitOpError() << "expected parameter '" << op.getName() << "' to be "
+                                                   << typeString(param.getType()) << ", but it is used as "
+                                                   << typeString(op.getType());
   diagnostic.attachNote(param.getLoc()) << "declared here";
   return diagnostic;
 }
@@ -359,6 +366,9 @@ LogicalResult EmbeddingOp::verify() {
 }
 
 LogicalResult EmbeddingBackwardOp::verify() { // C1
+  if (!getInto() && getResult().getType().isDynamicDim(0)) // C2
+    return emitOpError() << "expected a static vocabulary where there is no 'into' to add to, but got "
+                         << shapeString(getResult().getType());
   if (failed(expectExtent(*this, "ids", getIds(), 0, dimSize(getCotangent(), 0), "the rows of 'cotangent'")) ||
       failed(expectShape(*this, "result", getResult(), {dimSize(getResult(), 0), dimSize(getCotangent(), 1)},
                          "vocabulary x the cotangent's features")))
@@ -637,8 +647,8 @@ LogicalResult AdamOp::verifySymbolUses(SymbolTableCollection &symbols) { // C1
     if (!param)
       return emitOpError() << "expected '" << name.getValue() << "' to be a parameter of the module";
     if (param.getType() != gradient.getType())
-      return emitOpError() << "expected the gradient of '" << name.getValue() << "' to have shape "
-                           << shapeString(param.getType()) << ", but got " << shapeString(gradient.getType());
+      return emitOpError() << "expected the gradient of '" << name.getValue() << "' to be "
+                           << typeString(param.getType()) << ", but got " << typeString(gradient.getType());
   }
   return success();
 }

@@ -190,3 +190,20 @@ func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
   %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(32768) head_dims(8, 65536) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// A word that is none of its kind, said once.
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, but got 'geluu'}}
+  %y = xf.feed_forward "f" (%x) hidden(16) geluu : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, but got none}}
+  %y = xf.feed_forward "f" (%x) hidden(16) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}

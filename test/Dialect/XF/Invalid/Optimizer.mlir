@@ -23,7 +23,7 @@ func.func @f(%g: tensor<4xf32>, %n: tensor<f32>, %r: tensor<2xi64>, %h: tensor<8
 // xf.adam C1
 xf.param @w : tensor<4xf32> zeros(0.0)
 func.func @f(%g: tensor<5xf32>, %n: tensor<f32>, %r: tensor<2xi64>, %h: tensor<8xf32>) {
-  // expected-error@+1 {{'xf.adam' op expected the gradient of 'w' to have shape 4, but got 5}}
+  // expected-error@+1 {{'xf.adam' op expected the gradient of 'w' to be 4 of f32, but got 5 of f32}}
   xf.adam %g parameters [@w] norm(%n) learning_rate(%n) state(%r, %h) : tensor<5xf32>, tensor<f32>, tensor<f32>, tensor<2xi64>, tensor<8xf32>
   return
 }

@@ -11,7 +11,7 @@ xf.param @w : tensor<?x4xf32> zeros(0.0)
 // expected-note@+1 {{declared here}}
 xf.param @w : tensor<2x3xf32> zeros(0.0)
 func.func @f() {
-  // expected-error@+1 {{'xf.get_gradient' op expected parameter 'w' to have shape 2 x 3, but it is used as 3 x 2}}
+  // expected-error@+1 {{'xf.get_gradient' op expected parameter 'w' to be 2 x 3 of f32, but it is used as 3 x 2 of f32}}
   %g = xf.get_gradient @w : tensor<3x2xf32>
   return
 }
@@ -62,8 +62,8 @@ func.func @f() {
 // expected-note@+1 {{declared here}}
 xf.param @w : tensor<4xf32> zeros(0.0)
 func.func @f() {
-  // expected-error@+1 {{'xf.get_param' op expected parameter 'w' to have shape 4, but it is used as 5}}
-  %w = xf.get_param @w : tensor<5xf32>
+  // expected-error@+1 {{'xf.get_param' op expected parameter 'w' to be 4 of f32, but it is used as 4 of bf16}}
+  %w = xf.get_param @w : tensor<4xbf16>
   return
 }
 

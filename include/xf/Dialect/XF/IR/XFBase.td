@@ -49,7 +49,24 @@ class XF_Enum<string name, list<I32EnumAttrCase> cases> : I32EnumAttr<name, "", 
   let cppNamespace = "::mlir::xf";
   let genSpecializedAttr = 0;
 }
-class XF_EnumAttr<I32EnumAttr info, string mnemonic> : EnumAttr<XF_Dialect, info, mnemonic>;
+/// A word. The parser that TableGen would write says "::mlir::xf::ActivationKind" where one is wrong.
+class XF_EnumAttr<I32EnumAttr info, string word> : EnumAttr<XF_Dialect, info, word> {
+  let assemblyFormat = ?;
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDefinition = [{
+    ::mlir::Attribute $cppClass::parse(::mlir::AsmParser &parser, ::mlir::Type) {
+      std::string word;
+      ::llvm::SMLoc place = parser.getCurrentLocation();
+      (void)parser.parseOptionalKeywordOrString(&word);
+      if (auto value = }] # info.cppNamespace # "::" # info.stringToSymbolFnName # [{(word))
+        return get(parser.getContext(), *value);
+      parser.emitError(place) << "expected '}] # word # [{' to be one of }] # !interleave(!foreach(value, info.enumerants, value.str), ", ") #
+                              [{, but got " << (word.empty() ? "none" : "'" + word + "'");
+      return {};
+    }
+    void $cppClass::print(::mlir::AsmPrinter &printer) const { printer << ' ' << }] # info.symbolToStringFnName # [{(getValue()); }
+  }];
+}
 
 def XF_InitKind : XF_Enum<"InitKind", [
   I32EnumAttrCase<"XavierUniform", 0, "xavier_uniform">, I32EnumAttrCase<"Normal", 1, "normal">,
