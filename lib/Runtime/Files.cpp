@@ -3,6 +3,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Files.h"
 #include "xf/Runtime/Memory.h"
+#include "xf/Runtime/Output.h"
 
 #include <cerrno>
 #include <cstring>
@@ -37,8 +38,38 @@ MappedFile::~MappedFile() {
     munmap(const_cast<char *>(bytes.data()), bytes.size());
 }
 
+static bool writeAll(int file, std::string_view part) {
+  while (!part.empty()) {
+    ssize_t written = write(file, part.data(), std::min<size_t>(part.size(), size_t(1) << 30));
+    if (written < 0 && errno == EINTR)
+      continue;
+    if (written < 0)
+      return false;
+    part.remove_prefix(written);
+  }
+  return true;
+}
+
+/// All that comes from a pipe, as a file in memory; false with errno.
+static bool receive(Descriptor &pipe) {
+  Descriptor whole{memfd_create("xf-input", MFD_CLOEXEC)};
+  if (whole.number < 0)
+    return false;
+  std::vector<char> buffer(size_t(1) << 16);
+  for (;;) {
+    ssize_t count = read(pipe.number, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0 || (count > 0 && !writeAll(whole.number, {buffer.data(), size_t(count)})))
+      return false;
+    if (count == 0)
+      return std::swap(pipe.number, whole.number), true;
+  }
+}
+
 Expected<MappedFile> MappedFile::open(const std::string &path) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  bool isStandard = path == "-";
+  Descriptor file{isStandard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat status;
   if (file.number < 0 || fstat(file.number, &status) != 0)
     return systemError("open", path);
@@ -46,8 +77,12 @@ Expected<MappedFile> MappedFile::open(const std::string &path) {
     errno = EISDIR;
     return systemError("open", path);
   }
-  if (!S_ISREG(status.st_mode))
-    return userError(fmt::format("can't map '{}': expected a regular file", path));
+  if (isStandard || S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
+    if (!receive(file) || fstat(file.number, &status) != 0)
+      return systemError("read", path);
+  } else if (!S_ISREG(status.st_mode)) {
+    return userError(fmt::format("can't read '{}': expected a file or a pipe", path));
+  }
   MappedFile mapped;
   if (status.st_size == 0)
     return mapped;
@@ -67,18 +102,6 @@ void MappedFile::forget(std::span<const char> part) {
     madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }
 
-static bool writeAll(int file, std::string_view part) {
-  while (!part.empty()) {
-    ssize_t written = write(file, part.data(), std::min<size_t>(part.size(), size_t(1) << 30));
-    if (written < 0 && errno == EINTR)
-      continue;
-    if (written < 0)
-      return false;
-    part.remove_prefix(written);
-  }
-  return true;
-}
-
 FolderLock::~FolderLock() {
   if (descriptor >= 0)
     close(descriptor);
@@ -95,6 +118,11 @@ Expected<FolderLock> FolderLock::take(const std::string &path) {
 }
 
 Expected<void> xf::runtime::writeFile(const std::string &path, std::span<const std::string_view> parts) {
+  if (path == "-") {
+    for (std::string_view part : parts)
+      writeResults(part);
+    return flushResults();
+  }
   struct stat status;
   bool exists = stat(path.c_str(), &status) == 0;
   if (exists && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {

@@ -8,7 +8,6 @@
 #include "xf/Runtime/Error.h"
 
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,7 +16,7 @@
 
 namespace xf::runtime {
 
-/// A file's bytes, mapped read-only.
+/// A file's bytes, mapped read-only; of a pipe, or of standard input ("-"), all that comes.
 class MappedFile {
 public:
   MappedFile() = default;
@@ -51,7 +50,8 @@ private:
   int descriptor;
 };
 
-/// Replaces `path` by the parts in order, durably and all at once; what is no regular file (/dev/stdout) is written to.
+/// Replaces `path` by the parts in order, durably and all at once; what is no regular file (/dev/stdout) is written to,
+/// and "-" is standard output.
 Expected<void> writeFile(const std::string &path, std::span<const std::string_view> parts);
 inline Expected<void> writeFile(const std::string &path, std::string_view text) {
   return writeFile(path, std::span(&text, 1));

@@ -280,7 +280,8 @@ path.run7 { stroke: #6b7a8c; } circle.run7 { fill: #6b7a8c; }
               body));
       !written)
     return written.error();
-  printResult("{}\n", output);
+  if (output != "-")
+    printResult("{}\n", output);
   return 0;
 }
 

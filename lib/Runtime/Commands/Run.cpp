@@ -164,8 +164,10 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     if (function->writesInput(*function->input(view.name))) // a result as much as the outputs are
       results.push_back(view);
   for (const TensorView &result : results)
-    if (result.shape.empty() && result.type == ElementType::F32)
-      printResult("{} {:.9g}\n", result.name, *static_cast<float *>(result.data));
+    if (result.shape.empty() && result.type == ElementType::F32) {
+      std::string number = fmt::format("{} {:.9g}\n", result.name, *static_cast<float *>(result.data));
+      options.output == "-" ? writeNote(number) : writeResults(number);
+    }
   std::vector<std::string> names;
   names.reserve(program.parameters.size());
   if (function->usesMoments) {
