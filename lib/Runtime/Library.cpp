@@ -125,6 +125,7 @@ private:
   struct Call {
     const Function *function = nullptr;
     std::vector<TensorView> inputs, outputs;
+    std::vector<OwnedTensor> narrowed; // of the inputs, ids that came in 64 bits
     std::vector<int64_t> dims;
   };
 
@@ -230,6 +231,15 @@ Expected<Model::Call> Model::check(std::string_view name, std::span<const xf_ten
   if (!given)
     return given.error();
   call.inputs = std::move(*given);
+  for (TensorView &input : call.inputs)
+    if (input.type == ElementType::I64 &&
+        function.inputs[*function.input(input.name)].type == ElementType::I32) {
+      Expected<OwnedTensor> copy = OwnedTensor::copy(input, ElementType::I32);
+      if (!copy)
+        return copy.error();
+      input.type = ElementType::I32;
+      input.data = call.narrowed.emplace_back(std::move(*copy)).view().data;
+    }
   random = {int64_t(progress.seed), progress.step + 1};
   hyper = progress.hyper.values();
   for (const TensorView &own : {TensorView{"random", ElementType::I64, {2}, random.data()},

@@ -68,6 +68,10 @@ class ModelTest(unittest.TestCase):
         outputs = self.model.loss(self.batch)
         np.testing.assert_allclose(outputs["loss"], outputs["token_nll"].mean(), rtol=1e-6)
 
+    def test_ids_may_have_64_bits(self) -> None:
+        wide = {name: values.astype(np.int64) for name, values in self.batch.items()}
+        self.assertEqual(self.model.loss(wide)["token_nll"].tobytes(), self.model.loss(self.batch)["token_nll"].tobytes())
+
     def test_gradients_are_slopes(self) -> None:
         self.model.gradients(self.batch)
         weight = self.model.parameters["decoder.0.feed_forward.out.weight"]
@@ -234,7 +238,8 @@ class ModelTest(unittest.TestCase):
     def test_says_what_is_wrong(self) -> None:
         labels = self.batch["labels"]
         self.refused(r"^expected 'target_tokens' of input 'labels' to match 'target_ids' \(9\), but got 4$", labels=labels[:4])
-        self.refused(r"^expected input 'labels' of 'loss' to be i32 \[target_tokens\], but got i64 \[9\]$", labels=labels.astype(np.int64))
+        self.refused(r"^expected input 'labels' of 'loss' to be i32 \[target_tokens\], but got f32 \[9\]$", labels=labels.astype(np.float32))
+        self.refused(r"^value 4294967297 of 'labels' at index 0 does not fit 32 bits$", labels=np.full(9, 2**32 + 1))
         self.refused(r"^expected input 'labels' of 'loss' to be of float32, int32 or int64, but got float64$", labels=labels.astype(float))
         self.refused(r"^expected input 'labels' of 'loss' to be an array, but got list$", labels=[1, 2])
         self.refused(r"^expected input 'labels' of 'loss' to be contiguous; numpy.ascontiguousarray makes it so$", labels=np.repeat(labels, 2)[::2])

@@ -23,7 +23,8 @@ extern "C" {
 /* XF_BF16: the upper two bytes of an f32; of what one call leaves for another, where the model was compiled so. */
 enum xf_type { XF_F32, XF_I32, XF_I64, XF_BF16 = 5 };
 
-/* A tensor in the caller's memory, row after row, aligned as its elements are. Nothing is copied. */
+/* A tensor in the caller's memory, row after row, aligned as its elements are. Nothing is copied but ids of 64 bits,
+   which a function takes where it wants 32. */
 typedef struct xf_tensor {
   const char *name;
   enum xf_type type;
