@@ -73,10 +73,14 @@ Safetensors::Metadata Session::identity() const {
   json keys = program.model.is_object() ? program.model : json::object();
   Hyper hyper;
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
-  // Of training, and of the search for a translation.
+  // Of training, of the search for a translation, and what other keys or shapes say.
   for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
-                           "length_penalty", "extra_length"})
+                           "length_penalty", "extra_length", "preset", "vocabulary"})
     keys.erase(name);
+  // Sizes of what other positions have.
+  for (auto [name, owner] : {std::pair("max_positions", "learned"), {"max_distance", "relative"}})
+    if (keys.value("positions", owner) != owner)
+      keys.erase(name);
   for (const char *name : {"vocabulary", "source_vocabulary", "target_vocabulary"})
     if (auto bytes = blob(name)) {
       Checksum checksum;

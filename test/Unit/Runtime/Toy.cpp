@@ -502,7 +502,14 @@ std::string xf::toy::programJson() {
   program["target"] = {{"triple", "x86_64-unknown-linux-gnu"}, {"cpu", "x86-64"}};
   program["target"]["features"] = std::vector<std::string>{"sse2"};
   program["model"] = {
-      {"d_model", width}, {"source_vocabulary", vocabulary}, {"target_vocabulary", vocabulary}, {"smoothing", 0}};
+      {"preset", "toy"},
+      {"d_model", width},
+      {"vocabulary", 37000},
+      {"source_vocabulary", vocabulary},
+      {"target_vocabulary", vocabulary},
+      {"positions", "sinusoidal"},
+      {"max_positions", 512},
+      {"smoothing", 0}};
   program["options"] = {{"recompute", "none"}};
   return program.dump();
 }
