@@ -460,6 +460,8 @@ private:
     }
     if (llvm::Error error = xf::writeFile(path, write, isExecutable))
       return fail(userMistake, "can't write '" + path + "': " + llvm::toString(std::move(error)));
+    if (options.verbose)
+      llvm::errs() << "xf-compile: wrote '" << path << "'\n";
     return 0;
   }
 
@@ -667,8 +669,10 @@ private:
     std::string note;
   };
   void record(StringRef name, std::chrono::steady_clock::time_point start, std::string note = "") {
-    times.push_back(
-        {name.str(), std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), std::move(note)});
+    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (options.verbose)
+      llvm::errs() << "xf-compile: " << name << llvm::formatv(": {0:f2} s", seconds) << note << "\n";
+    times.push_back({name.str(), seconds, std::move(note)});
   }
 
   const ::xf::CompileOptions &options;

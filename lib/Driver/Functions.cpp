@@ -20,6 +20,7 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
       {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}, ""}},
       {"evaluate", {{"loss"}, {"encode", "decode"}, ""}},
       {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
+      {"attention", {{"encode", "decode", "attention"}, {}, "sequence_to_sequence"}},
       {"generate", {{"decode"}, {}, "language_model"}},
       {"embed", {{"encode"}, {}, "encoder"}}};
   auto mistake = [](const llvm::Twine &message) {
@@ -40,7 +41,7 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
       if (!available.count(name))
         return mistake("the model has no function '" + name + "'" +
                        (it == commands.end() ? "" : ", which '" + function + "' needs") + "; it has " +
-                       llvm::join(available, ", ") + ", and commands are train, evaluate, translate, generate, embed");
+                       llvm::join(available, ", ") + ", and commands are train, evaluate, translate, attention, generate, embed");
     wanted.insert(command.needs.begin(), command.needs.end());
     wanted.insert(command.uses.begin(), command.uses.end());
   }

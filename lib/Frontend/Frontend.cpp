@@ -7,6 +7,18 @@
 
 namespace mlir::xf {
 
+/// What may have been meant by a file that can't be read.
+static std::string hintFor(StringRef input, std::error_code problem) {
+  if (problem == std::errc::is_a_directory)
+    return "; expected FILE.mlir or preset:NAME (a folder of --dump-stages is for --check, one in Hugging Face's layout "
+           "is not supported)";
+  llvm::Expected<std::string> preset = presetText(input);
+  if (preset)
+    return ("; did you mean 'preset:" + input + "'?").str();
+  llvm::consumeError(preset.takeError());
+  return "";
+}
+
 OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
   std::unique_ptr<llvm::MemoryBuffer> buffer;
   if (input.consume_front("preset:")) {
@@ -17,7 +29,8 @@ OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
   } else {
     llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFileOrSTDIN(input);
     if (!file)
-      return emitError(UnknownLoc::get(&context)) << "can't read '" << input << "': " << file.getError().message(),
+      return emitError(UnknownLoc::get(&context)) << "can't read '" << input << "': " << file.getError().message()
+                                                  << hintFor(input, file.getError()),
              nullptr;
     buffer = std::move(*file);
     if (!isBytecode(*buffer) && buffer->getBuffer().contains('\0')) // the parser would show its line, however long

@@ -29,8 +29,9 @@ int main(int argc, char **argv) {
                  "an executable; a library and its C header; or an object of the program and its kernels alone")
       ->option_text("exe|shared|static|object");
   app.add_option("--functions", options.functions,
-                 "only these entry points or commands (train, evaluate, translate, generate, embed)")
+                 "only these entry points or commands (train, evaluate, translate, attention, generate, embed)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->option_text("NAME,...");
   app.add_option("--vocab", options.vocab, "vocabulary of both languages, embedded")->option_text("FILE");
   app.add_option("--source-vocab", options.sourceVocab, "vocabulary of the source language, embedded")
@@ -66,7 +67,7 @@ int main(int argc, char **argv) {
       ->option_text("DIR");
   app.add_flag("--list-presets", listPresets, "list the presets");
   app.add_flag("--print-input", options.printInput, "write the model as readable .mlir");
-  app.add_flag("-v,--verbose", options.verbose, "say more of what is done");
+  app.add_flag("-v,--verbose", options.verbose, "say what is done, and when it is");
   app.add_flag("--timing", options.timing, "print the time of every stage");
   app.add_flag("--report", options.report, "print each kernel's work, or write it as a page; needs no -o")
       ->transform([](const std::string &file) { return file == "true" ? "-" : file; }) // "true": no file is named
