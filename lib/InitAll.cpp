@@ -23,6 +23,7 @@
 #include "xf/Dialect/XF/Transforms/Passes.h"
 #include "xf/Dialect/XFG/IR/XFG.h"
 #include "xf/Kernels/Passes.h"
+#include "xf/Pipelines/Stages.h"
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
 
@@ -56,4 +57,5 @@ void mlir::xf::registerAllPasses() {
   registerXFSchedulePasses();
   registerXFTargetPasses();
   registerLowerToLLVMPipeline();
+  registerStagePipelines();
 }

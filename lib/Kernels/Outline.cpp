@@ -84,14 +84,11 @@ private:
   static std::string nameOf(GroupOp group) {
     std::string name;
     unsigned count = 0;
-    Operation *root = nullptr;
-    for (Operation &op : group.getBody().front().without_terminator()) {
+    Operation *root = &group.getBody().front().front();
+    for (Operation &op : group.getBody().front().without_terminator())
       if (count++ < 5)
         name += (name.empty() ? "" : "_") + op.getName().stripDialect().str();
-      if (!root || cast<KernelOpInterface>(op).getKernelKind() == group.getKind())
-        root = root ? root : &op;
-    }
-    // The widest static shape among operands and results says the most.
+    // The widest static shape among the first op's operands and results says the most.
     int64_t best = 0;
     std::string shapeText;
     SmallVector<Type> types(root->getOperandTypes());

@@ -631,13 +631,6 @@ struct PlanPass : impl::PlanPassBase<PlanPass> {
       if (!scalarsKnown || failed(EntryPlanner(entry, symbols, layout).run()))
         return signalPassFailure();
     }
-    // Those of casts that became one.
-    SymbolTableCollection tables;
-    SymbolUserMap users(tables, getOperation());
-    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (kernel->hasAttr("xf.kernel") && !kernel.isExternal() && users.useEmpty(kernel) &&
-          isa<CastOp>(kernel.front().front()))
-        kernel.erase();
   }
 };
 } // namespace

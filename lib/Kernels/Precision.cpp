@@ -48,9 +48,6 @@ public:
       function.setFunctionType(FunctionType::get(module.getContext(), function.front().getArgumentTypes(),
                                                  function.front().getTerminator()->getOperandTypes()));
     module.walk([&](DispatchOp dispatch) { dispatch.setKernel(kernelFor(dispatch)); });
-    for (auto kernel : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
-      if (kernel->hasAttr("xf.kernel") && SymbolTable::symbolKnownUseEmpty(kernel, module))
-        symbols.erase(kernel);
   }
 
 private:

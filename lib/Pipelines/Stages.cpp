@@ -6,6 +6,7 @@
 #include "xf/Kernels/Passes.h"
 #include "xf/Schedule/Passes.h"
 #include "xf/Target/Target.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
@@ -52,15 +53,12 @@ std::optional<Precision> mlir::xf::parsePrecision(StringRef text) {
 
 /// The options of a pass that depends on the processor's registers and caches.
 template <typename PassOptions> static PassOptions processorOf(const StageOptions &options) {
+  CPU cpu = llvm::cantFail(resolveCPU(options.cpu));
   PassOptions result;
-  if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu)) {
-    result.vectorWidth = cpu->vectorWidth;
-    result.registers = cpu->registers;
-    result.l1 = cpu->l1;
-    result.l2 = cpu->l2;
-  } else {
-    llvm::consumeError(cpu.takeError()); // the driver has said so
-  }
+  result.vectorWidth = cpu.vectorWidth;
+  result.registers = cpu.registers;
+  result.l1 = cpu.l1;
+  result.l2 = cpu.l2;
   return result;
 }
 
@@ -85,13 +83,16 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
   }
   case Stage::outline:
     pm.addPass(createOutlinePass());
-    if (options.precision == Precision::BF16)
+    if (options.precision == Precision::BF16) {
       pm.addPass(createPrecisionPass());
+      pm.addPass(createSymbolDCEPass()); // the kernels on f32
+    }
     return;
   case Stage::plan:
     pm.addPass(createInlinerPass());
     pm.addPass(createSymbolDCEPass());
     pm.addPass(createPlanPass());
+    pm.addPass(createSymbolDCEPass()); // kernels of casts that became one
     pm.addPass(createFindRequirementsPass());
     return;
   case Stage::schedule:
@@ -132,17 +133,22 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
 };
 } // namespace
 
+/// Ends the tool: a pipeline's options have no other way to be refused.
+[[noreturn]] static void refuse(const Twine &message) {
+  llvm::report_fatal_error(message, /*gen_crash_diag=*/false);
+}
+
 static StageOptions optionsOf(const StagePipelineOptions &options) {
   std::optional<Recompute> recompute = parseRecompute(options.recompute);
   if (!recompute)
-    llvm::report_fatal_error(llvm::Twine("expected recompute to be none, full or a number, but got '") +
-                                 options.recompute + "'",
-                             /*gen_crash_diag=*/false);
+    refuse("expected recompute to be none, full or a number, but got '" + options.recompute + "'");
   std::optional<Precision> precision = parsePrecision(options.precision);
   if (!precision)
-    llvm::report_fatal_error(llvm::Twine("expected precision to be f32, bf16 or tf32, but got '") + options.precision +
-                                 "'",
-                             /*gen_crash_diag=*/false);
+    refuse("expected precision to be f32, bf16 or tf32, but got '" + options.precision + "'");
+  if (llvm::Expected<CPU> cpu = resolveCPU(options.cpu); !cpu)
+    refuse(llvm::toString(cpu.takeError()));
+  if (!options.gpu.empty() && !llvm::is_contained(supportedGPUs(), options.gpu))
+    refuse("expected gpu to be one of " + llvm::join(supportedGPUs(), ", ") + ", but got '" + options.gpu + "'");
   return {*recompute, options.cpu, options.gpu, *precision};
 }
 
@@ -162,7 +168,7 @@ void mlir::xf::registerStagePipelines() {
       "xf-pipeline", "every stage, in order", [](OpPassManager &pm, const WholePipelineOptions &options) {
         std::optional<Stage> last = parseStage(options.to);
         if (!last)
-          llvm::report_fatal_error(llvm::Twine("unknown stage '") + options.to + "'", /*gen_crash_diag=*/false);
+          refuse("unknown stage '" + options.to + "'");
         for (int i = 0; i <= static_cast<int>(*last); ++i)
           buildStage(pm, static_cast<Stage>(i), optionsOf(options));
       });

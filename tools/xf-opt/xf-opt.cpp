@@ -4,7 +4,6 @@
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "xf/InitAll.h"
-#include "xf/Pipelines/Stages.h"
 
 /// Defined in test/lib, which is not on the include path of the tools.
 namespace mlir::xf::test {
@@ -15,7 +14,6 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   mlir::xf::registerAllDialects(registry);
   mlir::xf::registerAllPasses();
-  mlir::xf::registerStagePipelines();
   mlir::xf::test::registerTestPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "xf optimizer driver\n", registry));
 }
