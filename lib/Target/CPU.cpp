@@ -187,7 +187,7 @@ static void addBlobs(llvm::Module &module, ArrayRef<Blob> blobs) {
 }
 
 /// Schedules have tiled, vectorised and unrolled; what LLVM has to do is scalar bookkeeping and addresses. Its own O2
-/// takes four times as long and makes slower attention kernels.
+/// takes some three times as long and makes slower attention kernels.
 static void optimise(llvm::Module &module, llvm::TargetMachine &machine) {
   Analyses analyses(machine);
   llvm::FunctionPassManager passes;

@@ -59,11 +59,10 @@ def PrecisionPass : Pass<"xf-precision", "::mlir::ModuleOp"> {
 def PlanPass : Pass<"xf-plan", "::mlir::ModuleOp"> {
   let summary = "give every value its memory and every entry point its list of dispatches";
   let description = [{
-    Inlines the calls of every entry point, lays the parameters out in one flat arena, pins gradients to the gradient arena, gives each remaining value a slot with the interval of dispatches in which it is alive,
+    Takes entry points without calls (`inline` comes before it). Lays the parameters out in one flat arena, pins gradients to the gradient arena, gives each remaining value a slot with the interval of dispatches in which it is alive,
     and rewrites the function to xf.buffer and xf.dispatch on memrefs. In-place operands (`into`, caches) share their result's buffer; where the operand is needed later a copy is made. The optimizer becomes kernels over the arenas.
-   
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
 def FindRequirementsPass : Pass<"xf-find-requirements", "::mlir::ModuleOp"> {

@@ -31,7 +31,7 @@ def ScheduleCPUPass : XF_SchedulePass<"xf-schedule-cpu"> {
 def ScheduleGPUPass : Pass<"xf-schedule-gpu", "::mlir::ModuleOp"> {
   let summary = "apply a schedule for a GPU to every kernel";
   let description = [{
-    Rewrites every kernel on tensors into what the threads of a block do: `(inputs, outputs)` of scf, vector, memref, arith, math and nvvm. A tile of `xf.grid` is the work of one block of `xf.threads` threads; a vector of the schedules for CPUs is one number or four in each
+    Rewrites every kernel on tensors into what the threads of a block do: `(inputs, outputs)` of scf, vector, memref, arith, math, xfg and nvvm. A tile of `xf.grid` is the work of one block of `xf.threads` threads; a vector of the schedules for CPUs is one number, four or eight in each
     of the threads of a warp, or of the block. Shared memory is what module-level memref.global ops in its address space hold. A kernel that has `xf.threads` already is left as it is.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::xfg::XFGDialect"];

@@ -1,5 +1,5 @@
 //===- Common.cpp - What several commands share ----------------------------------------===//
-// Shared options, tensors of this process, and the check of indices that kernels rely on.
+// Shared options, and tensors of this process.
 //===--------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"

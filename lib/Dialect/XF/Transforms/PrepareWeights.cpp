@@ -1,5 +1,5 @@
 //===- PrepareWeights.cpp - weights packed before they are needed ---------===//
-// Stage `input`, last. A prediction reads every weight for few rows, again and again: packing it anew in each product
+// Stage `input`, after DeriveEntries. A prediction reads every weight for few rows, again and again: packing it anew in each product
 // would cost as much as the product. `prepare` does it once for parameters that have been loaded.
 //===----------------------------------------------------------------------===//
 #include "Inline.h"

@@ -1,5 +1,5 @@
 //===- Resolve.cpp - composite ops to primitive ones ----------------------===//
-// Stage `input`, first half: names become parameters. A layer stays one function, compiled once, whatever it is applied
+// Stage `input`, once the model is checked: names become parameters. A layer stays one function, compiled once, whatever it is applied
 // as.
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"

@@ -6,7 +6,7 @@
 #define XF_SCHEDULES_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-/// Every parameter is a number of at least 1.
+/// Numbers are at least 1.
 class XF_Schedule<string name, string attrMnemonic> : AttrDef<XF_Dialect, name> {
   let mnemonic = attrMnemonic;
   let assemblyFormat = "`<` struct(params) `>`";
