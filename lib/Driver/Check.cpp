@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Check.h"
 #include "CheckInputs.h"
+#include "CheckTensors.h"
 #include "xf/Driver/Load.h"
 #include "xf/Kernels/Passes.h"
 #include "xf/Runtime/Parameters.h"
@@ -23,133 +24,12 @@ using reference::Tensor;
 namespace {
 constexpr int userMistake = 1, ourMistake = 2;
 
-double largest(const Tensor &tensor) {
-  double most = 0;
-  for (int64_t i = 0; i < tensor.elements(); ++i)
-    most = std::max(most, std::abs(tensor.isReal() ? tensor[i] : static_cast<double>(tensor.integer(i))));
-  return most;
-}
-
-/// Where two tensors differ most.
-struct Difference {
-  double most = 0;
-  int64_t at = 0;
-
-  Difference(const Tensor &expected, const Tensor &actual) {
-    for (int64_t i = 0; i < expected.elements(); ++i) {
-      double difference = expected.isReal() ? std::abs(expected[i] - actual[i])
-                                            : static_cast<double>(expected.integer(i) != actual.integer(i));
-      // Not a number where there should be one differs; where both are it does not.
-      if (std::isnan(difference))
-        difference = std::isnan(expected[i]) == std::isnan(actual[i]) || expected[i] == actual[i]
-                         ? 0
-                         : std::numeric_limits<double>::infinity();
-      if (difference > most) {
-        most = difference;
-        at = i;
-      }
-    }
-  }
-};
-
 /// Of a function: whether its values are cotangents too.
 bool hasCotangents(StringRef function) {
   return function == "train_step" || function == "accumulate" || function == "gradients";
 }
 
-/// Whether values that are rounded to bf16 on their way have lost what they were. All elements are measured together.
-/// Where there are cotangents it is mildly: a relu lets one through or not by a sign, so one in some hundred is
-/// another. A loss is an average.
-bool isFar(const Tensor &expected, const Tensor &actual, bool hasCotangents) {
-  double difference = 0, norm = 0;
-  for (int64_t i = 0; expected.isReal() && i < expected.elements(); ++i)
-    if (std::isfinite(expected[i]) || expected[i] != actual[i]) {
-      difference += (expected[i] - actual[i]) * (expected[i] - actual[i]);
-      norm += expected[i] * expected[i];
-    }
-  constexpr double nothing = 1e-6; // squared: what rounding leaves of a sum that is 0, as the gradient of a key's bias
-  return norm > nothing * expected.elements() && !(std::sqrt(difference / norm) <= (expected.shape().empty() ? 2e-2
-                                                                                    : hasCotangents          ? 0.3
-                                                                                                             : 3e-2));
-}
-
-bool sameForm(const Tensor &a, const Tensor &b) { return a.shape() == b.shape() && a.isReal() == b.isReal(); }
-
-std::string placeOf(const Tensor &tensor, int64_t index) {
-  std::vector<int64_t> place(tensor.shape().size());
-  for (size_t dim = place.size(); dim-- > 0; index /= std::max<int64_t>(tensor.shape()[dim], 1))
-    place[dim] = index % std::max<int64_t>(tensor.shape()[dim], 1);
-  return runtime::formatShape(place);
-}
-
-std::string describe(const Tensor &expected, const Tensor &actual) {
-  Difference difference(expected, actual);
-  auto number = [&](const Tensor &tensor) {
-    return tensor.isReal() ? llvm::formatv("{0}", llvm::format("%.7g", tensor[difference.at])).str()
-                           : std::to_string(tensor.integer(difference.at));
-  };
-  return llvm::formatv(
-      "at {0} of {1} it is {2} where {3} was expected, which differs most: by {4} of the largest value",
-      placeOf(expected, difference.at), runtime::formatShape(expected.shape()), number(actual), number(expected),
-      llvm::format("%.2g", difference.most / std::max(largest(expected), 1e-30)));
-}
-
 std::string joined(StringRef a, StringRef b) { return (a + (a.empty() || b.empty() ? "" : ".") + b).str(); }
-
-/// A matrix of so many columns, without what lies between rows.
-Tensor withoutGaps(const runtime::TensorView &memory, int64_t columns) {
-  int64_t bytes = runtime::byteWidth(memory.type), width = columns * bytes, pitch = memory.shape[1] * bytes;
-  std::vector<char> rows(memory.shape[0] * width);
-  for (int64_t row = 0; row < memory.shape[0]; ++row)
-    std::memcpy(rows.data() + row * width, static_cast<char *>(memory.data) + row * pitch, width);
-  return reference::fromView({"", memory.type, {memory.shape[0], columns}, rows.data()});
-}
-
-/// A tensor of a compiled function's memory.
-Tensor fromMemory(RankedTensorType type, void *data, const int64_t *&dims) {
-  std::vector<int64_t> shape;
-  for (int64_t size : type.getShape())
-    shape.push_back(ShapedType::isDynamic(size) ? *dims++ : size);
-  runtime::ElementType element = type.getElementType().isF32()         ? runtime::ElementType::F32
-                                 : type.getElementType().isBF16()      ? runtime::ElementType::BF16
-                                 : type.getElementType().isInteger(32) ? runtime::ElementType::I32
-                                                                       : runtime::ElementType::I64;
-  if (MemRefType memory = memoryOf(type); hasGaps(memory))
-    return withoutGaps({"", element, {shape[0], pitchOf(memory)}, data}, shape[1]);
-  return reference::fromView({"", element, shape, data});
-}
-
-uint16_t bitsOfBF16(double value) {
-  llvm::APFloat number(value);
-  bool loses;
-  number.convert(llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven, &loses);
-  return static_cast<uint16_t>(number.bitcastToAPInt().getZExtValue());
-}
-
-/// `input` has the memory's extents: of bf16 what lies between rows too.
-runtime::OwnedTensor toMemory(const runtime::TensorType &input, const Tensor &tensor) {
-  runtime::ElementType type = input.type;
-  std::vector<int64_t> shape = tensor.shape();
-  int64_t columns = shape.empty() ? 1 : shape.back(), pitch = columns;
-  if (!shape.empty() && input.shape.back().dim < 0)
-    shape.back() = pitch = input.shape.back().size;
-  runtime::OwnedTensor result(input.name, type, shape);
-  for (int64_t i = 0; i < tensor.elements(); ++i)
-    switch (type) {
-    case runtime::ElementType::F32:
-      result.as<float>()[i] = static_cast<float>(tensor[i]);
-      break;
-    case runtime::ElementType::BF16:
-      result.as<uint16_t>()[i / columns * pitch + i % columns] = bitsOfBF16(tensor[i]);
-      break;
-    case runtime::ElementType::I32:
-      result.as<int32_t>()[i] = static_cast<int32_t>(tensor.integer(i));
-      break;
-    default:
-      result.as<int64_t>()[i] = tensor.integer(i);
-    }
-  return result;
-}
 
 StageChecker::Failure failureOf(const runtime::Error &error) { return {error.exitCode, error.message}; }
 StageChecker::Failure failureOf(llvm::Error error) { return {ourMistake, llvm::toString(std::move(error))}; }
@@ -591,13 +471,11 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
   Result differs;
   func::FuncOp kernel;
   SmallVector<Tensor> operands; // of the dispatch at hand
-  auto compare = [&](const std::string &label, const Tensor &expected, const Tensor &actual,
+  Terms terms;
+  double made = 0; // of terms so large, by the dispatch at hand
+  auto compare = [&](const std::string &label, const Tensor &expected, const Tensor &actual, double made,
                      double tolerance) -> std::optional<std::string> {
-    // Sums that cancel are as exact as what they are made of.
-    double scale = largest(expected);
-    for (const Tensor &operand : operands)
-      if (operand.isReal())
-        scale = std::max(scale, 0.05 * largest(operand));
+    double scale = std::max(largest(expected), made);
     double relative = Difference(expected, actual).most / std::max(scale, 1e-30);
     if (!(relative <= tolerance))
       return "'" + label + "' of '" + function.name + "'";
@@ -614,18 +492,27 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
     if (!done) {
       kernel = interpreter.lookup(name);
       operands.clear();
+      made = 0;
       // Copies, and the optimizer's kernels, are made by `plan` and have no other definition.
-      if (!kernel || kernel->hasAttr("xf.grid"))
+      if (!kernel || kernel->hasAttr("xf.grid")) {
+        for (const runtime::Operand &operand : dispatch.operands)
+          made = std::max(made, terms.of(operand));
+        for (int64_t write : dispatch.writes)
+          terms.set(dispatch.operands[write], made);
         return;
+      }
     } else if (operands.empty()) {
       return;
     }
     SmallVector<Tensor> read;
-    for (Type type : kernel.getArgumentTypes())
-      if (auto tensor = dyn_cast<RankedTensorType>(type))
-        read.push_back(fromMemory(tensor, memory.buffers[buffer++], dims));
-      else
-        read.push_back(Tensor::integers({}, *scalars++));
+    for (Type type : kernel.getArgumentTypes()) {
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      read.push_back(tensor ? fromMemory(tensor, memory.buffers[buffer], dims) : Tensor::integers({}, *scalars++));
+      constexpr double share = 0.05;
+      if (tensor && !done && read.back().isReal())
+        made = std::max({made, share * largest(read.back()), share * terms.of(dispatch.operands[buffer])});
+      buffer += tensor != nullptr;
+    }
     if (!done) {
       operands = std::move(read);
       return;
@@ -637,11 +524,13 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
       return;
     }
     for (auto [index, type] : llvm::enumerate(kernel.getResultTypes())) {
+      const runtime::Operand &place = dispatch.operands[buffer];
       Tensor actual = fromMemory(cast<RankedTensorType>(type), memory.buffers[buffer++], dims);
+      terms.set(place, made);
       std::vector<std::pair<std::string, Tensor>> shown = {{"expected", (*defined)[index]}, {"actual", actual}};
       for (auto [number, operand] : llvm::enumerate(operands))
         shown.emplace_back("operand." + std::to_string(number), operand);
-      if (auto what = compare(dispatch.label, (*defined)[index], actual, compiled.tolerance())) {
+      if (auto what = compare(dispatch.label, (*defined)[index], actual, made, compiled.tolerance())) {
         differs = report(compiled.stages("schedule") + ": " + *what + " is not what its kernel '" + name +
                              "' is defined to make of its operands: " + describe((*defined)[index], actual),
                          shown);
@@ -657,7 +546,7 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
       shown[0].second = *closest;
       if (compiled.rounds() && !isFar(*closest, actual, hasCotangents(function.name)))
         continue;
-      if (auto what = compare(dispatch.label, *closest, actual, 1e-3)) {
+      if (auto what = compare(dispatch.label, *closest, actual, made, 1e-3)) {
         differs = report("stage 'plan': " + *what + " is no longer what it was after stage '" +
                              stageName(stageBefore).str() + "', though its kernel '" + name +
                              "' is right: its operands were not: " + describe(*closest, actual),
@@ -672,28 +561,37 @@ StageChecker::Result StageChecker::checkFunction(ModuleOp planned, const runtime
     return differs;
 
   // What comes out at the end; kernels without a definition of their own show here.
-  operands.clear();
-  std::map<std::string, Tensor> outcomes;
-  for (const runtime::TensorView &view : runtime::viewsOf(results))
+  struct Outcome {
+    Tensor value;
+    double made;
+  };
+  std::map<std::string, Outcome> outcomes;
+  for (auto [index, view] : llvm::enumerate(runtime::viewsOf(results)))
     for (const RecordedValue &recorded : before.at(function.name))
       if (recorded.op == "result" && recorded.label == view.name)
-        outcomes[recorded.label] = view.type == runtime::ElementType::BF16
-                                       ? withoutGaps(view, recorded.value.shape().back())
-                                       : reference::fromView(view);
+        outcomes[recorded.label] = {view.type == runtime::ElementType::BF16
+                                        ? withoutGaps(view, recorded.value.shape().back())
+                                        : reference::fromView(view),
+                                    terms.of({runtime::Space::Output, static_cast<int64_t>(index)})};
   auto parameters = state->arenas().parameters.change();
   if (!parameters)
     return failureOf(parameters.error());
   if (function.usesMoments)
     for (const runtime::Parameter &parameter : program.parameters)
-      outcomes[parameter.name] = reference::fromView(runtime::parameterView(parameter, *parameters, parameter.name));
-  for (const RecordedValue &recorded : before.at(function.name))
-    if (auto outcome = outcomes.find(recorded.label); recorded.op == "result" && outcome != outcomes.end())
-      if (!(compiled.rounds() && !isFar(recorded.value, outcome->second, hasCotangents(function.name))) &&
-          compare(recorded.label, recorded.value, outcome->second, 1e-3))
-        return report(compiled.stages("plan") + ": '" + recorded.label + "' of '" + function.name +
-                          "' is no longer what it was after stage '" + stageName(stageBefore).str() +
-                          "': " + describe(recorded.value, outcome->second),
-                      {{"expected", recorded.value}, {"actual", outcome->second}});
+      outcomes[parameter.name] = {reference::fromView(runtime::parameterView(parameter, *parameters, parameter.name)),
+                                  terms.of({runtime::Space::Parameter, 0, program.parameterElements})};
+  for (const RecordedValue &recorded : before.at(function.name)) {
+    auto outcome = outcomes.find(recorded.label);
+    if (recorded.op != "result" || outcome == outcomes.end())
+      continue;
+    const auto &[value, made] = outcome->second;
+    if (!(compiled.rounds() && !isFar(recorded.value, value, hasCotangents(function.name))) &&
+        compare(recorded.label, recorded.value, value, made, 1e-3))
+      return report(compiled.stages("plan") + ": '" + recorded.label + "' of '" + function.name +
+                        "' is no longer what it was after stage '" + stageName(stageBefore).str() +
+                        "': " + describe(recorded.value, value),
+                    {{"expected", recorded.value}, {"actual", value}});
+  }
   return std::nullopt;
 }
 } // namespace mlir::xf
