@@ -6,7 +6,6 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <charconv>
-#include <limits>
 #include <map>
 
 namespace mlir::xf {
@@ -81,15 +80,45 @@ KindOf kindOf(ModelKind kind) {
           "norm=pre,positions=learned,scale_embedding=false,bias=all,activation=gelu,smoothing=0"};
 }
 
-template <typename Range> std::string nearest(StringRef name, const Range &candidates) {
-  std::string best;
-  unsigned distance = std::numeric_limits<unsigned>::max();
-  for (const auto &candidate : candidates)
-    if (unsigned d = name.edit_distance(candidate.name); d < distance) {
-      distance = d;
-      best = candidate.name;
-    }
-  return best;
+/// What other projects call a key.
+constexpr std::pair<const char *, const char *> otherNames[] = {
+    {"hidden_size", "d_model"},
+    {"num_hiddens", "d_model"},
+    {"n_embd", "d_model"},
+    {"num_layers", "layers"},
+    {"num_hidden_layers", "layers"},
+    {"num_blks", "layers"},
+    {"n_layer", "layers"},
+    {"num_heads", "heads"},
+    {"num_attention_heads", "heads"},
+    {"n_head", "heads"},
+    {"nhead", "heads"},
+    {"intermediate_size", "d_ff"},
+    {"dim_feedforward", "d_ff"},
+    {"ffn_num_hiddens", "d_ff"},
+    {"filter_size", "d_ff"},
+    {"n_inner", "d_ff"},
+    {"vocab_size", "vocabulary"},
+    {"label_smoothing", "smoothing"},
+    {"layer_norm_eps", "norm_epsilon"},
+    {"norm_first", "norm"},
+    {"max_position_embeddings", "max_positions"},
+    {"n_positions", "max_positions"},
+    {"hidden_dropout_prob", "dropout"},
+    {"lr", "learning_rate"},
+};
+
+/// What may have been meant by a name that is none of the candidates; else all of them.
+template <typename Range> std::string meant(StringRef name, const Range &candidates) {
+  SmallVector<StringRef> names = llvm::map_to_vector(candidates, [](const auto &each) { return StringRef(each.name); });
+  auto other = llvm::find_if(otherNames, [&](const auto &pair) { return name == pair.first; });
+  StringRef best = *llvm::min_element(
+      names, [&](StringRef a, StringRef b) { return name.edit_distance(a) < name.edit_distance(b); });
+  if (other != std::end(otherNames) && llvm::is_contained(names, StringRef(other->second)))
+    best = other->second;
+  else if (2 * name.edit_distance(best) > name.size())
+    return "expected one of " + llvm::join(names, ", ");
+  return ("did you mean '" + best + "'?").str();
 }
 
 /// A rate as MLIR reads numbers, however it was given (1e-3, +.5, 0x1p-2): digits, a point, digits, an exponent if that
@@ -109,8 +138,7 @@ public:
     specification.split(parts, ',');
     const Preset *preset = llvm::find_if(presets, [&](const Preset &p) { return parts.front() == p.name; });
     if (preset == std::end(presets))
-      return llvm::createStringError("unknown preset '" + parts.front().str() + "'; did you mean '" +
-                                     nearest(parts.front(), presets) + "'? --list-presets lists them");
+      return llvm::createStringError("unknown preset '" + parts.front().str() + "'; " + meant(parts.front(), presets));
     result.presetName = preset->name;
     result.kind = preset->kind;
     for (const Key &key : configurationKeys())
@@ -143,8 +171,8 @@ private:
     auto [name, value] = assignment.split('=');
     auto key = llvm::find_if(known, [&](const Key &k) { return name == k.name; });
     if (key == known.end())
-      return llvm::createStringError("unknown key '" + name.str() + "' of preset '" + presetName + "'; did you mean '" +
-                                     nearest(name, known) + "'?");
+      return llvm::createStringError("unknown key '" + name.str() + "' of preset '" + presetName + "'; " +
+                                     meant(name, known));
     if (!key->admits(value))
       return llvm::createStringError("expected key '" + name.str() + "' to be " + key->expected() + ", but got '" +
                                      value.str() + "'");

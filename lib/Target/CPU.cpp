@@ -104,8 +104,9 @@ llvm::Error setTriple(llvm::StringRef name, CPU &cpu) {
         nearest = candidate.str();
       }
     }
-  return llvm::createStringError("unknown cpu '" + name.str() + "'; did you mean '" + nearest +
-                                 "'? x86-64-v2, x86-64-v3 and x86-64-v4 name levels, aarch64 any of its kind, native "
+  std::string meant = 2 * best > name.size() ? "" : " did you mean '" + nearest + "'?";
+  return llvm::createStringError("unknown cpu '" + name.str() + "';" + meant +
+                                 " x86-64-v2, x86-64-v3 and x86-64-v4 name levels, aarch64 any of its kind, native "
                                  "this machine");
 }
 } // namespace

@@ -83,6 +83,11 @@ module attributes {xf.config = {schedule = "cosine"}} {}
 
 // -----
 
+// expected-error @below {{unknown key 'lerning_rate' of 'xf.config'; did you mean 'learning_rate'?}}
+module attributes {xf.config = {lerning_rate = 3.0}} {}
+
+// -----
+
 // Keys that xf does not know are the model's own, and what is right passes.
 module attributes {xf.config = {author = "me", tied = false, window = "none", vocabulary = 20, beta1 = 0.9, clip_norm = 1, schedule = "rsqrt"}} {}
 

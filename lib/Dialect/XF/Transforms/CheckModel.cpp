@@ -94,6 +94,18 @@ private:
       if (Attribute value = configuration ? configuration.get(key.name) : Attribute(); value && !key.admits(value))
         return module.emitError() << "expected key '" << key.name << "' of 'xf.config' to be " << key.expected()
                                   << ", but got " << value;
+    // Others are a person's own, unless one is written nearly as a key.
+    for (NamedAttribute each : configuration ? configuration.getValue() : ArrayRef<NamedAttribute>()) {
+      StringRef name = each.getName();
+      auto distance = [&](const ConfigurationKey &key) { return name.edit_distance(key.name); };
+      const ConfigurationKey *nearest =
+          llvm::min_element(configurationKeys(), [&](const ConfigurationKey &a, const ConfigurationKey &b) {
+            return distance(a) < distance(b);
+          });
+      if (name != nearest->name && 3 * distance(*nearest) <= name.size())
+        return module.emitError() << "unknown key '" << name << "' of 'xf.config'; did you mean '" << nearest->name
+                                  << "'?";
+    }
     return success();
   }
 
