@@ -49,9 +49,8 @@ public:
     if (auto mean = backward ? backward.getCotangent().getDefiningOp<MeanBackwardOp>() : MeanBackwardOp()) {
       // A mean's backward asks for the number of rows alone.
       mean.getLikeMutable().assign(loss.getLabels());
-      if (Operation *constant = mean.getCotangent().getDefiningOp();
-          constant && constant->getBlock() == loss->getBlock())
-        constant->moveBefore(loss);
+      if (!isBefore(mean.getCotangent()))
+        mean.getCotangent().getDefiningOp()->moveBefore(loss);
       mean->moveBefore(loss);
     }
     SmallVector<Operation *> ops{projection, loss};

@@ -31,7 +31,8 @@ public:
   }
 
 private:
-  FailureOr<func::FuncOp> getKernel(GroupOp group, ArrayRef<Value> operands) {
+  /// Adds to the operands where one is read beside a result that takes its place.
+  FailureOr<func::FuncOp> getKernel(GroupOp group, SmallVector<Value> &operands) {
     OpBuilder builder(module.getContext());
     Operation *yield = group.getBody().front().getTerminator();
     auto type = builder.getFunctionType(ValueRange(operands).getTypes(), yield->getOperandTypes());
@@ -40,7 +41,7 @@ private:
     kernel->setAttr("xf.kernel", KernelKindAttr::get(module.getContext(), group.getKind()));
     Block *body = kernel.addEntryBlock();
     IRMapping mapping;
-    mapping.map(operands, body->getArguments());
+    mapping.map(ArrayRef(operands), body->getArguments());
     builder.setInsertionPointToEnd(body);
     for (Operation &op : group.getBody().front().without_terminator())
       builder.clone(op, mapping)->setLoc(UnknownLoc::get(module.getContext()));
@@ -62,8 +63,18 @@ private:
         kernel.setResultAttr(index, "xf.extents", builder.getArrayAttr(extents));
       if (auto op = value.getDefiningOp<KernelOpInterface>())
         if (int operand = op.getInPlaceOperand(cast<OpResult>(value).getResultNumber()); operand >= 0)
-          if (auto argument = dyn_cast<BlockArgument>(op->getOperand(operand)))
-            kernel.setResultAttr(index, "xf.in_place", builder.getI64IntegerAttr(argument.getArgNumber()));
+          if (auto argument = dyn_cast<BlockArgument>(op->getOperand(operand))) {
+            unsigned number = argument.getArgNumber();
+            // A row is read before it is written; of others, who reads more than what is added to reads a copy.
+            if (!argument.hasOneUse() && group.getKind() != KernelKind::Row) {
+              number = kernel.getNumArguments();
+              if (failed(kernel.insertArgument(number, argument.getType(), {}, argument.getLoc())))
+                return kernel.erase(), failure();
+              op->setOperand(operand, kernel.getArgument(number));
+              operands.push_back(operands[argument.getArgNumber()]);
+            }
+            kernel.setResultAttr(index, "xf.in_place", builder.getI64IntegerAttr(number));
+          }
     }
 
     // The printed form without names is a key that equal kernels share.

@@ -401,7 +401,11 @@ private:
         int64_t position = inPlace.getInt();
         Value operand = dispatch->getOperand(position);
         const Storage &storage = storages[operands[position].first];
-        if (isUsedAfter(operand, dispatch) || storage.kind == BufferKind::Parameter || storage.base >= 0 ||
+        // Of what a caller gives, a cache alone is written.
+        bool isGiven = storage.kind == BufferKind::Input &&
+                       !kernel.front().getTerminator()->getOperand(index).getDefiningOp<CacheWriteOp>();
+        if (isUsedAfter(operand, dispatch) || llvm::count(dispatch->getOperands(), operand) > 1 ||
+            storage.kind == BufferKind::Parameter || isGiven || storage.base >= 0 ||
             (storage.loop != loop && !isSum(operand)))
           operands[position].first = copyOf(operands[position].first, "copy for " + label);
         results.push_back(operands[position].first);

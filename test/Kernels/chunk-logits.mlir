@@ -59,6 +59,28 @@ func.func @training(%x: !x {xf.name = "x", xf.dims = ["tokens"]}, %w: !w {xf.nam
   return %mean, %dx, %dw, %db : tensor<f32>, !x, !w, tensor<64xf32>
 }
 
+// Two losses that share the constant of their means' gradients: it comes before both.
+// CHECK-LABEL: func.func private @two_losses(
+// CHECK: %[[ONE:.*]] = arith.constant dense<1.0{{.*}}> : tensor<f32>
+// CHECK: xf.mean_backward %[[ONE]]
+// CHECK: xf.chunked
+// CHECK: xf.mean_backward %[[ONE]]
+// CHECK: xf.chunked
+func.func private @two_losses(%x: !x, %w: !w, %labels: !i) -> (!n, !n, !x, !x) {
+  %z0 = xf.linear %x, %w : (!x, !w) -> !z
+  %loss0, %nll0, %lse0 = xf.cross_entropy %z0, %labels : (!z, !i) -> (!n, !n, !n)
+  %z1 = xf.linear %x, %w : (!x, !w) -> !z
+  %loss1, %nll1, %lse1 = xf.cross_entropy %z1, %labels : (!z, !i) -> (!n, !n, !n)
+  %one = arith.constant dense<1.0> : tensor<f32>
+  %d0 = xf.mean_backward %one, %loss0 : (tensor<f32>, !n) -> !n
+  %dz0 = xf.cross_entropy_backward %d0, %z0, %labels, %lse0 : (!n, !z, !i, !n) -> !z
+  %dx0 = xf.matmul %dz0, %w : (!z, !w) -> !x
+  %d1 = xf.mean_backward %one, %loss1 : (tensor<f32>, !n) -> !n
+  %dz1 = xf.cross_entropy_backward %d1, %z1, %labels, %lse1 : (!n, !z, !i, !n) -> !z
+  %dx1 = xf.matmul %dz1, %w : (!z, !w) -> !x
+  return %loss0, %loss1, %dx0, %dx1 : !n, !n, !x, !x
+}
+
 // Who asks for the logits gets them.
 // CHECK-LABEL: func.func private @logits_escape(
 // CHECK-NOT: xf.chunked

@@ -96,13 +96,20 @@ func.func @gradients(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<8x8xf32> {x
   return %0 : tensor<8x8xf32>
 }
 
-// An operand that is read again afterwards is copied before it is updated in place, and so is a parameter.
+// An operand that is read again afterwards is copied before it is updated in place, and so is a parameter, and what a caller gives.
 // CHECK-LABEL: func.func @copies
 // CHECK: xf.dispatch @copy_8x8 "copy for into"
 // CHECK: xf.dispatch @into
 func.func @copies(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<8x8xf32> {xf.name = "g"}) attributes {xf.entry} {
   %w = xf.get_param @w : tensor<8x8xf32>
   %0 = xf.dispatch @into "into" (%x, %x, %w) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %0 : tensor<8x8xf32>
+}
+// CHECK-LABEL: func.func @given
+// CHECK: xf.dispatch @copy_8x8 "copy for into"(%{{.*}}, %[[Y:.*]]) writes [1]
+// CHECK: xf.dispatch @into "into"(%{{.*}}, %{{.*}}, %[[Y]], %[[Y]]) writes [3]
+func.func @given(%x: tensor<?x8xf32> {xf.name = "x"}, %sum: tensor<8x8xf32> {xf.name = "sum"}) -> (tensor<8x8xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %0 = xf.dispatch @into "into" (%x, %x, %sum) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
   return %0 : tensor<8x8xf32>
 }
 
