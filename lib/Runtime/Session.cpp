@@ -105,7 +105,8 @@ std::vector<std::string> Session::differences(const Safetensors &file) const {
       continue;
     constexpr std::string_view suffix = "_vocabulary_checksum";
     std::string side = key.ends_with(suffix) ? key.substr(0, key.size() - suffix.size()) + " " : "";
-    found.push_back(key.ends_with("vocabulary_checksum")
+    found.push_back(key == "computes" ? "other operations"
+                    : key.ends_with("vocabulary_checksum")
                         ? fmt::format("another {}vocabulary", side)
                         : fmt::format("{}={} where this {} has {}", key, value.dump(), program.form(), own->dump()));
   }

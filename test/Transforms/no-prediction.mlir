@@ -118,3 +118,30 @@ module attributes {xf.kind = "language_model"} {
     return %a : tensor<?xf32>
   }
 }
+
+// -----
+
+// What decoding has of a source are keys and values. Rows beside the target's are as many only where both are given.
+module attributes {xf.kind = "sequence_to_sequence"} {
+  func.func @model(%si: tensor<?xi32> {xf.name = "source_ids"}, %so: tensor<?xi32> {xf.name = "source_offsets"}, %ti: tensor<?xi32> {xf.name = "target_ids"}, %to: tensor<?xi32> {xf.name = "target_offsets"}, %labels: tensor<?xi32> {xf.name = "labels"}) -> tensor<?xf32> attributes {xf.entry} {
+    %x = xf.embed "e" (%si, %so) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x20xf32>
+    %y = xf.embed "e" (%ti, %to) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x20xf32>
+    // expected-warning @below {{'translate': 'xf.add' takes tokens of the source beside those of the target}}
+    %z = xf.add %y, %x : tensor<?x20xf32>
+    %a, %b, %c = xf.cross_entropy %z, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    return %a : tensor<?xf32>
+  }
+}
+
+// -----
+
+module attributes {xf.kind = "sequence_to_sequence"} {
+  func.func @model(%si: tensor<?xi32> {xf.name = "source_ids"}, %so: tensor<?xi32> {xf.name = "source_offsets"}, %ti: tensor<?xi32> {xf.name = "target_ids"}, %to: tensor<?xi32> {xf.name = "target_offsets"}, %labels: tensor<?xi32> {xf.name = "labels"}) -> tensor<?xf32> attributes {xf.entry} {
+    %x = xf.embed "e" (%si, %so) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x20xf32>
+    %y = xf.embed "e" (%ti, %to) vocabulary(20) positions(none) : (tensor<?xi32>, tensor<?xi32>) -> tensor<?x20xf32>
+    // expected-warning @below {{of this attention's keys and values one is of the target}}
+    %z, %s = xf.attention %y, %y, %x offsets(%to, %to) heads(2) scale(1.0) causal : (tensor<?x20xf32>, tensor<?x20xf32>, tensor<?x20xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x20xf32>, tensor<?x2xf32>)
+    %a, %b, %c = xf.cross_entropy %z, %labels : (tensor<?x20xf32>, tensor<?xi32>) -> (tensor<?xf32>, tensor<?xf32>, tensor<?xf32>)
+    return %a : tensor<?xf32>
+  }
+}

@@ -28,6 +28,9 @@ static size_t distance(std::string_view pattern, std::string_view name) {
 }
 
 static Error noMatch(const Program &program, const std::string &pattern) {
+  if (std::ranges::any_of(program.parameters,
+                          [&](const Parameter &parameter) { return parameter.name.starts_with(pattern + "."); }))
+    return userError(fmt::format("no parameter has a name like '{0}'; did you mean '{0}.*'?", pattern));
   std::vector<std::tuple<size_t, size_t, std::string_view>> near; // equals in the order of the model
   for (const Parameter &parameter : program.parameters)
     near.emplace_back(distance(pattern, parameter.name), near.size(), parameter.name);

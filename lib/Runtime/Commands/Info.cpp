@@ -13,7 +13,8 @@ static void line(std::string_view what, std::string_view text) { printResult("{:
 static std::string keys(const nlohmann::json &object) {
   std::vector<std::string> texts;
   for (const auto &[key, value] : object.items())
-    texts.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
+    if (key != "computes") // for files of weights
+      texts.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
   return fmt::format("{}", fmt::join(texts, " "));
 }
 

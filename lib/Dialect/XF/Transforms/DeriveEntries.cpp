@@ -7,6 +7,8 @@
 #include "xf/Dialect/XF/IR/Configuration.h"
 #include "xf/Dialect/XF/IR/Score.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/xxhash.h"
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_DERIVEENTRIESPASS
@@ -151,7 +153,8 @@ private:
     } else if (count == 1) {
       // What only the loss needs is not part of a prediction.
       logits = (*entropies.begin()).getLogits();
-      findTargetSide(flat);
+      findSides(flat);
+      describeComputation(flat);
       if (needsBatchAlone(flat)) {
         deriveAttention(loss, flat);
         if (canDecode(flat))
@@ -170,19 +173,39 @@ private:
     return false;
   }
 
-  void findTargetSide(func::FuncOp flat) {
-    targetSide.clear();
-    targetSide.insert(targetIds);
-    targetSide.insert(targetOffsets);
-    needed.clear();
+  /// The values that are computed of those in `side`.
+  static void findSide(func::FuncOp flat, DenseSet<Value> &side) {
     for (Operation &op : flat.getBody().front())
-      if (llvm::any_of(op.getOperands(), [&](Value operand) { return targetSide.contains(operand); }))
-        targetSide.insert_range(op.getResults());
+      if (llvm::any_of(op.getOperands(), [&](Value operand) { return side.contains(operand); }))
+        side.insert_range(op.getResults());
+  }
+  void findSides(func::FuncOp flat) {
+    targetSide = DenseSet<Value>{targetIds, targetOffsets};
+    sourceSide = sourceIds ? DenseSet<Value>{sourceIds, sourceOffsets} : DenseSet<Value>();
+    findSide(flat, targetSide);
+    findSide(flat, sourceSide);
+    needed.clear();
     SmallVector<Value> work{logits};
     while (!work.empty())
       if (Operation *op = work.pop_back_val().getDefiningOp(); op && needed.insert(op).second)
         work.append(op->operand_begin(), op->operand_end());
   }
+  /// What tells weights of this model from those of one whose operations are others, though its keys say the same: a
+  /// key of the operations that the logits are computed by.
+  void describeComputation(func::FuncOp flat) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    AsmState state(flat);
+    for (Operation &op : flat.getBody().front())
+      if (needed.contains(&op)) {
+        op.print(stream, state);
+        stream << '\n';
+      }
+    NamedAttrList keys(module->getAttrOfType<DictionaryAttr>("xf.config"));
+    keys.set("computes", b.getStringAttr(llvm::utohexstr(llvm::xxh3_64bits(text))));
+    module->setAttr("xf.config", keys.getDictionary(module.getContext()));
+  }
+
   /// Predictions are computed of `batch`; a model that is given more (valid lengths, say) makes none.
   bool needsBatchAlone(func::FuncOp flat) {
     for (BlockArgument argument : flat.getArguments()) {
@@ -193,6 +216,7 @@ private:
     }
     return true;
   }
+  bool isOfSource(Value value) { return sourceSide.contains(value) && !targetSide.contains(value); }
   bool onTargetSide(Operation *op) {
     return llvm::any_of(op->getOperands(), [&](Value operand) { return targetSide.contains(operand); });
   }
@@ -216,6 +240,10 @@ private:
         if (read < predicted)
           return explain(embedding, "it predicts one of " + Twine(predicted) + " tokens, but reads " + Twine(read));
       }
+      if (llvm::any_of(op.getOperands(), [&](Value operand) { return isOfSource(operand); }))
+        return explain(&op, "'" + op.getName().getStringRef() +
+                                "' takes tokens of the source beside those of the target: of a source decoding has "
+                                "what attention reads");
       auto kernelOp = dyn_cast<KernelOpInterface>(op);
       bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
                                                  kernelOp.getKernelKind());
@@ -227,7 +255,7 @@ private:
 
   /// Why an attention on the target side can't be computed token by token; "" where it can.
   StringRef hindrance(AttentionOp attention) {
-    if (attention.getQueryOffsets() != targetOffsets)
+    if (attention.getQueryOffsets() != targetOffsets || !targetSide.contains(attention.getQuery()))
       return "this attention's queries are not in the sequences of the target";
     if (attention.getLengths())
       return "how many keys a later token sees ('lengths') is not known";
@@ -236,6 +264,8 @@ private:
     if (attention.getLogSumExp() == logits ||
         llvm::any_of(attention.getLogSumExp().getUsers(), [&](Operation *user) { return needed.contains(user); }))
       return "the logits depend on this attention's log_sum_exp";
+    if (targetSide.contains(attention.getKey()) != targetSide.contains(attention.getValue()))
+      return "of this attention's keys and values one is of the target";
     if (targetSide.contains(attention.getKey()))
       return !attention.getCausal() ? "tokens of the target attend to later ones"
              : attention.getKeyOffsets() != targetOffsets
@@ -402,7 +432,7 @@ private:
   OpBuilder b;
   Value sourceIds, sourceOffsets, targetIds, targetOffsets, logits; // the first two where the model has a source
   std::vector<Argument> batch;                                      // what a prediction is computed from
-  DenseSet<Value> targetSide;
+  DenseSet<Value> targetSide, sourceSide;                           // a value may be of both
   DenseSet<Operation *> needed;
 };
 
