@@ -3,7 +3,7 @@
 
 Every work is compiled into an executable of its own, linked with Google Benchmark in the place of its `--repeat`
 (tools/xf-bench). Works are those of tools/scripts/bench-works.json, or of --works; there is also what is asked of them, as
-ratios to peers. Batches are random tokens. The first line is the machine: what it computes and reads in a second."""
+ratios to peers. Batches are random tokens. What the machine computes and reads in a second is measured first, and said on stderr."""
 import argparse
 import array
 import json
@@ -476,31 +476,62 @@ def linear_cross_entropy(work, options, folder):
     yield from time_entries(module, {"forward_backward": values}, options, folder, {"forward_backward": 6 * rows * columns * vocabulary})
 
 
+class Parser(argparse.ArgumentParser):
+    """A mistake is the user's: exit code 1."""
+
+    def error(self, message):
+        self.exit(1, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def path(text):
+    """As it was typed: tools/dev goes to the repository's root first."""
+    return pathlib.Path(os.environ.get("XF_CALLED_FROM", "."), text)
+
+
+def whole(text):
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def read_works(file, wanted, parser):
+    """The list of works, in which those that are wanted must be."""
+    try:
+        works = json.loads(file.read_text())
+    except (OSError, ValueError) as problem:
+        parser.error(f"can't read the works of '{file}': {getattr(problem, 'strerror', None) or problem}")
+    names = [work["name"] for section in works.values() for work in section]
+    if unknown := [name for name in wanted or [] if name not in names]:
+        parser.error(f"no work '{unknown[0]}' in '{file}', which has {', '.join(names)}")
+    return works
+
+
 SECTIONS = {"train_step": train_step, "inference": inference, "matmul": matmul, "attention": attention, "row": row}
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tools/dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--works", type=pathlib.Path, help="a list of works")
+    parser = Parser(prog="tools/dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--works", type=path, default=SCRIPTS / "bench-works.json", help="a list of works")
     parser.add_argument("--section", choices=sorted(SECTIONS), help="only this section")
     parser.add_argument("--work", help="only these works: names with commas")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=whole, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure a work (%(default)s)")
     parser.add_argument("--json", action="store_true", help="JSON lines alone, nothing for people")
     parser.add_argument("--peers", nargs="?", const="all", metavar="NAMES", help="the installed peers in turn, or those named, with commas; and a table of ratios")
-    parser.add_argument("--peers-folder", type=pathlib.Path, default=SHARED / "bench", help="where their scripts are")
-    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE", help="where the tables go too")
-    parser.add_argument("--data", type=pathlib.Path, default=SHARED / "data")
-    parser.add_argument("--compiler", type=pathlib.Path, default=ROOT / "build" / "bin" / "xf-compile")
+    parser.add_argument("--peers-folder", type=path, default=SHARED / "bench", help="where their scripts are")
+    parser.add_argument("--markdown", type=path, metavar="FILE", help="where the tables go too")
+    parser.add_argument("--data", type=path, default=SHARED / "data")
+    parser.add_argument("--compiler", type=path, default=ROOT / "build" / "bin" / "xf-compile")
     options = parser.parse_args()
-    works = json.loads((options.works or SCRIPTS / "bench-works.json").read_text())
     wanted = options.work.split(",") if options.work else None
+    works = read_works(options.works, wanted, parser)
     lines, failed = [], False
 
     def tell(line):
         line = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}
         lines.append(line)
-        print(json.dumps(line), flush=True)
+        if line["section"] != "machine":
+            print(json.dumps(line), flush=True)
         if not options.json:
             print(bench_peers.describe(line), file=sys.stderr)
 

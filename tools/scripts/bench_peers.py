@@ -21,7 +21,10 @@ def run(section, work, options):
     if not wanted:
         return
     command = [sys.executable, script, "--threads", str(options.threads), "--work", work["name"], "--peer", ",".join(wanted)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:  # its last line says why: one that isn't installed is no module
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        print(f"{work['name']}: no peers of {script.name}: {said[-1]}", file=sys.stderr)
     for text in done.stdout.splitlines():
         line = json.loads(text)
         if "median_s" in line:
