@@ -97,6 +97,28 @@ static std::string listNames(const std::vector<std::string> &names) {
   return names.size() > shown ? fmt::format("{}, ... ({} in all)", text, names.size()) : text;
 }
 
+/// What weights may be kept in: they are read as f32.
+static bool isReal(ElementType type) {
+  return type == ElementType::F32 || type == ElementType::BF16 || type == ElementType::F64;
+}
+
+static void copyReals(const TensorView &tensor, float *to) {
+  const char *data = static_cast<const char *>(tensor.data); // as it lies in a file: aligned to nothing
+  if (tensor.type == ElementType::F32) {
+    std::memcpy(to, data, tensor.bytes());
+    return;
+  }
+  for (int64_t i = 0, count = tensor.elements(); i < count; ++i)
+    if (tensor.type == ElementType::BF16) {
+      std::memset(to + i, 0, 2);
+      std::memcpy(reinterpret_cast<char *>(to + i) + 2, data + 2 * i, 2);
+    } else {
+      double value;
+      std::memcpy(&value, data + 8 * i, 8);
+      to[i] = float(value);
+    }
+}
+
 Expected<void> xf::runtime::checkParameters(std::string_view model, std::span<const Parameter> parameters,
                                             const Safetensors &file, std::string_view prefix) {
   std::vector<std::string> wrong, missing, unexpected;
@@ -106,7 +128,7 @@ Expected<void> xf::runtime::checkParameters(std::string_view model, std::span<co
     const TensorView *tensor = file.find(name);
     if (!tensor)
       missing.push_back(name);
-    else if (tensor->type != ElementType::F32 || tensor->shape != parameter.shape)
+    else if (!isReal(tensor->type) || tensor->shape != parameter.shape)
       wrong.push_back(fmt::format("expected '{}' to be f32 {}, but got {} {}", name, formatShape(parameter.shape),
                                   xf::runtime::name(tensor->type), formatShape(tensor->shape)));
     known.insert(std::move(name));
@@ -141,7 +163,7 @@ static Expected<void> load(const Program &program, const Safetensors &file, std:
     return array.error();
   for (const Parameter &parameter : program.parameters) {
     const TensorView *tensor = file.find(std::string(prefix) + parameter.name);
-    std::memcpy(*array + parameter.offset, tensor->data, tensor->bytes());
+    copyReals(*tensor, *array + parameter.offset);
     file.forget(*tensor);
   }
   return {};

@@ -71,9 +71,15 @@ static Expected<std::vector<Rule>> readRules(const std::string &path) {
   auto invalid = [&](const std::string &problem) {
     return userError(fmt::format("weights map '{}': {}", path, problem));
   };
-  auto json = ordered_json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/false,
-                                  /*ignore_comments=*/true);
-  if (json.is_discarded() || !json.is_object())
+  ordered_json json;
+  try {
+    json = ordered_json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/true,
+                               /*ignore_comments=*/true);
+  } catch (const ordered_json::parse_error &problem) {
+    std::string reason = problem.what(); // "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
+    return invalid(reason.substr(std::min(reason.find("] ") + 2, reason.size())));
+  }
+  if (!json.is_object())
     return invalid("expected a JSON object of rules");
   std::vector<Rule> rules;
   for (const auto &[pattern, value] : json.items()) {

@@ -104,6 +104,25 @@ static Expected<std::string> trainSentencePiece(const std::vector<std::string_vi
   return model;
 }
 
+/// A list of tokens; what is wrong with it is said of the file that holds it.
+static Expected<std::string> readTokens(const std::vector<Lines> &files) {
+  std::vector<std::string_view> tokens;
+  std::unordered_map<std::string_view, std::string> places;
+  for (const Lines &file : files)
+    for (size_t i = 0; i < file.lines.size(); ++i) {
+      std::string place = fmt::format("'{}', line {}", file.path, i + 1);
+      if (file.lines[i].empty())
+        return userError(fmt::format("{}: expected a token", place));
+      if (auto [before, isNew] = places.try_emplace(file.lines[i], place); !isNew)
+        return userError(fmt::format("{}: '{}' is a token already ({})", place, file.lines[i], before->second));
+      tokens.push_back(file.lines[i]);
+    }
+  for (const char *mark : {"<s>", "</s>"})
+    if (!places.contains(mark))
+      return userError(fmt::format("'{}': expected '{}' among its tokens", files.back().path, mark));
+  return writeSplitVocabulary(tokens);
+}
+
 static Expected<void> run(const Options &options) {
   if (options.size > 0 && options.size <= specialTokens)
     return userError(fmt::format("expected --size to be above {} (for <unk>, <s> and </s>), but got {}", specialTokens,
@@ -136,7 +155,7 @@ static Expected<void> run(const Options &options) {
   if (std::ranges::all_of(lines, [](std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }))
     return userError("the files hold no text");
   Expected<std::string> bytes = options.type == "word"    ? countWords(lines, options)
-                                : options.type == "split" ? writeSplitVocabulary(lines)
+                                : options.type == "split" ? readTokens(files)
                                                           : trainSentencePiece(lines, options);
   if (!bytes)
     return bytes.error();

@@ -102,6 +102,34 @@ TEST(Parameters, MismatchesAreNamedAllAtOnce) {
   EXPECT_EQ(loaded.error().exitCode, 1);
 }
 
+TEST(Parameters, AreReadFromOtherTypes) {
+  Folder folder;
+  Program program = toyProgram();
+  ModelState state = toyState(program), other = toyState(program);
+  ASSERT_TRUE(state.initialize(program, 1) && other.initialize(program, 2));
+  std::vector<TensorView> views = *state.parameterViews(program);
+  OwnedTensor half("", ElementType::BF16, views[0].shape), wide("", ElementType::F64, views[1].shape);
+  for (int64_t i = 0; i < views[0].elements(); ++i) // its upper two bytes
+    std::memcpy(half.as<uint16_t>() + i, static_cast<const char *>(views[0].data) + 4 * i + 2, 2);
+  for (int64_t i = 0; i < views[1].elements(); ++i)
+    wide.as<double>()[i] = static_cast<const float *>(views[1].data)[i];
+  std::vector<TensorView> kept = views;
+  kept[0].type = ElementType::BF16, kept[0].data = half.view().data;
+  kept[1].type = ElementType::F64, kept[1].data = wide.view().data;
+  ASSERT_TRUE(writeSafetensors(folder / "w.safetensors", kept));
+  Expected<Safetensors> file = Safetensors::open(folder / "w.safetensors");
+  ASSERT_TRUE(file) << file.error().message;
+  ASSERT_TRUE(other.loadParameters(program, *file));
+  std::vector<TensorView> read = *other.parameterViews(program);
+  for (int64_t i = 0; i < views[0].elements(); ++i) {
+    float expected = static_cast<const float *>(views[0].data)[i], got = static_cast<const float *>(read[0].data)[i];
+    EXPECT_LE(std::abs(got), std::abs(expected));
+    EXPECT_NEAR(got, expected, std::abs(expected) / 128);
+  }
+  for (size_t i = 1; i < views.size(); ++i)
+    EXPECT_EQ(std::memcmp(read[i].data, views[i].data, views[i].bytes()), 0) << views[i].name;
+}
+
 TEST(Parameters, LongListsAreCutWithTheCount) {
   Folder folder;
   Program program = toyProgram();

@@ -70,6 +70,7 @@ TEST(WordVocabulary, EncodesAndDecodes) {
   EXPECT_EQ(vocabulary->bos(), 1);
   EXPECT_EQ(vocabulary->eos(), 2);
   EXPECT_EQ(vocabulary->piece(4), "der");
+  EXPECT_EQ(vocabulary->piece(6), "<unk>"); // of a table that has more rows
   EXPECT_THAT(*vocabulary->encode("Der HUND bellt."), ElementsAre(4, 5, 0, 3));
   EXPECT_THAT(*vocabulary->encode(""), ElementsAre());
   EXPECT_EQ(vocabulary->decode(std::vector<int32_t>{1, 4, 5, 0, 3, 2}), "der hund <unk> .");
