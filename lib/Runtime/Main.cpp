@@ -45,14 +45,22 @@ static Expected<int> start(int argc, char **argv) {
   Action action;
   auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
   addInfo(app, session, action);
-  bool reads = session.program.kind == "sequence_to_sequence" || session.program.kind == "language_model";
-  if (reads && has("train_step"))
+  // Batches of text have these; a model that takes more gets it from `run`, or a library's caller.
+  auto reads = [&](std::string_view name) {
+    constexpr std::string_view known[] = {"source_ids", "source_offsets", "target_ids", "target_offsets", "ids",
+                                          "offsets",    "labels",         "random",     "hyper"};
+    const Function *function = session.program.function(name);
+    return (session.program.kind == "sequence_to_sequence" || session.program.kind == "language_model") && function &&
+           std::ranges::all_of(function->inputs,
+                               [&](const TensorType &input) { return std::ranges::count(known, input.name) > 0; });
+  };
+  if (reads("train_step"))
     addTrain(app, session, action);
   if (has("train_step")) {
     addAverage(app, session, action);
     addReport(app, session, action);
   }
-  if (reads && has("loss"))
+  if (reads("loss"))
     addEvaluate(app, session, action);
   if (translates(session.program))
     addTranslate(app, session, action);
@@ -70,10 +78,13 @@ static Expected<int> start(int argc, char **argv) {
   for (const CLI::App *command : app.get_subcommands([](const CLI::App *) { return true; }))
     commands.push_back(command->get_name());
   std::string first = argc > 1 ? argv[1] : "";
-  if (first.empty() || (first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end()))
+  bool asksHelp = first == "-h" || first == "--help" || first == "--help-all";
+  if (!asksHelp && std::find(commands.begin(), commands.end(), first) == commands.end())
     return userError(fmt::format("{}; this executable has {} (they follow from the model, and from xf-compile's "
                                  "--functions)",
-                                 first.empty() ? "expected a command" : "there is no command '" + first + "'",
+                                 first.empty()     ? "expected a command"
+                                 : first[0] == '-' ? "expected a command before '" + first + "'"
+                                                   : "there is no command '" + first + "'",
                                  fmt::join(commands, ", ")));
   Expected<std::optional<int>> done = parseCommandLine(app, argc, argv, {"--output", "--profile"});
   if (!done)

@@ -62,7 +62,7 @@ struct Progress {
   double bestLoss = std::numeric_limits<double>::infinity(); // on the validation set
   int64_t sinceBest = 0;                                     // times it was measured since, and was no better
   int64_t best = 0;                                          // the step of the run's model.safetensors; 0: none yet
-  int64_t ended = 0;                // the step at which an epoch or the run ended last, validated and recorded
+  int64_t ended = 0; // the step that was validated and recorded last: an epoch's or the run's end, or within
   StepMean intervalLoss, epochLoss; // since the last record of its kind
   Hyper hyper;
   std::vector<std::string> frozen; // patterns of parameters that stay as they are

@@ -58,6 +58,10 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
   Expected<std::vector<int64_t>> dims = session.executor().bind(function, inputs);
   if (!dims)
     return dims.error();
+  if (Expected<void> allowed = checkAllowed(
+          session, fmt::format("what {} tokens attend to for {}", source->size(), target.size()), {&function, *dims});
+      !allowed)
+    return allowed.error();
   std::vector<OwnedTensor> outputs;
   for (const TensorType &type : function.outputs)
     outputs.emplace_back(type.name, type.type, type.shapeAt(*dims));

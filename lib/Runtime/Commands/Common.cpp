@@ -53,10 +53,10 @@ CLI::Option *xf::runtime::addBytesOption(CLI::App &command, const std::string &n
   return command
       .add_option_function<std::string>(
           name,
-          [&bytes](const std::string &text) {
+          [&bytes, name](const std::string &text) {
             Expected<int64_t> parsed = parseBytes(text);
             if (!parsed)
-              throw CLI::ValidationError(parsed.error().message);
+              throw CLI::ValidationError(name, parsed.error().message);
             bytes = *parsed;
           },
           help)

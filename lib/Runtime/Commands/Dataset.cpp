@@ -172,9 +172,6 @@ static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, cons
     say("'{}': {}\n", options.source, *note);
   noteUnknown(options.source, vocabularies->source, pairs->source);
   noteUnknown(options.target, vocabularies->target, pairs->target);
-  if (pairs->size() == 0)
-    return userError(fmt::format("'{}' and '{}' hold no pair of sentences of at most {} tokens", options.source,
-                                 options.target, maxTokens));
   return std::unique_ptr<Dataset>(new PairDataset(std::move(*pairs), vocabularies->target, options.length));
 }
 

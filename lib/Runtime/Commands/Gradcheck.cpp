@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
 
 using namespace xf::runtime;
 
@@ -64,27 +65,56 @@ private:
 };
 } // namespace
 
-/// A few sequences of ids below the vocabulary: enough of every length to meet every branch of a kernel.
-static std::vector<OwnedTensor> randomBatch(const Session &session, const Function &function, uint64_t seed) {
-  const int32_t lengths[2][4] = {{5, 1, 7, 3}, {4, 6, 1, 9}};
+/// A few sequences, of lengths that meet every branch of a kernel, and random ids: whatever the function requires of
+/// its inputs.
+static Expected<std::vector<OwnedTensor>> randomBatch(Session &session, const Function &function, uint64_t seed) {
+  std::array<int64_t, 4> lengths[2] = {{5, 1, 7, 3}, {4, 6, 1, 9}}; // of what is predicted, and of a source
+  auto sideOf = [](const TensorType &input) { return size_t(input.name.starts_with("source")); };
+  const std::vector<int64_t> noDims(function.dims.size());
+  std::vector<bool> isStarts(function.inputs.size());
+  for (const Requirement &requirement : function.requirements) {
+    isStarts[requirement.input] = isStarts[requirement.input] || requirement.kind == Requirement::Starts;
+    if (requirement.kind == Requirement::Longest)
+      for (int64_t &length : lengths[sideOf(function.inputs[requirement.input])])
+        length = std::min(length, requirement.size.at(noDims));
+  }
   std::vector<OwnedTensor> tensors;
   for (size_t index = 0; index < function.inputs.size(); ++index) {
     const TensorType &input = function.inputs[index];
-    const int32_t *length = lengths[input.name.starts_with("source")];
-    bool offsets = input.name.ends_with("offsets");
-    int32_t tokens = length[0] + length[1] + length[2] + length[3];
-    OwnedTensor tensor(input.name, input.type, {offsets ? 5 : tokens});
-    int32_t *values = tensor.as<int32_t>();
-    int64_t vocabulary = session.vocabularySize(input.name.starts_with("source") ? "source" : "target");
-    for (int i = 0; i < (offsets ? 5 : tokens); ++i)
-      if (offsets)
-        values[i] = i ? values[i - 1] + length[i - 1] : 0;
-      else
-        values[i] = int32_t(philox({uint32_t(i), uint32_t(index), 0, 0x62617463 /* 'batc' */},
-                                   {uint32_t(seed), uint32_t(seed >> 32)})[0] %
-                            uint64_t(std::max<int64_t>(vocabulary, 1)));
-    tensors.push_back(std::move(tensor));
+    if (input.type != ElementType::I32 || input.shape.size() != 1 || input.shape[0].dim < 0)
+      return userError(fmt::format("'{}' can't be checked: there is nothing to make up for its input '{}'",
+                                   function.name, input.name));
+    std::span<const int64_t> length = lengths[sideOf(input)];
+    tensors.emplace_back(input.name, input.type,
+                         std::vector{isStarts[index] ? int64_t(length.size()) + 1
+                                                     : std::accumulate(length.begin(), length.end(), int64_t(0))});
   }
+  std::vector<TensorView> views = viewsOf(tensors);
+  Expected<std::vector<int64_t>> dims = session.executor().bind(function, views);
+  if (!dims)
+    return dims.error();
+  for (size_t index = 0; index < function.inputs.size(); ++index) {
+    std::span<const int64_t> length = lengths[sideOf(function.inputs[index])];
+    int64_t below = 10; // numbers that nothing is read by
+    for (const Requirement &requirement : function.requirements)
+      if (requirement.kind == Requirement::Below && requirement.input == index)
+        below = std::max<int64_t>(requirement.size.at(*dims), 1);
+    int32_t *values = tensors[index].as<int32_t>();
+    for (int64_t i = 0; i < views[index].elements(); ++i)
+      values[i] = isStarts[index] ? int32_t(i ? values[i - 1] + length[i - 1] : 0)
+                                  : int32_t(philox({uint32_t(i), uint32_t(index), 0, 0x62617463 /* 'batc' */},
+                                                   {uint32_t(seed), uint32_t(seed >> 32)})[0] %
+                                            uint64_t(below));
+  }
+  if (Expected<void> valid = checkRequirements(function, views, *dims); !valid)
+    return userError(fmt::format("'{}' can't be checked with what is made up for its inputs: {}", function.name,
+                                 valid.error().message));
+  const Function &gradients = *session.program.function("gradients");
+  Expected<std::vector<int64_t>> itsDims = session.executor().bind(gradients, views);
+  if (!itsDims)
+    return itsDims.error();
+  if (Expected<void> allowed = checkAllowed(session, "checking derivatives", {&gradients, *itsDims}); !allowed)
+    return allowed.error();
   return tensors;
 }
 
@@ -175,7 +205,8 @@ Expected<int> Gradcheck::run() {
   if (!sameLoss)
     printResult("expected 'loss' of 'gradients' to match that of 'loss' ({:.7g}), but got {:.7g}\n", baseLoss, value);
   size_t agreed = 0;
-  printResult("{:<56} {:>12} {:>13} {:>13} {:>9}\n", "parameter", "|gradient|", "analytic", "difference", "relative");
+  printResult("{:<56} {:>12} {:>13} {:>13} {:>15}\n", "parameter", "|gradient|", "analytic", "difference",
+              "beyond rounding");
   const auto &parameters = session.program.parameters;
   for (size_t index = 0; index < parameters.size(); ++index) {
     const Parameter &parameter = parameters[index];
@@ -202,7 +233,7 @@ Expected<int> Gradcheck::run() {
     if (!worst)
       return worst.error();
     agreed += worst->agrees();
-    printResult("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>9.1e}{}\n", parameter.name, norm, worst->analytic,
+    printResult("{:<56} {:>12.4e} {:>13.5e} {:>13.5e} {:>15.1e}{}\n", parameter.name, norm, worst->analytic,
                 worst->difference, worst->relative(), worst->agrees() ? "" : "  differs");
   }
   printResult("gradcheck: {} of {} parameters agree with differences of the loss\n", agreed, parameters.size());
@@ -230,8 +261,10 @@ static Expected<int> gradcheck(Session &session, const GradcheckOptions &options
     if (Expected<void> loaded = state->loadParameters(session.program, *file); !loaded)
       return loaded.error();
   }
-  std::vector<OwnedTensor> tensors = randomBatch(session, *session.program.function("loss"), options.seed);
-  return Gradcheck(session, *state, viewsOf(tensors)).run();
+  Expected<std::vector<OwnedTensor>> tensors = randomBatch(session, *session.program.function("loss"), options.seed);
+  if (!tensors)
+    return tensors.error();
+  return Gradcheck(session, *state, viewsOf(*tensors)).run();
 }
 
 void xf::runtime::addGradcheck(CLI::App &app, Session &session, Action &action) {

@@ -211,13 +211,13 @@ static Expected<Run> readRun(const std::string &path) {
         (to.*curve).push_back({value("step"), value(key)});
     };
     run.steps = std::max(run.steps, value("step"));
+    add(&Run::validation, "validation_loss", run);
     if (record["kind"] == "interval") {
       add(&Run::loss, "loss", run);
       add(&Run::rate, "learning_rate", run);
       add(&Run::norm, "gradient_norm", run);
       add(&Run::speed, "tokens_per_s", run);
     } else if (record["kind"] == "epoch") {
-      add(&Run::validation, "validation_loss", run);
       add(&Run::loss, "loss", epochs);
       add(&Run::speed, "tokens_per_s", epochs);
       if (std::isfinite(value("seconds")))
@@ -242,7 +242,8 @@ static Expected<int> report(const Session &session, const ReportOptions &options
   }
   std::string body = summary(runs) + "<main>\n";
   for (const Chart &chart :
-       {Chart{"loss per token: training thin, validation with dots", &Run::loss, &Run::validation, false},
+       {Chart{"loss per token: validation with dots, and the training beside it thin", &Run::loss, &Run::validation,
+              false},
         Chart{"learning rate", &Run::rate, nullptr, false}, Chart{"gradient norm", &Run::norm, nullptr, true},
         Chart{"tokens per second", &Run::speed, nullptr, false}})
     body += draw(chart, runs);

@@ -26,7 +26,7 @@ struct TrainOptions {
   std::vector<std::string> freeze;
   int64_t accumulate = 1;
   int64_t epochs = 0, steps = 0, batchTokens = 4096, batchSize = 0;
-  int64_t checkpointSteps = 1000, keep = 5, logSteps = 50, patience = 0;
+  int64_t checkpointSteps = 1000, keep = 5, logSteps = 50, patience = 0, validSteps = 0;
   Hyper hyper;
   uint64_t seed = 1;
   bool resume = false;
@@ -81,8 +81,10 @@ private:
   Expected<void> prepare(Step &step, size_t part);
   Step pack(Parts parts, int64_t before) const;
   std::vector<TensorView> inputsOf(Step &step, size_t part);
-  Expected<void> endEpoch();
   Expected<void> validate(json &record);
+  Expected<void> conclude(json record);
+  Expected<void> endEpoch();
+  Expected<void> validateWithin();
   Expected<void> keepModel();
   Error notFinite(Step &step);
   Expected<void> checkpoint();
@@ -461,31 +463,52 @@ Expected<void> Training::validate(json &record) {
   return {};
 }
 
-Expected<void> Training::endEpoch() {
-  json record = {{"kind", "epoch"},
-                 {"step", progress.step},
-                 {"epoch", progress.epoch + (progress.batch ? 1 : 0)},
-                 {"loss", progress.epochLoss.value()},
-                 {"tokens_per_s", epoch.tokensPerSecond()},
-                 {"seconds", epoch.seconds()}};
+/// What an epoch ends with, and a validation within one: its record, a checkpoint, and the model where it is the best.
+Expected<void> Training::conclude(json record) {
+  record["step"] = progress.step;
   if (Expected<void> validated = validate(record); !validated)
     return ending(validated.error());
   std::string text = fmt::format("epoch {}  step {}  loss {:.4f}", record["epoch"].get<int64_t>(), progress.step,
-                                 progress.epochLoss.value());
+                                 record["loss"].get<double>());
   if (record.contains("validation_loss"))
     text += fmt::format("  validation loss {:.4f}{}", record["validation_loss"].get<double>(),
                         record["best"].get<bool>() ? " (best)" : "");
   display.message(fmt::format("{}  {:.1f} s", text, epoch.seconds()));
   if (Expected<void> logged = log.append(record); !logged)
     return logged;
-  progress.epochLoss = progress.intervalLoss = {};
-  epoch = interval = {};
   progress.ended = progress.step;
   Expected<void> saved = checkpoint();
   return saved && progress.best == progress.step ? keepModel() : saved;
 }
 
+Expected<void> Training::endEpoch() {
+  json record = {{"kind", "epoch"},
+                 {"epoch", progress.epoch + (progress.batch ? 1 : 0)},
+                 {"loss", progress.epochLoss.value()},
+                 {"tokens_per_s", epoch.tokensPerSecond()},
+                 {"seconds", epoch.seconds()}};
+  progress.epochLoss = progress.intervalLoss = {};
+  Expected<void> concluded = conclude(std::move(record));
+  epoch = interval = {};
+  return concluded;
+}
+
+/// Is no part of the time that training takes.
+Expected<void> Training::validateWithin() {
+  Clock::time_point start = Clock::now();
+  Expected<void> concluded =
+      conclude({{"kind", "validation"}, {"epoch", progress.epoch + 1}, {"loss", progress.epochLoss.value()}});
+  for (Pace *pace : {&interval, &epoch})
+    pace->start += Clock::now() - start;
+  return concluded;
+}
+
 Expected<int> Training::run() {
+  if (options.patience && !options.validation.given())
+    return userError("--patience asks for a validation loss, but there is no validation text");
+  if (options.validSteps && !options.validation.given())
+    return userError("--valid-steps asks for a validation loss, but there is no validation text");
+  bool isNew = !std::filesystem::exists(options.output);
   int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
   if (Expected<void> writable = makeWritableFolder(options.output, 2 * checkpointBytes); !writable)
     return writable.error();
@@ -495,10 +518,12 @@ Expected<int> Training::run() {
   // What is frozen a run that goes on may know better.
   for (auto stage : {&Training::readData, &Training::chooseFunction, &Training::checkMemory, &Training::startOrResume,
                      &Training::chooseFunction})
-    if (Expected<void> done = (this->*stage)(); !done)
+    if (Expected<void> done = (this->*stage)(); !done) {
+      std::error_code ignored;
+      if (isNew) // and still empty
+        std::filesystem::remove(options.output, ignored);
       return done.error();
-  if (options.patience && !validation)
-    return userError("--patience asks for a validation loss, but there is no validation text");
+    }
   Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step, progress.ended);
   if (!opened)
     return opened.error();
@@ -513,6 +538,11 @@ Expected<int> Training::run() {
   expectedSteps = maxSteps;
   if (maxEpochs < INT64_MAX)
     expectedSteps = std::min(maxSteps, maxEpochs * ((int64_t(batches.size()) - 1) / options.accumulate + 1));
+  if (double(expectedSteps) <= progress.hyper.warmup && !options.given("--warmup"))
+    display.message(
+        fmt::format("warning: the run's {} steps end within the warm-up of {:.0f}, in which the learning rate "
+                    "is small; --warmup=N makes it shorter",
+                    expectedSteps, progress.hyper.warmup));
   if (Expected<void> room = session.executor().reserve(
           largestCalls(options.batchSize ? options.batchSize : options.batchTokens), state.arenas());
       !room)
@@ -523,17 +553,24 @@ Expected<int> Training::run() {
     Parts rest = Parts(batches).subspan(std::min<size_t>(batch, batches.size()));
     return rest.first(std::min<size_t>(rest.size(), options.accumulate));
   };
+  auto validatesAt = [&](int64_t step) { return options.validSteps && step % options.validSteps == 0; };
   auto isPatient = [&] { return !options.patience || progress.sinceBest < options.patience; };
   auto isDone = [&] { return progress.epoch >= maxEpochs || progress.step >= maxSteps || !isPatient(); };
   // A run may have been stopped behind its last step, and before what belongs to its end.
   while (!isDone() || progress.ended != progress.step) {
     while (!isDone() && !isWhole() && !Interrupt::seen()) {
       int64_t after = progress.batch + options.accumulate;
-      Parts following = progress.step + 1 < maxSteps ? partsAt(after) : Parts();
+      bool isAlone = progress.step + 1 >= maxSteps || validatesAt(progress.step + 1);
+      Parts following = isAlone ? Parts() : partsAt(after);
       if (Expected<void> taken = takeStep(partsAt(progress.batch), following); !taken)
         return taken.error();
-      // The end of an epoch writes its own, with the validation's result.
-      if (progress.step % options.checkpointSteps == 0 && !isWhole() && !isDone())
+      // The end of an epoch validates, and writes a checkpoint with the result.
+      if (isWhole() || isDone())
+        break;
+      if (validatesAt(progress.step))
+        if (Expected<void> validated = validateWithin(); !validated)
+          return validated.error();
+      if (progress.step % options.checkpointSteps == 0)
         if (Expected<void> saved = checkpoint(); !saved)
           return saved.error();
     }
@@ -549,8 +586,9 @@ Expected<int> Training::run() {
       progress.batch = 0;
       batches = data->shuffled(options.recipe(), progress.seed, progress.epoch);
     }
-    if (Expected<void> ended = endEpoch(); !ended)
-      return ended.error();
+    if (progress.ended != progress.step) // else it was validated within the epoch, and patience came to its end
+      if (Expected<void> ended = endEpoch(); !ended)
+        return ended.error();
   }
   if (!isPatient())
     display.message(fmt::format("stopped: the validation loss was {} times no better than {:.4f}", progress.sinceBest,
@@ -586,14 +624,20 @@ void xf::runtime::addTrain(CLI::App &app, Session &session, Action &action) {
                    "Parameters that stay as they are: names, or patterns with * and ?, separated by commas; none thaws "
                    "those of a run that is resumed")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->default_str("none");
   command->add_option("--model", options->model, "Weights to start from: a run's folder or a file (.safetensors)")
       ->default_str(session.blob("weights") ? "the embedded weights" : "drawn from the seed");
   addHyperOptions(*command, options->hyper);
   command
       ->add_option("--patience", options->patience,
-                   "Stop when the validation loss was no better than before this many epochs in a row; 0: never")
+                   "Stop when the validation loss was no better than before this many times in a row; 0: never")
       ->check(nonNegativeNumber());
+  command
+      ->add_option("--valid-steps", options->validSteps,
+                   "Steps from validation to validation within an epoch, whose end has one too")
+      ->default_str("none")
+      ->check(positiveNumber());
   command->add_option("--checkpoint-steps", options->checkpointSteps, "Steps from checkpoint to checkpoint")
       ->check(positiveNumber());
   command->add_option("--keep", options->keep, "Checkpoints that are kept, the newest")->check(positiveNumber());

@@ -17,7 +17,8 @@ Expected<TrainingLog> TrainingLog::open(const std::string &path, int64_t step, i
   std::ifstream before(path);
   while (std::getline(before, line)) {
     json record = json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (record.is_object() && record.value("step", INT64_MAX) <= (record.value("kind", "") == "epoch" ? ended : step))
+    if (record.is_object() &&
+        record.value("step", INT64_MAX) <= (record.value("kind", "") == "interval" ? step : ended))
       kept += line + "\n";
   }
   if (Expected<void> written = writeFile(path, kept); !written)

@@ -14,7 +14,8 @@ namespace xf::runtime {
 
 class TrainingLog {
 public:
-  /// Opens the log with the records up to `step` kept, of epochs up to the one that ended at `ended`.
+  /// Opens the log with the records of intervals kept up to `step`, and of ends of epochs and validations up to
+  /// `ended`.
   static Expected<TrainingLog> open(const std::string &path, int64_t step, int64_t ended);
   Expected<void> append(const nlohmann::json &record);
 

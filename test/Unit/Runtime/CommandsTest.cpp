@@ -143,6 +143,9 @@ TEST_F(Commands, MistakesInOptionsAreOneLine) {
   }
   EXPECT_THAT(run("").err, testing::StartsWith("error: expected a command; this executable has info, train, "));
   EXPECT_THAT(run("fly").err, testing::StartsWith("error: there is no command 'fly'; this executable has info, "));
+  EXPECT_THAT(run("--version").err,
+              testing::StartsWith("error: expected a command before '--version'; this executable "));
+  EXPECT_THAT(run("info --fit=x").err, testing::StartsWith("error: --fit: expected a number of bytes, such as "));
 }
 
 TEST_F(Commands, AnotherMachineIsSaidAtTheStart) {
@@ -159,6 +162,8 @@ TEST_F(Commands, GradcheckSeesAWrongGradient) {
   Outcome right = run("gradcheck");
   EXPECT_EQ(right.code, 0) << right.out << right.err;
   EXPECT_THAT(right.out, HasSubstr("gradcheck: 4 of 4 parameters agree"));
+  EXPECT_THAT(run("gradcheck --memory=1K").err,
+              testing::StartsWith("error: not enough memory for the batch: checking derivatives needs "));
   for (const char *seed : {"2", "3", "4"})
     EXPECT_EQ(run(std::string("gradcheck --seed=") + seed).code, 0);
   Outcome wrong = run("gradcheck loss", {.environment = {"XF_TOY_WRONG_GRADIENT=1"}});
@@ -188,6 +193,9 @@ TEST_F(Commands, TrainsEvaluatesTranslates) {
   ASSERT_EQ(evaluated.code, 0) << evaluated.err;
   for (const char *what : {"loss per token", "perplexity", "BLEU", "tokens per second"})
     EXPECT_THAT(evaluated.out, HasSubstr(what));
+  EXPECT_EQ(run("evaluate --model=run --source=source --target=target --bleu-tokenizer=none --lowercase").code, 0);
+  EXPECT_THAT(run("evaluate --model=run --source=source --target=target --bleu-tokenizer=zh").err,
+              HasSubstr("--bleu-tokenizer: "));
 
   for (const char *beam : {"1", "4"}) {
     Outcome translated =
@@ -246,16 +254,18 @@ TEST_F(Commands, SameBitsAtAnyThreadCount) {
 }
 
 TEST_F(Commands, KilledAndResumedEndsInTheSameBits) {
-  ASSERT_EQ(run(train("whole", "--steps=50 --log-steps=7")).code, 0);
+  const std::string steps = "--steps=50 --log-steps=7 --valid-source=source --valid-target=target --valid-steps=4";
+  ASSERT_EQ(run(train("whole", steps)).code, 0);
   std::string expected = readAll(folder / "whole/checkpoint-50.safetensors");
   for (int attempt = 0; attempt < 6; ++attempt) {
     std::string output = "killed" + std::to_string(attempt);
-    std::string command = train(output, "--steps=50 --checkpoint-steps=3 --log-steps=7 --threads=2");
+    std::string command = train(output, steps + " --checkpoint-steps=3 --threads=2");
     Outcome killed = run(command, {.environment = {"XF_TOY_DELAY_MS=3"}, .killAfterMs = 30 + 25 * attempt});
     EXPECT_EQ(killed.code, 128 + SIGKILL);
     Outcome resumed = run(command + " --resume");
     ASSERT_EQ(resumed.code, 0) << resumed.err;
     EXPECT_TRUE(readAll(folder / output / "checkpoint-50.safetensors") == expected) << "attempt " << attempt;
+    EXPECT_TRUE(readAll(folder / output / "model.safetensors") == readAll(folder / "whole/model.safetensors"));
     EXPECT_EQ(recordsOf(output), recordsOf("whole")) << "every record once, of the same steps";
   }
 }
@@ -524,11 +534,12 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   EXPECT_EQ(numbers->find("decoder.0.cross_attention")->shape[0], 2);
   Outcome nothing = run("attention --model=run --input= --output=maps");
   EXPECT_EQ(nothing.code, 1);
+  EXPECT_EQ(nothing.err, "error: expected --input to be a sentence, but it has no tokens\n");
 }
 
 TEST_F(Commands, ReportDrawsRuns) {
   std::string valid = " --valid-source=source --valid-target=target --log-steps=1 --epochs=3";
-  ASSERT_EQ(run(train("a", valid)).code, 0);
+  ASSERT_EQ(run(train("a", valid + " --valid-steps=4")).code, 0);
   ASSERT_EQ(run(train("b", valid + " --seed=2")).code, 0);
   Outcome one = run("report a");
   EXPECT_EQ(one.code, 0) << one.err;
@@ -544,7 +555,7 @@ TEST_F(Commands, ReportDrawsRuns) {
       ++times;
     return times;
   };
-  EXPECT_EQ(count(page, "<circle"), 3) << "an epoch each";
+  EXPECT_EQ(count(page, "<circle"), 3 + 6) << "an epoch each, and two within it";
   size_t training = page.find("<path class=\"curve thin run0\"");
   ASSERT_NE(training, page.npos);
   EXPECT_EQ(count(page.substr(training, page.find("/>", training) - training), "L"), 29) << "30 steps";
@@ -562,7 +573,7 @@ TEST_F(Commands, ReportDrawsRuns) {
   std::ofstream(folder / "a/log.jsonl", std::ios::app) << "\n";
   Outcome broken = run("report a");
   EXPECT_EQ(broken.code, 1);
-  EXPECT_EQ(broken.err, "error: 'a/log.jsonl', line 34: expected a record with 'kind' and 'step'\n");
+  EXPECT_EQ(broken.err, "error: 'a/log.jsonl', line 40: expected a record with 'kind' and 'step'\n");
   std::ofstream(folder / "empty.jsonl");
   EXPECT_EQ(run("report empty.jsonl").err, "error: 'empty.jsonl' has no records of a loss yet\n");
   EXPECT_THAT(run("report nowhere").err, HasSubstr("'nowhere': No such file or directory"));
@@ -626,6 +637,76 @@ TEST_F(Commands, AverageIsTheMeanOfTheLastCheckpoints) {
   EXPECT_THAT(run("average --output=x").err, HasSubstr("inputs is required"));
 }
 
+TEST_F(Commands, InputsThatAreNoneOfTheirKind) {
+  ASSERT_EQ(run(train("run", "--steps=1")).code, 0);
+  auto expectError = [&](const std::string &command, const std::string &message, const std::string &input = "") {
+    Outcome outcome = run(command, {.input = input});
+    EXPECT_EQ(outcome.code, 1) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("error: " + message));
+  };
+  expectError("translate --model=run --prefix=word", "--prefix: ", "5\n");
+  expectError("translate --model=run --prefix-column", "standard input, line 2, behind the tab: ", "5\t6\n7\tword\n");
+  expectError("translate --model=/dev/null", "can't map '/dev/null': expected a regular file");
+  std::ofstream(folder / "short.safetensors") << "abc";
+  expectError("translate --model=short.safetensors",
+              "'short.safetensors' is not a valid safetensors file: it has 3 bytes, the header's length alone takes 8");
+  std::ofstream(folder / "long") << "5 6 7\n";
+  expectError("evaluate --model=run --source=long --target=long --max-length=2",
+              "all 1 pairs of 'long' and 'long' are too long");
+  Safetensors whole = std::move(*Safetensors::open(folder / "run/checkpoint-1.safetensors"));
+  fs::create_directory(folder / "other");
+  auto writeCheckpoint = [&](const Safetensors::Metadata &metadata) {
+    ASSERT_TRUE(writeSafetensors(folder / "other/checkpoint-1.safetensors", whole.tensors(), metadata));
+  };
+  writeCheckpoint({});
+  expectError(train("other", "--steps=2 --resume"),
+              "'other/checkpoint-1.safetensors' is not a checkpoint: its metadata has no 'xf.progress'");
+  writeCheckpoint({{"xf.progress", "{}"}});
+  expectError(train("other", "--steps=2 --resume"),
+              "'other/checkpoint-1.safetensors' is not a checkpoint: its metadata "
+              "'xf.progress' is malformed: ");
+  fs::remove(folder / "in");
+  fs::create_directory(folder / "in"); // what is read as standard input
+  expectError("translate --model=run", "can't read standard input: Is a directory");
+}
+
+TEST_F(Commands, TrainingThatCannotBeginLeavesNothing) {
+  EXPECT_EQ(run("train --source=source --target=nowhere --output=none --steps=1").code, 1);
+  EXPECT_EQ(run(train("none", "--steps=1 --memory=1K")).code, 1);
+  EXPECT_EQ(run(train("none", "--steps=1 --patience=1")).code, 1);
+  EXPECT_FALSE(fs::exists(folder / "none"));
+  // One that can, but learns little.
+  EXPECT_THAT(
+      run(train("run", "--steps=9")).err,
+      HasSubstr("warning: the run's 9 steps end within the warm-up of 4000, in which the learning rate is small; "
+                "--warmup=N makes it shorter"));
+  EXPECT_THAT(run(train("other", "--steps=9 --warmup=9")).err, Not(HasSubstr("warm-up")));
+}
+
+TEST_F(Commands, ValidatesWithinEpochs) {
+  const std::string options = "--steps=19 --log-steps=1";
+  const std::string validation = " --valid-source=source --valid-target=target --valid-steps=4";
+  ASSERT_EQ(run(train("blind", options)).code, 0);
+  ASSERT_EQ(run(train("run", options + validation)).code, 0);
+  std::vector<int> validated;
+  std::vector<double> losses[2]; // of intervals
+  for (const char *output : {"blind", "run"})
+    for (const std::string &line : recordsOf(output)) {
+      nlohmann::json record = nlohmann::json::parse(line);
+      if (record["kind"] == "interval")
+        losses[output[0] == 'r'].push_back(record["loss"]);
+      else if (record.contains("validation_loss"))
+        validated.push_back(int(record["step"]) * (record["kind"] == "epoch" ? -1 : 1));
+    }
+  EXPECT_THAT(validated, testing::ElementsAre(4, 8, -10, 12, 16, -19)); // an epoch has ten batches
+  EXPECT_THAT(losses[0], testing::SizeIs(19));
+  EXPECT_EQ(losses[0], losses[1]) << "training is as it is without";
+  EXPECT_TRUE(fs::exists(folder / "run/checkpoint-16.safetensors"));
+  Outcome blind = run(train("other", "--valid-steps=4"));
+  EXPECT_EQ(blind.code, 1);
+  EXPECT_EQ(blind.err, "error: --valid-steps asks for a validation loss, but there is no validation text\n");
+}
+
 TEST_F(Commands, PatienceEndsATraining) {
   // Validated on nonsense, training makes the loss worse from some epoch on.
   std::ofstream nonsense(folder / "nonsense");
@@ -644,6 +725,12 @@ TEST_F(Commands, PatienceEndsATraining) {
   EXPECT_THAT(again.err, Not(HasSubstr("epoch ")));
   EXPECT_THAT(run(train("run", "--resume --patience=3" + validated)).err,
               HasSubstr("stopped: the validation loss was 3 times no better than "));
+  // Validations within an epoch count too.
+  Outcome within = run(train("within", "--patience=2 --valid-steps=3" + validated));
+  ASSERT_EQ(within.code, 0) << within.err;
+  EXPECT_THAT(within.err, HasSubstr("stopped: the validation loss was 2 times no better than "));
+  EXPECT_LT(nlohmann::json::parse(recordsOf("within").back())["step"],
+            nlohmann::json::parse(recordsOf("run").back())["step"]);
   Outcome blind = run(train("other", "--patience=2"));
   EXPECT_EQ(blind.code, 1);
   EXPECT_EQ(blind.err, "error: --patience asks for a validation loss, but there is no validation text\n");

@@ -29,6 +29,7 @@ static std::string messageAfter(const std::function<void(json &)> &breakIt) {
   if (parsed)
     return "accepted";
   EXPECT_EQ(parsed.error().exitCode, 2);
+  EXPECT_EQ(parsed.error().message.find("the program's description is malformed: "), 0u);
   return parsed.error().message;
 }
 
@@ -49,10 +50,13 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"expected 13 kernels, as many as the object has, but got 12", [](json &p) { p["kernels"].erase(0); }},
       {"key 'name' not found", [](json &p) { p.erase("name"); }},
       {"listed twice", [](json &p) { p["parameters"][1]["name"] = "source_embedding.weight"; }},
+      {"parameter 'source_embedding.weight' has extent 0", [](json &p) { p["parameters"][0]["shape"][0] = 0; }},
       {"overlaps the one before it", [](json &p) { p["parameters"][1]["offset"] = 16; }},
       {"expected parameters to end within 100 elements", [](json &p) { p["parameter_elements"] = 100; }},
       {"unknown initialiser 'magic'", [](json &p) { p["parameters"][0]["init"]["kind"] = "magic"; }},
       {"expected element type", [&](json &p) { step(p)["inputs"][0]["type"] = "f16"; }},
+      {"tensor 'source_ids' of 'train_step' is listed twice",
+       [&](json &p) { step(p)["inputs"][1]["name"] = "source_ids"; }},
       {"unknown dim 'pixels'", [&](json &p) { step(p)["inputs"][0]["shape"][0] = "pixels"; }},
       {"is the extent of no input", [&](json &p) { step(p)["dims"].push_back("more"); }},
       {"expected an affine size of 'train_step' to have 5 terms", [&](json &p) { step(p)["sizes"][0] = {1}; }},
@@ -87,6 +91,9 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"'train_step' requires something of input 9, there are 7",
        [&](json &p) { step(p)["requirements"][0]["input"] = 9; }},
       {"'train_step' requires 'below' of 'random'", [&](json &p) { step(p)["requirements"][3]["input"] = 5; }},
+      {"expected 6 numbers of a tensor map, but got 2", [](json &p) { p["kernels"][0]["maps"] = {{0, 1}}; }},
+      {"dispatch 0 in 'train_step' has no operand 99 of 8 x 8",
+       [&](json &p) { p["kernels"][size_t(step(p)["dispatches"][0]["kernel"])]["maps"] = {{99, 8, 8, 16, 1, 1}}; }},
       {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)
