@@ -1,6 +1,7 @@
 //===- Library.cpp - A compiled model as a library for C ------------------------------===//
 // Behind the interface of Library.h: one session and its state, a lock, and the border that neither exceptions nor
-// anything but text of errors crosses. The linker gives `xf_library_open` and `xf_library_open_on` the model's name.
+// anything but text of errors crosses. The linker gives `xf_library_open` and `xf_library_open_on` the model's name, and
+// a shared library has the second by its own name, too.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Library.h"
 #include "xf/Runtime/Checkpoint.h"
@@ -95,7 +96,7 @@ extern const xf_model methods; // below
 
 class Model : public xf_model {
 public:
-  static Expected<std::unique_ptr<Model>> open(std::string_view device, const char *weights);
+  static Expected<std::unique_ptr<Model>> open(const char *device, const char *weights);
 
   Expected<void> call(std::string_view name, std::span<const xf_tensor> inputs, std::span<const xf_tensor> outputs);
   Expected<void> bind(std::string_view name, std::span<const xf_tensor> inputs, int64_t *dims);
@@ -108,6 +109,7 @@ public:
   Expected<void> save(const std::string &path, bool weightsOnly);
   Expected<void> set(std::string_view name, std::string_view value);
   Expected<void> get(std::string_view name, const char **value);
+  void takeWarnings(const char **text);
 
   std::mutex lock;
   const pid_t process = getpid(); // whose threads, and whose GPU, the model has
@@ -120,6 +122,7 @@ private:
     static_cast<xf_model &>(*this) = methods;
     xf_model::description = &description.description;
     progress.hyper = defaultHyper(session.program);
+    session.warn = [this](std::string_view text) { warnings += (warnings.empty() ? "" : "\n") + std::string(text); };
   }
 
   struct Call {
@@ -149,14 +152,16 @@ private:
   Progress progress;
   std::array<int64_t, 2> random; // what these inputs of a training step are where the caller says nothing
   std::array<float, 8> hyper;
-  std::string setting; // the text that `get` gave
+  std::string setting;  // the text that `get` gave
+  std::string warnings; // nobody has asked for
+  std::string warned;   // those that `takeWarnings` gave
 };
 
-Expected<std::unique_ptr<Model>> Model::open(std::string_view device, const char *weights) {
-  Expected<std::unique_ptr<Session>> session = Session::open(device, /*isLibrary=*/true);
+Expected<std::unique_ptr<Model>> Model::open(const char *device, const char *weights) {
+  Expected<std::unique_ptr<Session>> session = Session::open(device ? device : "", /*isLibrary=*/true);
   if (!session)
     return session.error();
-  if (!device.empty() && device != (*session)->device)
+  if (device && device != (*session)->device)
     return (*session)->hasNoDevice(device);
   std::unique_ptr<Model> model(new Model(std::move(*session)));
   Expected<void> ready = model->state.reserve(model->session.program, {});
@@ -185,11 +190,17 @@ Error Model::isElsewhere() const {
                                      "open another model there"));
 }
 
+static Error nowhereToWrite(std::string_view what) {
+  return userError(fmt::format("expected a place to write '{}' to, but got NULL", what));
+}
+
 /// The caller's tensors, which must be some of `known`, an `input` or `output` of the function.
 static Expected<std::vector<TensorView>> viewsOf(const Function &function, std::string_view kind,
                                                  const std::vector<TensorType> &known,
                                                  std::span<const xf_tensor> tensors) {
   std::vector<TensorView> views;
+  if (!tensors.data() && !tensors.empty())
+    return userError(fmt::format("expected {} {}s of '{}', but got NULL", tensors.size(), kind, function.name));
   for (const xf_tensor &tensor : tensors) {
     std::string_view name = tensor.name ? tensor.name : "";
     if (std::none_of(known.begin(), known.end(), [&](const TensorType &type) { return type.name == name; })) {
@@ -272,6 +283,8 @@ Expected<void> Model::bind(std::string_view name, std::span<const xf_tensor> inp
   Expected<Call> call = check(name, inputs, {});
   if (!call)
     return call.error();
+  if (!dims && !call->dims.empty())
+    return nowhereToWrite("dims");
   std::copy(call->dims.begin(), call->dims.end(), dims);
   return {};
 }
@@ -317,6 +330,11 @@ Expected<void> Model::array(xf_array which, const char *name, float **data) {
                                 [&](const Parameter &each) { return each.name == name; });
   if (parameter == session.program.parameters.end())
     return userError(fmt::format("'{}' has no parameter '{}'", session.program.name, name));
+  if (!data)
+    return nowhereToWrite("data");
+  const std::vector<Function> &functions = session.program.functions;
+  if (which == XF_GRADIENT && std::ranges::none_of(functions, &Function::usesGradients))
+    return userError(fmt::format("'{}' has no gradients: none of its functions computes them", session.program.name));
   if (Expected<void> room =
           state.reserve(session.program, {.gradients = which == XF_GRADIENT, .moments = which > XF_GRADIENT});
       !room)
@@ -369,6 +387,8 @@ Expected<void> Model::load(const Safetensors &file) {
 }
 
 Expected<void> Model::load(const std::string &path) {
+  if (path.empty()) // which would mean the embedded weights
+    return userError("expected weights to be a file (.safetensors) or the folder of a run, but got ''");
   Expected<Safetensors> file = session.openModel(path);
   return file ? load(*file) : file.error();
 }
@@ -428,11 +448,18 @@ Expected<void> Model::set(std::string_view name, std::string_view text) {
 }
 
 Expected<void> Model::get(std::string_view name, const char **value) {
+  if (!value)
+    return nowhereToWrite("value");
   return visitSetting(name, [&](auto &current) -> Expected<void> {
     setting = fmt::format("{}", current);
     *value = setting.c_str();
     return {};
   });
+}
+
+void Model::takeWarnings(const char **text) {
+  warned = std::exchange(warnings, {});
+  *text = warned.empty() ? nullptr : warned.c_str();
 }
 
 /// What this thread's last call that failed had to say. The end of the process destroys it before calls that are made
@@ -531,13 +558,23 @@ const xf_model methods = {
       if (auto *model = static_cast<Model *>(handle); model && getpid() == model->process)
         delete model;
     },
+    [](xf_model *handle, const char **text) {
+      return locked(handle, [&](Model &model) -> Expected<void> {
+        if (!text)
+          return nowhereToWrite("text");
+        model.takeWarnings(text);
+        return {};
+      });
+    },
 };
 } // namespace
 
 extern "C" const char *xf_library_open_on(const char *device, const char *weights, xf_model **model) {
   return guarded([&]() -> Expected<void> {
+    if (!model)
+      return nowhereToWrite("model");
     *model = nullptr;
-    Expected<std::unique_ptr<Model>> opened = Model::open(text(device), weights);
+    Expected<std::unique_ptr<Model>> opened = Model::open(device, weights);
     if (!opened)
       return opened.error();
     *model = opened->release();

@@ -5,7 +5,6 @@
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Checksum.h"
 #include "xf/Runtime/Files.h"
-#include "xf/Runtime/Output.h"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -125,7 +124,7 @@ Expected<Safetensors> Session::openModel(const std::string &model) const {
   Expected<Safetensors> file = Safetensors::open(*path);
   if (file)
     if (std::vector<std::string> others = differences(*file); !others.empty())
-      say("warning: '{}' was trained with {}\n", *path, fmt::join(others, ", "));
+      warn(fmt::format("'{}' was trained with {}", *path, fmt::join(others, ", ")));
   return file;
 }
 

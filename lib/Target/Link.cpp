@@ -105,6 +105,8 @@ Arguments image(bool isShared, StringRef name, ArrayRef<std::string> objects, St
 /// The runtime's symbols that get the model's name: NAME_open and NAME_open_on.
 constexpr StringLiteral openPrefix = "xf_library", openSymbols[] = {"xf_library_open", "xf_library_open_on"};
 
+std::string renamed(StringRef symbol, StringRef model) { return (model + symbol.drop_front(openPrefix.size())).str(); }
+
 /// One object of objects, the runtime and the C++ library, whose only symbols that others see are those by the `name`:
 /// both kinds of libraries are made of it, and models don't meet in a process.
 llvm::Expected<std::string> linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, StringRef kit,
@@ -123,11 +125,11 @@ llvm::Expected<std::string> linkLibraryObject(const CPU &cpu, ArrayRef<std::stri
   llvm::objcopy::ConfigManager config;
   llvm::objcopy::CommonConfig &changes = config.Common;
   changes.StripDebug = changes.StripUnneeded = true;
-  std::vector<std::string> renamed;
+  std::vector<std::string> ownSymbols;
   for (StringRef symbol : openSymbols)
-    renamed.push_back((name + symbol.drop_front(openPrefix.size())).str());
+    ownSymbols.push_back(renamed(symbol, name));
   auto noPattern = [](llvm::Error error) { return error; };
-  for (auto [symbol, own] : llvm::zip_equal(openSymbols, renamed)) {
+  for (auto [symbol, own] : llvm::zip_equal(openSymbols, ownSymbols)) {
     changes.SymbolsToRename[symbol] = own;
     if (llvm::Error error = changes.SymbolsToKeepGlobal.addMatcher(
             llvm::objcopy::NameOrPattern::create(symbol, llvm::objcopy::MatchStyle::Literal, noPattern)))
@@ -178,6 +180,9 @@ llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRe
   paths.clear();
   if (llvm::Error error = add(*object))
     return std::move(error);
+  // Under its own name, too, which stays where the file gets another one.
+  if (StringRef symbol = openSymbols[1]; model != openPrefix)
+    paths.push_back(("--defsym=" + symbol + "=" + renamed(symbol, model)).str());
   return runLinker(image(/*isShared=*/true, name, paths, kit));
 }
 } // namespace mlir::xf

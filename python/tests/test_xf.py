@@ -1,6 +1,7 @@
 """The package on small models: what functions compute, on whose memory, and what is said where something is wrong; once
 more on a GPU where there is one, or an emulated one."""
 import ctypes
+import ctypes.util
 import os
 import pathlib
 import subprocess
@@ -63,6 +64,7 @@ class ModelTest(unittest.TestCase):
         self.assertEqual([output.name for output in loss.outputs], ["loss", "token_nll"])
         self.assertNotIn("prepare", self.model.functions)
         self.assertIn("threads", self.model.settings)
+        self.assertLessEqual({"train_step", "loss", "encode", "save"}, set(dir(self.model)))
 
     def test_loss_is_the_mean_of_its_tokens(self) -> None:
         outputs = self.model.loss(self.batch)
@@ -87,10 +89,11 @@ class ModelTest(unittest.TestCase):
         self.steps(1)
         expected = {name: values.copy() for name, values in self.model.parameters.items()}
         self.model.initialize(seed=3)
-        for gradient in self.model.gradients.values():
-            gradient[...] = 0
-        for weight in (0.25, 0.75):
-            self.model.accumulate(self.batch, weight=np.array(weight, np.float32))
+        self.model.gradients(self.batch)
+        self.model.gradients.clear()
+        weights: List[Any] = [0.25, np.float32(0.5), np.array(0.25, np.float32)]
+        for weight in weights:
+            self.model.accumulate(self.batch, weight=weight)
         self.model.update()
         self.assertEqual(self.model.settings["step"], 1)
         for name, values in self.model.parameters.items():
@@ -238,14 +241,20 @@ class ModelTest(unittest.TestCase):
     def test_says_what_is_wrong(self) -> None:
         labels = self.batch["labels"]
         self.refused(r"^expected 'target_tokens' of input 'labels' to match 'target_ids' \(9\), but got 4$", labels=labels[:4])
-        self.refused(r"^expected input 'labels' of 'loss' to be i32 \[target_tokens\], but got f32 \[9\]$", labels=labels.astype(np.float32))
         self.refused(r"^value 4294967297 of 'labels' at index 0 does not fit 32 bits$", labels=np.full(9, 2**32 + 1))
-        self.refused(r"^expected input 'labels' of 'loss' to be of float32, int32 or int64, but got float64$", labels=labels.astype(float))
+        self.refused(r"^expected input 'labels' of 'loss' to be int32 \[target_tokens\], but got int32 \[3, 3\]$", labels=labels.reshape(3, 3))
+        self.refused(r"^expected input 'labels' of 'loss' to be int32, but got float64; xf.pack makes it so, or .astype\(numpy.int32\)$", labels=labels.astype(float))
+        with self.assertRaisesRegex(xf.Error, r"^expected input 'weight' of 'accumulate' to be float32, but got float64; .astype\(numpy.float32\)$"):
+            self.model.accumulate(self.batch, weight=np.array(1.0))
+        with self.assertRaisesRegex(xf.Error, r"^expected input 'memory.0' of 'decode' to be float32, but got uint16; .astype\(numpy.float32\)$"):
+            self.model.decode({"memory.0": np.zeros((2, 16), np.uint16)})
+        with self.assertRaisesRegex(xf.Error, r"needs the input 'labels' \(int32 \[target_tokens\]\), which is missing$"):
+            self.model.loss({name: array for name, array in self.batch.items() if name != "labels"})
         self.refused(r"^expected input 'labels' of 'loss' to be an array, but got list$", labels=[1, 2])
         self.refused(r"^expected input 'labels' of 'loss' to be contiguous; numpy.ascontiguousarray makes it so$", labels=np.repeat(labels, 2)[::2])
         self.refused(r"^expected 'labels' at index 0 to be from 0 to 29 \(the vocabulary\), but got 99$", labels=np.full_like(labels, 99))
         self.refused(r"^'loss' has no input 'label'; its inputs are source_ids, ", label=labels)
-        with self.assertRaisesRegex(xf.Error, r"^expected output 'token_nll' of 'loss' to be f32 \[9\], but got f32 \[3\]$"):
+        with self.assertRaisesRegex(xf.Error, r"^expected output 'token_nll' of 'loss' to be float32 \[9\], but got float32 \[3\]$"):
             self.model.loss(self.batch, out={"token_nll": np.empty(3, np.float32)})
         frozen = np.empty(9, np.float32)
         frozen.flags.writeable = False
@@ -253,8 +262,13 @@ class ModelTest(unittest.TestCase):
             self.model.loss(self.batch, out={"token_nll": frozen})
         with self.assertRaisesRegex(AttributeError, "^'transformer_tiny' has no function 'predict'; it has train_step, "):
             self.model.predict(self.batch)
-        with self.assertRaises(KeyError):
-            self.model.parameters["nothing"]
+        for name, near in [("nothing", ""), ("embeding.weight", "; did you mean 'embedding.weight'\\?")]:
+            with self.assertRaisesRegex(KeyError, f"'transformer_tiny' has no parameter '{name}'{near}\"$"):
+                self.model.parameters[name]
+        seeds: List[Any] = [-1, 2**64, 1.5, "a"]
+        for seed in seeds:
+            with self.assertRaisesRegex(xf.Error, "^expected the seed to be a whole number from 0 to 18446744073709551615, but got "):
+                self.model.initialize(seed)
         with self.assertRaisesRegex(xf.Error, r"^expected 'embedding.weight' to be \[30, 16\], but got \[16\]$"):
             self.model.parameters["embedding.weight"] = np.zeros(16)
         with self.assertRaisesRegex(xf.Error, "^no setting 'speed'; the settings are threads, seed, step, learning_rate"):
@@ -262,12 +276,14 @@ class ModelTest(unittest.TestCase):
         for name, value, expected in [("threads", 100000, "at most 1024"), ("beta1", 1.5, "a number from 0 to below 1"), ("learning_rate", 0, "a positive number")]:
             with self.assertRaisesRegex(xf.Error, f"^expected '{name}' to be {expected}, but got"):
                 self.model.settings[name] = value
-        wrong: List[Any] = [[2**40], [3.5], [True], 7, [[1]], ["5"]]
+        wrong: List[Any] = [[2**40], [3.5], [True], 7, [[1]], [[1], [2, 3]], ["5"]]
         for sequence in wrong:
             with self.assertRaisesRegex(xf.Error, "^expected sequence 1 to be a list of whole numbers of 32 bits, but got"):
                 xf.pack([[1], sequence])
         with self.assertRaisesRegex(xf.Error, "nowhere.safetensors.*No such file"):
             self.model.load("nowhere.safetensors")
+        with self.assertRaisesRegex(xf.Error, "^expected weights to be a file .* or the folder of a run, but got ''$"):
+            self.model.load("")
 
     def test_a_fork_is_told(self) -> None:
         self.model.loss(self.batch)
@@ -331,18 +347,43 @@ class CompileTest(unittest.TestCase):
                     losses.append(model.loss(make_batch())["loss"])
                     self.assertEqual(list(model.functions), ["loss"])
         self.assertTrue(losses[0] == losses[1] == losses[2])
+        with self.assertWarnsRegex(UserWarning, "warning: the module has no 'xf.kind'") as warned:
+            xf.compile(text.replace('xf.kind = "sequence_to_sequence", ', ""), functions=["loss"], gpu=None, precision="f32")
+        self.assertEqual(warned.filename, __file__)
 
     def test_opens_libraries(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            library = pathlib.Path(folder) / "libtwo-words.so"
+            library = pathlib.Path(folder) / "libzwei-W\u00f6rter.so"
             subprocess.run([find_compiler(), PRESET, "--functions=loss", "--emit=shared", "-o", str(library)], check=True)
             with xf.open(library) as model, xf.open(library, device="cpu") as other:
                 model.parameters["embedding.weight"] = other.parameters["embedding.weight"] * 2
                 self.assertNotEqual(model.loss(make_batch())["loss"], other.loss(make_batch())["loss"])
             with self.assertRaisesRegex(xf.Error, "^the model is closed$"):
                 model.loss(make_batch())
-        with self.assertRaisesRegex(xf.Error, "^can't open the model: .*libtwo-words.so"):
-            xf.open(library)
+            renamed = library.rename(library.with_name("model v2.so.1"))
+            with xf.open(renamed) as model:
+                model.loss(make_batch())
+                model.save(renamed.with_suffix(".safetensors"), weights_only=True)
+                trained = renamed.with_suffix(".safetensors").read_bytes()
+                renamed.with_suffix(".safetensors").write_bytes(trained.replace(b'heads\\":2', b'heads\\":4'))
+                with self.assertWarnsRegex(UserWarning, "was trained with heads=4 where this library has 2$") as warned:
+                    model.load(renamed.with_suffix(".safetensors"))
+                self.assertEqual(warned.filename, __file__)
+                with self.assertRaisesRegex(xf.Error, "^'transformer_tiny' has no gradients: none of its functions computes them$"):
+                    model.gradients["embedding.weight"]
+                with self.assertRaisesRegex(AttributeError, "^'transformer_tiny' has no function 'gradients'; it has loss$"):
+                    model.gradients(make_batch())
+            with self.assertWarnsRegex(UserWarning, "was trained with heads=4") as warned:
+                xf.open(renamed, weights=renamed.with_suffix(".safetensors"))
+            self.assertEqual(warned.filename, __file__)
+            with self.assertRaisesRegex(xf.Error, "^expected weights to be a file"):
+                xf.open(renamed, weights="")
+            with self.assertRaisesRegex(xf.Error, "^this library computes on cpu alone, but got ''"):
+                xf.open(renamed, device="")
+        with self.assertRaisesRegex(xf.Error, "^can't open the model: .*model v2.so.1"):
+            xf.open(renamed)
+        with self.assertRaisesRegex(xf.Error, "^can't open the model: expected '.*' to be a library of this version's xf-compile, but it has no xf_library_open_on$"):
+            xf.open(ctypes.util.find_library("m") or "")
 
     def test_closes_after_the_last_use(self) -> None:
         model = xf.compile(PRESET, threads=1)
@@ -399,6 +440,12 @@ print("ends")
             xf.compile(PRESET, functions=["loss"], device="cuda")
         with self.assertRaisesRegex(xf.Error, "can't open 'weights.safetensors': No such file"):
             xf.compile(PRESET, functions=["loss"], weights="weights.safetensors")
+        with self.assertRaisesRegex(xf.Error, "^expected weights to be a file"):
+            xf.compile(PRESET, functions=["loss"], weights="")
+        for option in ("print_input", "fit", "emit", "compile_to"):
+            options: Dict[str, Any] = {option: True}
+            with self.assertRaisesRegex(xf.Error, f"^expected options of a library that is compiled and opened, but got '{option}'; run xf-compile itself$"):
+                xf.compile(PRESET, **options)
         with mock.patch.dict(os.environ, {"XF_COMPILE": "/nowhere/xf-compile"}):
             with self.assertRaisesRegex(xf.Error, "^can't run xf-compile: .*/nowhere/xf-compile"):
                 xf.compile(PRESET)

@@ -23,7 +23,10 @@ def pack(sequences: Iterable[Sequence[int]]) -> Tuple[npt.NDArray[np.int32], npt
 
 def _ids(number: int, sequence: Sequence[int]) -> npt.NDArray[np.int32]:
     """NumPy would cut numbers to what has room."""
-    ids = np.asarray(sequence)
+    try:
+        ids = np.asarray(sequence)
+    except ValueError:  # of lists in it that are not alike
+        ids = np.array(None)
     if ids.size == 0 and ids.ndim == 1:
         return np.zeros(0, dtype=np.int32)
     limits = np.iinfo(np.int32)

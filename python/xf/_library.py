@@ -88,11 +88,19 @@ Handle._fields_ = [
     ("set", _method(_text, _text, _text)),
     ("get", _method(_text, _text, ctypes.POINTER(ctypes.c_char_p))),
     ("close", _method(None)),
+    ("warnings", _method(_text, ctypes.POINTER(ctypes.c_char_p))),
 ]
+
+_NUMPY_TYPES = {"f32": "float32", "i32": "int32", "i64": "int64"}
 
 
 def decode(text: Optional[bytes]) -> str:
     return (text or b"").decode(errors="replace")
+
+
+def _said(message: Optional[bytes]) -> Error:
+    """What a library says, with NumPy's names of the types of tensors."""
+    return Error(re.sub(r"\b(f32|i32|i64)(?= \[)", lambda found: _NUMPY_TYPES[found[0]], decode(message)))
 
 
 def _unload(code: ctypes.CDLL) -> None:
@@ -105,22 +113,23 @@ class Library:
     a call under way in another thread, or a view of its memory."""
 
     def __init__(self, path: str, weights: Optional[str], device: Optional[str]) -> None:
-        # As xf-compile names it, by the file.
-        stem = os.path.basename(path)
-        stem = re.sub(r"[^A-Za-z0-9]", "_", re.sub(r"^lib(?=.)|\.so$", "", stem))
         self._handle = ctypes.POINTER(Handle)()
         try:
             self._code = ctypes.CDLL(path)
-            open_model = getattr(self._code, ("_" if stem[:1].isdigit() else "") + stem + "_open_on")
-        except (OSError, AttributeError) as problem:
+        except OSError as problem:
             raise Error(f"can't open the model: {problem}") from None
+        try:
+            open_model = self._code.xf_library_open_on
+        except AttributeError:
+            _unload(self._code)
+            raise Error(f"can't open the model: expected '{path}' to be a library of this version's xf-compile, but it has no xf_library_open_on") from None
         open_model.restype = ctypes.c_char_p
         open_model.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(ctypes.POINTER(Handle))]
-        error = open_model(device.encode() if device else None, os.fsencode(weights) if weights else None, ctypes.byref(self._handle))
+        error = open_model(None if device is None else device.encode(), None if weights is None else os.fsencode(weights), ctypes.byref(self._handle))
         if error:
-            message = decode(error)
+            said = _said(error)
             _unload(self._code)
-            raise Error(message)
+            raise said
         self._lock = threading.RLock()  # a finalizer may run in whoever has it
         self._users: List[None] = []  # one for each; a list grows and shrinks in one step
         self._closed = self._freed = False
@@ -144,12 +153,13 @@ class Library:
         """The method of struct xf_model, on this model; what it says is raised."""
         if method.startswith("_"):
             raise AttributeError(method)
+
         def call(*arguments: Any) -> None:
             self.hold()
             try:
                 error = getattr(self._handle.contents, method)(self._handle, *arguments)
                 if error:
-                    raise Error(decode(error))
+                    raise _said(error)
             finally:
                 self.release()
 

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import ctypes
+import difflib
 import json
+import operator
 import os
 import threading
+import warnings
 import weakref
-from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +18,7 @@ from xf import _library
 from xf._library import Error, decode
 
 Array = npt.NDArray[Any]
-Setting = Union[str, int, float]
+Input = Union[Array, int, float, np.generic]  # numbers where an input is one number
 
 _DTYPES: "Dict[int, np.dtype[Any]]" = {_library.FLOAT32: np.dtype(np.float32), _library.INT32: np.dtype(np.int32), _library.INT64: np.dtype(np.int64), _library.BFLOAT16: np.dtype(np.uint16)}
 _TYPES = {dtype: number for number, dtype in _DTYPES.items()}
@@ -36,8 +39,8 @@ class Value(NamedTuple):
 class Function:
     """One function of a model: `function(inputs)` or `function(name=array, ...)` gives its outputs by name.
 
-    Arrays must have the function's types and shapes and be contiguous; they are not copied. `out` has arrays for
-    outputs to be written to; others are allocated.
+    Arrays must have the function's types and shapes and be contiguous; they are not copied. An input that is one number
+    may be given as a number. `out` has arrays for outputs to be written to; others are allocated.
     """
 
     def __init__(self, model: "Model", structure: _library.FunctionStructure) -> None:
@@ -51,11 +54,11 @@ class Function:
         return f"{self.name}({', '.join(map(str, self.inputs))}) -> {', '.join(map(str, self.outputs)) or 'nothing'}"
 
     def __call__(
-        self, inputs: Optional[Mapping[str, Array]] = None, *, out: Optional[Mapping[str, Array]] = None, **more: Array
+        self, inputs: Optional[Mapping[str, Input]] = None, *, out: Optional[Mapping[str, Array]] = None, **more: Input
     ) -> Dict[str, Array]:
         given = {**(inputs or {}), **more}
         written = {value.name for value in self.inputs if value.written}
-        tensors = _tensors(self.name, "input", given, written)
+        tensors = _tensors(self.name, "input", given, self.inputs, written)
         library = self._model._library
         dims = (ctypes.c_int64 * max(len(self.dims), 1))()
         library.bind(self.name.encode(), tensors, len(tensors), dims)
@@ -65,7 +68,7 @@ class Function:
             if value.name not in outputs:
                 shape = tuple(extents[extent] if isinstance(extent, str) else extent for extent in value.shape)
                 outputs[value.name] = np.empty(shape, value.dtype)
-        results = _tensors(self.name, "output", outputs, set(outputs))
+        results = _tensors(self.name, "output", outputs, self.outputs, set(outputs))
         self._model._announce_changes()
         library.call(self.name.encode(), tensors, len(tensors), results, len(results))
         return outputs
@@ -84,7 +87,8 @@ class Arrays(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._model._parameters:
-            raise KeyError(name)
+            near = difflib.get_close_matches(name, self._model._parameters, 1)
+            raise KeyError(f"'{self._model.name}' has no parameter '{name}'" + "".join(f"; did you mean '{each}'?" for each in near))
         address = ctypes.c_void_p()
         shape = tuple(int(extent) for extent in self._model._parameters[name].shape)
         with self._model._views_lock:
@@ -116,18 +120,23 @@ class Gradients(Arrays):
     def __init__(self, model: "Model") -> None:
         super().__init__(model, _library.GRADIENT)
 
-    def __call__(self, inputs: Optional[Mapping[str, Array]] = None, **more: Array) -> Dict[str, Array]:
-        return self._model.functions["gradients"]({**(inputs or {}), **more})
+    def __call__(self, inputs: Optional[Mapping[str, Input]] = None, **more: Input) -> Dict[str, Array]:
+        return self._model._function("gradients")({**(inputs or {}), **more})
+
+    def clear(self) -> None:
+        """Makes them zeros, to which `accumulate` adds those of its batch."""
+        for gradient in self.values():
+            gradient[...] = 0
 
 
-class Settings(MutableMapping[str, Setting]):
+class Settings(MutableMapping[str, Any]):
     """What a model runs with: `threads`; and of training `seed`, `step` (done so far), `learning_rate`, `schedule`
-    and the optimizer's others."""
+    and the optimizer's others. Values are int, float or, of `schedule`, str."""
 
     def __init__(self, model: "Model", names: Tuple[str, ...]) -> None:
         self._model, self._names = model, names
 
-    def __getitem__(self, name: str) -> Setting:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(name)
         text = ctypes.c_char_p()
@@ -142,7 +151,7 @@ class Settings(MutableMapping[str, Setting]):
         except ValueError:
             return value
 
-    def __setitem__(self, name: str, value: Setting) -> None:
+    def __setitem__(self, name: str, value: Any) -> None:
         self._model._library.set(name.encode(), str(value).encode())
 
     def __delitem__(self, name: str) -> None:
@@ -175,6 +184,7 @@ class Model:
     def __init__(self, library: str, weights: Optional[str] = None, threads: int = 0, device: Optional[str] = None) -> None:
         self._library = _library.Library(library, weights, device)
         self._finalizer = weakref.finalize(self, self._library.shut)
+        self._warn(stacklevel=4)
         self._views: "Dict[int, List[weakref.ref[Any]]]" = {which: [] for which in range(4)}  # of arrays of each kind
         self._views_lock = threading.Lock()
         description = self._library.description
@@ -192,10 +202,23 @@ class Model:
         self.settings["threads"] = threads
 
     def __getattr__(self, name: str) -> Function:
+        return self._function(name)
+
+    def __dir__(self) -> List[str]:
+        return sorted({*super().__dir__(), *self.__dict__.get("functions", {})})
+
+    def _function(self, name: str) -> Function:
         functions: Dict[str, Function] = self.__dict__.get("functions", {})
         if name not in functions:
             raise AttributeError(f"'{self.__dict__.get('name')}' has no function '{name}'; it has {', '.join(functions)}")
         return functions[name]
+
+    def _warn(self, stacklevel: int) -> None:
+        """Of what the library had to warn of."""
+        text = ctypes.c_char_p()
+        self._library.warnings(ctypes.byref(text))
+        if text.value is not None:
+            warnings.warn(decode(text.value), stacklevel=stacklevel)
 
     def __repr__(self) -> str:
         return f"<xf.Model {self.name} ({self.kind}): {', '.join(self.functions)}>"
@@ -208,11 +231,14 @@ class Model:
 
     def initialize(self, seed: int) -> None:
         """Draws all parameters from their initial distributions, and forgets moments and step."""
-        self._library.initialize(seed)
+        if not hasattr(seed, "__index__") or not 0 <= operator.index(seed) < 2**64:
+            raise Error(f"expected the seed to be a whole number from 0 to {2**64 - 1}, but got {seed!r}")
+        self._library.initialize(operator.index(seed))
 
     def load(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Loads weights, or a checkpoint with all that training goes on with: a file or the folder of a run."""
         self._library.load(os.fsencode(path))
+        self._warn(stacklevel=3)
 
     def save(self, path: Union[str, "os.PathLike[str]"], *, weights_only: bool = False) -> None:
         """Writes a checkpoint (.safetensors), or the weights alone. Executables of the model read both."""
@@ -247,13 +273,29 @@ def _value(structure: _library.ValueStructure, dims: Tuple[str, ...]) -> Value:
     return Value(decode(structure.name), _DTYPES[structure.type], shape, bool(structure.written))
 
 
-def _tensors(function: str, kind: str, arrays: Mapping[str, Array], written: "set[str]") -> "ctypes.Array[_library.Tensor]":
-    """The arrays as the library sees them, which keeps what it points to alive."""
-    tensors = (_library.Tensor * len(arrays))()
-    for tensor, (name, array) in zip(tensors, arrays.items()):
+def _remedy(dtype: "np.dtype[Any]") -> str:
+    if dtype == np.uint16:
+        return ", the upper halves of float32"
+    return f"; {'xf.pack makes it so, or ' if dtype == np.int32 else ''}.astype(numpy.{dtype})"
+
+
+def _tensors(function: str, kind: str, given: Mapping[str, Input], values: Sequence[Value], written: "set[str]") -> Any:
+    """The arrays as the library sees them, which keeps what it points to alive. It says itself what is wrong with names
+    and shapes."""
+    known = {value.name: value for value in values}
+    tensors: Any = (_library.Tensor * len(given))()
+    tensors.kept = []  # arrays that are not the caller's
+    for tensor, (name, array) in zip(tensors, given.items()):
         what = f"{kind} '{name}' of '{function}'"
+        value = known.get(name)
+        if value and not value.shape and isinstance(array, (int, float, np.generic)):
+            if value.dtype.kind == "f" or isinstance(array, (int, np.integer)):
+                array = np.array(array, value.dtype)
+                tensors.kept.append(array)
         if not isinstance(array, np.ndarray):
             raise Error(f"expected {what} to be an array, but got {type(array).__name__}")
+        if value and array.dtype != value.dtype and not (value.dtype == np.int32 and array.dtype == np.int64):
+            raise Error(f"expected {what} to be {value.dtype}, but got {array.dtype}{_remedy(value.dtype) if kind == 'input' else ''}")
         if array.dtype not in _TYPES:
             raise Error(f"expected {what} to be of float32, int32 or int64, but got {array.dtype}")
         if not array.flags.c_contiguous:

@@ -1,6 +1,7 @@
 /*===- Library.h - The interface of a compiled model to C ------------------------------===
  * What a model that xf-compile made with --emit=shared or --emit=static can do. Each has a header of its own with all
- * of this, and its own NAME_open(), by which models don't meet, whatever their number in a process.
+ * of this, and its own NAME_open(), by which models don't meet, whatever their number in a process. What opens shared
+ * libraries by their files (dlopen) finds NAME_open_on() as `xf_library_open_on` in each, whatever the file is called.
  *
  * What can fail returns NULL when it is done, and otherwise what was wrong: text that stays until the same thread's
  * next call. Any thread may call at any time; calls on one model wait for each other. A process that forks has the
@@ -102,6 +103,10 @@ struct xf_model {
   const char *(*get)(xf_model *model, const char *name, const char **value);
 
   void (*close)(xf_model *model);
+
+  /* What there was to warn of since this was last asked (weights that were trained as another model), a line each, until
+   * the next call; NULL where there was nothing. A library prints nothing. */
+  const char *(*warnings)(xf_model *model, const char **text);
 };
 
 #ifdef __cplusplus

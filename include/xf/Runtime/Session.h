@@ -6,8 +6,10 @@
 #define XF_RUNTIME_SESSION_H
 
 #include "xf/Runtime/Object.h"
+#include "xf/Runtime/Output.h"
 #include "xf/Runtime/Parameters.h"
 
+#include <functional>
 #include <memory>
 
 namespace xf::runtime {
@@ -27,6 +29,9 @@ public:
   int threads = 0;                                           // 0: one a core
   int64_t memory = 0;                                        // bytes that may be taken; 0: what there is
   std::string profile;                                       // "-": as text to stderr; a page's file; empty: none
+
+  /// Where warnings go: a library has them asked for.
+  std::function<void(std::string_view)> warn = [](std::string_view text) { say("warning: {}\n", text); };
 
   Executor &executor();
   /// Measures this machine and lets the executor time what it runs, if `profile` asks for it.

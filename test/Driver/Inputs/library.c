@@ -203,6 +203,34 @@ int main(void) {
   CHECK(!other);
   CHECK(second_loss(second) == before[1]);
 
+  /* So is NULL where something has to be, and a name that is empty, of which nothing is drawn or embedded instead. */
+  refused(first->load(first, NULL));
+  refused(first->load(first, ""));
+  refused(first_open("", &other));
+  refused(first_open_on("", NULL, &other));
+  refused(first->save(first, NULL, 0));
+  refused(first->call(first, NULL, batch, 5, NULL, 0));
+  refused(first->call(first, "loss", NULL, 3, NULL, 0));
+  refused(first->call(first, "loss", batch, 5, NULL, 2));
+  refused(first->bind(first, "loss", batch, 5, NULL));
+  refused(first->array(first, XF_PARAMETER, "embedding.weight", NULL));
+  refused(first->get(first, "step", NULL));
+  refused(first->warnings(first, NULL));
+  refused(first_open(NULL, NULL));
+  refused(first->get(NULL, "step", &value));
+  first->changed(NULL);
+  first->close(NULL);
+
+  /* What is fishy is kept until it is asked for. */
+  done(first->warnings(first, &value));
+  CHECK(!value);
+  CHECK(system("LC_ALL=C sed 's/\\(heads[^0-9]*\\)2/\\14/' weights.safetensors > other.safetensors") == 0);
+  done(first->load(first, "other.safetensors"));
+  done(first->warnings(first, &value));
+  printf("warned: %s\n", value);
+  done(first->warnings(first, &value));
+  CHECK(!value);
+
   /* In a child that was forked the threads are not there, and not to be waited for. */
   float before_fork = first_loss(first);
   done(first->set(first, "threads", "4"));
