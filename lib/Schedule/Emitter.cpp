@@ -118,6 +118,10 @@ void Emitter::finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor) {
     function->setAttr("xf.blocks_per_processor", b.getI64IntegerAttr(blocksPerProcessor));
   if (!tensorMaps.empty())
     function->setAttr("xf.tensor_maps", b.getArrayAttr(tensorMaps));
+  if (workspaceSum)
+    function->setAttr("xf.workspace", workspaceSum);
+  if (gridSum)
+    function->setAttr("xf.grid_sum", gridSum);
   kernel.erase();
 }
 
@@ -471,17 +475,58 @@ Emitter::Numbers Emitter::readNumbersAnew() {
 }
 Value Emitter::anew(Value number) { return opaque(*this, "mov.b32 $0, $1;", number, "=r,r"); }
 
-Value Emitter::countRound(Value counters, Value number, int64_t count) {
-  Value start = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, counters);
-  Value address = arith::IndexCastOp::create(b, loc, b.getI64Type(), add(start, mul(number, index(4))));
+static Value addressOf(Emitter &e, Value numbers, Value number) {
+  Value start = memref::ExtractAlignedPointerAsIndexOp::create(e.b, e.loc, numbers);
+  return e.castTo(e.b.getI64Type(), e.add(start, e.mul(number, e.index(4))));
+}
+/// An instruction on memory that others look at meanwhile.
+static LLVM::InlineAsmOp onShared(Emitter &e, TypeRange results, StringRef text, ValueRange operands,
+                                  StringRef constraints) {
+  return LLVM::InlineAsmOp::create(e.b, e.loc, results, operands, text, constraints, /*has_side_effects=*/true,
+                                   /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
+                                   LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
+Value Emitter::countRound(Value counters, Value number, Value count) {
   // The last sets it to zero. Releases what the threads that this one has met have written, and acquires what the
   // others have.
-  return LLVM::InlineAsmOp::create(b, loc, b.getI32Type(), ValueRange{address, i32(count - 1)},
-                                   "atom.acq_rel.gpu.inc.u32 $0, [$1], $2;", "=r,l,r,~{memory}",
-                                   /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                   LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+  return onShared(*this, b.getI32Type(), "atom.acq_rel.gpu.inc.u32 $0, [$1], $2;",
+                  {addressOf(*this, counters, number), sub(count, i32(1))}, "=r,l,r,~{memory}")
       .getResult(0);
 }
+
+void Emitter::release(Value numbers, Value index, Value number) {
+  onShared(*this, {}, "st.release.gpu.global.u32 [$0], $1;", {addressOf(*this, numbers, index), number},
+           "l,r,~{memory}");
+}
+void Emitter::releaseOneMore(Value numbers, Value index) {
+  onShared(*this, {}, "red.release.gpu.global.add.u32 [$0], $1;", {addressOf(*this, numbers, index), i32(1)},
+           "l,r,~{memory}");
+}
+void Emitter::awaitRelease(Value numbers, Value index, Value number) {
+  Value address = addressOf(*this, numbers, index);
+  auto read = [&] {
+    return onShared(*this, b.getI32Type(), "ld.acquire.gpu.global.u32 $0, [$1];", address, "=r,l,~{memory}")
+        .getResult(0);
+  };
+  loopWhile(
+      {read()}, [&](ValueRange now) { return compare(arith::CmpIPredicate::ne, now[0], number); },
+      [&](ValueRange) { return SmallVector<Value>{read()}; });
+}
+
+ArrayAttr Emitter::sumOf(ArrayRef<ExtentTerm> terms) {
+  SmallVector<Attribute> entries;
+  for (const ExtentTerm &term : terms)
+    entries.push_back(b.getDenseI64ArrayAttr({term.operand, term.dimension, term.coefficient}));
+  return b.getArrayAttr(entries);
+}
+Value Emitter::workspace(ArrayRef<ExtentTerm> elements) {
+  unsigned number = function.getNumArguments();
+  workspaceSum = sumOf(elements);
+  (void)function.insertArgument(number, MemRefType::get({ShapedType::kDynamic}, b.getF32Type()), DictionaryAttr(), loc);
+  return function.getArgument(number);
+}
+void Emitter::setGridSum(ArrayRef<ExtentTerm> terms) { gridSum = sumOf(terms); }
 
 Value Emitter::isLastBlock(Value counters, Value number, int64_t blocks) {
   Value shared = allocateShared({1}, b.getI32Type());

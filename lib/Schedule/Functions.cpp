@@ -187,8 +187,7 @@ Value Philox::word(Value row, Value column) {
   return result;
 }
 
-/// Of four threads `distance` apart, `number` counted, the i-th numbers: thread t gets of each what it has at t.
-static std::array<Value, 4> exchanged(Emitter &e, std::array<Value, 4> numbers, Value number, int64_t distance) {
+std::array<Value, 4> exchanged(Emitter &e, std::array<Value, 4> numbers, Value number, int64_t distance) {
   for (int64_t bit : {1, 2}) { // those whose numbers differ in it: each keeps half, and gives the other half
     Value isSet = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(number, e.i32(bit)), e.i32(0));
     for (int64_t i = 0; i < 4; ++i)

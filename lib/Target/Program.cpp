@@ -13,6 +13,7 @@ namespace json = llvm::json;
 
 /// `[constant, coefficient, ...]` of one extent of a buffer, static or dynamic.
 using Affine = SmallVector<int64_t>;
+constexpr int64_t gridSum = -2; // an operand of `xf.grid`: the extent is `xf.grid_sum`
 
 class Describer {
 public:
@@ -311,11 +312,26 @@ private:
     return kernels.size() - 1;
   }
 
+  /// A sum of extents of a dispatch's operands.
+  static Affine sumOf(DispatchOp dispatch, ArrayAttr terms, size_t numDims) {
+    Affine sum(numDims + 1, 0);
+    for (auto term : terms.getAsRange<DenseI64ArrayAttr>()) {
+      Affine of = term[0] < 0 ? constant(1, numDims)
+                              : extent(dispatch->getOperand(term[0]).getDefiningOp<BufferOp>(), term[1], numDims);
+      for (auto [total, part] : llvm::zip_equal(sum, of))
+        total += term[2] * part;
+    }
+    return sum;
+  }
+
   FailureOr<json::Object> describe(func::FuncOp entry) {
     std::vector<std::string> dims;
     for (auto name : entry->getAttrOfType<ArrayAttr>("xf.dims").getAsValueRange<StringAttr>())
       dims.push_back(name.str());
     json::Array slots, dispatches;
+    auto isSlot = [](BufferOp buffer) { return buffer.isSlot(); };
+    // What kernels take while they run comes after what `plan` has given out.
+    Workspaces workspaces{llvm::count_if(entry.front().getOps<BufferOp>(), isSlot), {}};
     SizeTable sizes;
     FormulaTable formulas;
     formulas.dims = dims;
@@ -332,6 +348,9 @@ private:
       }
       if (auto dispatch = dyn_cast<DispatchOp>(op)) {
         json::Object object = describe(dispatch, dims.size(), sizes);
+        if (auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
+            auto terms = kernel->getAttrOfType<ArrayAttr>("xf.workspace"))
+          addWorkspace(object, sumOf(dispatch, terms, dims.size()), dispatches.size(), sizes, workspaces);
         if (std::optional<AffineMap> cost = dispatch.getCost()) {
           if (!isDescribable(*cost, dims.size()))
             return dispatch.emitOpError() << "expected 'cost' to be two sums, products or quotients of " << dims.size()
@@ -342,6 +361,8 @@ private:
         dispatches.push_back(std::move(object));
       }
     }
+    for (json::Value &slot : workspaces.slots)
+      slots.push_back(std::move(slot));
     json::Array loops;
     if (auto attribute = entry->getAttrOfType<ArrayAttr>("xf.loops"))
       for (auto loop : attribute.getAsRange<DenseI64ArrayAttr>())
@@ -364,6 +385,28 @@ private:
                         {"formulas", std::move(formulas.entries)},
                         {"slots", std::move(slots)},
                         {"dispatches", std::move(dispatches)}};
+  }
+
+  /// Slots of one dispatch each.
+  struct Workspaces {
+    int64_t first; // its number
+    json::Array slots;
+  };
+  /// Gives a dispatch `elements` of f32 as its last operand.
+  static void addWorkspace(json::Object &dispatch, Affine elements, int64_t number, SizeTable &sizes,
+                           Workspaces &workspaces) {
+    json::Array &operands = *dispatch.getArray("operands");
+    dispatch.getArray("writes")->push_back(static_cast<int64_t>(operands.size()));
+    operands.push_back(json::Array{stringifyBufferKind(BufferKind::Slot),
+                                   workspaces.first + static_cast<int64_t>(workspaces.slots.size())});
+    dispatch.getArray("dims")->push_back(sizes.indexOf(elements));
+    for (int64_t &term : elements)
+      term *= 4;
+    workspaces.slots.push_back(json::Object{{"name", *dispatch.getString("label")},
+                                            {"type", "f32"},
+                                            {"size", sizes.indexOf(elements)},
+                                            {"first", number},
+                                            {"last", number}});
   }
 
   json::Object describe(DispatchOp dispatch, size_t numDims, SizeTable &sizes) {
@@ -404,7 +447,9 @@ private:
     auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
     for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {
       Affine size(numDims + 1, 0);
-      if (entry[0] < 0)
+      if (entry[0] == gridSum)
+        size = sumOf(dispatch, kernel->getAttrOfType<ArrayAttr>("xf.grid_sum"), numDims);
+      else if (entry[0] < 0)
         size[0] = entry[1];
       else
         size = extent(dispatch->getOperand(entry[0]).getDefiningOp<BufferOp>(), entry[1], numDims);

@@ -21,6 +21,6 @@ def ConvertXFGToNVVMPass : Pass<"convert-xfg-to-nvvm", "::mlir::ModuleOp"> {
     Tiles and rings become addresses in dynamic shared memory, the module's `xf_shared`; tensor maps pointers, as which kernels have them as arguments; accumulators structures of a thread's elements, so that scf.for carries them in registers. Products with their
     left operand in registers, which nvvm has no op for, and those without are the same inline PTX; so are waits for products, through which the registers pass.
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }
 #endif

@@ -33,6 +33,12 @@ struct RegisterFile {
 /// plus `addend`, cut into tiles.
 struct GridEntry {
   int64_t operand, dimension, addend, tile;
+  static constexpr int64_t sum = -2; // as `operand`: of the sum that the emitter was told
+};
+
+/// A term of a sum of extents: so many times a dimension of an operand, or (operand -1) the constant `coefficient`.
+struct ExtentTerm {
+  int64_t operand, dimension, coefficient;
 };
 
 /// Whether a cast is between memory and what is computed. What rounds on the way, and a cast from an argument to a
@@ -54,6 +60,8 @@ public:
   /// Replaces the old kernel by the new one with this grid, and the scratch memory that was allocated. On a GPU a
   /// number of `blocksPerProcessor` says that blocks go on from tile to tile, so that no more of them are launched.
   void finish(ArrayRef<GridEntry> grid, int64_t blocksPerProcessor = 0);
+  /// What the grid's entry of GridEntry::sum is cut of.
+  void setGridSum(ArrayRef<ExtentTerm> terms);
 
   /// The memref (or i64 scalar) that holds a tensor of the old kernel: an argument, or a value that it returns; null
   /// for values inside.
@@ -236,7 +244,15 @@ public:
   Value allocateGlobal(ArrayRef<int64_t> shape, Type element);
   /// How many of `count` have counted by counters[index] (i32) before this thread, in turn: zero again after the last.
   /// It sees what they had written before.
-  Value countRound(Value counters, Value index, int64_t count);
+  Value countRound(Value counters, Value index, int64_t count) { return countRound(counters, index, i32(count)); }
+  Value countRound(Value counters, Value index, Value count);
+  /// Memory of the kernel for as long as it runs, whatever it held before: so many f32, further arguments.
+  Value workspace(ArrayRef<ExtentTerm> elements);
+  /// numbers[index] (i32) becomes `number`, or one more; who awaits that sees what this thread knew to be written.
+  void release(Value numbers, Value index, Value number);
+  void releaseOneMore(Value numbers, Value index);
+  /// Waits until another block's thread has released `number` there.
+  void awaitRelease(Value numbers, Value index, Value number);
   /// Whether this is the last to come here of `blocks` blocks that count by counters[index] (i32, and zero again after
   /// them). It sees what the others had written before.
   Value isLastBlock(Value counters, Value index, int64_t blocks);
@@ -261,6 +277,7 @@ public:
   func::FuncOp kernel, function;
 
 private:
+  ArrayAttr sumOf(ArrayRef<ExtentTerm> terms);
   void setThread(Value number);
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   SmallVector<Value> atShare(ValueRange at);
@@ -270,6 +287,7 @@ private:
   Value currentTile, currentThread, currentWarp, currentLane;
   int64_t scratchBytes = 0, sharedBuffers = 0, dynamicBytes = 0, leastBlocks = 0;
   SmallVector<Attribute> tensorMaps;
+  ArrayAttr workspaceSum, gridSum;
 };
 
 /// exp and its like as polynomials on vectors: no call of libm in an inner loop.
@@ -288,6 +306,10 @@ Value emitTanh(Emitter &e, Value x);
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x);
 /// Sine and cosine of x + rest, where rest is what is lost in rounding to x; good to 1e-6 for arguments to 10,000.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value x, Value rest);
+
+/// Of four threads of a warp `distance` apart, `number` counted, the i-th numbers (i32): thread t gets of each what it
+/// has at t.
+std::array<Value, 4> exchanged(Emitter &e, std::array<Value, 4> numbers, Value number, int64_t distance);
 
 /// Philox 4x32-10 as docs/Program.md defines dropout's numbers.
 struct Philox {

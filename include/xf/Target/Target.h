@@ -42,7 +42,8 @@ constexpr llvm::StringLiteral leastBlocks = "xf.least_blocks";
 /// What stage `schedule` says of a kernel's launch, in attributes of its function.
 constexpr llvm::StringLiteral launchFacts[] = {
     "xf.schedule",    "xf.grid",      "xf.scratch", "xf.threads", "xf.shared",        "xf.blocks_per_processor",
-    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", leastBlocks};
+    "xf.tensor_maps", "xf.own_bytes", "xf.form",    "xf.stages",  "xf.shared_in_all", "xf.workspace",
+    "xf.grid_sum",    leastBlocks};
 
 /// Whether a module, or a kernel alone, has what stages `plan` and `schedule` leave for `target`.
 LogicalResult checkScheduled(ModuleOp module);

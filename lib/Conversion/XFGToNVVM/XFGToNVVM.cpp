@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Func/Transforms/FuncConversions.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Transforms/DialectConversion.h"
@@ -109,6 +110,12 @@ struct Writer {
                                      /*has_side_effects=*/true, /*is_align_stack=*/false, LLVM::TailCallKind::None,
                                      LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr())
         .getResult(0);
+  }
+  /// An instruction without results.
+  void act(StringRef text, ValueRange operands, StringRef constraints) {
+    LLVM::InlineAsmOp::create(b, loc, TypeRange(), operands, text, constraints, /*has_side_effects=*/true,
+                              /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                              LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT), ArrayAttr());
   }
 };
 
@@ -223,6 +230,21 @@ void emitCopyOut(Writer &w, CopyOutOp op, Value tile, Value map) {
   NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
 }
 
+void emitCopyRunOut(Writer &w, CopyRunOutOp op, Value from, Value to, Value first) {
+  auto addressOf = [&](Value memory, Type type) -> Value {
+    Value address = memref::ExtractAlignedPointerAsIndexOp::create(w.b, w.loc, memory);
+    return arith::IndexCastOp::create(w.b, w.loc, type, address);
+  };
+  int64_t count = cast<MemRefType>(op.getFrom().getType()).getNumElements();
+  Value bytes = w.make<arith::MulIOp>(arith::IndexCastOp::create(w.b, w.loc, w.b.getI64Type(), first),
+                                      arith::ConstantIntOp::create(w.b, w.loc, 4, 64));
+  Value address = w.add(addressOf(to, w.b.getI64Type()), bytes);
+  StringRef text = op.getAdds() ? "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [$0], [$1], $2;"
+                                : "cp.async.bulk.global.shared::cta.bulk_group [$0], [$1], $2;";
+  w.act(text, {address, addressOf(from, w.b.getI32Type()), w.i32(count * 4)}, "l,r,r,~{memory}");
+  NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
+}
+
 /// What a piece's number in its row is changed by.
 Value swizzleOf(Writer &w, TileType tile, Value row) {
   int64_t pieces = tile.getRowBytes() / 16; // as many rows are 128 bytes as are in a place's repetition, or half
@@ -305,6 +327,8 @@ void emitRoles(ConversionPatternRewriter &rewriter, Writer &w, RolesOp op) {
     Value elected = NVVM::ElectSyncOp::create(w.b, w.loc, w.b.getI1Type(), Value());
     w.when(elected, [&] { take(op.getProducer()); });
   });
+  if (!op.getWriter().empty())
+    w.when(w.isEqual(warp, 1), [&] { take(op.getWriter()); });
   w.b.setInsertionPointToStart(branch.elseBlock());
   setRegisters(op.getConsumerRegisters(), NVVM::SetMaxRegisterAction::increase);
   take(op.getConsumers());
@@ -429,17 +453,29 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   act.operator()<WriteOp>([](Writer &w, WriteOp op, auto adaptor) {
     emitWrite(w, op.getTile().getType(), adaptor.getValues(), adaptor.getTile());
   });
-  act.operator()<FenceCopiesOp>([](Writer &w, FenceCopiesOp, auto) {
+  act.operator()<FenceCopiesOp>([](Writer &w, FenceCopiesOp op, auto) {
     MLIRContext *context = w.b.getContext();
-    NVVM::FenceProxyOp::create(w.b, w.loc, NVVM::ProxyKindAttr::get(context, NVVM::ProxyKind::async_shared),
-                               NVVM::SharedSpaceAttr::get(context, NVVM::SharedSpace::shared_cta));
+    bool inMemory = op.getInMemory();
+    NVVM::FenceProxyOp::create(
+        w.b, w.loc,
+        NVVM::ProxyKindAttr::get(context, inMemory ? NVVM::ProxyKind::async_global : NVVM::ProxyKind::async_shared),
+        inMemory ? NVVM::SharedSpaceAttr() : NVVM::SharedSpaceAttr::get(context, NVVM::SharedSpace::shared_cta));
+  });
+  act.operator()<CopyRunOutOp>([](Writer &w, CopyRunOutOp op, auto adaptor) {
+    emitCopyRunOut(w, op, adaptor.getFrom(), adaptor.getTo(), adaptor.getFirst());
   });
   act.operator()<CopyOutOp>(
       [](Writer &w, CopyOutOp op, auto adaptor) { emitCopyOut(w, op, adaptor.getTile(), adaptor.getMap()); });
   act.operator()<WaitCopiesOp>([](Writer &w, WaitCopiesOp op, auto) {
-    NVVM::CpAsyncBulkWaitGroupOp::create(w.b, w.loc, w.b.getI32IntegerAttr(op.getPending()), w.b.getUnitAttr());
+    NVVM::CpAsyncBulkWaitGroupOp::create(w.b, w.loc, w.b.getI32IntegerAttr(op.getPending()),
+                                         op.getWritten() ? UnitAttr() : w.b.getUnitAttr());
   });
   act.operator()<BarrierOp>([](Writer &w, BarrierOp op, auto adaptor) {
+    if (op.getArrives()) {
+      LLVM::CallIntrinsicOp::create(w.b, w.loc, w.b.getStringAttr("llvm.nvvm.barrier.cta.arrive.aligned.count"),
+                                    ValueRange{w.toI32(adaptor.getNumber()), w.i32(op.getThreads())});
+      return;
+    }
     NVVM::BarrierOp::create(w.b, w.loc, TypeRange(), w.toI32(adaptor.getNumber()), w.i32(op.getThreads()),
                             NVVM::BarrierReductionAttr(), Value());
   });

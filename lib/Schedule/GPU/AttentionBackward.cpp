@@ -202,8 +202,8 @@ LogicalResult scheduleAttentionBackwardGPU(func::FuncOp kernel, const RegisterFi
   unsigned first = kernel.getNumArguments();
   Emitter e(kernel, blockOfAttention(kernel, registers));
   Attribute schedule = kernel->getAttr("xf.schedule");
-  if (isa<WarpgroupAttentionScheduleAttr>(schedule))
-    return emitWarpgroupAttentionBackward(e, op), success();
+  if (auto warpgroups = dyn_cast<WarpgroupAttentionScheduleAttr>(schedule))
+    return (warpgroups.getOrdered() ? emitWarpgroupAttentionOrdered : emitWarpgroupAttentionHalves)(e, op), success();
   if (isa<TensorCoreAttentionScheduleAttr>(schedule))
     return emitAttentionBackwardTensorCore(e, op), success();
   BackwardBlock(e, op, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}))

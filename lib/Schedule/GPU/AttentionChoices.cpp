@@ -32,8 +32,8 @@ struct Attended {
   }
   int64_t widest() const { return *llvm::max_element(widths); }
 
-  Attribute onWarpgroups(int64_t columns, bool inTurn = false) const {
-    return WarpgroupAttentionScheduleAttr::get(context, columns, /*stages=*/2, inTurn);
+  Attribute onWarpgroups(int64_t columns, bool inTurn = false, bool isOrdered = false) const {
+    return WarpgroupAttentionScheduleAttr::get(context, columns, /*stages=*/2, inTurn, isOrdered);
   }
   Attribute onTensorCores(int64_t rows, bool isTight = false, bool inTurn = false) const {
     return TensorCoreAttentionScheduleAttr::get(context, rows, isTight, inTurn);

@@ -40,9 +40,12 @@ SmallVector<Value> keepsOfStep(Emitter &e, TensorCore &core, ProbabilityDropout 
   return keeps;
 }
 
-RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps)
+RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps,
+                   Value first)
     : e(e), core(core), size((e.registers.warps - otherWarps) * tiles * 16), tiles(tiles), otherWarps(otherWarps) {
   begin = e.mul(e.toI32(number), e.i32(size));
+  if (first)
+    begin = e.add(first, begin);
   end = e.min(e.add(begin, e.i32(size)), e.toI32(total));
   findRows();
 }

@@ -21,7 +21,8 @@ void emitAttentionBackwardTensorCore(Emitter &e, AttentionBackwardOp op);
 
 /// The forms for Hopper's warpgroups.
 void emitWarpgroupAttention(Emitter &e, AttentionOp op);
-void emitWarpgroupAttentionBackward(Emitter &e, AttentionBackwardOp op);
+void emitWarpgroupAttentionHalves(Emitter &e, AttentionBackwardOp op);
+void emitWarpgroupAttentionOrdered(Emitter &e, AttentionBackwardOp op);
 
 /// Takes a row's scores, of which a thread has some, to probabilities: scores times `factor` are powers of two. The
 /// row's maximum and the thread's part of its sum go on; what was summed before is to be multiplied by the result.
@@ -60,9 +61,10 @@ struct CopiedRows {
 /// The rows of the scores that a block has.
 class RowBlock {
 public:
-  /// Rows begin .. begin + warps * 16 * tiles of `total`; `number` (an index) is the block's. The first
-  /// `otherWarps` of the block have none.
-  RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps = 0);
+  /// Rows begin .. begin + warps * 16 * tiles of those before `total`; `number` (an index) is the block's among those
+  /// from row `first` on (null for 0). The first `otherWarps` of the block have none.
+  RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps = 0,
+           Value first = {});
   /// Sets `rows` by the thread's number.
   void findRows();
 

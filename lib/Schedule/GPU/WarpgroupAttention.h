@@ -42,9 +42,10 @@ public:
   static constexpr int64_t groups = 2, groupThreads = 128, groupRows = 64, blockRows = groups * groupRows;
   static_assert((groups + 1) * groupThreads == warpgroupWarps * 32);
 
-  /// `computes`: for a warpgroup that does, or else for the thread that copies.
-  WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes);
+  /// `computes`: for a warpgroup that does, or else for threads that copy. Rows are as those of RowBlock.
+  WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes, Value first = {});
 
+  bool isTogether = false; // whether both warpgroups go through all steps of the block
   bool masksAll = false;   // whether one loop has all steps, where registers don't hold the bounds of three
   Value group, groupBegin; // the warpgroup's number among those that compute, and its first row
 
@@ -53,6 +54,12 @@ public:
   using Body = function_ref<SmallVector<Value>(const Sequence &, const ColumnSteps &, ValueRange)>;
   SmallVector<Value> forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks, ScoreRegion &region,
                               bool areKeys, int64_t size, ValueRange initial, Body body);
+  /// Those of one sequence, counted from turn 0 on; the thread's rows know then what they see.
+  ColumnSteps stepsOf(const Sequence &sequence, const AttentionMasks &masks, ScoreRegion &region, bool areKeys,
+                      int64_t size);
+  /// Begin and end of the steps that some row of the next block sees.
+  std::pair<Value, Value> stepsOfNext(const Sequence &sequence, const AttentionMasks &masks, bool areKeys,
+                                      int64_t size);
   /// The steps from `at` on and before `end`; `at` is the one after them then. `body(step, carried)`.
   using StepBody = function_ref<SmallVector<Value>(Step, ValueRange)>;
   SmallVector<Value> forSteps(const ColumnSteps &steps, Step &at, Value end, ValueRange initial, StepBody body);
@@ -72,6 +79,8 @@ public:
   /// Writes elements of an accumulator over the warpgroup's rows of a tile, and has them copied to a matrix; the tile
   /// is free afterwards.
   void store(ArrayRef<Value> elements, Value tile, Value map, Value column);
+  /// Writes those of rows that are the block's to a matrix, each thread its own.
+  void store(ArrayRef<Value> elements, Value matrix, Value column);
   /// The column that element `i` of its accumulator is of.
   Value columnOf(Value firstColumn, int64_t i) {
     return e.add(firstColumn, e.add(core.pair, e.i32(i / 4 * 8 + i % 2)));
@@ -90,6 +99,11 @@ public:
 private:
   template <typename Block> friend class Anew;
   void findGroup();
+  /// What some of some rows see of a sequence's columns, and what all do.
+  struct Ranges {
+    Value begin, end, allBegin, allEnd;
+  };
+  Ranges rangesOf(Value rowBegin, Value rowEnd, Value start, Value count, Columns columns, int64_t size);
   /// If no row sees columns before those of a row before it.
   ColumnSteps stepsOf(Value start, Value count, Columns columns, int64_t size);
   /// Bounds the warpgroup's own by what its rows see, whatever their order.

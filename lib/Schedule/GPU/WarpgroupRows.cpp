@@ -3,8 +3,8 @@
 
 namespace mlir::xf {
 
-WarpgroupRows::WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes)
-    : RowBlock(e, core, number, total, /*tiles=*/1, /*otherWarps=*/groupThreads / 32) {
+WarpgroupRows::WarpgroupRows(Emitter &e, TensorCore &core, Value number, Value total, bool computes, Value first)
+    : RowBlock(e, core, number, total, /*tiles=*/1, /*otherWarps=*/groupThreads / 32, first) {
   isWhole = computes;
   findGroup();
 }
@@ -22,36 +22,55 @@ void WarpgroupRows::take(const WarpgroupRows &other) {
   group = other.group, groupBegin = other.groupBegin;
 }
 
+/// Of two steps by which columns are counted: the one that column `column` is in, and the first from it on.
+static Value stepAt(Emitter &e, Value column, int64_t size) { return e.make<arith::DivUIOp>(column, e.i32(size)); }
+static Value stepFrom(Emitter &e, Value column, int64_t size) {
+  return stepAt(e, e.add(column, e.i32(size - 1)), size);
+}
+static Value isNoMore(Emitter &e, Value x, Value y) { return e.compare(arith::CmpIPredicate::sle, x, y); }
+
+WarpgroupRows::Ranges WarpgroupRows::rangesOf(Value rowBegin, Value rowEnd, Value start, Value count, Columns columns,
+                                              int64_t size) {
+  Value zero = e.i32(0), first = e.make<arith::MaxSIOp>(e.sub(rowBegin, start), zero),
+        last = e.sub(e.min(e.sub(rowEnd, start), count), e.i32(1));
+  Value isAny = isNoMore(e, first, last);
+  Value isWhole = e.make<arith::AndIOp>(isNoMore(e, start, rowBegin), isNoMore(e, rowEnd, e.add(start, count)));
+  KeyRange atFirst = columns(first), atLast = columns(last);
+  auto beginOf = [&](const KeyRange &range) { return range.begin ? range.begin : zero; };
+  Value none = e.i32(std::numeric_limits<int32_t>::max() - static_cast<int32_t>(size));
+  return Ranges{beginOf(atFirst), e.select(isAny, atLast.end, zero), e.select(isWhole, beginOf(atLast), none),
+                e.select(isWhole, atFirst.end, zero)};
+}
+
 ColumnSteps WarpgroupRows::stepsOf(Value start, Value count, Columns columns, int64_t size) {
-  Value zero = e.i32(0);
-  auto max = [&](Value x, Value y) -> Value { return e.make<arith::MaxSIOp>(x, y); };
-  auto isNoMore = [&](Value x, Value y) { return e.compare(arith::CmpIPredicate::sle, x, y); };
-  auto floor = [&](Value column) -> Value { return e.make<arith::DivUIOp>(column, e.i32(size)); };
-  auto ceil = [&](Value column) { return floor(e.add(column, e.i32(size - 1))); };
-  struct Ranges {
-    Value begin, end, allBegin, allEnd; // what some of the rows see, and what all do
-  };
-  auto rangesOf = [&](Value rowBegin, Value rowEnd) {
-    Value first = max(e.sub(rowBegin, start), zero), last = e.sub(e.min(e.sub(rowEnd, start), count), e.i32(1));
-    Value isAny = isNoMore(first, last);
-    Value isWhole = e.make<arith::AndIOp>(isNoMore(start, rowBegin), isNoMore(rowEnd, e.add(start, count)));
-    KeyRange atFirst = columns(first), atLast = columns(last);
-    auto beginOf = [&](const KeyRange &range) { return range.begin ? range.begin : zero; };
-    Value none = e.i32(std::numeric_limits<int32_t>::max() - static_cast<int32_t>(size));
-    return Ranges{beginOf(atFirst), e.select(isAny, atLast.end, zero), e.select(isWhole, beginOf(atLast), none),
-                  e.select(isWhole, atFirst.end, zero)};
-  };
-  auto clamp = [&](Value x, Value least, Value most) { return e.min(max(x, least), most); };
-  Ranges all = rangesOf(begin, end), ours = rangesOf(groupBegin, e.add(groupBegin, e.i32(groupRows)));
+  auto floor = [&](Value column) { return stepAt(e, column, size); };
+  auto ceil = [&](Value column) { return stepFrom(e, column, size); };
+  auto clamp = [&](Value x, Value least, Value most) { return e.min(e.make<arith::MaxSIOp>(x, least), most); };
+  Ranges all = rangesOf(begin, end, start, count, columns, size),
+         ours = rangesOf(groupBegin, e.add(groupBegin, e.i32(groupRows)), start, count, columns, size);
   ColumnSteps steps;
-  steps.begin = uniform(floor(e.min(all.begin, all.end)));
-  steps.end = uniform(e.select(isNoMore(all.end, all.begin), steps.begin, ceil(all.end)));
-  steps.ownBegin = uniform(clamp(floor(e.min(ours.begin, ours.end)), steps.begin, steps.end));
-  Value isNone = isNoMore(ours.end, ours.begin);
-  steps.ownEnd = uniform(e.select(isNone, steps.ownBegin, clamp(ceil(ours.end), steps.ownBegin, steps.end)));
+  steps.begin = steps.ownBegin = uniform(floor(e.min(all.begin, all.end)));
+  steps.end = steps.ownEnd = uniform(e.select(isNoMore(e, all.end, all.begin), steps.begin, ceil(all.end)));
+  if (!isTogether) {
+    steps.ownBegin = uniform(clamp(floor(e.min(ours.begin, ours.end)), steps.begin, steps.end));
+    steps.ownEnd = uniform(
+        e.select(isNoMore(e, ours.end, ours.begin), steps.ownBegin, clamp(ceil(ours.end), steps.ownBegin, steps.end)));
+  }
   steps.clearBegin = uniform(clamp(ceil(ours.allBegin), steps.ownBegin, steps.ownEnd));
   steps.clearEnd = uniform(clamp(floor(ours.allEnd), steps.ownBegin, steps.ownEnd));
   return steps;
+}
+
+std::pair<Value, Value> WarpgroupRows::stepsOfNext(const Sequence &sequence, const AttentionMasks &masks, bool areKeys,
+                                                   int64_t size) {
+  AttentionMasks ordered = masks;
+  ordered.lengths = {};
+  Ranges next = rangesOf(
+      e.add(begin, e.i32(blockRows)), e.add(begin, e.i32(2 * blockRows)),
+      areKeys ? sequence.keyStart : sequence.queryStart, areKeys ? sequence.keyCount : sequence.queryCount,
+      [&](Value i) { return sequence.columnsOf(e, ordered, i, areKeys); }, size);
+  Value first = stepAt(e, e.min(next.begin, next.end), size);
+  return {first, e.select(isNoMore(e, next.end, next.begin), first, stepFrom(e, next.end, size))};
 }
 
 void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, Columns columns, int64_t size) {
@@ -87,26 +106,32 @@ void WarpgroupRows::narrow(ColumnSteps &steps, Value start, Value count, const R
     *clear = e.min(*clear, steps.ownEnd);
 }
 
+ColumnSteps WarpgroupRows::stepsOf(const Sequence &sequence, const AttentionMasks &masks, ScoreRegion &region,
+                                   bool areKeys, int64_t size) {
+  Value start = areKeys ? sequence.keyStart : sequence.queryStart,
+        count = areKeys ? sequence.keyCount : sequence.queryCount;
+  AttentionMasks ordered = masks; // those by which later rows see later columns
+  ordered.lengths = {};
+  auto columns = [&](Value i) { return sequence.columnsOf(e, masks, i, areKeys); };
+  if (isWhole)
+    setColumns(start, count, columns);
+  ColumnSteps steps = stepsOf(start, count, [&](Value i) { return sequence.columnsOf(e, ordered, i, areKeys); }, size);
+  // One thread that copies would look at every row's length: it copies what there is.
+  if (isWhole && masks.lengths && !areKeys)
+    narrow(steps, start, count, columns, size);
+  if (RegionSteps left(e, region, areKeys, sequence.shift(e), size); left && !isTogether)
+    narrow(steps, start, count, left, size);
+  steps.turn = e.i32(0);
+  return steps;
+}
+
 SmallVector<Value> WarpgroupRows::forSteps(Value queryOffsets, Value keyOffsets, const AttentionMasks &masks,
                                            ScoreRegion &region, bool areKeys, int64_t size, ValueRange initial,
                                            Body body) {
   return forSequences(areKeys ? keyOffsets : queryOffsets, queryOffsets, keyOffsets, initial,
                       [&](const Sequence &sequence, ValueRange carried) {
-                        Value start = areKeys ? sequence.keyStart : sequence.queryStart,
-                              count = areKeys ? sequence.keyCount : sequence.queryCount;
-                        AttentionMasks ordered = masks; // those by which later rows see later columns
-                        ordered.lengths = {};
-                        auto columns = [&](Value i) { return sequence.columnsOf(e, masks, i, areKeys); };
                         Anew anew(*this, isWhole && isTight);
-                        if (isWhole)
-                          setColumns(start, count, columns);
-                        ColumnSteps steps = stepsOf(
-                            start, count, [&](Value i) { return sequence.columnsOf(e, ordered, i, areKeys); }, size);
-                        // One thread that copies would look at every row's length: it copies what there is.
-                        if (isWhole && masks.lengths && !areKeys)
-                          narrow(steps, start, count, columns, size);
-                        if (RegionSteps left(e, region, areKeys, sequence.shift(e), size); left)
-                          narrow(steps, start, count, left, size);
+                        ColumnSteps steps = stepsOf(sequence, masks, region, areKeys, size);
                         steps.turn = carried[0];
                         return body(sequence, steps, carried.drop_front());
                       });
@@ -227,6 +252,19 @@ void WarpgroupRows::store(ArrayRef<Value> elements, Value tile, Value map, Value
     xfg::CopyOutOp::create(e.b, e.loc, own(tile, 0, columns), map, e.toIndex(groupBegin), e.toIndex(column));
     xfg::WaitCopiesOp::create(e.b, e.loc, 0);
   });
+}
+
+void WarpgroupRows::store(ArrayRef<Value> elements, Value matrix, Value column) {
+  for (int64_t number : {0, 1})
+    e.when(rows[number].inside, [&] {
+      for (size_t i = 2 * number; i < elements.size(); i += 4) {
+        Value pair =
+            vector::FromElementsOp::create(e.b, e.loc, VectorType::get(2, e.b.getF32Type()), elements.slice(i, 2));
+        vector::StoreOp::create(e.b, e.loc, e.narrow(pair), matrix,
+                                ValueRange{e.toIndex(rows[number].number), e.toIndex(columnOf(column, i))},
+                                /*nontemporal=*/false, llvm::Align(4));
+      }
+    });
 }
 
 TileRing::TileRing(Emitter &e, int64_t stages, int64_t rows, int64_t columns)

@@ -131,3 +131,25 @@ func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) -> f32
   %y = memref.load %numbers[%i] : memref<8xf32, 3>
   return %y : f32
 }
+
+// What leaves by a warp of its own: a run of numbers, which is in memory before others may know of it.
+// CHECK-LABEL: func.func @writer(
+func.func @writer(%sums: memref<?xf32>, %i: index) {
+  %numbers = xfg.create_memory at 0 : memref<8x4xf32, 3>
+  // CHECK: nvvm.setmaxregister decrease 40
+  // CHECK: %[[ONE:.*]] = arith.constant 1 : i32
+  // CHECK: arith.cmpi eq, %{{.*}}, %[[ONE]]
+  xfg.roles producer 40 {
+  } consumers 232 {
+    // CHECK-DAG: llvm.call_intrinsic "llvm.nvvm.barrier.cta.arrive.aligned.count"
+    xfg.barrier %i threads 288 arrives
+  } writer {
+    // CHECK-DAG: cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [$0], [$1], $2;
+    // CHECK-DAG: nvvm.cp.async.bulk.wait_group 0{{$}}
+    // CHECK-DAG: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.global>}
+    xfg.copy_run_out %numbers to %sums[%i] adds : memref<8x4xf32, 3>, memref<?xf32>
+    xfg.wait_copies 0 written
+    xfg.fence_copies in_memory
+  }
+  return
+}

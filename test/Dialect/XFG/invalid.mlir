@@ -273,3 +273,13 @@ func.func @f(%i: index) {
   xfg.barrier %i threads 100
   return
 }
+
+// -----
+
+// xfg.copy_run_out C1
+func.func @f(%sums: memref<?xf32>, %i: index) {
+  %numbers = xfg.create_memory at 0 : memref<3xf32, 3>
+  // expected-error@+1 {{expected 'from' and 'to' to be of f32, and a multiple of 4 of it to be copied, but got 'memref<3xf32, 3>' and 'memref<?xf32>'}}
+  xfg.copy_run_out %numbers to %sums[%i] : memref<3xf32, 3>, memref<?xf32>
+  return
+}

@@ -3,7 +3,7 @@
 // RUN: xf-opt %s --mlir-print-op-generic | xf-opt | FileCheck %s
 
 // CHECK-LABEL: @copies
-func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x64xbf16>, %turn: index, %row: index, %column: index) {
+func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x64xbf16>, %turn: index, %row: index, %column: index, %sums: memref<?xf32>) {
   // CHECK: %[[RING:.*]] = xfg.create_ring at 0 consumers 2 : <4, <128x64xbf16>, <256x64xbf16>>
   %ring = xfg.create_ring at 0 consumers 2 : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
   // CHECK: xfg.create_tile at 196608 : <64x64xbf16>
@@ -25,12 +25,31 @@ func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x6
   }
   // CHECK: xfg.fence_copies
   xfg.fence_copies
+  // CHECK: xfg.fence_copies in_memory
+  xfg.fence_copies in_memory
   // CHECK: xfg.barrier %{{.*}} threads 128
   xfg.barrier %turn threads 128
+  // CHECK: xfg.barrier %{{.*}} threads 288 arrives
+  xfg.barrier %turn threads 288 arrives
   // CHECK: xfg.copy_out %{{.*}} to %{{.*}}[%{{.*}}, %{{.*}}] : <64x64xbf16>, <64x64xbf16>
   xfg.copy_out %tile to %out[%row, %column] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
   // CHECK: xfg.wait_copies 0
   xfg.wait_copies 0
+  // CHECK: xfg.roles producer 40 {
+  // CHECK: } consumers 232 {
+  // CHECK: } writer {
+  xfg.roles producer 40 {
+    xfg.fence
+  } consumers 232 {
+    xfg.fence
+  } writer {
+    // CHECK: xfg.copy_run_out %{{.*}} to %{{.*}}[%{{.*}}] adds : memref<2x64xf32, 3>, memref<?xf32>
+    xfg.copy_run_out %memory to %sums[%row] adds : memref<2x64xf32, 3>, memref<?xf32>
+    // CHECK: xfg.copy_run_out %{{.*}} to %{{.*}}[%{{.*}}] : memref<2x64xf32, 3>, memref<?xf32>
+    xfg.copy_run_out %memory to %sums[%row] : memref<2x64xf32, 3>, memref<?xf32>
+    // CHECK: xfg.wait_copies 0 written
+    xfg.wait_copies 0 written
+  }
   return
 }
 

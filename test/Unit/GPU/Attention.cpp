@@ -157,7 +157,17 @@ struct Batch {
       arguments.push_back({uint64_t(a.site), 1, 1, Argument::Number});
     }
   }
-  void run(const std::string &ptx, const std::vector<Argument> &arguments, int64_t blocks) {
+  void run(const std::string &ptx, std::vector<Argument> arguments, int64_t blocks) {
+    auto sumOf = [&](const std::vector<std::array<int64_t, 3>> &terms) {
+      int64_t sum = 0;
+      for (auto [operand, dimension, factor] : terms)
+        sum += factor * (operand < 0 ? 1 : dimension == 0 ? arguments[operand].rows : arguments[operand].columns);
+      return sum;
+    };
+    if (!a.gridSum.empty())
+      blocks = (sumOf(a.gridSum) + 127) / 128;
+    if (int64_t elements = sumOf(a.workspace))
+      arguments.push_back({device.allocate(elements * 4), elements, 1});
     std::vector<TensorMap> maps;
     for (auto [operand, rows, boxColumns] : a.maps)
       maps.push_back(mapOf(arguments[operand].value, std::max<int64_t>(arguments[operand].rows, 1),

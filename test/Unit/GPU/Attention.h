@@ -28,7 +28,8 @@ struct Attention {
   int64_t seed = 0x123456789, step = 7, site = 3;
   std::array<int64_t, 2> noQueries = {}, noKeys = {}; // rows first .. end of the batch that are no numbers
   int64_t shared = 0, blockRows = 128;
-  std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
+  std::vector<std::array<int64_t, 3>> maps = {};                    // operand, rows and columns of its boxes
+  std::vector<std::array<int64_t, 3>> workspace = {}, gridSum = {}; // terms (CompiledKernel)
 
   /// What a kernel wrote: bits of bf16, and where those of each sequence begin.
   struct Result {

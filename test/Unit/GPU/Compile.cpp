@@ -37,9 +37,11 @@ CompiledKernel::CompiledKernel(const std::string &text, const std::string &gpu, 
   auto function = *module->getOps<func::FuncOp>().begin();
   if (auto bytes = function->getAttrOfType<IntegerAttr>("xf.shared"))
     shared = bytes.getInt();
-  if (auto array = function->getAttrOfType<ArrayAttr>("xf.tensor_maps"))
-    for (auto map : array.getAsRange<DenseI64ArrayAttr>())
-      maps.push_back({map[0], map[1], map[2]});
+  for (auto [name, table] :
+       {std::pair("xf.tensor_maps", &maps), {"xf.workspace", &workspace}, {"xf.grid_sum", &gridSum}})
+    if (auto array = function->getAttrOfType<ArrayAttr>(name))
+      for (auto row : array.getAsRange<DenseI64ArrayAttr>())
+        table->push_back({row[0], row[1], row[2]});
   PassManager lowering(&context());
   lowering.addPass(xf::createConvertXFGToNVVMPass());
   lowering.addPass(xf::createEmitGPUEntriesPass());

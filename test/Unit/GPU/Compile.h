@@ -18,6 +18,8 @@ struct CompiledKernel {
   std::string ptx;
   int64_t shared = 0;
   std::vector<std::array<int64_t, 3>> maps = {}; // operand, rows and columns of its boxes
+  // Sums of terms: an operand (-1: one), its dimension, and how many times. Of memory that it takes, and of its grid.
+  std::vector<std::array<int64_t, 3>> workspace = {}, gridSum = {};
 
   explicit CompiledKernel(const std::string &module, const std::string &gpu = "sm_90a", bool usesTF32 = false);
   /// The PTX with `from` replaced everywhere.

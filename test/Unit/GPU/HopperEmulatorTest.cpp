@@ -32,7 +32,7 @@ struct Result {
   std::vector<uint32_t> words; // of the matrix
 };
 Result runIn(const std::string &body, int threads, const std::string &directives = ".minnctapersm 1\n",
-             uint64_t shared = 16384) {
+             uint64_t shared = 16384, uint32_t blocks = 1) {
   Memory memory;
   uint64_t bytes = rows * boxColumns * 2, address = memory.allocate(bytes);
   Region &region = memory.find(address, bytes, "test");
@@ -43,7 +43,7 @@ Result runIn(const std::string &body, int threads, const std::string &directives
   Result result;
   try {
     Kernel kernel = parse(moduleOf(body, ".reqntid " + std::to_string(threads) + ", 1, 1\n" + directives), memory);
-    launch(kernel, 1, uint32_t(threads), {address, reinterpret_cast<uint64_t>(&map)}, memory, shared);
+    launch(kernel, blocks, uint32_t(threads), {address, reinterpret_cast<uint64_t>(&map)}, memory, shared);
   } catch (const Fault &fault) {
     result.wrong = fault.what();
   }
@@ -224,6 +224,37 @@ TEST(HopperEmulator, Products) {
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(1) << 49))), HasSubstr("swizzled by 128 bytes"));
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 0, uint64_t(2) << 62))), HasSubstr("swizzled by 128 bytes"));
   EXPECT_THAT(run(without(body, a, descriptor("%rd20", 16384))), HasSubstr("out of bounds"));
+}
+
+// Blocks that add to the same sums one after another: each waits for the one before.
+TEST(HopperEmulator, SumsInOrder) {
+  const std::string number = "mov.b32 %r4, 1065353216;\nst.shared.v4.b32 [xf_shared], {%r4, %r4, %r4, %r4};\n",
+                    await = "SPIN:\nld.acquire.gpu.global.u32 %r6, [%rd8];\nsetp.ne.s32 %p2, %r6, %r5;\n"
+                            "@%p2 bra SPIN;\n",
+                    fence = "fence.proxy.async.global;\n",
+                    copy = "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%rd1], [xf_shared], 16;\n"
+                           "cp.async.bulk.commit_group;\n",
+                    wait = "cp.async.bulk.wait_group 0;\n",
+                    release = "add.s32 %r5, %r5, 1;\nst.release.gpu.global.u32 [%rd8], %r5;\n";
+  const std::string prefix = "add.s64 %rd8, %rd1, 256;\nmov.u32 %r5, %ctaid.x;\nadd.s32 %r5, %r5, 64;\n",
+                    body = prefix + onFirst("END", number + proxyFence + await + fence + copy + wait + fence + release);
+  auto of = [](const std::string &body) { return runIn(body, 32, ".minnctapersm 1\n", 16384, 3); };
+  Result right = of(body);
+  ASSERT_EQ(right.wrong, "");
+  EXPECT_EQ(right.words[0], 0x40400000u); // 3
+  EXPECT_EQ(right.words[64], 67u);
+  // Nobody waits, or releases too early, or says something else.
+  EXPECT_THAT(of(without(body, await)).wrong, HasSubstr("races"));
+  EXPECT_THAT(of(without(body, wait + fence, "cp.async.bulk.wait_group.read 0;\n" + fence)).wrong, HasSubstr("races"));
+  EXPECT_THAT(of(without(body, release)).wrong, HasSubstr("deadlock"));
+  EXPECT_THAT(of(without(body, "%r5, 64;", "%r5, 65;")).wrong, HasSubstr("deadlock"));
+  // The order is that of blocks' numbers.
+  EXPECT_THAT(of(without(body, prefix, prefix + "mov.b32 %r7, 130;\nsub.s32 %r5, %r7, %r5;\n")).wrong,
+              HasSubstr("deadlock"));
+  EXPECT_THAT(of(without(body, fence + copy, copy)).wrong, HasSubstr("after an acquire without a fence"));
+  EXPECT_THAT(of(without(body, fence + release, release)).wrong, HasSubstr("copied to memory without a fence"));
+  EXPECT_THAT(of(without(body, proxyFence)).wrong, HasSubstr("wrote without a fence after"));
+  EXPECT_THAT(of(without(body, "[xf_shared], 16;", "[xf_shared], 8;")).wrong, HasSubstr("misaligned"));
 }
 
 TEST(HopperEmulator, Launches) {

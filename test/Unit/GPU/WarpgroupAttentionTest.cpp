@@ -16,6 +16,8 @@ struct Kernel : CompiledKernel {
       : CompiledKernel(text), attention(std::move(attention)), isBackward(isBackward) {
     this->attention.shared = shared;
     this->attention.maps = maps;
+    this->attention.workspace = workspace;
+    this->attention.gridSum = gridSum;
   }
   Attention attention;
   bool isBackward;
@@ -139,18 +141,19 @@ Kernel forwardOf(Attention a) {
               .str()};
 }
 
-Kernel backwardOf(Attention a) {
+Kernel backwardOf(Attention a, const std::string &schedule = "") {
   Common common(a, /*isBackward=*/true);
+  std::string form = schedule.empty() ? "" : ", xf.schedule = " + schedule;
   return {a, true,
           formatv("{0}func.func private @attention(%do: !vb, %q: !kb, %k: !kb, %v: !vb, %o: !vb, %s: !s, {1}) "
-                  "-> (!kb, !kb, !vb) attributes {{xf.kernel = #xf<kernel attention_backward>} {{\n"
+                  "-> (!kb, !kb, !vb) attributes {{xf.kernel = #xf<kernel attention_backward>{4}} {{\n"
                   "  %dof = xf.cast %do : !vb to !v\n  %qf = xf.cast %q : !kb to !k\n  %kf = xf.cast %k : !kb to !k\n"
                   "  %vf = xf.cast %v : !vb to !v\n  %of = xf.cast %o : !vb to !v\n"
                   "  %dq, %dk, %dv = xf.attention_backward %dof, %qf, %kf, %vf, %of, %s offsets(%qo, %ko) {2} "
                   ": (!v, !k, !k, !v, !v, !s, {3}) -> (!k, !k, !v)\n"
                   "  %dqb = xf.cast %dq : !k to !kb\n  %dkb = xf.cast %dk : !k to !kb\n"
                   "  %dvb = xf.cast %dv : !v to !vb\n  return %dqb, %dkb, %dvb : !kb, !kb, !vb\n}",
-                  common.declarations, common.arguments, common.attributes, common.types)
+                  common.declarations, common.arguments, common.attributes, common.types, form)
               .str()};
 }
 
@@ -413,4 +416,95 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   Kernel all = backwardOf(attention(64, /*causal=*/false));
   ASSERT_EQ(all.run({128}, {128}), "");
   expectFound(all, "bar.sync \t%", "// %", {"races"});
+}
+
+//===-- The backward whose blocks add to the gradients of queries in order ----------------===//
+namespace {
+Kernel orderedOf(const Attention &attention) {
+  return backwardOf(attention, "#xf.warpgroup_attention_schedule<columns = 64, stages = 2, ordered = true>");
+}
+} // namespace
+
+// Lengths around a step's queries and a block's keys.
+TEST(OrderedBackward, EveryLength) {
+  for (bool causal : {false, true}) {
+    Kernel kernel = orderedOf(attention(64, causal));
+    for (int64_t n = causal ? 1 : 2; n <= 129; n += 2) // what is left over of a tile is of either length
+      EXPECT_EQ(kernel.run({n / 2 + n % 3 * 64}, {n + n % 5 / 4 * 128}), "") << n << " " << causal;
+  }
+}
+
+// All widths of heads, and what ptxas has to say.
+TEST(OrderedBackward, EveryWidth) {
+  for (auto [features, valueFeatures] : {std::pair(32, 32), {64, 64}, {64, 128}, {96, 96}, {128, 64}, {128, 128}})
+    for (bool causal : {false, true}) {
+      Attention problem = attention(features, causal, 2);
+      problem.valueFeatures = valueFeatures;
+      Kernel kernel = orderedOf(problem);
+      EXPECT_EQ(kernel.wrongFor("sm_90a"), "") << features << " " << valueFeatures << " " << causal;
+      for (auto [queries, keys] : {std::pair(200, 300), {65, 70}, {300, 100}})
+        EXPECT_EQ(kernel.run({queries}, {keys}), "")
+            << features << " " << valueFeatures << " " << causal << " " << queries << " x " << keys;
+    }
+}
+
+// A sequence gives the bits that it gives alone, wherever it begins.
+TEST(OrderedBackward, Packed) {
+  std::vector<int64_t> queryCounts{1, 30, 0, 64, 150, 7, 20, 300, 5}, keyCounts{1, 30, 40, 64, 150, 0, 140, 10, 260};
+  for (auto [features, causal] : {std::pair(64, true), {128, false}}) {
+    Kernel kernel = orderedOf(attention(features, causal, 2));
+    ASSERT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal;
+    std::vector<Attention::Result> together = kernel.attention.results;
+    for (size_t s = 0; s < queryCounts.size(); ++s) {
+      EXPECT_EQ(kernel.run({queryCounts[s]}, {keyCounts[s]}), "");
+      for (auto [all, alone] : zip_equal(together, kernel.attention.results))
+        EXPECT_TRUE(std::equal(alone.bits.begin(), alone.bits.end(), all.bits.begin() + all.firstOf[s]))
+            << features << " " << causal << " " << queryCounts[s] << " x " << keyCounts[s];
+    }
+  }
+}
+
+// Windows, lengths, dropout and a region, and all of them.
+TEST(OrderedBackward, Masks) {
+  std::vector<int64_t> queryCounts{1, 30, 0, 65, 7, 200}, keyCounts{1, 30, 40, 70, 0, 360};
+  for (int64_t features : {64, 128})
+    for (bool causal : {false, true})
+      for (int which = 0; which < 5; ++which) {
+        if (causal != (features == 64) && which < 4)
+          continue;
+        Attention problem = attention(features, causal, 2);
+        if (which == 0 || which == 4)
+          problem.window = 70;
+        for (int64_t row = 0; (which == 1 || which == 4) && row < 431; ++row)
+          problem.lengths.push_back(int32_t(row * 37 % 480 - 10));
+        problem.rate = which == 2 || which == 4 ? 0.3 : 0;
+        problem.hasRegion = which >= 3;
+        Kernel kernel = orderedOf(problem);
+        EXPECT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal << " " << which;
+      }
+}
+
+// What is changed in the PTX of a kernel that is right.
+TEST(OrderedBackward, FindsWhatIsWrong) {
+  if (!isEmulated())
+    GTEST_SKIP() << "is for the emulated GPU";
+  Kernel kernel = orderedOf(attention(64, /*causal=*/true));
+  ASSERT_EQ(kernel.run({300, 30}, {300, 300}), "");
+  auto expectFound = [&](StringRef from, StringRef to, std::initializer_list<StringRef> parts) {
+    std::string found = kernel.run(kernel.seeded(from.str(), to.str()));
+    EXPECT_TRUE(any_of(parts, [&](StringRef part) { return StringRef(found).contains(part); }))
+        << from.str() << ": " << found;
+  };
+  // Sums that are released before they are in memory, or not at all, or that nobody waits for.
+  expectFound("cp.async.bulk.wait_group ", "cp.async.bulk.wait_group.read ", {"races"});
+  expectFound("st.release.gpu.global.u32", "// ", {"deadlock"});
+  expectFound("red.release.gpu.global.add.u32", "// ", {"deadlock"});
+  expectFound("fence.proxy.async.global;", "", {"without a fence"});
+  expectFound("fence.proxy.async.shared::cta;", "", {"without a fence"});
+  // The first adds to what nobody has written.
+  expectFound("cp.async.bulk.global.shared::cta.bulk_group",
+              "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32", {"never written"});
+  // Later ones write over what others have added.
+  expectFound("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32",
+              "cp.async.bulk.global.shared::cta.bulk_group", {"query's gradient"});
 }

@@ -115,12 +115,11 @@ void launch(const Kernel &kernel, uint32_t blocks, uint32_t threads, const std::
     throw Fault(kernel.name + ": " + std::to_string(kernel.sharedBytes + sharedBytes) + " bytes of shared memory, of " +
                 std::to_string(mostShared(kernel.architecture)));
   std::map<uint64_t, Block::Releases> released;
+  Region shared(sharedBegin, kernel.sharedBytes + sharedBytes); // of one block after another
   for (uint32_t turn = 0; turn < blocks; ++turn) {
     uint32_t number = isBackwards ? blocks - 1 - turn : turn;
-    Block block{kernel,   memory,      Region(sharedBegin, kernel.sharedBytes + sharedBytes),
-                launches, number,      blocks,
-                threads,  isBackwards, parameters,
-                released};
+    std::ranges::fill(shared.words, Region::Word());
+    Block block{kernel, memory, shared, launches, number, blocks, threads, isBackwards, parameters, released};
     std::vector<Warp> warps;
     for (uint32_t w = 0; w < threads / width; ++w)
       warps.emplace_back(block, w);

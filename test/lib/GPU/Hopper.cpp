@@ -26,7 +26,8 @@ struct Mbarrier {
   std::map<uint32_t, Waiter> waiters; // by warp
 };
 
-/// A copy of a box: who asked for it, what was known to that thread, and between which places.
+/// A copy of a box, or (without a map) of bytes in a run: who asked for it, what was known to that thread, and between
+/// which places.
 struct BoxCopy {
   Warp *warp;
   int lane;
@@ -35,6 +36,8 @@ struct BoxCopy {
   const TensorMap *map;
   int64_t column, row;
   uint64_t shared, barrier;
+  uint64_t run = 0, count = 0;     // where a run begins in memory, and how many bytes it has
+  bool adds = false;               // numbers of f32 to those that are there
   std::vector<uint8_t> bytes = {}; // that were read, of a copy to memory
 };
 /// A thread's copies to memory that it waits for together; once they are read their shared memory is free.
@@ -199,10 +202,17 @@ const TensorMap *mapAt(Warp &w, const Operation &op, uint64_t address, int lane)
     w.fault(op, "a tensor map of no boxes with rows of 64 or 128 bytes", lane);
   return map;
 }
-uint64_t boxBytes(const TensorMap &map) { return uint64_t(map.boxRows) * rowBytes(map); }
+uint64_t bytesOf(const BoxCopy &copy) {
+  return copy.map ? uint64_t(copy.map->boxRows) * rowBytes(*copy.map) : copy.count;
+}
 
 /// Calls f(address in shared memory, address in memory, bytes) for pieces of a box; 0 where they are outside.
 template <typename F> void forPieces(const BoxCopy &copy, F f) {
+  if (!copy.map) {
+    for (uint64_t at = 0; at < copy.count; at += pieceBytes)
+      f(copy.shared + at, copy.run + at, uint64_t(pieceBytes));
+    return;
+  }
   const TensorMap &map = *copy.map;
   for (int64_t row = 0; row < map.boxRows; ++row)
     for (int64_t piece = 0; piece < rowBytes(map) / pieceBytes; ++piece) {
@@ -224,13 +234,13 @@ BoxCopy boxCopy(Warp &w, const Operation &op, int lane, size_t map, uint64_t sha
                int32_t(valueOf(w, op, map + 2, lane)),
                shared,
                barrier};
-  if (shared % repeatBytes(rowBytes(*copy.map)) || !w.block.shared.holds(shared, boxBytes(*copy.map)))
+  if (shared % repeatBytes(rowBytes(*copy.map)) || !w.block.shared.holds(shared, bytesOf(copy)))
     w.fault(op, "a box at " + std::to_string(shared) + " of shared memory, misaligned or out of bounds", lane);
   return copy;
 }
 /// Notes whether the words of its tile are arriving, or leaving.
 void setMoving(Warp &w, const BoxCopy &copy, bool Region::Word::*way, bool isMoving) {
-  for (uint64_t i = 0; i < boxBytes(*copy.map); i += Region::unit)
+  for (uint64_t i = 0; i < bytesOf(copy); i += Region::unit)
     w.block.shared.words[(copy.shared + i - w.block.shared.address) / Region::unit].*way = isMoving;
 }
 void copyIn(Warp &w, const Operation &op, uint32_t mask) { // [to], [map, {column, row}], [barrier]
@@ -240,7 +250,7 @@ void copyIn(Warp &w, const Operation &op, uint32_t mask) { // [to], [map, {colum
     uint32_t maker = barrier.maker.thread;
     if (!barrier.fence || (maker != w.number * width + lane && !w.times.have(maker / width, barrier.fence)))
       w.fault(op, "a copy to a barrier that was made without a fence after", lane);
-    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/true, &copy.times);
+    w.note(op, lane, w.block.shared, copy.shared, bytesOf(copy), /*write=*/true, &copy.times);
     setMoving(w, copy, &Region::Word::isArriving, true);
     ++w.times.known[w.number]; // what the warp does next comes later, once it has waited
     w.block.hopper->loads.push_back(copy);
@@ -259,7 +269,7 @@ void deliver(Block &block, const BoxCopy &copy) {
     std::memcpy(to, region.at(address), bytes);
   });
   Mbarrier &barrier = barrierAt(w, *copy.op, copy.barrier, copy.lane);
-  barrier.bytes -= int64_t(boxBytes(*copy.map));
+  barrier.bytes -= int64_t(bytesOf(copy));
   barrier.times.join(copy.times);
   ++block.changes;
   turn(w, *copy.op, barrier);
@@ -280,17 +290,34 @@ template <typename F> void forWritten(const BoxCopy &copy, F f) {
     place += pieceBytes;
   });
 }
+void beginCopyOut(Warp &w, const Operation &op, int lane, const BoxCopy &copy) {
+  w.note(op, lane, w.block.shared, copy.shared, bytesOf(copy), /*write=*/false, &copy.times);
+  setMoving(w, copy, &Region::Word::isLeaving, true);
+  forWritten(copy, [&](uint64_t, Region &region, uint64_t address, uint64_t bytes) {
+    if (copy.adds)
+      w.note(op, lane, region, address, bytes, /*write=*/false, &copy.times);
+    w.note(op, lane, region, address, bytes, /*write=*/true, &copy.times);
+    for (uint64_t i = 0; i < bytes; i += Region::unit)
+      region.words[(address + i - region.address) / Region::unit].isArriving = true;
+  });
+  storesOf(w, lane).back().copies.push_back(copy);
+}
 void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
+  forLanes(mask, [&](int lane) { beginCopyOut(w, op, lane, boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0)); });
+}
+template <bool adds> void copyRunOut(Warp &w, const Operation &op, uint32_t mask) { // [to], [from], bytes
   forLanes(mask, [&](int lane) {
-    BoxCopy copy = boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0);
-    w.note(op, lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, &copy.times);
-    setMoving(w, copy, &Region::Word::isLeaving, true);
-    forWritten(copy, [&](uint64_t, Region &region, uint64_t address, uint64_t bytes) {
-      w.note(op, lane, region, address, bytes, /*write=*/true, &copy.times);
-      for (uint64_t i = 0; i < bytes; i += Region::unit)
-        region.words[(address + i - region.address) / Region::unit].isArriving = true;
-    });
-    storesOf(w, lane).back().copies.push_back(copy);
+    BoxCopy copy{&w, lane, &op, w.times, nullptr, 0, 0, valueOf(w, op, 1, lane), 0};
+    if (w.unfenced >> lane & 1)
+      w.fault(op, "a copy to memory after an acquire without a fence", lane);
+    copy.run = valueOf(w, op, 0, lane), copy.count = valueOf(w, op, 2, lane), copy.adds = adds;
+    if (copy.shared % pieceBytes || copy.run % pieceBytes || copy.count % pieceBytes ||
+        !w.block.shared.holds(copy.shared, copy.count))
+      w.fault(op,
+              "a copy of " + std::to_string(copy.count) + " bytes at " + std::to_string(copy.shared) +
+                  " of shared memory to " + std::to_string(copy.run) + ", misaligned or out of bounds",
+              lane);
+    beginCopyOut(w, op, lane, copy);
   });
 }
 void commitStores(Warp &w, const Operation &, uint32_t mask) {
@@ -303,7 +330,7 @@ void read(Stores &stores) {
     Warp &w = *copy.warp;
     setMoving(w, copy, &Region::Word::isLeaving, false);
     // Until now: who writes there has to know of this.
-    w.note(*copy.op, copy.lane, w.block.shared, copy.shared, boxBytes(*copy.map), /*write=*/false, &w.times);
+    w.note(*copy.op, copy.lane, w.block.shared, copy.shared, bytesOf(copy), /*write=*/false, &w.times);
     forPieces(copy, [&](uint64_t shared, uint64_t, uint64_t) {
       const uint8_t *from = w.block.shared.at(shared);
       copy.bytes.insert(copy.bytes.end(), from, from + pieceBytes);
@@ -315,7 +342,17 @@ void write(const Stores &stores) {
     forWritten(copy, [&](uint64_t place, Region &region, uint64_t address, uint64_t bytes) {
       for (uint64_t i = 0; i < bytes; i += Region::unit)
         region.words[(address + i - region.address) / Region::unit].isArriving = false;
-      std::memcpy(region.at(address), copy.bytes.data() + place, bytes);
+      // Until now: who reads or writes there has to know of this.
+      copy.warp->note(*copy.op, copy.lane, region, address, bytes, /*write=*/true, &copy.warp->times);
+      const uint8_t *from = copy.bytes.data() + place;
+      for (uint64_t i = 0; copy.adds && i < bytes; i += 4) {
+        float sum, addend;
+        std::memcpy(&sum, region.at(address + i), 4), std::memcpy(&addend, from + i, 4);
+        sum += addend;
+        std::memcpy(region.at(address + i), &sum, 4);
+      }
+      if (!copy.adds)
+        std::memcpy(region.at(address), from, bytes);
     });
 }
 /// `isWritten`: waits until what was copied is in memory, and not only for its tiles.
@@ -325,10 +362,13 @@ template <bool isWritten> void waitStores(Warp &w, const Operation &op, uint32_t
     size_t most = valueOf(w, op, 0, lane);
     for (size_t i = 0; i + 1 + most < groups.size(); ++i)
       read(groups[i]);
-    for (; isWritten && groups.size() - 1 > most; groups.pop_front())
+    for (; isWritten && groups.size() - 1 > most; groups.pop_front()) {
       write(groups.front());
+      w.unreleased |= 1u << lane;
+    }
   });
 }
+void fenceMemory(Warp &w, const Operation &, uint32_t mask) { w.unfenced &= ~mask, w.unreleased &= ~mask; }
 void fenceProxy(Warp &w, const Operation &op, uint32_t mask) {
   forLanes(mask, [&](int lane) { w.fences[lane].push_back(w.times.known[w.number]); });
   fenceBarriers(w, op, mask);
@@ -575,10 +615,13 @@ Handler findHopperHandler(const std::string &name) {
       {"fence.mbarrier_init.release.cluster", fenceBarriers},
       {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes", copyIn},
       {"cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group", copyOut},
+      {"cp.async.bulk.global.shared::cta.bulk_group", copyRunOut<false>},
+      {"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32", copyRunOut<true>},
       {"cp.async.bulk.commit_group", commitStores},
       {"cp.async.bulk.wait_group.read", waitStores<false>},
       {"cp.async.bulk.wait_group", waitStores<true>},
       {"fence.proxy.async.shared::cta", fenceProxy},
+      {"fence.proxy.async.global", fenceMemory},
       {"stmatrix.sync.aligned.m8n8.x4.shared.b16", storeMatrices},
       {"elect.sync", elect},
       {"wgmma.fence.sync.aligned", together<orderRegisters>},

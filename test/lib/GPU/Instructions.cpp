@@ -133,25 +133,75 @@ void match(Warp &w, const Operation &op, uint32_t mask) {
     w.line<uint32_t>(op.to[0])[i] = bits;
   });
 }
-/// Counts round; gives what the thread knows to be written to those that count there later, and takes what those before
-/// have given.
-void countRound(Warp &w, const Operation &op, uint32_t mask) {
+/// Takes what others have given at an address, for what the thread does from here on.
+void acquire(Warp &w, uint64_t address, int lane) {
+  w.unfenced |= 1u << lane;
+  Block::Releases known = w.block.acquired[w.times.acquired];
+  for (auto &[block, release] : w.block.released[address])
+    known[block].times.join(release.times), known[block].thread = release.thread;
+  w.times.acquired = uint32_t(w.block.acquired.size());
+  w.block.acquired.push_back(std::move(known));
+}
+/// Gives what the thread knows to be done, of other blocks too, to those that acquire there: with what others have
+/// given there where it only changes (`joins`) the number that is there.
+void release(Warp &w, uint64_t address, int lane, bool joins) {
+  Block::Releases &released = w.block.released[address];
+  if (!joins)
+    released.clear();
+  for (auto &[block, known] : w.block.acquired[w.times.acquired])
+    if (block != w.block.number)
+      released[block].times.join(known.times), released[block].thread = known.thread;
+  Release &own = released[w.block.number];
+  own.thread = w.number * width + lane;
+  w.giveTimes(own.times);
+}
+/// A number that several blocks look at, and how; each thread by itself.
+template <typename F> void onCounters(Warp &w, const Operation &op, uint32_t mask, const char *what, F f) {
   forLanes(mask, [&](int i) {
     uint64_t address = w.line<uint64_t>(op.from[0])[i];
-    Region &region = w.block.memory.find(address, 4, "atom");
+    if (address % 4)
+      w.fault(op, "a number at " + std::to_string(address) + ", which is misaligned", i);
+    f(i, address, w.block.memory.find(address, 4, what).at(address));
+  });
+}
+/// Counts round; gives and takes.
+void countRound(Warp &w, const Operation &op, uint32_t mask) {
+  onCounters(w, op, mask, "atom", [&](int i, uint64_t address, uint8_t *place) {
     uint32_t number, last = w.line<uint32_t>(op.from[1])[i];
-    std::memcpy(&number, region.at(address), 4);
+    std::memcpy(&number, place, 4);
     uint32_t next = number >= last ? 0 : number + 1;
-    std::memcpy(region.at(address), &next, 4);
+    std::memcpy(place, &next, 4);
     w.line<uint32_t>(op.to[0])[i] = number;
-    Block::Releases &released = w.block.released[address], known = w.block.acquired[w.times.acquired];
-    for (auto &[block, release] : released)
-      known[block].times.join(release.times), known[block].thread = release.thread;
-    w.times.acquired = uint32_t(w.block.acquired.size());
-    w.block.acquired.push_back(std::move(known));
-    Release &own = released[w.block.number];
-    own.thread = w.number * width + i;
-    w.giveTimes(own.times);
+    acquire(w, address, i);
+    release(w, address, i, /*joins=*/true);
+  });
+}
+void loadAcquire(Warp &w, const Operation &op, uint32_t mask) {
+  bool pauses = false;
+  onCounters(w, op, mask, "ld.acquire", [&](int i, uint64_t address, uint8_t *place) {
+    uint32_t number;
+    std::memcpy(&number, place, 4);
+    w.line<uint32_t>(op.to[0])[i] = number;
+    acquire(w, address, i);
+    // The second time it sees the same it is waiting: blocks run one after another, so that what comes next can only be
+    // what others of its own block do.
+    auto [seen, isNew] = w.seen.try_emplace({&op, i}, address, number);
+    pauses |= !isNew && seen->second == std::pair(address, number);
+    seen->second = {address, number};
+  });
+  if (pauses)
+    w.wait(op, Warp::Paused);
+}
+template <bool adds> void storeRelease(Warp &w, const Operation &op, uint32_t mask) {
+  onCounters(w, op, mask, adds ? "red.release" : "st.release", [&](int i, uint64_t address, uint8_t *place) {
+    uint32_t number = 0, operand = w.line<uint32_t>(op.from[1])[i];
+    if (adds)
+      std::memcpy(&number, place, 4);
+    number += operand;
+    std::memcpy(place, &number, 4);
+    if (w.unreleased >> i & 1)
+      w.fault(op, "a release of what was copied to memory without a fence", i);
+    release(w, address, i, /*joins=*/adds);
   });
 }
 void syncWarp(Warp &w, const Operation &op, uint32_t mask) {
@@ -416,6 +466,7 @@ std::map<std::string, Handler> makeTable() {
   for (std::string comparison : {"eq", "ne", "lt", "le", "gt", "ge"}) // of numbers without a sign
     t["setp." + comparison + ".u16"] = t["setp." + comparison + ".u32"];
   addComparisons<Bfloat, true>(t, "bf16");
+  t["max.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::max(x, y), 0))>;
   t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
   t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
   t["mul.hi.u64"] = binary<uint64_t, uint64_t, XF_FUNCTION2(uint64_t((unsigned __int128)x * y >> 64))>;
@@ -446,6 +497,9 @@ std::map<std::string, Handler> makeTable() {
   t["vote.sync.ballot.b32"] = ballot;
   t["match.any.sync.b32"] = match;
   t["atom.acq_rel.gpu.inc.u32"] = countRound;
+  t["ld.acquire.gpu.global.u32"] = loadAcquire;
+  t["st.release.gpu.global.u32"] = storeRelease<false>;
+  t["red.release.gpu.global.add.u32"] = storeRelease<true>;
   t["ld"] = load;
   t["st"] = store;
   t["ld.param.b64"] = loadParameter<uint64_t>;

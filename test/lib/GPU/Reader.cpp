@@ -288,6 +288,12 @@ private:
         fail("unknown vote or match '" + line + "'");
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1], false);
+    } else if (name == "ld.acquire.gpu.global.u32") {
+      op.to[0] = this->line(operands.at(0), false);
+      op.from[0] = this->line(operands.at(1).substr(1, operands[1].size() - 2), true);
+    } else if (name == "st.release.gpu.global.u32" || name == "red.release.gpu.global.add.u32") {
+      op.from[0] = this->line(operands.at(0).substr(1, operands[0].size() - 2), true);
+      op.from[1] = this->line(operands.at(1), false);
     } else if (name == "atom.acq_rel.gpu.inc.u32" && operands.size() == 3) {
       op.to[0] = this->line(operands[0], false);
       op.from[0] = this->line(operands[1].substr(1, operands[1].size() - 2), true);

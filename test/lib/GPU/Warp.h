@@ -49,7 +49,7 @@ struct NamedBarrier {
 struct Block {
   const Kernel &kernel;
   Memory &memory;
-  Region shared;
+  Region &shared;
   uint32_t launch, number, blocks, threads;
   bool isBackwards;
   const std::vector<uint64_t> &parameters;
@@ -96,6 +96,10 @@ struct Warp {
   enum : uint8_t { Accumulates = 1, IsRead = 2 };
   std::vector<uint8_t> inFlight, touched;
   std::vector<std::vector<Copy>> copies{1}; // groups of them, the last one open
+  // What each thread saw the last time where it looks for what another block releases: an address, and a number.
+  std::map<std::pair<const Operation *, int>, std::pair<uint64_t, uint32_t>> seen;
+  // Threads that have acquired something, or waited for copies in memory, since their last fence for those.
+  uint32_t unfenced = 0, unreleased = 0;
 
   Warp(Block &block, uint32_t number)
       : block(block), number(number), registers(block.kernel.constants), groups{{0, all, block.kernel.code.size()}} {

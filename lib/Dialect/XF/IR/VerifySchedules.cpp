@@ -66,9 +66,11 @@ LogicalResult TensorCoreScheduleAttr::verify(function_ref<InFlightDiagnostic()> 
 }
 
 LogicalResult WarpgroupAttentionScheduleAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t columns,
-                                                     int64_t stages, bool inTurn) {
+                                                     int64_t stages, bool inTurn, bool ordered) {
   if (columns != 64 && columns != 128)
     return emitError() << "expected 'columns' to be 64 or 128, but got " << columns;
+  if (inTurn && ordered)
+    return emitError() << "expected 'in_turn' or 'ordered', but got both";
   return verifyStages(emitError, stages);
 }
 

@@ -156,6 +156,15 @@ LogicalResult CopyInOp::verify() {
 
 LogicalResult CopyOutOp::verify() { return verifyBoxes(*this, getMap().getType(), getTile().getType()); } // C1
 
+LogicalResult CopyRunOutOp::verify() { // C1
+  auto from = dyn_cast<MemRefType>(getFrom().getType()), to = dyn_cast<MemRefType>(getTo().getType());
+  if (from && to && from.hasStaticShape() && from.getElementType().isF32() && to.getElementType().isF32() &&
+      from.getNumElements() % 4 == 0)
+    return success();
+  return emitOpError() << "expected 'from' and 'to' to be of f32, and a multiple of 4 of it to be copied, but got "
+                       << getFrom().getType() << " and " << getTo().getType();
+}
+
 static LogicalResult verifyValues(Operation *op, int64_t columns) {
   if (int64_t count = columns / 2; count != op->getNumOperands())
     return op->emitOpError() << "expected " << count << " values for " << columns << " columns, but got "

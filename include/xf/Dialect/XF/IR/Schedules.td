@@ -88,13 +88,13 @@ def XF_TensorCoreScheduleAttr : XF_Schedule<"TensorCoreSchedule", "tensor_core_s
 def XF_WarpgroupAttentionScheduleAttr : XF_Schedule<"WarpgroupAttentionSchedule", "warpgroup_attention_schedule"> {
   let summary = "steps of attention on Hopper's tensor cores";
   let description = [{
-    A block of threads has 128 rows of scores of a head, and goes through their columns by steps of `columns`, through rings of `stages` steps. Forward, rows are queries and columns keys; backward, first this and then the reverse, which sums the gradients of keys and values at once, or `in_turn`.
+    A block of threads has 128 rows of scores of a head, and goes through their columns by steps of `columns`, through rings of `stages` steps. Forward, rows are queries and columns keys; backward, first this and then the reverse, which sums the gradients of keys and values at once, or `in_turn`. Where it is `ordered`, rows are keys alone backward, and blocks add to the gradients of queries one after another.
 
     ```mlir
     #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
     ```
   }];
-  let parameters = (ins "int64_t":$columns, "int64_t":$stages, DefaultValuedParameter<"bool", "false">:$in_turn);
+  let parameters = (ins "int64_t":$columns, "int64_t":$stages, DefaultValuedParameter<"bool", "false">:$in_turn, DefaultValuedParameter<"bool", "false">:$ordered);
 }
 
 def XF_TensorCoreAttentionScheduleAttr : XF_Schedule<"TensorCoreAttentionSchedule", "tensor_core_attention_schedule"> {

@@ -372,11 +372,15 @@ def XFG_WriteOp : XFG_Op<"write"> {
 def XFG_FenceCopiesOp : XFG_Op<"fence_copies"> {
   let summary = "let the copy engine see what this thread has written to shared memory";
   let description = [{
+    With `in_memory` it orders what the engine does to the GPU's memory: what this thread has waited for is done before what others do once they know of it, and what this thread knows of is done before what it asks for next.
+
     ```mlir
     xfg.fence_copies
+    xfg.fence_copies in_memory
     ```
   }];
-  let assemblyFormat = "attr-dict";
+  let arguments = (ins UnitAttr:$in_memory);
+  let assemblyFormat = "(`in_memory` $in_memory^)? attr-dict";
 }
 def XFG_CopyOutOp : XFG_Op<"copy_out"> {
   let summary = "begin to copy a tile to memory";
@@ -392,24 +396,39 @@ def XFG_CopyOutOp : XFG_Op<"copy_out"> {
   let assemblyFormat = "$tile `to` $map `[` $row `,` $column `]` attr-dict `:` type($tile) `,` type($map)";
   let hasVerifier = 1;
 }
-def XFG_WaitCopiesOp : XFG_Op<"wait_copies"> {
-  let summary = "wait until all copies of this thread to memory but the last `pending` have read their tiles";
+def XFG_CopyRunOutOp : XFG_Op<"copy_run_out"> {
+  let summary = "begin to copy numbers in shared memory to a run in memory, or to add them to it";
   let description = [{
-    Before a tile is written again, and before the block ends.
+    All of `from`, to as many elements of `to` from `first` on, a multiple of 4. One thread does this, as `xfg.copy_out`. Where it `adds`, the engine adds each number by itself: others that add to the same must be known to be done.
+
+    ```mlir
+    xfg.copy_run_out %numbers to %sums[%first] adds : memref<16x128x4xf32, 3>, memref<?xf32>
+    ```
+    - C1: both are of f32, and a multiple of 4 of it is copied.
+  }];
+  let arguments = (ins AnyMemRef:$from, AnyMemRef:$to, Index:$first, UnitAttr:$adds);
+  let assemblyFormat = "$from `to` $to `[` $first `]` (`adds` $adds^)? attr-dict `:` type($from) `,` type($to)";
+  let hasVerifier = 1;
+}
+def XFG_WaitCopiesOp : XFG_Op<"wait_copies"> {
+  let summary = "wait until all copies of this thread to memory but the last `pending` have read what they copy";
+  let description = [{
+    Before a tile is written again, and before the block ends. With `written`, until they are in memory.
 
     ```mlir
     xfg.wait_copies 0
+    xfg.wait_copies 0 written
     ```
   }];
-  let arguments = (ins ConfinedAttr<I64Attr, [IntMinValue<0>]>:$pending);
-  let assemblyFormat = "$pending attr-dict";
+  let arguments = (ins ConfinedAttr<I64Attr, [IntMinValue<0>]>:$pending, UnitAttr:$written);
+  let assemblyFormat = "$pending (`written` $written^)? attr-dict";
 }
 
 //===-- Warps ------------------------------------------------------------------===//
 def XFG_RolesOp : XFG_Op<"roles", [SingleBlock, NoTerminator, NoRegionArguments]> {
   let summary = "the first warpgroup copies, the others compute";
   let description = [{
-    One thread of the first warpgroup runs the first region; all threads of the others run the second. Registers go from the one to the others: a multiple of 8 a thread.
+    One thread of the first warpgroup runs the first region; all threads of the others run the second. Registers go from the one to the others: a multiple of 8 a thread. What is computed may leave by a `writer`: all threads of the first warpgroup's second warp.
 
     ```mlir
     xfg.roles producer 40 {
@@ -421,8 +440,8 @@ def XFG_RolesOp : XFG_Op<"roles", [SingleBlock, NoTerminator, NoRegionArguments]
     - C1: registers are multiples of 8 from 24 to 256.
   }];
   let arguments = (ins I64Attr:$producer_registers, I64Attr:$consumer_registers);
-  let regions = (region SizedRegion<1>:$producer, SizedRegion<1>:$consumers);
-  let assemblyFormat = "`producer` $producer_registers $producer `consumers` $consumer_registers $consumers attr-dict";
+  let regions = (region SizedRegion<1>:$producer, SizedRegion<1>:$consumers, MaxSizedRegion<1>:$writer);
+  let assemblyFormat = "`producer` $producer_registers $producer `consumers` $consumer_registers $consumers (`writer` $writer^)? attr-dict";
   let hasVerifier = 1;
 }
 def XFG_BarrierOp : XFG_Op<"barrier"> {
@@ -430,13 +449,16 @@ def XFG_BarrierOp : XFG_Op<"barrier"> {
   let description = [{
     Barrier `number` (1 to 15; 0 is that of the whole block), where `threads` threads meet.
 
+    Warps that only say that they have come (`arrives`) go on at once.
+
     ```mlir
     xfg.barrier %number threads 128
+    xfg.barrier %number threads 288 arrives
     ```
     - C1: `threads` is a multiple of 32.
   }];
-  let arguments = (ins Index:$number, I64Attr:$threads);
-  let assemblyFormat = "$number `threads` $threads attr-dict";
+  let arguments = (ins Index:$number, I64Attr:$threads, UnitAttr:$arrives);
+  let assemblyFormat = "$number `threads` $threads (`arrives` $arrives^)? attr-dict";
   let hasVerifier = 1;
 }
 #endif
