@@ -4,6 +4,7 @@
 // has one, is computed once a sentence.
 //===----------------------------------------------------------------------===//
 #include "Inline.h"
+#include "mlir/IR/AsmState.h"
 #include "xf/Dialect/XF/IR/Configuration.h"
 #include "xf/Dialect/XF/IR/Score.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
