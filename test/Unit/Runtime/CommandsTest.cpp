@@ -298,7 +298,7 @@ TEST_F(Commands, StoppedAtTheEndIsEndedByResuming) {
 }
 
 TEST_F(Commands, RunsKeepTheirFolder) {
-  pid_t first = start(train("run", "--steps=50"), {.environment = {"XF_TOY_DELAY_MS=20"}});
+  pid_t first = start(train("run", "--steps=50 --warmup=1"), {.environment = {"XF_TOY_DELAY_MS=20"}});
   while (!fs::exists(folder / "run/log.jsonl"))
     usleep(2000);
   Outcome second = run(train("run", "--steps=50 --resume"));
@@ -532,7 +532,7 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   Expected<Safetensors> numbers = Safetensors::open(folder / "maps/attention.safetensors");
   ASSERT_TRUE(numbers);
   EXPECT_EQ(numbers->find("decoder.0.cross_attention")->shape[0], 2);
-  Outcome nothing = run("attention --model=run --input= --output=maps");
+  Outcome nothing = run("attention --model=run --input=\u00a0 --output=maps"); // a space, but for the command line
   EXPECT_EQ(nothing.code, 1);
   EXPECT_EQ(nothing.err, "error: expected --input to be a sentence, but it has no tokens\n");
 }
