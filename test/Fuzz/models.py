@@ -122,7 +122,7 @@ class Case:
         self.recompute = self.rng.choice(["none", "none", "full"])
         self.cpu = self.rng.choice(["native", "native", "x86-64-v3"])
 
-    def compile(self, wrong):
+    def compile(self, wrong, **options):
         """Makes the module, which the interpreter reads, and what it is compiled to; with an error in a derivative, if that is asked for."""
         self.module = self.folder / "autodiff.mlir"
         run("xf-compile", self.specification, f"--recompute={self.recompute}", "--compile-to=autodiff", "-o", self.module)
@@ -130,7 +130,7 @@ class Case:
         if wrong:
             compiled = self.folder / "wrong.mlir"
             run("xf-opt", self.module, "--test-xf-seed-gradient-error", "-o", compiled)
-        self.model = xf.compile(compiled, compile_from="fuse", cpu=self.cpu, threads=1)
+        self.model = xf.compile(compiled, compile_from="fuse", cpu=self.cpu, threads=1, **options)
         for name in self.model.parameters:
             values = self.model.parameters[name]
             centre = 1 if name.endswith("norm.weight") else 0
@@ -268,9 +268,10 @@ class Case:
         self.specification += heads
         if precision != "f32":  # a norm over a few numbers multiplies what rounding does to them
             self.specification = re.sub(r"d_model=(\d+)", lambda found: f"d_model={max(int(found[1]), 24)}", self.specification)
-        self.compile(False)
-        if "gradients" not in self.model.functions:
+        if self.specification.startswith("preset:transformer-encoder"):
             return
+        self.cpu = "native"  # and the one function that is run
+        self.compile(False, functions=["gradients"])
         sources, targets = (self.lengths(self.rng.randrange(1, 5)) for _ in range(2))
         targets = targets[: len(sources)] + [1] * (len(sources) - len(targets))
         if sum(targets) == 0:
@@ -280,7 +281,7 @@ class Case:
         tensors.write(self.folder / "batch", {name: (kinds[values.dtype], list(values.shape), values.ravel().tolist()) for name, values in batch.items()})
         results = []
         for target in (["--cpu=native"], ["--target=cuda", f"--gpu={gpu}", f"--precision={precision}"]):
-            run("xf-compile", self.specification, f"--recompute={self.recompute}", "--functions=train", *target, "-o", self.folder / "model")
+            run("xf-compile", self.specification, f"--recompute={self.recompute}", "--functions=gradients", *target, "-o", self.folder / "model")
             run(self.folder / "model", "run", "gradients", f"--model={self.weights}", f"--input={self.folder}/batch", f"--output={self.folder}/out", "--seed=3")
             results.append({name: numpy.asarray(values, float) for name, values in tensors.read(self.folder / "out").items()})
         (loss, expected), (given_loss, given) = ((each.pop("loss"), each) for each in results)
