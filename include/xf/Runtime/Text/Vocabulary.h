@@ -38,8 +38,8 @@ public:
   int32_t bos() const { return model->bos; }
   int32_t eos() const { return model->eos; }
   int32_t unknown() const { return model->unknown; }
-  /// The token as the vocabulary spells it; of an id outside the vocabulary, which a model's table may have, the unknown
-  /// one.
+  /// The token as the vocabulary spells it; of an id outside the vocabulary, which a model's table may have, the
+  /// unknown one.
   std::string piece(int32_t id) const { return model->piece(id >= 0 && id < model->size ? id : model->unknown); }
 
   struct Model {
