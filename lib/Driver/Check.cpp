@@ -70,7 +70,7 @@ public:
 
 //===-- Inputs ----------------------------------------------------------------===//
 StageChecker::Result StageChecker::prepare(ModuleOp module) {
-  if (std::error_code code = llvm::sys::fs::create_directories(folder))
+  if (std::error_code code = llvm::sys::fs::create_directories(folder, /*IgnoreExisting=*/true, llvm::sys::fs::all_all))
     return Failure{userMistake, "can't write into '" + folder + "': " + code.message()};
   if (weights.empty()) {
     weights = folder + "/weights.safetensors";

@@ -114,6 +114,11 @@ std::optional<Tensor> makeInput(ModuleOp module, func::FuncOp entry, unsigned ar
     return offsets({1, 2, 3});
   if (name == "ranks")
     return list({0, 1, 2, 3});
+  if (name == "lengths") { // of keys that each token sees
+    SmallVector<int64_t> lengths(total(target));
+    std::iota(lengths.begin(), lengths.end(), -1);
+    return list(lengths);
+  }
 
   auto type = dyn_cast<RankedTensorType>(entry.getArgumentTypes()[argument]);
   if (!type || !isa<FloatType>(type.getElementType()))

@@ -440,7 +440,7 @@ private:
   }
 
   int dump(ModuleOp module, int index) {
-    if (std::error_code code = llvm::sys::fs::create_directories(options.dumpStages))
+    if (std::error_code code = llvm::sys::fs::create_directories(options.dumpStages, true, llvm::sys::fs::all_all))
       return fail(userMistake, "can't write into '" + options.dumpStages + "': " + code.message());
     return writeFile(module, dumpPath(options.dumpStages, static_cast<Stage>(index)));
   }

@@ -302,7 +302,7 @@ llvm::Expected<AppliedSchedules> applySchedules(ModuleOp module, const CPU &cpu,
   auto failure = [&](const llvm::Twine &what) { return llvm::createStringError(("'" + path + "': " + what).str()); };
   auto text = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
   if (!text)
-    return failure(text.getError().message());
+    return llvm::createStringError(("can't read '" + path + "': " + text.getError().message()).str());
   llvm::Expected<json::Value> value = json::parse((*text)->getBuffer());
   if (!value)
     return failure(llvm::toString(value.takeError()));

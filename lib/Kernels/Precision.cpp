@@ -59,7 +59,8 @@ private:
   }
   /// A value that others give in f32: where bf16 is wanted of it, it is cast.
   static bool isGiven(Value value) {
-    return (isEntryArgument(value) && !keptName(value)) || value.getDefiningOp<GetParamOp>();
+    Operation *op = value.getDefiningOp();
+    return (isEntryArgument(value) && !keptName(value)) || isa_and_nonnull<GetParamOp, arith::ConstantOp>(op);
   }
   /// The name of what an entry point is given by another call, or gives to one; null for what others see.
   static StringAttr keptName(Value value) {

@@ -96,6 +96,17 @@ func.func @given(%x: tensor<?x8xf32> {xf.name = "x"}, %offsets: tensor<?xi32> {x
   return %y#0, %d : tensor<?x8xf32>, tensor<8x8xf32>
 }
 
+// A constant is f32, and cast for a product.
+// CHECK-LABEL: func.func @constant(
+// CHECK: %[[C:.*]] = arith.constant dense<5.0{{.*}}> : tensor<8x8xf32>
+// CHECK: %[[N:.*]] = xf.dispatch @cast_8x8 "cast"(%[[C]]) : (tensor<8x8xf32>) -> tensor<8x8xbf16>
+// CHECK: xf.dispatch @linear_bf16{{.*}} "linear"(%{{.*}}, %[[N]], %{{.*}})
+func.func @constant(%x: tensor<?x8xf32> {xf.name = "x"}, %b: tensor<8xf32> {xf.name = "b"}) -> (tensor<?x8xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %c = arith.constant dense<5.0> : tensor<8x8xf32>
+  %y = xf.dispatch @linear "linear"(%x, %c, %b) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
 // A kernel begins and ends with casts, and computes f32.
 // CHECK-LABEL: func.func private @linear_bf16(
 // CHECK-SAME: %[[KX:.*]]: tensor<?x8xbf16>, %[[KW:.*]]: tensor<8x8xbf16>, %[[KB:.*]]: tensor<8xf32>) -> (tensor<?x8xbf16>

@@ -3,7 +3,9 @@
 set -euo pipefail
 folder=$1
 scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
+say() {
+  if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*" >&2; else printf '\n%s\n' "$*" >&2; fi
+}
 run() { printf '$ %s\n' "$*" >&2; "$@"; }
 
 mkdir -p "$folder"

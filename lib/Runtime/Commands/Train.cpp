@@ -87,7 +87,7 @@ private:
   Expected<void> validateWithin();
   Expected<void> keepModel();
   Error notFinite(Step &step);
-  Expected<void> checkpoint();
+  Expected<void> checkpoint(bool isPassing = false);
   std::string keptState() const;
   Error ending(const Error &error) const { return {error.message + keptState(), error.exitCode}; }
   TrainingGlance glance() const {
@@ -109,6 +109,7 @@ private:
   TrainingLog log;
   int64_t expectedSteps = 0;                  // in all: epochs have about as many
   int64_t savedStep = -1, savedEnd = -1;      // of the newest checkpoint: its step, and whose end it knows of
+  int64_t passingStep = -1;                   // of one that is there because a run was stopped, and goes with the next
   float loss = 0, norm = 0, learningRate = 0; // of the last step
   Step upcoming;                              // packed while the one before it ran; no batches: there is none
   std::array<int64_t, 2> random{};            // inputs of the next call
@@ -245,6 +246,8 @@ Expected<void> Training::startOrResume() {
   if (!loaded)
     return loaded.error();
   Progress saved = std::move(*loaded);
+  if (saved.data.empty()) // a library's, which has no text: it goes on with this one
+    saved.data = progress.data;
   if (!saved.data.contains("checksum")) // of an older version
     saved.data["checksum"] = progress.data["checksum"];
   if (saved.data != progress.data)
@@ -264,6 +267,8 @@ Expected<void> Training::startOrResume() {
   progress.frozen = std::move(patterns);
   savedStep = progress.step;
   savedEnd = progress.ended;
+  if (progress.step % options.checkpointSteps != 0 && progress.ended != progress.step)
+    passingStep = progress.step;
   if (options.given("--model"))
     display.message(fmt::format("warning: --model={} is not read: the run has weights already", options.model));
   display.message(fmt::format("{} {} at step {}", rejected.empty() ? "resuming" : "falling back to",
@@ -305,7 +310,7 @@ Error Training::notFinite(Step &step) {
                              (*found)->label);
       break;
     }
-    if (Expected<void> saved = checkpoint(); !saved)
+    if (Expected<void> saved = checkpoint(/*isPassing=*/true); !saved)
       return userError(message + "; " + saved.error().message);
   }
   if (savedStep >= 0)
@@ -422,12 +427,18 @@ Expected<void> Training::takeStep(Parts parts, Parts following) {
   return {};
 }
 
-Expected<void> Training::checkpoint() {
+/// `isPassing`: a run that is never stopped has none of this step, so that it pushes no other out.
+Expected<void> Training::checkpoint(bool isPassing) {
   if (savedStep == progress.step && savedEnd == progress.ended)
     return {};
-  Expected<void> saved = saveCheckpoint(options.output, program, state, progress, options.keep, session.identity());
+  int64_t before = std::exchange(passingStep, isPassing ? progress.step : -1);
+  Expected<void> saved = saveCheckpoint(options.output, program, state, progress,
+                                        options.keep + isPassing + (before >= 0), session.identity());
   if (!saved)
     return ending(saved.error());
+  std::error_code ignored; // it does no harm
+  if (before >= 0 && before != progress.step)
+    std::filesystem::remove(checkpointPath(options.output, before), ignored);
   savedStep = progress.step;
   savedEnd = progress.ended;
   return {};
@@ -575,7 +586,7 @@ Expected<int> Training::run() {
           return saved.error();
     }
     if (int signal = Interrupt::seen()) {
-      if (Expected<void> saved = checkpoint(); !saved)
+      if (Expected<void> saved = checkpoint(/*isPassing=*/true); !saved)
         return saved.error();
       display.message(fmt::format("interrupted: the state is in '{}', --resume goes on from it",
                                   checkpointPath(options.output, savedStep)));

@@ -357,14 +357,32 @@ TEST_F(Commands, WeightsSayWhatTheyAreOf) {
 }
 
 TEST_F(Commands, ControlCWritesACheckpointAndResumes) {
-  ASSERT_EQ(run(train("whole")).code, 0);
-  std::string command = train("stopped", "--steps=50");
+  ASSERT_EQ(run(train("whole", "--steps=50 --checkpoint-steps=4 --keep=4")).code, 0);
+  std::string command = train("stopped", "--steps=50 --checkpoint-steps=4 --keep=4");
   Outcome stopped = run(command, {.environment = {"XF_TOY_DELAY_MS=10"}, .killAfterMs = 200, .signal = SIGINT});
   EXPECT_EQ(stopped.code, 130);
   EXPECT_THAT(stopped.err, HasSubstr("interrupted: the state is in 'stopped/checkpoint-"));
   ASSERT_EQ(run(command + " --resume").code, 0);
   EXPECT_TRUE(readAll(folder / "stopped/checkpoint-50.safetensors") ==
               readAll(folder / "whole/checkpoint-50.safetensors"));
+  // The same ones are kept, so that their average is the same.
+  for (int step = 1; step <= 50; ++step) {
+    std::string name = "checkpoint-" + std::to_string(step) + ".safetensors";
+    EXPECT_EQ(fs::exists(folder / "stopped" / name), fs::exists(folder / "whole" / name)) << step;
+  }
+}
+
+TEST_F(Commands, ResumesWhatALibrarySaved) {
+  ASSERT_EQ(run(train("run", "--steps=3")).code, 0);
+  Safetensors whole = std::move(*Safetensors::open(folder / "run/checkpoint-3.safetensors"));
+  nlohmann::json progress = nlohmann::json::parse(whole.metadata().at("xf.progress"));
+  progress["data"] = nullptr;
+  fs::create_directory(folder / "other");
+  ASSERT_TRUE(
+      writeSafetensors(folder / "other/checkpoint-3.safetensors", whole.tensors(), {{"xf.progress", progress.dump()}}));
+  Outcome resumed = run(train("other", "--steps=5 --resume"));
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("trained 5 steps"));
 }
 
 TEST_F(Commands, ResumeFallsBackToTheNewestWholeCheckpoint) {
