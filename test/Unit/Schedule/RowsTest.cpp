@@ -247,28 +247,74 @@ func.func @NAME(%x: X {xf.name = "x", xf.dims = ["rows"]}) -> (X {xf.name = "p"}
   }
 }
 
-// Two words are most of the tokens: whole blocks add their rows, a part of the columns each.
-TEST(RowsInBF16, FrequentWords) {
-  constexpr int64_t width = 524, rows = 1500;
-  std::string text = inBF16(withTypes(R"(
-func.func @embed_backward(%dy: X {xf.name = "x", xf.dims = ["rows"]}, %ids: tensor<?xi32> {xf.name = "ids", xf.dims = ["rows"]}) -> (T {xf.name = "sum"}) attributes {xf.entry} {
-  %0 = xf.embedding_backward %dy, %ids scale(0.5) : (X, tensor<?xi32>) -> T
-  return %0 : T
+namespace {
+/// The gradient of a table of so many words, new and added to another.
+std::string gradientOf(int64_t vocabulary, int64_t width) {
+  return replaced(R"(
+func.func @fresh(%dy: tensor<?xNxf32> {xf.name = "x", xf.dims = ["rows"]}, %ids: tensor<?xi32> {xf.name = "ids", xf.dims = ["rows"]}) -> (tensor<VxNxf32> {xf.name = "sum"}) attributes {xf.entry} {
+  %0 = xf.embedding_backward %dy, %ids scale(0.5) : (tensor<?xNxf32>, tensor<?xi32>) -> tensor<VxNxf32>
+  return %0 : tensor<VxNxf32>
+}
+func.func @added(%dy: tensor<?xNxf32> {xf.name = "x", xf.dims = ["rows"]}, %ids: tensor<?xi32> {xf.name = "ids", xf.dims = ["rows"]}, %into: tensor<VxNxf32> {xf.name = "table"}) -> (tensor<VxNxf32> {xf.name = "sum"}) attributes {xf.entry} {
+  %0 = xf.embedding_backward %dy, %ids into %into scale(0.5) : (tensor<?xNxf32>, tensor<?xi32>, tensor<VxNxf32>) -> tensor<VxNxf32>
+  return %0 : tensor<VxNxf32>
 }
 )",
-                                      width));
+                  {{"V", std::to_string(vocabulary)}, {"N", std::to_string(width)}});
+}
+} // namespace
+
+// Words of a GPU's block that have no token, one, as many as one warp adds, more, and more than are listed at once; and
+// what a word's row gets is known from its own tokens, whatever else is in the batch.
+class Words : public testing::TestWithParam<std::tuple<int64_t, int64_t, bool>> {};
+TEST_P(Words, OfEveryFrequency) {
+  auto [vocabulary, width, isNarrow] = GetParam();
+  std::string text = gradientOf(vocabulary, width);
+  if (isNarrow)
+    text = inBF16(text);
   Module reference(text);
   Compiled compiled(text, gpu);
   ASSERT_FALSE(HasFailure());
-  Tensors inputs = inputsOf(rows, width);
-  for (int64_t i = 0; i < rows; ++i)
-    if (i % 8 != 0)
-      inputs["ids"].integer(i) = i % 3 == 0 ? 7 : 2;
-  Tensors once = compiled.run("embed_backward", inputs), again = compiled.run("embed_backward", inputs);
-  expectClose(once, reference.run("embed_backward", inputs), 0x1p-6, "embed_backward");
-  for (int64_t i = 0; i < once["sum"].elements(); ++i)
-    ASSERT_EQ(once["sum"][i], again["sum"][i]);
+  Tensor table = normal({vocabulary, width}, 5);
+  auto run = [&](const char *entry, const std::vector<int64_t> &ids, const Tensor &x) {
+    Tensors inputs{{"x", x}, {"ids", integers(ids)}, {"table", table}};
+    Tensors result = compiled.run(entry, inputs);
+    expectClose(result, reference.run(entry, inputs), isNarrow ? 0x1p-6 : 2e-5,
+                fmt::format("{} of {} tokens, {} words", entry, ids.size(), vocabulary));
+    return result["sum"];
+  };
+  std::vector<int64_t> counts{1, 16, 17, 0, 300, 2, 3, 5}, ids;
+  for (int64_t turn = 0; turn < 300; ++turn) // words that are neighbours in a block, and others
+    for (size_t word = 0; word < counts.size(); ++word)
+      if (turn < counts[word])
+        ids.push_back(word * 512 % vocabulary);
+      else if (turn % 3 == 0)
+        ids.push_back((turn * 7919 + word) % vocabulary);
+  Tensor x = normal({static_cast<int64_t>(ids.size()), width}, 6);
+  for (const char *entry : {"fresh", "added"}) {
+    run(entry, {}, Tensor::reals({0, width}));
+    Tensor sum = run(entry, ids, x);
+    for (int64_t word : {0l, 512 % vocabulary, 1024 % vocabulary, 2048 % vocabulary}) {
+      std::vector<int64_t> own;
+      std::vector<double> rows;
+      for (size_t token = 0; token < ids.size(); ++token)
+        if (ids[token] == word) {
+          own.push_back(word);
+          for (int64_t column = 0; column < width; ++column)
+            rows.push_back(x(token, column));
+        }
+      Tensor ownX = Tensor::reals({static_cast<int64_t>(own.size()), width});
+      for (size_t i = 0; i < rows.size(); ++i)
+        ownX[i] = rows[i];
+      Tensor alone = run(entry, own, ownX);
+      for (int64_t column = 0; column < width; ++column)
+        ASSERT_EQ(sum(word, column), alone(word, column)) << entry << " of word " << word;
+    }
+  }
 }
+INSTANTIATE_TEST_SUITE_P(Tables, Words,
+                         testing::Values(std::tuple(1, 4, false), std::tuple(2, 5, false), std::tuple(40, 524, true),
+                                         std::tuple(20011, 8, true), std::tuple(20011, 3, false)));
 
 namespace {
 constexpr const char *scalars = R"(

@@ -392,7 +392,11 @@ private:
     bool isLoad = name[0] == 'l';
     std::string type = name.substr(name.rfind('.') + 1);
     std::string rest = name.substr(3, name.rfind('.') - 3); // space, and what else
-    op.bytes = type.ends_with("64") ? 8 : type.ends_with("32") ? 4 : type.ends_with("16") ? 2 : 0;
+    op.bytes = type.ends_with("64")   ? 8
+               : type.ends_with("32") ? 4
+               : type.ends_with("16") ? 2
+               : type.ends_with("8")  ? 1
+                                      : 0;
     op.isSigned = type[0] == 's';
     for (auto [text, count] : {std::pair(".v2", 2), {".v4", 4}})
       if (rest.ends_with(text)) {
