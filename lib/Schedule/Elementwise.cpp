@@ -50,14 +50,13 @@ void Evaluator::storeTo(Value tensor, Value matrix) {
     e.storeVector(value, matrix, {row, column(vector)}, lanes[vector]);
 }
 
-SmallVector<Value> Evaluator::map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function,
-                                  bool &failed) {
+FailureOr<SmallVector<Value>> Evaluator::map(ValueRange operands,
+                                             function_ref<Value(ArrayRef<Value>, int64_t)> function) {
   SmallVector<SmallVector<Value>> inputs;
   for (Value operand : operands) {
     FailureOr<SmallVector<Value>> values = get(operand);
-    failed |= mlir::failed(values);
-    if (failed)
-      return {};
+    if (failed(values))
+      return failure();
     inputs.push_back(*values);
   }
   SmallVector<Value> results;
@@ -71,48 +70,36 @@ SmallVector<Value> Evaluator::map(ValueRange operands, function_ref<Value(ArrayR
 }
 
 LogicalResult Evaluator::compute(Operation *op) {
-  bool failed = false;
   using Arguments = ArrayRef<Value>;
+  using Values = FailureOr<SmallVector<Value>>;
   auto numbers = [&](unsigned i) { return e.splat(rowNumbers[op][i]); };
-  SmallVector<Value> result =
-      llvm::TypeSwitch<Operation *, SmallVector<Value>>(op)
-          .Case([&](AddOp) {
-            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.add(x[0], x[1]); }, failed);
-          })
+  auto ofNumbers = [&](function_ref<Value(Arguments)> function) {
+    return map(op->getOperands(), [&](Arguments x, int64_t) { return function(x); });
+  };
+  Values result =
+      llvm::TypeSwitch<Operation *, Values>(op)
+          .Case([&](AddOp) { return ofNumbers([&](Arguments x) { return e.add(x[0], x[1]); }); })
           .Case([&](CastOp cast) {
             bool rounds = cast.getType().getElementType().isBF16();
-            return map(
-                cast.getX(), [&](Arguments x, int64_t) { return rounds ? e.widen(e.narrow(x[0])) : x[0]; }, failed);
+            return ofNumbers([&](Arguments x) { return rounds ? e.widen(e.narrow(x[0])) : x[0]; });
           })
-          .Case([&](ReluOp) {
-            return map(op->getOperands(), [&](Arguments x, int64_t) { return e.maximum(e.splat(0), x[0]); }, failed);
-          })
+          .Case([&](ReluOp) { return ofNumbers([&](Arguments x) { return e.maximum(e.splat(0), x[0]); }); })
           .Case([&](ReluBackwardOp) {
-            return map(
-                op->getOperands(),
-                [&](Arguments x, int64_t) {
-                  return e.select(e.compare(arith::CmpFPredicate::OGT, x[1], e.splat(0)), x[0], e.splat(0));
-                },
-                failed);
+            return ofNumbers([&](Arguments x) {
+              return e.select(e.compare(arith::CmpFPredicate::OGT, x[1], e.splat(0)), x[0], e.splat(0));
+            });
           })
-          .Case([&](GeluOp) {
-            return map(op->getOperands(), [&](Arguments x, int64_t) { return emitGelu(e, x[0]); }, failed);
-          })
+          .Case([&](GeluOp) { return ofNumbers([&](Arguments x) { return emitGelu(e, x[0]); }); })
           .Case([&](GeluBackwardOp) {
-            return map(
-                op->getOperands(), [&](Arguments x, int64_t) { return e.mul(x[0], emitGeluDerivative(e, x[1])); },
-                failed);
+            return ofNumbers([&](Arguments x) { return e.mul(x[0], emitGeluDerivative(e, x[1])); });
           })
           .Case([&](DropoutOp dropout) {
             Philox philox(e, memory.lookup(dropout.getRandom()).memref, memory.lookup(dropout.getSite()).memref);
             SmallVector<Value> words = philox.words(row, firstColumn, lanes.size());
             Value scale = e.splat(1.0 / (1.0 - dropout.getRate().convertToDouble()));
-            return map(
-                dropout.getX(),
-                [&](Arguments x, int64_t vector) {
-                  return e.select(philox.keeps(words[vector], dropout.getRate()), e.mul(x[0], scale), e.splat(0));
-                },
-                failed);
+            return map(dropout.getX(), [&](Arguments x, int64_t vector) {
+              return e.select(philox.keeps(words[vector], dropout.getRate()), e.mul(x[0], scale), e.splat(0));
+            });
           })
           .Case([&](EmbeddingOp embedding) {
             Value id = e.toIndex(e.load(memory.lookup(embedding.getIds()).memref, row));
@@ -121,50 +108,41 @@ LogicalResult Evaluator::compute(Operation *op) {
             for (auto [vector, count] : llvm::enumerate(lanes))
               values.push_back(
                   e.mul(e.loadVector(memory.lookup(embedding.getTable()).memref, {id, column(vector)}, count), scale));
-            return values;
+            return Values(values);
           })
           .Case([&](SinusoidalOp sinusoidal) { // row numbers: the tables of columns
             Value number = e.load(memory.lookup(sinusoidal.getPositions()).memref, row);
             if (auto first = static_cast<int64_t>(sinusoidal.getFirst()))
               number = e.add(number, arith::ConstantIntOp::create(e.b, e.loc, first, 32));
             Value position = e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), number).getResult());
-            return map(
-                ValueRange(),
-                [&](Arguments, int64_t vector) {
-                  auto entry = [&](int64_t table) {
-                    return e.loadVector(rowNumbers[op][table], column(vector), lanes[vector]);
-                  };
-                  // The product's own rounding error, and what the frequency's took: an argument of 10,000 keeps its
-                  // last bits.
-                  Value angle = e.mul(position, entry(0));
-                  Value rest =
-                      e.fma(position, entry(1), e.fma(position, entry(0), arith::NegFOp::create(e.b, e.loc, angle)));
-                  auto [sine, cosine] = emitSinCos(e, angle, rest);
-                  return e.select(e.compare(arith::CmpFPredicate::OGT, entry(2), e.splat(0.5)), sine, cosine);
-                },
-                failed);
+            return map(ValueRange(), [&](Arguments, int64_t vector) {
+              auto entry = [&](int64_t table) {
+                return e.loadVector(rowNumbers[op][table], column(vector), lanes[vector]);
+              };
+              // The product's own rounding error, and what the frequency's took: an argument of 10,000 keeps its
+              // last bits.
+              Value angle = e.mul(position, entry(0));
+              Value rest =
+                  e.fma(position, entry(1), e.fma(position, entry(0), arith::NegFOp::create(e.b, e.loc, angle)));
+              auto [sine, cosine] = emitSinCos(e, angle, rest);
+              return e.select(e.compare(arith::CmpFPredicate::OGT, entry(2), e.splat(0.5)), sine, cosine);
+            });
           })
           .Case([&](LayerNormOp norm) { // row numbers: mean, 1 / deviation
-            return map(
-                norm.getX(),
-                [&](Arguments x, int64_t vector) {
-                  return e.fma(e.mul(e.sub(x[0], numbers(0)), numbers(1)), columnNumber(norm.getWeight(), vector),
-                               columnNumber(norm.getBias(), vector));
-                },
-                failed);
+            return map(norm.getX(), [&](Arguments x, int64_t vector) {
+              return e.fma(e.mul(e.sub(x[0], numbers(0)), numbers(1)), columnNumber(norm.getWeight(), vector),
+                           columnNumber(norm.getBias(), vector));
+            });
           })
           .Case([&](LayerNormBackwardOp norm) { // row numbers: mean, 1 / deviation, mean g, mean g h
-            return map(
-                {norm.getCotangent(), norm.getX()},
-                [&](Arguments x, int64_t vector) {
-                  Value h = e.mul(e.sub(x[1], numbers(0)), numbers(1)),
-                        g = e.mul(x[0], columnNumber(norm.getWeight(), vector));
-                  return e.mul(numbers(1), e.sub(e.sub(g, numbers(2)), e.mul(h, numbers(3))));
-                },
-                failed);
+            return map({norm.getCotangent(), norm.getX()}, [&](Arguments x, int64_t vector) {
+              Value h = e.mul(e.sub(x[1], numbers(0)), numbers(1)),
+                    g = e.mul(x[0], columnNumber(norm.getWeight(), vector));
+              return e.mul(numbers(1), e.sub(e.sub(g, numbers(2)), e.mul(h, numbers(3))));
+            });
           })
           .Case([&](LogSoftmaxOp softmax) { // row number: log sum exp
-            return map(softmax.getLogits(), [&](Arguments x, int64_t) { return e.sub(x[0], numbers(0)); }, failed);
+            return map(softmax.getLogits(), [&](Arguments x, int64_t) { return e.sub(x[0], numbers(0)); });
           })
           .Case([&](CrossEntropyBackwardOp backward) {
             Value scale = rowNumber(backward.getCotangent()), sum = rowNumber(backward.getLogSumExp());
@@ -172,23 +150,16 @@ LogicalResult Evaluator::compute(Operation *op) {
             double uniform = smoothing / cast<RankedTensorType>(backward.getLogits().getType()).getDimSize(1);
             Value label = e.splat(e.load(memory.lookup(backward.getLabels()).memref, row));
             Value lane = e.laneNumbers();
-            return map(
-                backward.getLogits(),
-                [&](Arguments x, int64_t vector) {
-                  Value isLabel =
-                      e.compare(arith::CmpIPredicate::eq, e.add(e.splat(e.toI32(column(vector))), lane), label);
-                  Value wanted = e.select(isLabel, e.splat(1 - smoothing + uniform), e.splat(uniform));
-                  return e.mul(scale, e.sub(emitExp(e, e.sub(x[0], sum)), wanted));
-                },
-                failed);
+            return map(backward.getLogits(), [&](Arguments x, int64_t vector) {
+              Value isLabel = e.compare(arith::CmpIPredicate::eq, e.add(e.splat(e.toI32(column(vector))), lane), label);
+              Value wanted = e.select(isLabel, e.splat(1 - smoothing + uniform), e.splat(uniform));
+              return e.mul(scale, e.sub(emitExp(e, e.sub(x[0], sum)), wanted));
+            });
           })
-          .Default([&](Operation *) {
-            failed = true;
-            return SmallVector<Value>();
-          });
-  if (failed)
+          .Default([&](Operation *) { return failure(); });
+  if (failed(result))
     return op->emitOpError() << "has no schedule by rows: stage 'schedule' can't compute it";
-  computed[op->getResult(0)] = result;
+  computed[op->getResult(0)] = *result;
   return success();
 }
 

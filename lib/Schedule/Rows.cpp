@@ -16,8 +16,8 @@ bool isTable(Operation *op, Value value) {
   return embedding && embedding.getTable() == value;
 }
 
-bool beginsPass(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp>(op); }
-bool sumsRows(Operation *op) { return beginsPass(op) || isa<CrossEntropyOp>(op); }
+/// The ops for which `reduce` sums over a row, and which begin a pass therefore.
+bool sumsRows(Operation *op) { return isa<LayerNormOp, LayerNormBackwardOp, LogSoftmaxOp, CrossEntropyOp>(op); }
 
 /// One pass over the columns, after what its first op computes of the whole row.
 struct Pass {
@@ -62,7 +62,7 @@ public:
     passes.emplace_back();
     for (Operation &op : body.without_terminator()) {
       bool givesNumber = !isVector && cast<RankedTensorType>(op.getResult(0).getType()).getRank() == 1;
-      if (givesNumber || beginsPass(&op)) {
+      if (givesNumber || sumsRows(&op)) {
         passes.emplace_back();
         passes.back().first = &op;
       }

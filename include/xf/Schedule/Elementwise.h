@@ -65,7 +65,7 @@ private:
   Value columnNumber(Value tensor, int64_t vector) {
     return e.loadVector(memory.lookup(tensor).memref, column(vector), lanes[vector]);
   }
-  SmallVector<Value> map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function, bool &failed);
+  FailureOr<SmallVector<Value>> map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function);
 
   Emitter &e;
   DenseMap<Value, Memory> memory;

@@ -106,7 +106,7 @@ def XF_MeanBackwardOp : XF_Primitive<"mean_backward", "Scalar", [XF_OwnExtents]>
 }
 
 def XF_LogSoftmaxOp : XF_Primitive<"log_softmax", "Row", [SameOperandsAndResultType]> {
-  let summary = "log probabilities of every row, for decoding";
+  let summary = "log probabilities of every row";
   let description = [{
     `result[t, v] = logits[t, v] - log sum_w exp logits[t, w]`.
     - C1: one type throughout.
