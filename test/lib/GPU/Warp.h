@@ -149,8 +149,10 @@ struct Warp {
   /// copy engine was asked for it, or, to all four warps, tensor cores (`together`); null for a thread's own.
   void note(const Operation &op, int lane, Region &region, uint64_t address, uint64_t size, bool write,
             const Times *engine = nullptr, bool together = false) {
-    Access now{block.launch, block.number, times.known[number], number * width + lane};
     const Times &view = engine ? *engine : times;
+    // The engine reads memory for its thread as of when it was asked to.
+    Access now{block.launch, block.number, engine && !together ? view.known[number] : times.known[number],
+               number * width + lane};
     auto isBefore = [&](const Access &access, uint32_t time) { // what that thread did at that time
       uint32_t warp = access.thread / width;
       if (together || warp != number)
