@@ -482,9 +482,9 @@ Expected<std::vector<Device::TensorMap>> Device::makeMaps(int64_t kernel, void *
     uint64_t extents[] = {extentOf(matrix.columns), extentOf(matrix.rows)}, pitch = uint64_t(matrix.rowBytes);
     uint32_t box[] = {uint32_t(matrix.boxColumns), uint32_t(matrix.boxRows)}, steps[] = {1, 1};
     // CU_TENSOR_MAP_DATA_TYPE_..., _SWIZZLE_64B or 128B, _L2_PROMOTION_
-    constexpr int bf16 = 9, none = 0, by256Bytes = 3;
-    int swizzle = matrix.boxColumns == 64 ? 3 : 2;
-    Result made = state->call(&Driver::TensorMapEncodeTiled, &maps.emplace_back(), bf16, 2,
+    constexpr int f32 = 7, bf16 = 9, none = 0, by256Bytes = 3;
+    int type = matrix.elementBytes == 4 ? f32 : bf16, swizzle = matrix.boxColumns * matrix.elementBytes == 128 ? 3 : 2;
+    Result made = state->call(&Driver::TensorMapEncodeTiled, &maps.emplace_back(), type, 2,
                               addressOf(static_cast<char *>(pointers[matrix.operand])), extents, &pitch, box, steps,
                               none, swizzle, by256Bytes, none);
     if (Expected<void> ok = state->check(made, "describe operand {} of kernel '{}', {} x {}", matrix.operand,

@@ -451,9 +451,9 @@ static Launch parseLaunch(const json &value) {
                 value.value("own_bytes", int64_t(0))};
   for (const json &map : value.value("maps", json::array())) {
     std::vector<int64_t> numbers = map.get<std::vector<int64_t>>();
-    if (numbers.size() != 6)
-      fail("expected 6 numbers of a tensor map, but got {}", numbers.size());
-    launch.maps.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]});
+    if (numbers.size() != 7)
+      fail("expected 7 numbers of a tensor map, but got {}", numbers.size());
+    launch.maps.push_back({numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]});
   }
   return launch;
 }

@@ -241,19 +241,20 @@ private:
   }
 
   /// Of each tensor map the number of the operand among the pointers, its rows, columns and bytes from row to row, and
-  /// the rows and columns of a box. An extent that is dynamic is -1 - its number among the dispatch's `dims`.
+  /// the rows and columns of a box, and the bytes of an element. An extent that is dynamic is -1 - its number among the
+  /// dispatch's `dims`.
   static json::Array mapsOf(DispatchOp dispatch, ArrayAttr list) {
     struct Matrix {
-      int64_t number, rows, columns, bytes;
+      int64_t number, rows, columns, bytes, elementBytes;
     };
     SmallVector<Matrix> matrices; // of each operand
     int64_t number = 0, dims = 0;
     for (Value operand : dispatch->getOperands()) {
       Matrix matrix{};
       if (auto type = dyn_cast<MemRefType>(operand.getType())) {
-        matrix = {number++, 1, 1, 0};
+        matrix = {number++, 1, 1, 0, type.getElementTypeBitWidth() / 8};
         if (int64_t pitch = pitchOf(type); !ShapedType::isDynamic(pitch))
-          matrix.bytes = pitch * type.getElementTypeBitWidth() / 8;
+          matrix.bytes = pitch * matrix.elementBytes;
         for (auto [dim, size] : llvm::enumerate(type.getShape())) {
           int64_t extent = ShapedType::isDynamic(size) ? -1 - dims++ : size;
           (dim == 0 ? matrix.rows : matrix.columns) = extent;
@@ -264,7 +265,8 @@ private:
     json::Array result;
     for (auto map : list.getAsRange<DenseI64ArrayAttr>()) {
       const Matrix &matrix = matrices[map[0]];
-      result.push_back(json::Array{matrix.number, matrix.rows, matrix.columns, matrix.bytes, map[1], map[2]});
+      result.push_back(
+          json::Array{matrix.number, matrix.rows, matrix.columns, matrix.bytes, map[1], map[2], matrix.elementBytes});
     }
     return result;
   }

@@ -67,10 +67,11 @@ struct Parameter {
   int64_t elements() const;
 };
 
-/// A matrix that a kernel's copy engine reads or writes by boxes. An extent below 0 is that of the dispatch's dim
-/// -1 - extent.
+/// A matrix, of bf16 or f32, that a kernel's copy engine reads or writes by boxes. An extent below 0 is that of the
+/// dispatch's dim -1 - extent.
 struct BoxedMatrix {
-  int64_t operand = 0, rows = 0, columns = 0, rowBytes = 0, boxRows = 0, boxColumns = 0; // rowBytes: from row to row
+  int64_t operand = 0, rows = 0, columns = 0, rowBytes = 0, boxRows = 0, boxColumns = 0, // rowBytes: from row to row
+      elementBytes = 0;
 };
 
 /// How a GPU is asked to run a kernel.

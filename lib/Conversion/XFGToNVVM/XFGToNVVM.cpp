@@ -222,11 +222,17 @@ void emitCopyIn(Writer &w, CopyInOp op, Value map, Value base, Value turn) {
 void emitCopyOut(Writer &w, CopyOutOp op, Value tile, Value map) {
   TileType type = op.getTile().getType();
   Value row = w.toI32(op.getRow()), column = w.toI32(op.getColumn());
-  for (int64_t panel = 0; panel < type.getPanels(); ++panel)
-    NVVM::CpAsyncBulkTensorSharedCTAToGlobalOp::create(
-        w.b, w.loc, map, w.at(tile, panel * type.getPanelBytes()),
-        ValueRange{w.add(column, w.i32(panel * type.getPanelColumns())), row}, Value(),
-        NVVM::TMAStoreModeAttr::get(w.b.getContext(), NVVM::TMAStoreMode::TILE), Value());
+  for (int64_t panel = 0; panel < type.getPanels(); ++panel) {
+    Value from = w.at(tile, panel * type.getPanelBytes());
+    SmallVector<Value> to{w.add(column, w.i32(panel * type.getPanelColumns())), row};
+    if (op.getAdds())
+      NVVM::CpAsyncBulkTensorReduceOp::create(w.b, w.loc, map, from, NVVM::TMAReduxKind::ADD, NVVM::TMAStoreMode::TILE,
+                                              to, Value());
+    else
+      NVVM::CpAsyncBulkTensorSharedCTAToGlobalOp::create(
+          w.b, w.loc, map, from, to, Value(), NVVM::TMAStoreModeAttr::get(w.b.getContext(), NVVM::TMAStoreMode::TILE),
+          Value());
+  }
   NVVM::CpAsyncBulkCommitGroupOp::create(w.b, w.loc);
 }
 
@@ -271,30 +277,85 @@ SmallVector<Value> emitRead(Writer &w, ReadOp op, Value tile) {
   return results;
 }
 
-/// Four matrices of 8 x 8 at a time: a warp's 16 rows of 16 columns. Thread t gives the address of row t mod 16, of the
-/// first eight columns or the others.
+/// Where a thread's numbers of a warp's 16 rows lie in a tile of one panel: of f32 pairs of neighbours, those of eight
+/// columns and of rows r and r + 8; of bf16 four matrices of 8 x 8, the warp's of 16 columns, of which thread t gives
+/// the address of row t mod 16, of the first eight columns or the others.
+class Panel {
+public:
+  Panel(Writer &w, TileType type, Value tile) : w(w) {
+    // Read anew, or registers would keep what follows for all places that write.
+    Value thread =
+        LLVM::InlineAsmOp::create(w.b, w.loc, w.b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
+                                  /*has_side_effects=*/true, /*is_align_stack=*/false,
+                                  LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+            .getResult(0);
+    auto mod = [&](Value x, int64_t by) { return w.make<arith::AndIOp>(x, w.i32(by - 1)); };
+    auto shift = [&](Value x, int64_t bits) { return w.make<arith::ShRUIOp>(x, w.i32(bits)); };
+    thread = mod(thread, warpgroup);
+    Value lane = mod(thread, 32), row = w.mul(shift(thread, 5), 16), bytes = w.i32(0);
+    if (type.getElementType().isF32()) {
+      row = w.add(row, shift(lane, 2));
+      piece = shift(mod(lane, 4), 1);
+      bytes = w.mul(mod(lane, 2), pairBytes);
+    } else {
+      row = w.add(row, mod(lane, 16));
+      piece = shift(lane, 4);
+    }
+    swizzle = swizzleOf(w, type, row);
+    begin = w.at(tile, w.add(w.mul(row, type.getRowBytes()), bytes));
+  }
+  /// From the 16 bytes with this number on.
+  Value at(int64_t number) {
+    return w.at(begin, w.mul(w.make<arith::XOrIOp>(w.add(piece, w.i32(number)), swizzle), 16));
+  }
+  static constexpr int64_t pairBytes = 8;
+
+private:
+  Writer &w;
+  Value piece, swizzle, begin;
+};
+
 void emitWrite(Writer &w, TileType type, ValueRange values, Value tile) {
   MLIRContext *context = w.b.getContext();
-  // Read anew, or registers would keep what follows for all places that write.
-  Value thread = LLVM::InlineAsmOp::create(w.b, w.loc, w.b.getI32Type(), ValueRange(), "mov.u32 $0, %tid.x;", "=r",
-                                           /*has_side_effects=*/true, /*is_align_stack=*/false,
-                                           LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-                     .getResult(0);
-  thread = w.make<arith::AndIOp>(thread, w.i32(warpgroup - 1));
-  Value lane = w.make<arith::AndIOp>(thread, w.i32(31));
-  Value row = w.add(w.mul(w.make<arith::ShRUIOp>(thread, w.i32(5)), 16), w.make<arith::AndIOp>(lane, w.i32(15)));
-  Value half = w.make<arith::ShRUIOp>(lane, w.i32(4)), swizzle = swizzleOf(w, type, row);
-  Value begin = w.at(tile, w.mul(row, type.getRowBytes()));
+  Panel panel(w, type, tile);
+  if (type.getElementType().isF32()) {
+    auto both = VectorType::get(2, w.b.getF32Type());
+    for (int64_t column = 0; column < type.getColumns(); column += 8) {
+      Value address = panel.at(column / 4);
+      for (int64_t half : {0, 1}) { // eight rows further places are the same
+        Value numbers = LLVM::PoisonOp::create(w.b, w.loc, both);
+        for (int64_t p : {0, 1})
+          numbers = LLVM::InsertElementOp::create(w.b, w.loc, numbers, values[column / 2 + half * 2 + p], w.i32(p));
+        LLVM::StoreOp::create(w.b, w.loc, numbers, w.at(address, half * 8 * type.getRowBytes()), Panel::pairBytes);
+      }
+    }
+    return;
+  }
   for (int64_t column = 0; column < type.getColumns(); column += 16) {
-    Value piece = w.make<arith::XOrIOp>(w.add(half, w.i32(column / 8)), swizzle);
     SmallVector<Value> pairs;
     for (int64_t i = column / 2; i < column / 2 + 8; i += 2)
       pairs.push_back(w.roundPair(values[i], values[i + 1]));
-    NVVM::StMatrixOp::create(w.b, w.loc, w.at(begin, w.mul(piece, 16)), pairs,
+    NVVM::StMatrixOp::create(w.b, w.loc, panel.at(column / 8), pairs,
                              NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row),
                              NVVM::LdStMatrixShapeAttr::get(context, 8, 8),
                              NVVM::LdStMatrixEltTypeAttr::get(context, NVVM::LdStMatrixEltType::B16));
   }
+}
+
+SmallVector<Value> emitReadElements(Writer &w, ReadElementsOp op, Value tile) {
+  MLIRContext *context = w.b.getContext();
+  TileType type = op.getTile().getType();
+  Panel panel(w, type, tile);
+  auto four = LLVM::LLVMStructType::getLiteral(context, SmallVector<Type>(4, w.b.getI32Type()));
+  SmallVector<Value> results;
+  for (int64_t column = 0; column < type.getColumns(); column += 16) {
+    Value pairs = NVVM::LdMatrixOp::create(w.b, w.loc, four, panel.at(column / 8), 4, NVVM::MMALayout::row,
+                                           NVVM::LdStMatrixShapeAttr::get(context, 8, 8), NVVM::LdStMatrixEltType::B16);
+    for (Value pair : w.fields(pairs)) // f32 of bf16: its bits are the upper ones
+      for (Value bits : {w.make<arith::ShLIOp>(pair, w.i32(16)), w.make<arith::AndIOp>(pair, w.i32(0xffff0000))})
+        results.push_back(LLVM::BitcastOp::create(w.b, w.loc, w.b.getF32Type(), bits));
+  }
+  return results;
 }
 
 /// A barrier, which ptxas moves no wait across, that nobody comes to.
@@ -380,6 +441,7 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   give.operator()<StageOp>([](Writer &w, StageOp op, auto adaptor) {
     return w.tileOf(op.getRing().getType(), adaptor.getRing(), adaptor.getTurn(), op.getTile());
   });
+  give.operator()<ViewOp>([](Writer &, ViewOp, auto adaptor) { return adaptor.getRing(); });
   give.operator()<SubtileOp>([](Writer &w, SubtileOp op, auto adaptor) {
     TileType tile = op.getTile().getType();
     int64_t columnBytes = tile.getPanelBytes() / tile.getPanelColumns();
@@ -391,9 +453,10 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
     Value turn = adaptor.getTurn(), base = adaptor.getRing();
     // Of a barrier that nobody has arrived at yet, the phase before the first counts as complete.
     w.wait(w.barrier(ring, base, turn, Writer::Empty), w.make<arith::XOrIOp>(w.parity(ring, turn), w.i32(1)));
-    NVVM::MBarrierArriveExpectTxOp::create(
-        w.b, w.loc, Type(), w.barrier(ring, base, turn, Writer::Full), w.i32(ring.getStageBytes()),
-        NVVM::MemScopeKindAttr::get(w.b.getContext(), NVVM::MemScopeKind::CTA), w.b.getBoolAttr(false), Value());
+    NVVM::MBarrierArriveExpectTxOp::create(w.b, w.loc, Type(), w.barrier(ring, base, turn, Writer::Full),
+                                           w.i32(ring.getOffset(op.getTiles().value_or(ring.getTiles().size()))),
+                                           NVVM::MemScopeKindAttr::get(w.b.getContext(), NVVM::MemScopeKind::CTA),
+                                           w.b.getBoolAttr(false), Value());
   });
   act.operator()<CopyInOp>([](Writer &w, CopyInOp op, auto adaptor) {
     emitCopyIn(w, op, adaptor.getMap(), adaptor.getRing(), adaptor.getTurn());
@@ -450,6 +513,8 @@ void addPatterns(RewritePatternSet &patterns, const TypeConverter &types) {
   act.operator()<PinOp>([](Writer &w, PinOp, auto adaptor) { emitPin(w, adaptor.getValue()); });
   give.operator()<ElementsOp>([](Writer &w, ElementsOp, auto adaptor) { return w.fields(adaptor.getAccumulator()); });
   give.operator()<ReadOp>([](Writer &w, ReadOp op, auto adaptor) { return emitRead(w, op, adaptor.getTile()); });
+  give.operator()<ReadElementsOp>(
+      [](Writer &w, ReadElementsOp op, auto adaptor) { return emitReadElements(w, op, adaptor.getTile()); });
   act.operator()<WriteOp>([](Writer &w, WriteOp op, auto adaptor) {
     emitWrite(w, op.getTile().getType(), adaptor.getValues(), adaptor.getTile());
   });

@@ -2,7 +2,9 @@
 #include "ProductEpilogue.h"
 
 namespace mlir::xf {
-static constexpr int64_t warp = RegisterFile::warpThreads;
+static constexpr int64_t warp = RegisterFile::warpThreads,
+                         vectors = ProductEpilogue::unit / warp, // of which a thread has so many pairs of columns:
+    pairs = warp / 8;
 
 std::pair<Value, Value> divided(Emitter &e, Value x, Value y) {
   Value number = e.toI32(x), by = e.toI32(y);
@@ -49,24 +51,89 @@ ProductEpilogue::ProductEpilogue(Emitter &e, Operation *root)
   }
 }
 
-void ProductEpilogue::emit(Value rowBegin, Value columnBegin, ValueRange elements) {
-  forUnits(columnBegin, elements,
-           [&](int64_t, Value column, int64_t count, ValueRange sums) { compute(rowBegin, column, count, sums); });
+bool ProductEpilogue::isAddedTo(unsigned result) const {
+  auto matmul = dyn_cast<MatmulOp>(root);
+  auto into = matmul && matmul.getInto() ? dyn_cast<BlockArgument>(matmul.getInto()) : nullptr;
+  auto inPlace = e.kernel.getResultAttrOfType<IntegerAttr>(result, "xf.in_place");
+  Value memory = e.function.getArgument(e.kernel.getNumArguments() + result);
+  return into && inPlace && inPlace.getInt() == into.getArgNumber() && into.hasOneUse() &&
+         root->getBlock()->getTerminator()->getOperand(result) == root->getResult(0) && root->hasOneUse() &&
+         cast<MemRefType>(memory.getType()).getElementType().isF32();
 }
 
-void ProductEpilogue::forUnits(Value columnBegin, ValueRange elements,
+/// What an op reads at its place, and not numbers that are the same for all places.
+static ValueRange placedOperands(Operation *op) {
+  return isa<DropoutOp>(op) ? op->getOperands().take_front() : op->getOperands();
+}
+static bool isMatrix(Value memory) { return cast<MemRefType>(memory.getType()).getRank() == 2; }
+
+/// Whether something is read, or stored, that only rows of the result have.
+bool ProductEpilogue::readsRows() const {
+  return llvm::is_contained(kept, false) || (initial && isMatrix(initial) && !known.contains(initial)) ||
+         llvm::any_of(ops, [&](Operation *op) {
+           return llvm::any_of(placedOperands(op),
+                               [&](Value operand) { return isa<BlockArgument>(operand) && !known.contains(operand); });
+         });
+}
+
+SmallVector<std::pair<Value, Value>> ProductEpilogue::matrices() const {
+  llvm::MapVector<Value, Value> result;
+  auto add = [&](Value operand, Value memory) {
+    if (memory && isMatrix(memory) && Emitter::isNarrow(memory))
+      result.insert({operand, memory});
+  };
+  add(initial, initial);
+  for (Operation *op : ops)
+    for (Value operand : placedOperands(op))
+      if (isa<BlockArgument>(operand))
+        add(operand, evaluator.memoryOf(operand));
+  return result.takeVector();
+}
+
+void ProductEpilogue::loadBias(int64_t number, Value columnBegin, int64_t columns) {
+  if (!initial || isMatrix(initial) || n % 2 != 0 || number * unit >= columns)
+    return;
+  Value first = e.add(columnBegin, e.mul(e.make<arith::RemUIOp>(lane, e.index(4)), e.index(2)));
+  Type element = cast<MemRefType>(initial.getType()).getElementType();
+  SmallVector<Value> loaded;
+  for (int64_t pair = 0; pair < vectors * pairs; ++pair) {
+    Value column = e.add(first, e.index(number * unit + pair * 8));
+    if (n % columns != 0) // what lies past the end is of no use
+      column = e.min(column, e.index(n - 2));
+    loaded.push_back(vector::LoadOp::create(e.b, e.loc, VectorType::get(2, element), initial, column,
+                                            /*nontemporal=*/false,
+                                            llvm::MaybeAlign(element.getIntOrFloatBitWidth() / 4)));
+  }
+  bias[number] = loaded;
+}
+
+void ProductEpilogue::emit(Value rowBegin, Value columnBegin, ValueRange elements) {
+  forUnits(
+      columnBegin, elements, [](int64_t) {},
+      [&](int64_t number, Value column, int64_t count, ValueRange sums) {
+        compute(number, rowBegin, column, count, sums);
+      });
+}
+
+void ProductEpilogue::forUnits(Value columnBegin, ValueRange elements, function_ref<void(int64_t)> begin,
                                function_ref<void(int64_t, Value, int64_t, ValueRange)> body) {
-  int64_t rest = n % unit;
-  for (int64_t number = 0; number < static_cast<int64_t>(elements.size()) * 2 / unit; ++number) {
+  int64_t columns = static_cast<int64_t>(elements.size()) * 2, rest = n % unit;
+  for (int64_t number = 0; number < columns / unit; ++number) {
     Value column = e.add(columnBegin, e.index(number * unit));
     ValueRange sums = elements.slice(number * unit / 2, unit / 2);
+    begin(number);
+    if (n % columns == 0) { // all tiles are whole
+      body(number, column, unit, sums);
+      continue;
+    }
     e.when(isBelow(column, e.index(n / unit * unit)), [&] { body(number, column, unit, sums); });
     if (rest > 0)
       e.when(e.compare(arith::CmpIPredicate::eq, column, e.index(n - rest)), [&] { body(number, column, rest, sums); });
   }
 }
 
-SmallVector<SmallVector<Value>> ProductEpilogue::compute(Value rowBegin, Value column, int64_t count, ValueRange sums) {
+SmallVector<SmallVector<Value>> ProductEpilogue::compute(int64_t number, Value rowBegin, Value column, int64_t count,
+                                                         ValueRange sums) {
   using Values = SmallVector<Value>;
   Value firstRow = e.add(rowBegin, e.make<arith::DivUIOp>(lane, e.index(4)));
   SmallVector<Values> result(kept.size());
@@ -74,9 +141,11 @@ SmallVector<SmallVector<Value>> ProductEpilogue::compute(Value rowBegin, Value c
     values.resize(isKept ? unit / 2 : 0);
   for (int64_t half : {0, 1}) {
     Value row = e.add(firstRow, e.index(half * 8)), zero = e.f32(0);
-    Values numbers = e.choose(
-        isBelow(row, m), [&] { return computeRow(row, column, count, sums, half); },
-        [&] { return Values(llvm::count(kept, true) * unit / 4, zero); });
+    Values numbers = !readsRows()
+                         ? computeRow(number, row, column, count, sums, half)
+                         : e.choose(
+                               isBelow(row, m), [&] { return computeRow(number, row, column, count, sums, half); },
+                               [&] { return Values(llvm::count(kept, true) * unit / 4, zero); });
     auto next = numbers.begin();
     for (Values &values : result)
       for (size_t pair = 0; pair < values.size() / 4; ++pair)
@@ -105,10 +174,9 @@ void ProductEpilogue::emitStatistics(Value rowBegin, int64_t rows, Value columnB
 
 /// Two vectors of 32 columns, of which a thread has four pairs each: element 4 j + 2 half + p of the accumulators is
 /// that of column 8 j + 2 (lane mod 4) + p. Gives what is kept, pair by pair, and stores the rest.
-SmallVector<Value> ProductEpilogue::computeRow(Value row, Value column, int64_t count, ValueRange elements,
-                                               int64_t half) {
+SmallVector<Value> ProductEpilogue::computeRow(int64_t number, Value row, Value column, int64_t count,
+                                               ValueRange elements, int64_t half) {
   using Values = SmallVector<Value>;
-  constexpr int64_t vectors = unit / warp, pairs = warp / 8;
   SmallVector<int64_t> lanes{std::min(count, warp), std::max(count - warp, int64_t(0))};
   Operation *terminator = root->getBlock()->getTerminator();
   Value pair = e.mul(e.make<arith::RemUIOp>(lane, e.index(4)), e.index(2)), own = e.lane();
@@ -119,10 +187,19 @@ SmallVector<Value> ProductEpilogue::computeRow(Value row, Value column, int64_t 
     for (int64_t p : {0, 1}) {
       e.setLane(e.add(pair, e.index(8 * j + p)));
       evaluator.moveTo(row, column, lanes);
+      auto placeOf = [&](int64_t v) { return (v * pairs + j) * 4 + half * 2 + p; };
+      for (auto &[operand, all] : known)
+        if (operand != initial)
+          evaluator.set(operand, {all[placeOf(0)], all[placeOf(1)]});
       Values product;
       for (int64_t v = 0; v < vectors; ++v) {
-        Value at = e.add(column, e.index(v * warp)), sum = elements[(v * pairs + j) * 4 + half * 2 + p];
-        if (initial) {
+        Value at = e.add(column, e.index(v * warp)), sum = elements[placeOf(v)];
+        if (initial && known.contains(initial)) {
+          sum = e.add(sum, known[initial][placeOf(v)]);
+        } else if (auto it = bias.find(number); it != bias.end()) {
+          Value both = e.widen(it->second[v * pairs + j]);
+          sum = e.add(sum, vector::ExtractOp::create(e.b, e.loc, both, p));
+        } else if (initial) {
           bool isBias = cast<MemRefType>(initial.getType()).getRank() == 1;
           sum = e.add(sum, e.loadVector(initial, isBias ? ValueRange{at} : ValueRange{row, at}, lanes[v]));
         }

@@ -6,6 +6,7 @@
 #define XF_LIB_SCHEDULE_GPU_PRODUCTEPILOGUE_H
 
 #include "xf/Schedule/Elementwise.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir::xf {
 
@@ -16,17 +17,32 @@ public:
 
   Value rows() const { return m; }
   int64_t columns() const { return n; }
-  /// A result that `compute` gives, in place of storing it.
-  void keep(unsigned result) { kept[result] = true; }
+  /// A result that `compute` gives, in place of storing it; where it `adds` what it gives is the product alone.
+  void keep(unsigned result, bool adds) {
+    kept[result] = true;
+    if (adds)
+      initial = nullptr;
+  }
+  /// Whether a result is in memory where the product is to be added to it, and nothing else.
+  bool isAddedTo(unsigned result) const;
   /// Adds the initial values to a warp's sums, 16 rows from `rowBegin` on and a multiple of `unit` columns, computes
   /// the ops, and stores results: element 4 j + 2 half + p is that of row lane / 4 + 8 half, column 8 j + 2 (lane mod
   /// 4) + p.
   void emit(Value rowBegin, Value columnBegin, ValueRange elements);
-  /// The same in parts. `unit` columns after others, of which the result has `count`, known now, or none; their sums:
-  void forUnits(Value columnBegin, ValueRange elements,
+  /// The matrices of bf16 that the ops read at their place, or that the product is added to: by which value of the body
+  /// they are known, and their memory.
+  SmallVector<std::pair<Value, Value>> matrices() const;
+  /// What such a matrix has where the next unit is computed, in the order of the sums: nothing is loaded for it then.
+  void give(Value operand, ValueRange elements) { known[operand] = SmallVector<Value>(elements); }
+  /// Loads a bias for a unit of so many columns, before the unit's turn: nobody waits for it then. Does nothing where
+  /// there is no such unit, or no bias of pairs.
+  void loadBias(int64_t number, Value columnBegin, int64_t columns);
+  /// The same in parts. `unit` columns after others, of which the result has `count`, known now, or none; their sums.
+  /// `begin` is called for those too that it has none of.
+  void forUnits(Value columnBegin, ValueRange elements, function_ref<void(int64_t number)> begin,
                 function_ref<void(int64_t number, Value column, int64_t count, ValueRange sums)> body);
   /// Of each result that is kept the elements, in the order of the sums.
-  SmallVector<SmallVector<Value>> compute(Value rowBegin, Value column, int64_t count, ValueRange sums);
+  SmallVector<SmallVector<Value>> compute(int64_t number, Value rowBegin, Value column, int64_t count, ValueRange sums);
   /// The statistics of logits that these blocks of threads have stored: rows x columns from (rowBegin, columnBegin) on.
   void emitStatistics(Value rowBegin, int64_t rows, Value columnBegin, int64_t columns);
   /// Elements of a row of which dropout draws at once, and of which a thread has 16.
@@ -36,7 +52,9 @@ public:
 
 private:
   Value isBelow(Value x, Value end) { return e.compare(arith::CmpIPredicate::slt, x, end); }
-  SmallVector<Value> computeRow(Value row, Value column, int64_t count, ValueRange elements, int64_t half);
+  bool readsRows() const;
+  SmallVector<Value> computeRow(int64_t number, Value row, Value column, int64_t count, ValueRange elements,
+                                int64_t half);
   void store(ArrayRef<Value> numbers, Value memory, Value row, Value column, Value end);
 
   Emitter &e;
@@ -44,7 +62,9 @@ private:
   Operation *root;
   SmallVector<Operation *> ops;
   SmallVector<BlockStatisticsOp> statistics;
-  SmallVector<bool> kept; // by results
+  SmallVector<bool> kept;                           // by results
+  llvm::MapVector<Value, SmallVector<Value>> known; // of matrices, the next unit's
+  DenseMap<int64_t, SmallVector<Value>> bias;       // by units, two neighbours each that this thread has
   Value initial, m, lane;
   int64_t n;
 };

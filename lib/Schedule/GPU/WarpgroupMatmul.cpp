@@ -2,7 +2,8 @@
 // A block's first warpgroup has the copy engine bring blocks of A and B of 64 of k into a ring in shared memory; two
 // others, of 64 rows each, multiply them (xfg, docs/DialectG.md). Blocks stay for as many tiles as there are, so that
 // copies for the next tile go on while the last one's results are finished. The kernel's elementwise ops are computed
-// on the accumulators (ProductEpilogue.h).
+// on the accumulators (ProductEpilogue.h); matrices that they read come through the ring too, behind a tile's last
+// blocks.
 //===----------------------------------------------------------------------===//
 #include "ProductEpilogue.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -37,14 +38,40 @@ public:
     e.syncBlock();
   }
 
-  using Finish = function_ref<void(Value rowBegin, Value columnBegin, ValueRange elements)>;
+  /// A tile, or a part of its sums: `blocks` blocks of k from `firstBlock` on. `turn` counts the blocks that came
+  /// before it in this block of threads.
+  struct Work {
+    Value rowBegin, columnBegin, tile, part, firstBlock, blocks, turn;
+  };
+
+  /// Has a matrix of bf16, of the result's extents, come with each tile: boxes of 64 columns of all its rows, as many
+  /// in a stage as it has room for.
+  void addMatrix(Value memory) {
+    matrices.push_back(e.tensorMap(memory, blockRows, unit));
+    auto type = cast<xfg::RingType>(ring.getType());
+    int64_t rest = type.getStageBytes() % boxType().getBytes();
+    boxesOfStage = type.getStageBytes() / boxType().getBytes();
+    SmallVector<xfg::TileType> boxes(boxesOfStage, boxType());
+    if (rest > 0)
+      boxes.push_back(xfg::TileType::get(tileA.getElementType(), rest / boxType().getRowBytes(), unit));
+    boxRing = xfg::ViewOp::create(e.b, e.loc, xfg::RingType::get(e.b.getContext(), type.getStages(), boxes), ring);
+  }
+
+  /// What computes a tile's results: before the products begin, and with their sums.
+  struct Finish {
+    function_ref<void(Value columnBegin)> begin;
+    function_ref<void(const Work &work, Value rowBegin, ValueRange elements)> end;
+  };
   /// All tiles of the result, m x n, that fall to this block; `end` is when a thread that computes has done all.
   void emit(Value m, int64_t n, Finish finish, function_ref<void()> end) {
     rowTiles = e.ceilDiv(m, blockRows);
     int64_t parts = schedule.getParts();
     columnTiles = llvm::divideCeil(n, columns);
     Value works = e.mul(rowTiles, e.index(columnTiles * parts));
-    blocks = e.ceilDiv(k, depth);
+    // Who has nothing to add adds a block past the end, zeros, and no branch comes between products and their results.
+    Value isEmpty = e.compare(arith::CmpIPredicate::eq, k, e.index(0));
+    pastEnd = e.select(isEmpty, e.index(1), e.index(0));
+    blocks = atLeastOne(e.ceilDiv(k, depth));
     if (parts > 1) { // then m is known
       int64_t tiles = llvm::divideCeil(staticRows, blockRows) * columnTiles;
       partials = e.allocateGlobal({tiles * warps, parts, columns / 2, warp}, e.b.getF32Type());
@@ -55,27 +82,50 @@ public:
     auto roles = xfg::RolesOp::create(e.b, e.loc, own, theirs);
     OpBuilder::InsertionGuard guard(e.b);
     e.b.createBlock(&roles.getProducer());
-    forWorks(works,
-             [&](const Work &work) { e.loop(e.index(0), work.blocks, 1, [&](Value block) { fill(work, block); }); });
+    forWorks(works, [&](const Work &work) {
+      e.loop(e.index(0), work.blocks, 1, [&](Value block) { fill(work, block); });
+      for (int64_t stage = 0; stage < boxStages(); ++stage)
+        fillBoxes(work, stage);
+    });
     e.b.createBlock(&roles.getConsumers());
     forWorks(works, [&](const Work &work) {
+      Value rowBegin = e.add(work.rowBegin, e.mul(groupNumber(), e.index(groupRows)));
+      finish.begin(work.columnBegin);
       SmallVector<Value> elements = multiply(work);
-      auto finishTile = [&](ValueRange elements) {
-        finish(e.add(work.rowBegin, e.mul(groupNumber(), e.index(groupRows))), work.columnBegin, elements);
-      };
+      auto finishTile = [&](ValueRange elements) { finish.end(work, rowBegin, elements); };
       parts > 1 ? addParts(work, elements, finishTile) : finishTile(elements);
     });
     end();
   }
 
+  /// The elements that a thread of a group has of each matrix in a unit of a tile; for all units, in turn.
+  SmallVector<SmallVector<Value>> readMatrices(const Work &work, int64_t number) {
+    SmallVector<SmallVector<Value>> result;
+    for (int64_t i = 0, count = static_cast<int64_t>(matrices.size()); i < count; ++i) {
+      int64_t box = number * count + i, last = boxes() - 1, inStage = box % boxesOfStage;
+      Value turn = boxTurn(work, box / boxesOfStage);
+      if (inStage == 0)
+        xfg::AwaitOp::create(e.b, e.loc, boxRing, turn);
+      Value all = xfg::StageOp::create(e.b, e.loc, boxType(), boxRing, turn, inStage);
+      auto part = xfg::TileType::get(e.b.getContext(), groupRows, unit, tileA.getElementType(), blockRows);
+      Value own = xfg::SubtileOp::create(e.b, e.loc, part, all, e.mul(groupNumber(), e.index(groupRows)), e.index(0));
+      llvm::append_range(result.emplace_back(), xfg::ReadElementsOp::create(e.b, e.loc, own).getResults());
+      if (box < last && inStage < boxesOfStage - 1)
+        continue;
+      xfg::FenceCopiesOp::create(e.b, e.loc); // the engine writes there next
+      xfg::BarrierOp::create(e.b, e.loc, e.add(groupNumber(), e.index(1)), group);
+      xfg::ReleaseOp::create(e.b, e.loc, boxRing, turn);
+    }
+    return result;
+  }
+
 private:
   Value groupNumber() { return groupOf(e); }
-
-  /// A tile, or a part of its sums: `blocks` blocks of k from `firstBlock` on. `turn` counts the blocks that came
-  /// before it in this block of threads.
-  struct Work {
-    Value rowBegin, columnBegin, tile, part, firstBlock, blocks, turn;
-  };
+  xfg::TileType boxType() { return xfg::TileType::get(tileA.getElementType(), blockRows, unit); }
+  int64_t boxes() { return columns / unit * static_cast<int64_t>(matrices.size()); } // of a tile
+  int64_t boxStages() { return llvm::divideCeil(boxes(), boxesOfStage); }
+  Value boxTurn(const Work &work, int64_t stage) { return e.add(e.add(work.turn, work.blocks), e.index(stage)); }
+  Value atLeastOne(Value x) { return e.make<arith::MaxSIOp>(x, e.index(1)); }
 
   /// Those of this block of threads: parts vary fastest.
   void forWorks(Value works, function_ref<void(const Work &)> body) {
@@ -87,17 +137,19 @@ private:
     work.turn = loop.getRegionIterArg(0);
     work.tile = loop.getInductionVar();
     work.blocks = blocks;
+    work.firstBlock = pastEnd;
     if (int64_t parts = schedule.getParts(); parts > 1) {
       std::tie(work.tile, work.part) = divided(e, work.tile, e.index(parts));
       Value length = e.ceilDiv(blocks, parts);
-      work.firstBlock = e.min(e.mul(work.part, length), blocks);
-      work.blocks = e.min(e.sub(blocks, work.firstBlock), length);
+      Value first = e.min(e.mul(work.part, length), blocks);
+      work.firstBlock = e.add(pastEnd, first);
+      work.blocks = atLeastOne(e.min(e.sub(blocks, first), length));
     }
     auto [row, column] = placeInBands(e, work.tile, rowTiles, columnTiles);
     work.rowBegin = e.mul(row, e.index(blockRows));
     work.columnBegin = e.mul(column, e.index(columns));
     body(work);
-    scf::YieldOp::create(e.b, e.loc, e.add(work.turn, work.blocks));
+    scf::YieldOp::create(e.b, e.loc, boxTurn(work, boxStages()));
   }
 
   /// Leaves the elements of this part in memory. Whichever warp is the last of its rows and columns adds all parts, in
@@ -138,17 +190,25 @@ private:
   }
 
   void fill(const Work &work, Value block) {
-    Value turn = e.add(work.turn, block);
-    if (work.firstBlock)
-      block = e.add(work.firstBlock, block);
-    Value kBegin = e.mul(block, e.index(depth));
-    xfg::AcquireOp::create(e.b, e.loc, ring, turn);
+    Value turn = e.add(work.turn, block), kBegin = e.mul(e.add(work.firstBlock, block), e.index(depth));
+    xfg::AcquireOp::create(e.b, e.loc, ring, turn, IntegerAttr());
     auto copy = [&](Value map, bool depthIsRow, Value begin, int64_t tile) {
       xfg::CopyInOp::create(e.b, e.loc, map, depthIsRow ? kBegin : begin, depthIsRow ? begin : kBegin, ring, turn,
                             tile);
     };
     copy(mapA, transposeA, work.rowBegin, 0);
     copy(mapB, !transposeB, work.columnBegin, 1);
+  }
+
+  void fillBoxes(const Work &work, int64_t stage) {
+    Value turn = boxTurn(work, stage);
+    int64_t first = stage * boxesOfStage, count = std::min(boxesOfStage, boxes() - first),
+            each = static_cast<int64_t>(matrices.size());
+    xfg::AcquireOp::create(e.b, e.loc, boxRing, turn, e.b.getI64IntegerAttr(count));
+    for (int64_t i = 0; i < count; ++i) {
+      Value column = e.add(work.columnBegin, e.index((first + i) / each * unit));
+      xfg::CopyInOp::create(e.b, e.loc, matrices[(first + i) % each], work.rowBegin, column, boxRing, turn, i);
+    }
   }
 
   /// The elements of this thread of its group's rows.
@@ -174,84 +234,107 @@ private:
       return {next};
     })[0];
     auto done = xfg::WaitOp::create(e.b, e.loc, TypeRange(type), /*pending=*/0, sum);
-    Value isAny = e.compare(arith::CmpIPredicate::ne, blocks, zero);
-    e.when(isAny, [&] { release(e.sub(e.add(turn, blocks), e.index(1))); });
-    return llvm::map_to_vector(xfg::ElementsOp::create(e.b, e.loc, done.getResult(0)).getResults(),
-                               [&](Value element) { return e.select(isAny, element, e.f32(0)); });
+    release(e.sub(e.add(turn, blocks), e.index(1)));
+    return llvm::to_vector_of<Value>(xfg::ElementsOp::create(e.b, e.loc, done.getResult(0)).getResults());
   }
 
   Emitter &e;
   WarpgroupScheduleAttr schedule;
-  int64_t columns, columnTiles = 0;
+  int64_t columns, columnTiles = 0, boxesOfStage = 1;
   bool transposeA, transposeB;
-  Value k, mapA, mapB, ring, rowTiles, blocks, partials, counters;
+  SmallVector<Value> matrices; // maps
+  Value k, mapA, mapB, ring, boxRing, rowTiles, blocks, pastEnd, partials, counters;
   int64_t staticRows;
   xfg::TileType tileA, tileB;
 };
 
-/// What follows a product, on a warpgroup's accumulators. Results of bf16 leave by the copy engine, 64 columns of a
-/// group's rows at a time, while the next ones are computed; others are written by their threads.
+/// What follows a product, on a warpgroup's accumulators. Results leave by the copy engine, 128 bytes of a group's rows
+/// at a time, while the next ones are computed; where they can't, their threads write them.
 class WarpgroupEpilogue {
 public:
   /// `byGroups`: all threads of a group are there, and not some warps of it.
   WarpgroupEpilogue(Emitter &e, Operation *root, bool byGroups) : product(e, root), e(e) {
     thread = e.make<arith::RemUIOp>(e.thread(), e.index(group));
     unsigned first = e.kernel.getNumArguments();
+    int64_t bytes = 0;
     for (unsigned i = 0; i < e.kernel.getNumResults(); ++i) {
       Value memory = e.function.getArgument(first + i);
-      bool isCopied = byGroups && cast<MemRefType>(memory.getType()).getElementType().isBF16();
-      maps.push_back(isCopied ? e.tensorMap(memory, groupRows, unit) : Value());
-      if (isCopied)
-        product.keep(i);
+      auto type = cast<MemRefType>(memory.getType());
+      Result &result = results.emplace_back();
+      // Rows begin at multiples of 16 bytes.
+      if (!byGroups || pitchOf(type) * type.getElementTypeBitWidth() % 128 != 0)
+        continue;
+      result.adds = product.isAddedTo(i);
+      product.keep(i, result.adds);
+      int64_t columns = type.getElementType().isF32() ? unit / 2 : unit;
+      result.map = e.tensorMap(memory, groupRows, columns);
+      result.slots = xfg::TileType::get(type.getElementType(), slots * groups * groupRows, columns);
+      bytes = result.slots.getBytes();
     }
-    if (llvm::none_of(maps, [](Value map) { return !!map; }))
+    if (bytes == 0)
       return;
-    tile = xfg::TileType::get(e.b.getBF16Type(), groupRows, unit);
-    auto all = xfg::TileType::get(e.b.getBF16Type(), slots * groups * groupRows, unit);
-    staging = xfg::CreateTileOp::create(e.b, e.loc, all, e.allocateDynamic(all.getBytes()));
+    hasCopies = true;
+    int64_t offset = e.allocateDynamic(bytes);
+    for (Result &result : results)
+      if (result.map)
+        result.staging = xfg::CreateTileOp::create(e.b, e.loc, result.slots, offset);
   }
 
-  void emit(Value rowBegin, Value columnBegin, ValueRange elements) {
+  /// `give` is called before each unit, whether the result has it or not.
+  void emit(Value rowBegin, Value columnBegin, ValueRange elements, function_ref<void(int64_t number)> give) {
     Value warpRow = e.add(rowBegin, e.mul(e.make<arith::DivUIOp>(thread, e.index(warp)), e.index(16)));
-    product.forUnits(columnBegin, elements, [&](int64_t number, Value column, int64_t count, ValueRange sums) {
-      SmallVector<SmallVector<Value>> kept = product.compute(warpRow, column, count, sums);
-      int64_t copies = number * llvm::count_if(maps, [](Value map) { return !!map; });
-      for (auto [map, values] : llvm::zip_equal(maps, kept))
-        if (map && succeeded(product.status))
-          copyOut(map, rowBegin, column, values, copies++);
+    int64_t copiesOfUnit = 0;
+    for (const Result &result : results)
+      copiesOfUnit += result.map ? unit / result.slots.getColumns() : 0;
+    product.forUnits(columnBegin, elements, give, [&](int64_t number, Value column, int64_t count, ValueRange sums) {
+      SmallVector<SmallVector<Value>> kept = product.compute(number, warpRow, column, count, sums);
+      int64_t copies = number * copiesOfUnit;
+      for (auto [result, values] : llvm::zip_equal(results, kept))
+        for (int64_t begin = 0; result.map && succeeded(product.status) && begin < count;) {
+          int64_t columns = result.slots.getColumns();
+          copyOut(result, rowBegin, e.add(column, e.index(begin)), ValueRange(values).slice(begin / 2, columns / 2),
+                  copies++);
+          begin += columns;
+        }
     });
   }
   /// Once all has been emitted.
   void emitEnd() {
-    if (staging)
+    if (hasCopies)
       onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, 0); });
   }
 
   ProductEpilogue product;
 
 private:
+  struct Result {
+    Value map, staging; // null where its threads write it
+    xfg::TileType slots;
+    bool adds = false;
+  };
+
   void onOneThread(function_ref<void()> body) { e.when(e.compare(arith::CmpIPredicate::eq, thread, e.index(0)), body); }
 
   /// `copies`: of this tile, before this one.
-  void copyOut(Value map, Value rowBegin, Value column, ValueRange values, int64_t copies) {
+  void copyOut(const Result &result, Value rowBegin, Value column, ValueRange values, int64_t copies) {
     Value number = groupOf(e), barrier = e.add(number, e.index(1));
     // The copies of the tile before are long done, whatever their number was.
     onOneThread([&] { xfg::WaitCopiesOp::create(e.b, e.loc, copies == 0 ? 0 : slots - 1); });
     xfg::BarrierOp::create(e.b, e.loc, barrier, group);
-    auto part =
-        xfg::TileType::get(e.b.getContext(), groupRows, unit, tile.getElementType(), slots * groups * groupRows);
+    auto part = xfg::TileType::get(e.b.getContext(), groupRows, result.slots.getColumns(),
+                                   result.slots.getElementType(), slots * groups * groupRows);
     Value row = e.mul(e.add(number, e.index(copies % slots * groups)), e.index(groupRows));
-    Value slot = xfg::SubtileOp::create(e.b, e.loc, part, staging, row, e.index(0));
+    Value slot = xfg::SubtileOp::create(e.b, e.loc, part, result.staging, row, e.index(0));
     xfg::WriteOp::create(e.b, e.loc, values, slot);
     xfg::FenceCopiesOp::create(e.b, e.loc);
     xfg::BarrierOp::create(e.b, e.loc, barrier, group);
-    onOneThread([&] { xfg::CopyOutOp::create(e.b, e.loc, slot, map, rowBegin, column); });
+    onOneThread([&] { xfg::CopyOutOp::create(e.b, e.loc, slot, result.map, rowBegin, column, result.adds); });
   }
 
   Emitter &e;
-  Value thread, staging;
-  SmallVector<Value> maps; // of results that are copied
-  xfg::TileType tile;
+  Value thread;
+  SmallVector<Result> results;
+  bool hasCopies = false;
 };
 } // namespace
 
@@ -269,10 +352,24 @@ LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &t
   WarpgroupMatmul product(e, schedule, a, b, matmul && matmul.getTransposeA(), linear || matmul.getTransposeB());
   WarpgroupEpilogue epilogue(e, root, schedule.getParts() == 1);
   int64_t n = epilogue.product.columns();
-  product.emit(
-      epilogue.product.rows(), n,
-      [&](Value rowBegin, Value columnBegin, ValueRange elements) { epilogue.emit(rowBegin, columnBegin, elements); },
-      [&] { epilogue.emitEnd(); });
+  SmallVector<std::pair<Value, Value>> matrices;
+  if (schedule.getParts() == 1) // all of a group read them
+    matrices = epilogue.product.matrices();
+  for (auto [_, memory] : matrices)
+    product.addMatrix(memory);
+  auto begin = [&](Value columnBegin) {
+    if (schedule.getParts() == 1)
+      epilogue.product.loadBias(0, columnBegin, schedule.getColumns());
+  };
+  auto finish = [&](const WarpgroupMatmul::Work &work, Value rowBegin, ValueRange elements) {
+    epilogue.emit(rowBegin, work.columnBegin, elements, [&](int64_t number) {
+      for (auto [matrix, read] : llvm::zip_equal(matrices, product.readMatrices(work, number)))
+        epilogue.product.give(matrix.first, read);
+      if (schedule.getParts() == 1)
+        epilogue.product.loadBias(number + 1, work.columnBegin, schedule.getColumns());
+    });
+  };
+  product.emit(epilogue.product.rows(), n, {begin, finish}, [&] { epilogue.emitEnd(); });
   if (failed(epilogue.product.status))
     return e.function.erase(), failure();
   SmallVector<GridEntry> grid{{kernel.getNumArguments(), 0, 0, blockRows}, {-1, n, 0, schedule.getColumns()}};
@@ -280,6 +377,20 @@ LogicalResult scheduleWarpgroupMatmul(func::FuncOp kernel, const RegisterFile &t
     grid.push_back({-1, schedule.getParts(), 0, 1});
   e.finish(grid, schedule.getBlocks());
   return success();
+}
+
+/// Cycles that an H100 takes for an m x n x k product in tiles of so many columns: waves of tiles over its processors,
+/// each as long as tensor cores take for the blocks of k or the second cache takes to bring them, and then results
+/// leave.
+static int64_t costOf(int64_t m, int64_t n, int64_t k, int64_t columns, int64_t resultBytes) {
+  // Bytes a cycle: of the second cache to all processors and to one, and of results; fits of what was measured
+  // (docs/Rationale.md).
+  constexpr int64_t processors = 132, toAll = 5600, toOne = 80, ofResults = 27, begin = 500;
+  int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, columns);
+  int64_t rate = std::min(toOne, toAll / std::min(tiles, processors)), bytes = (blockRows + columns) * depth * 2;
+  int64_t ofBlock = std::max(depth / 16 * columns, bytes / rate);
+  return llvm::divideCeil(tiles, processors) *
+         (begin + llvm::divideCeil(k, depth) * ofBlock + blockRows * columns * resultBytes / ofResults);
 }
 
 Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
@@ -300,32 +411,23 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   auto result = cast<RankedTensorType>(root->getResult(0).getType());
   if (result.isDynamicDim(1))
     return {};
-  // Few waves of blocks over the processors of the chip, each as long as its tiles are wide and a little more: a tile's
-  // beginning and end. Batches that are packed have some thousand rows.
-  constexpr int64_t processors = 132, usualRows = 4096, edge = 32;
-  // With 8, gradients of 512 x 512 take .76 of the time where sums have 8,192 terms, and 1.66 where they have 1,024, on
-  // an H100: nobody knows how many a batch has, and steps gain nothing.
-  constexpr int64_t mostParts = 1;
-  int64_t m = result.isDynamicDim(0) ? usualRows : result.getDimSize(0), n = result.getDimSize(1), best = 0,
-          columns = 0, parts = 1;
-  bool writesF32 = llvm::any_of(kernel.getResultTypes(), [](Type type) { return getElementTypeOrSelf(type).isF32(); });
-  for (int64_t candidate : {256, 128, 64}) {
-    // For what is read besides, and for a weight's gradient in f32, there are no registers then.
-    if (candidate == 256 && matmul && (matmul.getInto() || (matmul.getTransposeA() && writesF32)))
-      continue;
-    int64_t tiles = llvm::divideCeil(std::max<int64_t>(m, 1), blockRows) * llvm::divideCeil(n, candidate);
-    // A gradient's sums are long, over all rows of a batch, and its tiles are few.
-    int64_t ways =
-        result.isDynamicDim(0)
-            ? 1
-            : static_cast<int64_t>(llvm::bit_floor<uint64_t>(std::clamp<int64_t>(processors / tiles, 1, mostParts)));
-    int64_t cost = llvm::divideCeil(tiles * ways, processors) * (candidate + edge) * 8 / ways;
-    if (columns == 0 || cost < best)
-      best = cost, columns = candidate, parts = ways;
-  }
+  // Batches that fill a GPU have some thousand rows; logits come in chunks (xf-chunk-logits).
+  int64_t m = result.getDimSize(0), n = result.getDimSize(1), columns = 0, best = 0,
+          k = cast<RankedTensorType>(root->getOperand(0).getType())
+                  .getDimSize(matmul && matmul.getTransposeA() ? 0 : 1);
+  constexpr int64_t usualRows = 8192, chunk = 128 << 20; // elements of 512 MiB
+  int64_t batch = std::min(usualRows, chunk / std::max({m, n, k, int64_t(1)}));
+  m = ShapedType::isDynamic(m) ? batch : m;
+  k = ShapedType::isDynamic(k) ? batch : k;
+  int64_t resultBytes = 0; // of all results' elements at a place
+  for (Type type : kernel.getResultTypes())
+    resultBytes += getElementTypeOrSelf(type).getIntOrFloatBitWidth() / 8;
+  for (int64_t candidate : {256, 192, 128, 64})
+    if (int64_t cost = costOf(m, n, k, candidate, resultBytes); columns == 0 || cost < best)
+      best = cost, columns = candidate;
   // All of the shared memory that a block may have, but for what results on their way take.
   constexpr int64_t sharedBytes = 192 << 10;
   return WarpgroupScheduleAttr::get(kernel.getContext(), columns, sharedBytes / ((blockRows + columns) * depth * 2),
-                                    /*blocks=*/1, parts);
+                                    /*blocks=*/1, /*parts=*/1);
 }
 } // namespace mlir::xf

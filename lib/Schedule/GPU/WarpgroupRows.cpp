@@ -274,7 +274,7 @@ TileRing::TileRing(Emitter &e, int64_t stages, int64_t rows, int64_t columns)
 }
 
 void TileRing::fill(Value map, Value row, Value column, Value turn) {
-  xfg::AcquireOp::create(e.b, e.loc, ring, indexOf(turn));
+  xfg::AcquireOp::create(e.b, e.loc, ring, indexOf(turn), IntegerAttr());
   xfg::CopyInOp::create(e.b, e.loc, map, e.toIndex(row), e.toIndex(column), ring, indexOf(turn), 0);
 }
 Value TileRing::tile(Value turn) { return xfg::StageOp::create(e.b, e.loc, type, ring, indexOf(turn), 0); }

@@ -99,6 +99,37 @@ func.func @narrow(%a: !xfg.tile<64x96xbf16>, %b: !xfg.tile<96x32xbf16>, %map: !x
   return %e#0 : f32
 }
 
+// What an accumulator's threads would have of a tile; of a stage that is not filled as many bytes are expected as its first tiles have.
+// CHECK-LABEL: func.func @elements(
+func.func @elements(%ring: !xfg.ring<2, <64x64xbf16>, <128x64xbf16>>, %i: index) -> f32 {
+  %view = xfg.view %ring : !xfg.ring<2, <64x64xbf16>, <128x64xbf16>> as !xfg.ring<2, <64x64xbf16>, <64x64xbf16>, <64x64xbf16>>
+  // CHECK: %[[BYTES:.*]] = arith.constant 16384 : i32
+  // CHECK: nvvm.mbarrier.arrive.expect_tx %{{.*}}, %[[BYTES]]
+  xfg.acquire %view[%i] tiles 2 : !xfg.ring<2, <64x64xbf16>, <64x64xbf16>, <64x64xbf16>>
+  %tile = xfg.stage %view[%i], 2 : !xfg.ring<2, <64x64xbf16>, <64x64xbf16>, <64x64xbf16>> -> !xfg.tile<64x64xbf16>
+  // CHECK: nvvm.ldmatrix
+  // CHECK: %[[PAIR:.*]] = llvm.extractvalue %{{.*}}[0]
+  // CHECK: %[[BITS:.*]] = arith.shli %[[PAIR]]
+  // CHECK: llvm.bitcast %[[BITS]] : i32 to f32
+  // CHECK-COUNT-3: nvvm.ldmatrix
+  %e:32 = xfg.read_elements %tile : !xfg.tile<64x64xbf16>
+  return %e#0 : f32
+}
+
+// Of f32 a row of 128 bytes is 32 columns; two neighbours of a row, and of the row eight further, are stored at once.
+// CHECK-LABEL: func.func @sums(
+func.func @sums(%map: !xfg.tensor_map<64x32xf32>, %x: f32, %i: index) {
+  %tile = xfg.create_tile at 2048 : !xfg.tile<64x64xf32>
+  %part = xfg.subtile %tile[%i, %i] : !xfg.tile<64x64xf32> -> !xfg.tile<64x32xf32>
+  // CHECK: llvm.store %{{.*}}, %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<3>
+  // CHECK: llvm.getelementptr %{{.*}}[1024]
+  // CHECK-COUNT-7: llvm.store %{{.*}}, %{{.*}} {alignment = 8 : i64} : vector<2xf32>, !llvm.ptr<3>
+  xfg.write %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x, %x to %part : !xfg.tile<64x32xf32>
+  // CHECK-COUNT-2: nvvm.cp.async.bulk.tensor.reduce {{.*}} {redKind = #nvvm.tma_redux_kind<add>}
+  xfg.copy_out %tile adds to %map[%i, %i] : !xfg.tile<64x64xf32>, !xfg.tensor_map<64x32xf32>
+  return
+}
+
 // Piece p of row r is at place p xor (r mod 8), which is that of 16 bytes; the piece beside it at one that differs in a bit.
 // CHECK-LABEL: func.func @read(
 func.func @read(%tile: !xfg.tile<64x64xbf16>, %i: index, %j: index) -> (vector<8xbf16>, vector<8xbf16>) {

@@ -1,8 +1,18 @@
 // A case a constraint, named after it.
 // RUN: xf-opt %s --split-input-file --verify-diagnostics
 
+// expected-error@+1 {{expected elements of bf16 or f32, but got 'f16'}}
+func.func private @tile(!xfg.tile<64x64xf16>)
+
+// -----
+
 // expected-error@+1 {{expected elements of bf16, but got 'f32'}}
-func.func private @tile(!xfg.tile<64x64xf32>)
+func.func private @fragment(!xfg.fragment<64x16xf32>)
+
+// -----
+
+// expected-error@+1 {{expected columns to be 32, but got 64}}
+func.func private @map(!xfg.tensor_map<64x64xf32>)
 
 // -----
 
@@ -119,6 +129,42 @@ func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>, %turn: index) {
 
 // -----
 
+// xfg.view C1
+func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>) {
+  // expected-error@+1 {{expected 'result' to have 2 stages of 8192 bytes, but got 2 of 16384}}
+  %view = xfg.view %ring : !xfg.ring<2, <64x64xbf16>> as !xfg.ring<2, <128x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.acquire C1
+func.func @f(%ring: !xfg.ring<2, <64x64xbf16>>, %turn: index) {
+  // expected-error@+1 {{expected 'tile' to be one of the 1 of a stage, but got 1}}
+  xfg.acquire %ring[%turn] tiles 2 : !xfg.ring<2, <64x64xbf16>>
+  return
+}
+
+// -----
+
+// xfg.read_elements C1
+func.func @f(%tile: !xfg.tile<128x64xbf16>) {
+  // expected-error@+1 {{expected 32 results and a tile of 64 x 64, but got 32 and 128 x 64}}
+  %e:32 = xfg.read_elements %tile : !xfg.tile<128x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.read_elements C1, of bf16
+func.func @f(%tile: !xfg.tile<64x32xf32>) {
+  // expected-error@+1 {{expected a tile of bf16, but got '!xfg.tile<64x32xf32>'}}
+  %e:16 = xfg.read_elements %tile : !xfg.tile<64x32xf32>
+  return
+}
+
+// -----
+
 // xfg.subtile C1
 func.func @f(%tile: !xfg.tile<128x64xbf16>, %i: index) {
   // expected-error@+1 {{expected 'result' to be a part of '!xfg.tile<128x64xbf16>', but got '!xfg.tile<64x64xbf16>'}}
@@ -148,7 +194,7 @@ func.func @f(%tile: !xfg.tile<64x64xbf16>, %i: index) {
 
 // xfg.copy_in C2, of panels of 32 columns
 func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %ring: !xfg.ring<2, <64x96xbf16>>, %i: index) {
-  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 32), but got 64 x 64}}
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 32 of 'bf16'), but got 64 x 64 of 'bf16'}}
   xfg.copy_in %map[%i, %i] to %ring[%i], 0 : !xfg.tensor_map<64x64xbf16>, !xfg.ring<2, <64x96xbf16>>
   return
 }
@@ -157,7 +203,7 @@ func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %ring: !xfg.ring<2, <64x96xbf16>
 
 // xfg.copy_in C2
 func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16>>, %i: index) {
-  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64), but got 128 x 64}}
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64 of 'bf16'), but got 128 x 64 of 'bf16'}}
   xfg.copy_in %map[%i, %i] to %ring[%i], 0 : !xfg.tensor_map<128x64xbf16>, !xfg.ring<2, <64x64xbf16>>
   return
 }
@@ -166,8 +212,44 @@ func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %ring: !xfg.ring<2, <64x64xbf16
 
 // xfg.copy_out C1
 func.func @f(%map: !xfg.tensor_map<128x64xbf16>, %tile: !xfg.tile<64x64xbf16>, %i: index) {
-  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64), but got 128 x 64}}
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 64 of 'bf16'), but got 128 x 64 of 'bf16'}}
   xfg.copy_out %tile to %map[%i, %i] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<128x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.copy_out C1, of elements
+func.func @f(%map: !xfg.tensor_map<64x32xbf16>, %tile: !xfg.tile<64x32xf32>, %i: index) {
+  // expected-error@+1 {{expected boxes of 'map' to be the tile's panels (64 x 32 of 'f32'), but got 64 x 32 of 'bf16'}}
+  xfg.copy_out %tile to %map[%i, %i] : !xfg.tile<64x32xf32>, !xfg.tensor_map<64x32xbf16>
+  return
+}
+
+// -----
+
+// xfg.copy_out C2
+func.func @f(%map: !xfg.tensor_map<64x64xbf16>, %tile: !xfg.tile<64x64xbf16>, %i: index) {
+  // expected-error@+1 {{expected a tile of f32 whose numbers are added, but got '!xfg.tile<64x64xbf16>'}}
+  xfg.copy_out %tile adds to %map[%i, %i] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
+  return
+}
+
+// -----
+
+// xfg.read C2
+func.func @read(%t: !xfg.tile<64x64xf32>, %i: index) {
+  // expected-error@+1 {{expected a tile of bf16, but got '!xfg.tile<64x64xf32>'}}
+  %x = xfg.read %t[%i, %i] : !xfg.tile<64x64xf32> -> vector<8xbf16>
+  return
+}
+
+// -----
+
+// xfg.mma C4
+func.func @f(%a: !xfg.tile<64x64xbf16>, %b: !xfg.tile<64x64xf32>, %c: !xfg.accumulator<64x64xf32>) {
+  // expected-error@+1 {{expected a tile of bf16, but got '!xfg.tile<64x64xf32>'}}
+  %0 = xfg.mma %a, %b, %c : !xfg.tile<64x64xbf16>, !xfg.tile<64x64xf32>, !xfg.accumulator<64x64xf32>
   return
 }
 

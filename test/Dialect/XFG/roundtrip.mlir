@@ -3,7 +3,7 @@
 // RUN: xf-opt %s --mlir-print-op-generic | xf-opt | FileCheck %s
 
 // CHECK-LABEL: @copies
-func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x64xbf16>, %turn: index, %row: index, %column: index, %sums: memref<?xf32>) {
+func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x64xbf16>, %added: !xfg.tensor_map<64x32xf32>, %turn: index, %row: index, %column: index, %sums: memref<?xf32>) {
   // CHECK: %[[RING:.*]] = xfg.create_ring at 0 consumers 2 : <4, <128x64xbf16>, <256x64xbf16>>
   %ring = xfg.create_ring at 0 consumers 2 : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
   // CHECK: xfg.create_tile at 196608 : <64x64xbf16>
@@ -16,6 +16,10 @@ func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x6
     xfg.acquire %ring[%turn] : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
     // CHECK: xfg.copy_in %{{.*}}[%{{.*}}, %{{.*}}] to %[[RING]][%[[TURN]]], 1 : <256x64xbf16>, <4, <128x64xbf16>, <256x64xbf16>>
     xfg.copy_in %map[%row, %column] to %ring[%turn], 1 : !xfg.tensor_map<256x64xbf16>, !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
+    // CHECK: %[[VIEW:.*]] = xfg.view %[[RING]] : <4, <128x64xbf16>, <256x64xbf16>> as <4, <128x64xbf16>, <128x64xbf16>, <128x64xbf16>>
+    %view = xfg.view %ring : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>> as !xfg.ring<4, <128x64xbf16>, <128x64xbf16>, <128x64xbf16>>
+    // CHECK: xfg.acquire %[[VIEW]][%[[TURN]]] tiles 2 : <4, <128x64xbf16>, <128x64xbf16>, <128x64xbf16>>
+    xfg.acquire %view[%turn] tiles 2 : !xfg.ring<4, <128x64xbf16>, <128x64xbf16>, <128x64xbf16>>
   // CHECK: } consumers 232 {
   } consumers 232 {
     // CHECK: xfg.await %[[RING]][%[[TURN]]] : <4, <128x64xbf16>, <256x64xbf16>>
@@ -23,6 +27,8 @@ func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x6
     // CHECK: xfg.release %[[RING]][%[[TURN]]] : <4, <128x64xbf16>, <256x64xbf16>>
     xfg.release %ring[%turn] : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
   }
+  // CHECK: xfg.read_elements %{{.*}} : !xfg.tile<64x64xbf16>
+  %e:32 = xfg.read_elements %tile : !xfg.tile<64x64xbf16>
   // CHECK: xfg.fence_copies
   xfg.fence_copies
   // CHECK: xfg.fence_copies in_memory
@@ -33,6 +39,9 @@ func.func @copies(%map: !xfg.tensor_map<256x64xbf16>, %out: !xfg.tensor_map<64x6
   xfg.barrier %turn threads 288 arrives
   // CHECK: xfg.copy_out %{{.*}} to %{{.*}}[%{{.*}}, %{{.*}}] : <64x64xbf16>, <64x64xbf16>
   xfg.copy_out %tile to %out[%row, %column] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
+  %numbers = xfg.create_tile at 196608 : !xfg.tile<64x32xf32>
+  // CHECK: xfg.copy_out %{{.*}} adds to %{{.*}}[%{{.*}}, %{{.*}}] : <64x32xf32>, <64x32xf32>
+  xfg.copy_out %numbers adds to %added[%row, %column] : !xfg.tile<64x32xf32>, !xfg.tensor_map<64x32xf32>
   // CHECK: xfg.wait_copies 0
   xfg.wait_copies 0
   // CHECK: xfg.roles producer 40 {

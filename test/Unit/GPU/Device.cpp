@@ -99,7 +99,7 @@ void runOnGPU(const std::string &ptx, int64_t blocks, std::vector<uint64_t> para
   kernel.launch.shared = shared;
   for (const TensorMap &map : maps)
     kernel.launch.maps.push_back({int64_t(kernel.launch.maps.size()), int64_t(map.rows), int64_t(map.columns),
-                                  int64_t(map.pitch), map.boxRows, map.boxColumns});
+                                  int64_t(map.pitch), map.boxRows, map.boxColumns, map.elementBytes});
   XfImage image{ptx.c_str(), int64_t(ptx.size()), nullptr, 0};
   const XfImage *images[] = {&image};
   std::unique_ptr<runtime::Device> device = take(runtime::Device::open(program, images));

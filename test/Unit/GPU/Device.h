@@ -87,9 +87,10 @@ struct Device {
            int64_t shared);
 };
 
-inline TensorMap mapOf(uint64_t address, int64_t rows, int64_t columns, int64_t boxRows, int64_t boxColumns = 64) {
-  return {TensorMap::known, uint32_t(boxColumns), uint32_t(boxRows), 2,
-          address,          uint64_t(columns),    uint64_t(rows),    uint64_t(Device::rowBytes(columns, true))};
+inline TensorMap mapOf(uint64_t address, int64_t rows, int64_t columns, int64_t boxRows, int64_t boxColumns = 64,
+                       bool isNarrow = true) {
+  return {TensorMap::known, uint32_t(boxColumns), uint32_t(boxRows), isNarrow ? 2u : 4u,
+          address,          uint64_t(columns),    uint64_t(rows),    uint64_t(Device::rowBytes(columns, isNarrow))};
 }
 } // namespace xf::gpu
 

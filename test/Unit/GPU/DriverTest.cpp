@@ -202,7 +202,7 @@ TEST_F(Driver, DescribesMatricesThatBoxesCanBeCopiedOf) {
   struct Map {
     uint64_t address = 4096, columns = 100, rows = 30, pitch = 208;
     uint32_t boxColumns = 64, boxRows = 64, step = 1;
-    int swizzle = 3;
+    int swizzle = 3, type = 9;
     size_t shift = 0;
   };
   auto encode = [](const std::function<void(Map &)> &change) {
@@ -211,7 +211,7 @@ TEST_F(Driver, DescribesMatricesThatBoxesCanBeCopiedOf) {
     alignas(64) static std::array<char, 256> bits;
     uint64_t extents[] = {map.columns, map.rows};
     uint32_t box[] = {map.boxColumns, map.boxRows}, steps[] = {map.step, 1};
-    return cuTensorMapEncodeTiled(bits.data() + map.shift, 9, 2, map.address, extents, &map.pitch, box, steps, 0,
+    return cuTensorMapEncodeTiled(bits.data() + map.shift, map.type, 2, map.address, extents, &map.pitch, box, steps, 0,
                                   map.swizzle, 3, 0);
   };
   EXPECT_EQ(encode([](Map &) {}), success);
@@ -227,6 +227,9 @@ TEST_F(Driver, DescribesMatricesThatBoxesCanBeCopiedOf) {
   EXPECT_EQ(encode([](Map &map) { map.boxRows = 0; }), invalidValue);
   EXPECT_EQ(encode([](Map &map) { map.boxColumns = 72; }), invalidValue); // more than is swizzled
   EXPECT_EQ(encode([](Map &map) { map.boxColumns = 60; }), invalidValue); // no multiple of 16 bytes
-  EXPECT_EQ(encode([](Map &map) { map.step = 2; }), invalidValue);        // which xf doesn't use
-  EXPECT_EQ(encode([](Map &map) { map.swizzle = 1; }), invalidValue);     // likewise
+  EXPECT_EQ(encode([](Map &map) { map.type = 7, map.pitch = 400, map.boxColumns = 32; }), success); // of f32
+  EXPECT_EQ(encode([](Map &map) { map.type = 7, map.boxColumns = 32; }), invalidValue);
+  EXPECT_EQ(encode([](Map &map) { map.type = 7, map.pitch = 400; }), invalidValue);
+  EXPECT_EQ(encode([](Map &map) { map.step = 2; }), invalidValue);    // which xf doesn't use
+  EXPECT_EQ(encode([](Map &map) { map.swizzle = 1; }), invalidValue); // likewise
 }

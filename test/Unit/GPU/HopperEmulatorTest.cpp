@@ -32,14 +32,15 @@ struct Result {
   std::vector<uint32_t> words; // of the matrix
 };
 Result runIn(const std::string &body, int threads, const std::string &directives = ".minnctapersm 1\n",
-             uint64_t shared = 16384, uint32_t blocks = 1) {
+             uint64_t shared = 16384, uint32_t blocks = 1, bool isNarrow = true) {
   Memory memory;
   uint64_t bytes = rows * boxColumns * 2, address = memory.allocate(bytes);
   Region &region = memory.find(address, bytes, "test");
   for (uint32_t i = 0; i < bytes / 4; ++i)
     std::memcpy(region.at(address + 4 * i), &i, 4);
   region.setWritten(address, bytes);
-  TensorMap map = mapOf(address, rows, boxColumns, boxRows);
+  int columns = isNarrow ? boxColumns : boxColumns / 2;
+  TensorMap map = mapOf(address, rows, columns, boxRows, columns, isNarrow);
   Result result;
   try {
     Kernel kernel = parse(moduleOf(body, ".reqntid " + std::to_string(threads) + ", 1, 1\n" + directives), memory);
@@ -129,6 +130,14 @@ TEST(HopperEmulator, CopiesToMemory) {
   // Row 0 is not swizzled; of row 1 pieces of 16 bytes change places in pairs.
   EXPECT_EQ(result.words[5], 5u);
   EXPECT_EQ(result.words[32 + 5], 32u + (5 ^ 4));
+  // Numbers of f32 are added: here those that are as small as words.
+  std::string adds = without(without(body(free), "cp.async.bulk.tensor", "cp.reduce.async.bulk.tensor"),
+                             "shared::cta.tile", "shared::cta.add.tile");
+  result = runIn(adds, 128, ".minnctapersm 1\n", 16384, 1, /*isNarrow=*/false);
+  ASSERT_EQ(result.wrong, "");
+  EXPECT_EQ(result.words[5], 5u + 5);
+  EXPECT_EQ(result.words[32 + 5], (32u + 5) + (32u + (5 ^ 4)));
+  EXPECT_THAT(run(adds), HasSubstr("numbers that are not of f32 are added"));
   EXPECT_THAT(run(without(body(free), proxyFence)), HasSubstr("without a fence after"));
   EXPECT_THAT(run(begin + onFirst("FENCED", proxyFence) + meet + onFirst("ASKED", ask + free)),
               HasSubstr("without a fence after"));

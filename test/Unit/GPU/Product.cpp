@@ -29,15 +29,24 @@ std::string Product::module(const std::string &schedule) const {
   }
   if (!hasBias && !isPacked)
     operation += std::string(transposeA ? " transpose_a" : "") + (transposeB ? " transpose_b" : "");
-  return "func.func private @product(" + arguments + ") -> " + c +
-         " attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = " + schedule + "} {\n%0 = " + operation + " : (" +
-         types + ") -> " + c + "\n" + (hasRelu ? "%1 = xf.relu %0 : " + c + "\nreturn %1 : " : "return %0 : ") + c +
-         "\n}\n";
+  std::string body = "%0 = " + operation + " : (" + types + ") -> " + c + "\n", last = "%0";
+  if (hasRelu) {
+    body += "%1 = xf.relu %0 : " + c + "\n";
+    last = "%1";
+  }
+  if (hasOther) {
+    arguments += ", %other: " + c;
+    body += "%2 = xf.relu_backward " + last + ", %other : " + c + "\n";
+    last = "%2";
+  }
+  return "func.func private @product(" + arguments + ") -> (" + c + (hasInto ? " {xf.in_place = 2 : i64}" : "") +
+         ") attributes {xf.kernel = #xf<kernel matmul>, xf.schedule = " + schedule + "} {\n" + body + "return " + last +
+         " : " + c + "\n}\n";
 }
 
 std::string Product::run(const std::string &ptx, std::vector<float> *given) const {
   Device device;
-  uint64_t a, b, bias = 0, c;
+  uint64_t a, b, bias = 0, other = 0, c;
   auto make = [&](int64_t rows, int64_t columns, uint64_t &address) {
     return device.make(rows, columns, !isTF32, address, /*isExact=*/isTF32);
   };
@@ -52,21 +61,27 @@ std::string Product::run(const std::string &ptx, std::vector<float> *given) cons
   std::vector<float> as = transposeA ? make(k, m, a) : make(m, k, a); // the first rows are the same, however many
   if (hasBias)
     biases = device.make(1, n, false, bias);
-  before = device.make(hasInto ? m : 0, n, false, c);
+  before = device.make(hasInto ? m : 0, n, isNarrow, c);
   if (!hasInto)
     c = device.allocate(m * Device::rowBytes(n, isNarrow));
+  std::vector<float> others = device.make(hasOther ? m : 0, n, isNarrow, other);
   std::vector<TensorMap> known{mapOf(a, transposeA ? k : m, transposeA ? m : k, transposeA ? 64 : 128),
                                mapOf(b, transposeB ? n : k, transposeB ? k : n, transposeB ? columns : 64),
-                               mapOf(c, m, n, 64)};
+                               mapOf(c, m, n, 64, isNarrow ? 64 : 32, isNarrow)};
+  if (hasInto && isNarrow)
+    known.push_back(mapOf(c, m, n, 128));
+  known.push_back(mapOf(other, m, n, 128));
   known.resize(maps);
   std::vector<uint64_t> parameters{a, b};
   if (hasBias)
     parameters.push_back(bias);
   if (hasInto)
     parameters.push_back(c);
+  if (hasOther)
+    parameters.push_back(other);
   parameters.push_back(c);
-  for (int64_t dim : {transposeA ? k : m, transposeA ? k : m}) // A's and B's, or A's and the result's
-    parameters.push_back(uint64_t(dim));
+  // Of A and B; or of A, what is added to, the other matrix, and the result.
+  parameters.insert(parameters.end(), 2 + (transposeA ? 0 : hasInto + hasOther), uint64_t(transposeA ? k : m));
   try {
     int64_t tiles = (m + rows - 1) / rows * ((n + columns - 1) / columns);
     device.run(ptx, blocks > 0 ? blocks : tiles, parameters, known, shared);
@@ -83,6 +98,8 @@ std::string Product::run(const std::string &ptx, std::vector<float> *given) cons
         }
         if (hasRelu)
           expected = std::max(expected, 0.0);
+        if (hasOther && !(others[i * n + j] > 0))
+          expected = 0;
         double allowed = tolerance > 0 ? tolerance : isTF32 && !isNarrow ? 2e-3 : 1e-2;
         if (float value = results[i * n + j]; !(std::abs(value - expected) <= allowed * scale))
           return "(" + std::to_string(i) + ", " + std::to_string(j) + ") is " + std::to_string(value) + ", not " +

@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
-/// relu(A B + bias + into) of bf16 (isTF32: f32 that is rounded), in f32 or bf16, by a kernel of these launch facts.
+/// relu(A B + bias + into), of which `hasOther` leaves what stands where another matrix, of the result's type, is above
+/// 0, of bf16 (isTF32: f32 that is rounded), in f32 or bf16, by a kernel of these launch facts.
 struct Product {
   int64_t m, n, k;
-  bool transposeA = false, transposeB = false, hasBias = false, hasInto = false, hasRelu = false, isNarrow = false,
-       isTF32 = false, isPacked = false;        // B, in panels of 32 columns
+  bool transposeA = false, transposeB = false, hasBias = false, hasInto = false, hasRelu = false, hasOther = false,
+       isNarrow = false, isTF32 = false, isPacked = false; // B, in panels of 32 columns
   int64_t columns = 64, shared = 0, blocks = 1; // of a tile; bytes; launched, as many as there are tiles where 0
-  int maps = 0;                                 // tensor maps: of A and B, and of the result
+  int maps = 0;                                 // tensor maps: of A and B, of the result, and of the other matrix
   int64_t rows = 128;                           // of a tile
   double tolerance = 0;                         // if not what the numbers' type allows
 

@@ -35,22 +35,31 @@ Kernel compile(Product product, int64_t parts = 1) {
 constexpr bool yes = true, no = false;
 } // namespace
 
-// Rows, one after another: less than a tile, and more than one, by blocks that take several.
+// Rows, one after another: less than a tile, and more than one, by blocks that take several; beside a bias, a matrix
+// and one that the result takes the place of.
 TEST(WarpgroupMatmul, EveryNumberOfRows) {
-  Kernel kernel = compile(
-      {.m = 0, .n = 72, .k = 80, .transposeB = yes, .hasBias = yes, .hasRelu = yes, .isNarrow = yes, .blocks = 3});
+  const Product product{.m = 0, .n = 72, .k = 80, .transposeB = yes, .hasRelu = yes, .isNarrow = yes, .blocks = 3};
+  Product other = product, into = product;
+  other.hasBias = other.hasOther = yes;
+  into.hasInto = into.hasOther = yes;
+  std::vector<Kernel> kernels{compile(other), compile(into)};
   for (int64_t m = 1; m <= 129; ++m) {
+    Kernel &kernel = kernels[m % 2];
     kernel.product.m = m + (m % 3) * 256;
     EXPECT_EQ(kernel.product.run(kernel.ptx), "") << kernel.product.m << " rows";
   }
 }
 
-// Sums, of none to more than all stages.
+// Sums, of none to more than all stages, that the copy engine adds to what memory has; or, where an op follows,
+// threads.
 TEST(WarpgroupMatmul, EveryLengthOfSums) {
-  Kernel kernel = compile({.m = 136, .n = 64, .k = 0, .transposeA = yes, .hasInto = yes});
-  for (int64_t k = 0; k <= 65; ++k) {
-    kernel.product.k = k + (k % 4) * 64;
-    EXPECT_EQ(kernel.product.run(kernel.ptx), "") << "sums of " << kernel.product.k;
+  for (bool hasRelu : {no, yes}) {
+    Kernel kernel = compile({.m = 136, .n = 64, .k = 0, .transposeA = yes, .hasInto = yes, .hasRelu = hasRelu});
+    EXPECT_EQ(StringRef(kernel.ptx).contains("cp.reduce.async.bulk"), !hasRelu);
+    for (int64_t k = 0; k <= 65; k += hasRelu ? 5 : 1) {
+      kernel.product.k = k + (k % 4) * 64;
+      EXPECT_EQ(kernel.product.run(kernel.ptx), "") << "sums of " << kernel.product.k;
+    }
   }
 }
 
@@ -69,8 +78,14 @@ TEST(WarpgroupMatmul, PartsOfSums) {
 
 TEST(WarpgroupMatmul, EveryNumberOfColumns) {
   for (int64_t n = 1; n <= 65; ++n) {
-    Kernel kernel = compile(
-        {.m = 70, .n = n, .k = 24, .transposeB = yes, .hasBias = n % 2 == 0, .isNarrow = n % 3 == 0, .blocks = 2});
+    Kernel kernel = compile({.m = 70,
+                             .n = n,
+                             .k = 24,
+                             .transposeB = yes,
+                             .hasBias = n % 2 == 0,
+                             .hasOther = n % 5 < 2,
+                             .isNarrow = n % 3 == 0,
+                             .blocks = 2});
     EXPECT_EQ(kernel.product.run(kernel.ptx), "") << n << " columns";
   }
 }
@@ -85,7 +100,8 @@ TEST(WarpgroupMatmul, EveryTile) {
                                  .k = 136,
                                  .transposeB = transposeB,
                                  .hasRelu = n % 3 == 0,
-                                 .isNarrow = columns % 128 == 0,
+                                 .hasOther = n % 3 == 1,
+                                 .isNarrow = transposeB == (n % 3 == 0),
                                  .columns = columns,
                                  .blocks = 3});
         EXPECT_EQ(kernel.product.run(kernel.ptx), "") << columns << " " << n << " " << transposeB;
@@ -117,31 +133,31 @@ TEST(WarpgroupMatmul, RowsWithGaps) {
 // Of machine code: no number in local memory, no product that waits for another, and between the first and the last of
 // a loop nothing that waits for memory; whatever follows the sums, in the largest tiles.
 TEST(WarpgroupMatmul, Assembles) {
-  for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}})
-    for (int64_t parts : {1, 8}) {
-      if (parts > 1 && !transposeA)
-        continue;
-      std::vector<uint16_t> operations;
-      EXPECT_EQ(compiledFor({.m = 512,
-                             .n = 512,
-                             .k = 512,
-                             .transposeA = transposeA,
-                             .transposeB = transposeB,
-                             .hasBias = transposeB,
-                             .hasInto = transposeA,
-                             .hasRelu = yes,
-                             .isNarrow = !transposeA,
-                             .columns = transposeA ? 128 : 256}, // as chooseWarpgroupMatmul does
-                            parts)
-                    .wrongFor("sm_90a", &operations),
-                "");
-      constexpr uint16_t product = 0x9f0, waitForMemory = 0x992; // HGMMA, MEMBAR
-      auto first = find(operations, product);
-      ASSERT_NE(first, operations.end());
-      auto last = std::find(operations.rbegin(), operations.rend(), product).base();
-      EXPECT_EQ(std::count(first, last, product), 2 * 4); // the first step of a sum's, and those of the loop
-      EXPECT_EQ(std::count(first, last, waitForMemory), 0);
-    }
+  const Product base{.m = 512, .n = 520, .k = 512, .columns = 256};
+  std::vector<std::pair<Product, int64_t>> products; // and parts
+  for (auto [transposeA, transposeB] : {std::pair(no, no), {no, yes}, {yes, no}}) {
+    Product product = base;
+    product.transposeA = transposeA, product.transposeB = transposeB;
+    product.hasBias = transposeB, product.hasRelu = yes, product.isNarrow = !transposeA;
+    products.push_back({product, 1});
+    product.hasOther = !transposeA, product.hasInto = transposeA;
+    products.push_back({product, 1});
+    product.hasOther = product.hasRelu = no, product.isNarrow = no;
+    products.push_back({product, 1});
+  }
+  Product product = products.back().first;
+  product.columns = 128;
+  products.push_back({product, 8});
+  for (auto &[product, parts] : products) {
+    std::vector<uint16_t> operations;
+    EXPECT_EQ(compiledFor(product, parts).wrongFor("sm_90a", &operations), "");
+    constexpr uint16_t multiply = 0x9f0, waitForMemory = 0x992; // HGMMA, MEMBAR
+    auto first = find(operations, multiply);
+    ASSERT_NE(first, operations.end());
+    auto last = std::find(operations.rbegin(), operations.rend(), multiply).base();
+    EXPECT_EQ(std::count(first, last, multiply), 2 * 4); // the first step of a sum's, and those of the loop
+    EXPECT_EQ(std::count(first, last, waitForMemory), 0);
+  }
 }
 
 // What is changed in the PTX of a kernel that is right.

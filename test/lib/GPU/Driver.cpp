@@ -551,19 +551,22 @@ XF_EXPORT cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, unsigned lo
     auto refuse = [](const std::string &what) { return fail(invalidValue, "cuTensorMapEncodeTiled of " + what); };
     if (reinterpret_cast<uintptr_t>(map) % 64 || address % 16)
       return refuse("a map or a matrix that is misaligned");
-    constexpr int bf16 = 9, by64Bytes = 2, by128Bytes = 3;
-    if (type != bf16 || rank != 2 || (swizzle != by64Bytes && swizzle != by128Bytes) || interleave || outside ||
-        promotion < 0 || promotion > 3)
+    constexpr int f32 = 7, bf16 = 9, by64Bytes = 2, by128Bytes = 3;
+    uint32_t elementBytes = type == f32 ? 4 : 2;
+    if ((type != bf16 && type != f32) || rank != 2 || (swizzle != by64Bytes && swizzle != by128Bytes) || interleave ||
+        outside || promotion < 0 || promotion > 3)
       return refuse("what is not emulated: type " + std::to_string(type) + ", rank " + std::to_string(rank));
-    if (pitches[0] % 16 || pitches[0] >> 40 || pitches[0] < extents[0] * 2)
+    if (pitches[0] % 16 || pitches[0] >> 40 || pitches[0] < extents[0] * elementBytes)
       return refuse("rows of " + std::to_string(pitches[0]) + " bytes");
     for (uint32_t i = 0; i < rank; ++i)
       if (extents[i] == 0 || extents[i] >> 32 || box[i] == 0 || box[i] > 256 || steps[i] != 1)
         return refuse("extent " + std::to_string(extents[i]) + " by boxes of " + std::to_string(box[i]));
-    if (box[0] * 2 != (swizzle == by128Bytes ? 128 : 64)) // of shorter ones the emulator knows nothing
-      return refuse("boxes with rows of " + std::to_string(box[0] * 2) + " bytes, swizzled by " +
+    uint32_t rowBytes = box[0] * elementBytes;
+    if (rowBytes != (swizzle == by128Bytes ? 128 : 64)) // of shorter ones the emulator knows nothing
+      return refuse("boxes with rows of " + std::to_string(rowBytes) + " bytes, swizzled by " +
                     (swizzle == by128Bytes ? "128" : "64"));
-    *static_cast<TensorMap *>(map) = {TensorMap::known, box[0], box[1], 2, address, extents[0], extents[1], pitches[0]};
+    *static_cast<TensorMap *>(map) = {TensorMap::known, box[0],     box[1],     elementBytes,
+                                      address,          extents[0], extents[1], pitches[0]};
     return success;
   });
 }

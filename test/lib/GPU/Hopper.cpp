@@ -302,8 +302,14 @@ void beginCopyOut(Warp &w, const Operation &op, int lane, const BoxCopy &copy) {
   });
   storesOf(w, lane).back().copies.push_back(copy);
 }
-void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
-  forLanes(mask, [&](int lane) { beginCopyOut(w, op, lane, boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0)); });
+template <bool adds> void copyOut(Warp &w, const Operation &op, uint32_t mask) { // [map, {column, row}], [from]
+  forLanes(mask, [&](int lane) {
+    BoxCopy copy = boxCopy(w, op, lane, 0, valueOf(w, op, 3, lane), 0);
+    copy.adds = adds;
+    if (adds && copy.map->elementBytes != 4)
+      w.fault(op, "numbers that are not of f32 are added", lane);
+    beginCopyOut(w, op, lane, copy);
+  });
 }
 template <bool adds> void copyRunOut(Warp &w, const Operation &op, uint32_t mask) { // [to], [from], bytes
   forLanes(mask, [&](int lane) {
@@ -614,7 +620,8 @@ Handler findHopperHandler(const std::string &name) {
       {"mbarrier.try_wait.parity.shared.b64", tryWait},
       {"fence.mbarrier_init.release.cluster", fenceBarriers},
       {"cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes", copyIn},
-      {"cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group", copyOut},
+      {"cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group", copyOut<false>},
+      {"cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group", copyOut<true>},
       {"cp.async.bulk.global.shared::cta.bulk_group", copyRunOut<false>},
       {"cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32", copyRunOut<true>},
       {"cp.async.bulk.commit_group", commitStores},

@@ -44,9 +44,11 @@ static void printTile(AsmPrinter &printer, int64_t rows, int64_t columns, Type e
 
 using EmitError = function_ref<InFlightDiagnostic()>;
 static LogicalResult verifyMatrix(EmitError emitError, int64_t rows, int64_t rowUnit, int64_t mostRows, int64_t columns,
-                                  int64_t columnUnit, int64_t mostColumns, Type elementType, bool isBF16) {
-  if (isBF16 ? !elementType.isBF16() : !elementType.isF32())
-    return emitError() << "expected elements of " << (isBF16 ? "bf16" : "f32") << ", but got " << elementType;
+                                  int64_t columnUnit, int64_t mostColumns, Type elementType, bool takesBF16,
+                                  bool takesF32) {
+  if (!(takesBF16 && elementType.isBF16()) && !(takesF32 && elementType.isF32()))
+    return emitError() << "expected elements of " << (takesBF16 ? "bf16" : "") << (takesBF16 && takesF32 ? " or " : "")
+                       << (takesF32 ? "f32" : "") << ", but got " << elementType;
   for (auto [name, value, unit, most] :
        {std::tuple("rows", rows, rowUnit, mostRows), {"columns", columns, columnUnit, mostColumns}})
     if (value < unit || value % unit != 0 || value > most) {
@@ -59,12 +61,12 @@ static LogicalResult verifyMatrix(EmitError emitError, int64_t rows, int64_t row
 constexpr int64_t most = 1 << 16;
 
 LogicalResult TensorMapType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
-  return verifyMatrix(emitError, rows, 8, 256, columns, 32, 64, elementType, true);
+  return verifyMatrix(emitError, rows, 8, 256, columns, 32, elementType.isF32() ? 32 : 64, elementType, true, true);
 }
 LogicalResult TileType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType, int64_t panel) {
   if (panel < rows || panel % 8 != 0)
     return emitError() << "expected panels of a multiple of 8 rows, at least " << rows << ", but got " << panel;
-  return verifyMatrix(emitError, rows, 8, most, columns, 32, most, elementType, true);
+  return verifyMatrix(emitError, rows, 8, most, columns, 32, most, elementType, true, true);
 }
 LogicalResult RingType::verify(EmitError emitError, int64_t stages, ArrayRef<TileType> tiles) {
   if (stages < 1 || stages > 16)
@@ -75,10 +77,10 @@ LogicalResult RingType::verify(EmitError emitError, int64_t stages, ArrayRef<Til
   return success();
 }
 LogicalResult AccumulatorType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
-  return verifyMatrix(emitError, rows, 64, 64, columns, 8, 256, elementType, false);
+  return verifyMatrix(emitError, rows, 64, 64, columns, 8, 256, elementType, false, true);
 }
 LogicalResult FragmentType::verify(EmitError emitError, int64_t rows, int64_t columns, Type elementType) {
-  return verifyMatrix(emitError, rows, 64, 64, columns, 16, 256, elementType, true);
+  return verifyMatrix(emitError, rows, 64, 64, columns, 16, 256, elementType, true, false);
 }
 
 #define GET_TYPEDEF_CLASSES
@@ -88,8 +90,12 @@ LogicalResult FragmentType::verify(EmitError emitError, int64_t rows, int64_t co
 static ParseResult parseElements(OpAsmParser &parser, Type &accumulator, SmallVectorImpl<Type> &results) {
   if (parser.parseType(accumulator))
     return failure();
+  int64_t columns = 0;
   if (auto type = dyn_cast<AccumulatorType>(accumulator))
-    results.assign(type.getColumns() / 2, parser.getBuilder().getF32Type());
+    columns = type.getColumns();
+  else if (auto type = dyn_cast<TileType>(accumulator))
+    columns = type.getColumns();
+  results.assign(columns / 2, parser.getBuilder().getF32Type());
   return success();
 }
 static void printElements(OpAsmPrinter &printer, Operation *, Type accumulator, TypeRange) { printer << accumulator; }
@@ -106,10 +112,17 @@ static LogicalResult verifyStage(Operation *op, RingType ring, int64_t tile) {
                            << tile;
 }
 static LogicalResult verifyBoxes(Operation *op, TensorMapType map, TileType tile) {
-  if (map.getRows() == tile.getRows() && map.getColumns() == tile.getPanelColumns())
+  Type element = tile.getElementType();
+  if (map.getRows() == tile.getRows() && map.getColumns() == tile.getPanelColumns() && map.getElementType() == element)
     return success();
   return op->emitOpError() << "expected boxes of 'map' to be the tile's panels (" << tile.getRows() << " x "
-                           << tile.getPanelColumns() << "), but got " << map.getRows() << " x " << map.getColumns();
+                           << tile.getPanelColumns() << " of " << element << "), but got " << map.getRows() << " x "
+                           << map.getColumns() << " of " << map.getElementType();
+}
+static LogicalResult verifyNarrow(Operation *op, TileType tile) {
+  if (tile.getElementType().isBF16())
+    return success();
+  return op->emitOpError() << "expected a tile of bf16, but got " << tile;
 }
 
 LogicalResult CreateRingOp::verify() {
@@ -139,6 +152,18 @@ LogicalResult StageOp::verify() { // C1
   return success();
 }
 
+LogicalResult ViewOp::verify() { // C1
+  RingType ring = getRing().getType(), result = getResult().getType();
+  if (ring.getStages() == result.getStages() && ring.getStageBytes() == result.getStageBytes())
+    return success();
+  return emitOpError() << "expected 'result' to have " << ring.getStages() << " stages of " << ring.getStageBytes()
+                       << " bytes, but got " << result.getStages() << " of " << result.getStageBytes();
+}
+
+LogicalResult AcquireOp::verify() { // C1
+  return getTiles() ? verifyStage(*this, getRing().getType(), *getTiles() - 1) : success();
+}
+
 LogicalResult SubtileOp::verify() { // C1
   TileType tile = getTile().getType(), part = getResult().getType();
   if (part.getRows() <= tile.getRows() && part.getColumns() <= tile.getColumns() &&
@@ -154,7 +179,11 @@ LogicalResult CopyInOp::verify() {
   return verifyBoxes(*this, getMap().getType(), ring.getTiles()[getTile()]); // C2
 }
 
-LogicalResult CopyOutOp::verify() { return verifyBoxes(*this, getMap().getType(), getTile().getType()); } // C1
+LogicalResult CopyOutOp::verify() {
+  if (getAdds() && !getTile().getType().getElementType().isF32()) // C2
+    return emitOpError() << "expected a tile of f32 whose numbers are added, but got " << getTile().getType();
+  return verifyBoxes(*this, getMap().getType(), getTile().getType()); // C1
+}
 
 LogicalResult CopyRunOutOp::verify() { // C1
   auto from = dyn_cast<MemRefType>(getFrom().getType()), to = dyn_cast<MemRefType>(getTo().getType());
@@ -178,6 +207,9 @@ LogicalResult MmaOp::verify() {
   auto tile = dyn_cast<TileType>(getA().getType());
   if (!tile && getTransposeA()) // C3
     return emitOpError() << "expected 'a' to be in shared memory where it is transposed";
+  for (TileType each : {tile, getB().getType()})
+    if (each && failed(verifyNarrow(*this, each))) // C4
+      return failure();
   auto fragment = dyn_cast<FragmentType>(getA().getType());
   std::pair<int64_t, int64_t> a = tile ? std::pair(tile.getRows(), tile.getColumns())
                                        : std::pair(fragment.getRows(), fragment.getColumns()),
@@ -208,19 +240,30 @@ LogicalResult ElementsOp::verify() { // C1
   return success();
 }
 
-LogicalResult ReadOp::verify() { // C1
-  if (size_t count = getNumResults(); count == 1 || count == 2 || count == 4 || count == 8)
+LogicalResult ReadOp::verify() {
+  if (failed(verifyNarrow(*this, getTile().getType()))) // C2
+    return failure();
+  if (size_t count = getNumResults(); count == 1 || count == 2 || count == 4 || count == 8) // C1
     return success();
   return emitOpError() << "expected 1, 2, 4 or 8 vectors, but got " << getNumResults();
 }
 
-LogicalResult WriteOp::verify() { // C1
-  TileType tile = getTile().getType();
+/// Whether `count` numbers are a thread's of a tile of one panel.
+static LogicalResult verifyPanel(Operation *op, TileType tile, size_t count, StringRef name) {
   int64_t panel = tile.getPanelColumns();
-  if (tile.getRows() == 64 && tile.getColumns() == panel && static_cast<int64_t>(getValues().size()) == panel / 2)
+  if (tile.getRows() == 64 && tile.getColumns() == panel && static_cast<int64_t>(count) == panel / 2)
     return success();
-  return emitOpError() << "expected " << panel / 2 << " values and a tile of 64 x " << panel << ", but got "
-                       << getValues().size() << " and " << tile.getRows() << " x " << tile.getColumns();
+  return op->emitOpError() << "expected " << panel / 2 << " " << name << " and a tile of 64 x " << panel << ", but got "
+                           << count << " and " << tile.getRows() << " x " << tile.getColumns();
+}
+LogicalResult WriteOp::verify() { return verifyPanel(*this, getTile().getType(), getValues().size(), "values"); } // C1
+
+void ReadElementsOp::build(OpBuilder &builder, OperationState &state, Value tile) {
+  build(builder, state, SmallVector<Type>(cast<TileType>(tile.getType()).getColumns() / 2, builder.getF32Type()), tile);
+}
+LogicalResult ReadElementsOp::verify() { // C1
+  TileType tile = getTile().getType();
+  return failed(verifyNarrow(*this, tile)) ? failure() : verifyPanel(*this, tile, getNumResults(), "results");
 }
 
 LogicalResult RolesOp::verify() { // C1

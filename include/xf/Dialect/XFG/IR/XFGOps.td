@@ -20,6 +20,7 @@ def XFG_Dialect : Dialect {
     between them is a *ring* of stages in shared memory. Copies and products are asynchronous: a value of theirs is there when something has waited for it.
 
     A *tile* is a matrix of bf16 in shared memory as the copy engine writes it and tensor cores read it: in panels of 64 columns (128 bytes), one after the other, whose rows of eight 16-byte pieces are swizzled, piece p of row r at place p xor (r mod 8). Where columns are no multiple of 64, panels have 32 (64 bytes), and piece p of four is at p xor (r / 2 mod 4).
+    A tile of f32, which no product reads, has panels of 32 columns (128 bytes).
   }];
   let useDefaultTypePrinterParser = 1;
 }
@@ -38,7 +39,7 @@ def XFG_TensorMap : XFG_MatrixType<"TensorMap", "tensor_map"> {
   let summary = "how the copy engine finds boxes of a matrix in memory";
   let description = [{
     A parameter of the kernel, made by the driver for the matrix at hand: its address, extents and pitch. Copies move boxes of `rows` x `columns`; what lies outside of the matrix is read as zero, and not written.
-    At most 256 rows of 32 or 64 columns of bf16.
+    At most 256 rows of 32 or 64 columns of bf16, or of 32 of f32.
   }];
 }
 def XFG_Tile : XFG_Type<"Tile", "tile"> {
@@ -52,11 +53,11 @@ def XFG_Tile : XFG_Type<"Tile", "tile"> {
     return $_get(elementType.getContext(), rows, columns, elementType, rows);
   }]>];
   let extraClassDeclaration = [{
-    /// Columns of the panels of a tile of so many.
+    /// Columns of the panels of a tile of so many of bf16.
     static int64_t panelOf(int64_t columns) { return columns % 64 == 0 ? 64 : 32; }
-    int64_t getPanelColumns() const { return panelOf(getColumns()); }
+    int64_t getPanelColumns() const { return getElementType().isF32() ? 32 : panelOf(getColumns()); }
     int64_t getPanels() const { return getColumns() / getPanelColumns(); }
-    int64_t getRowBytes() const { return getPanelColumns() * 2; }
+    int64_t getRowBytes() const { return getPanelColumns() * getElementType().getIntOrFloatBitWidth() / 8; }
     int64_t getBytes() const { return getPanelBytes() * getPanels(); }
     int64_t getPanelBytes() const { return getPanel() * getRowBytes(); }
   }];
@@ -170,18 +171,36 @@ def XFG_SubtileOp : XFG_PureOp<"subtile"> {
   let hasVerifier = 1;
 }
 
+def XFG_ViewOp : XFG_PureOp<"view"> {
+  let summary = "a ring, some of whose stages hold other tiles";
+  let description = [{
+    Of the same stages: in which turns they hold which tiles is for those to know who fill and read them.
+
+    ```mlir
+    %view = xfg.view %ring : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>> as !xfg.ring<4, <128x64xbf16>, <128x64xbf16>, <128x64xbf16>>
+    ```
+    - C1: it has as many stages, of as many bytes.
+  }];
+  let arguments = (ins XFG_Ring:$ring);
+  let results = (outs XFG_Ring:$result);
+  let assemblyFormat = "$ring attr-dict `:` type($ring) `as` type($result)";
+  let hasVerifier = 1;
+}
+
 //===-- The ring's two sides --------------------------------------------------===//
 def XFG_AcquireOp : XFG_Op<"acquire"> {
   let summary = "wait until a stage is empty, to fill it";
   let description = [{
-    One thread does this, and then fills all tiles of the stage by `xfg.copy_in`.
+    One thread does this, and then fills the tiles of the stage by `xfg.copy_in`: all, or the first `tiles`.
 
     ```mlir
     xfg.acquire %ring[%turn] : !xfg.ring<4, <128x64xbf16>, <256x64xbf16>>
     ```
+    - C1: the stage has as many tiles.
   }];
-  let arguments = (ins XFG_Ring:$ring, Index:$turn);
-  let assemblyFormat = "$ring `[` $turn `]` attr-dict `:` type($ring)";
+  let arguments = (ins XFG_Ring:$ring, Index:$turn, OptionalAttr<I64Attr>:$tiles);
+  let assemblyFormat = "$ring `[` $turn `]` (`tiles` $tiles^)? attr-dict `:` type($ring)";
+  let hasVerifier = 1;
 }
 def XFG_CopyInOp : XFG_Op<"copy_in"> {
   let summary = "fill a tile of an acquired stage from memory";
@@ -283,7 +302,7 @@ def XFG_MmaOp : XFG_Op<"mma", [AllTypesMatch<["accumulator", "result"]>]> {
     ```mlir
     %sum = xfg.mma %a, %b, %none adds %adds transpose_b : !xfg.tile<64x64xbf16>, !xfg.tile<256x64xbf16>, !xfg.accumulator<64x256xf32>
     ```
-    - C1: a and b agree on k. C2: the accumulator is 64 x n, and a has 64 rows. C3: a in registers is not transposed.
+    - C1: a and b agree on k. C2: the accumulator is 64 x n, and a has 64 rows. C3: a in registers is not transposed. C4: tiles are of bf16.
   }];
   let arguments = (ins XFG_LeftOperand:$a, XFG_Tile:$b, XFG_Accumulator:$accumulator, Optional<I1>:$adds, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
   let results = (outs XFG_Accumulator:$result);
@@ -348,15 +367,31 @@ def XFG_ReadOp : XFG_Op<"read"> {
     ```mlir
     %x:2 = xfg.read %tile[%row, %column] : !xfg.tile<64x64xbf16> -> vector<8xbf16>, vector<8xbf16>
     ```
-    - C1: there are 1, 2, 4 or 8 vectors.
+    - C1: there are 1, 2, 4 or 8 vectors. C2: the tile is of bf16.
   }];
   let arguments = (ins XFG_Tile:$tile, Index:$row, Index:$column);
   let results = (outs Variadic<XFG_EightElements>:$results);
   let assemblyFormat = "$tile `[` $row `,` $column `]` attr-dict `:` type($tile) `->` type($results)";
   let hasVerifier = 1;
 }
+def XFG_ReadElementsOp : XFG_Op<"read_elements"> {
+  let summary = "elements of a tile, as those of an accumulator";
+  let description = [{
+    The reverse of `xfg.write`: all threads of a warpgroup get those elements that they would have of an accumulator.
+
+    ```mlir
+    %e:32 = xfg.read_elements %tile : !xfg.tile<64x64xbf16, of 128>
+    ```
+    - C1: the tile is one panel of 64 rows of bf16, and there is half a result for each column.
+  }];
+  let arguments = (ins XFG_Tile:$tile);
+  let results = (outs Variadic<F32>:$results);
+  let assemblyFormat = "$tile attr-dict `:` custom<Elements>(type($tile), type($results))";
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$tile)>];
+}
 def XFG_WriteOp : XFG_Op<"write"> {
-  let summary = "elements, rounded to bf16, into a tile";
+  let summary = "elements, rounded where the tile is of bf16, into it";
   let description = [{
     All threads of a warpgroup; `values` are as those of an accumulator of the tile's columns, one panel. `xfg.fence_copies` and a barrier come before a copy of the tile.
 
@@ -385,15 +420,15 @@ def XFG_FenceCopiesOp : XFG_Op<"fence_copies"> {
 def XFG_CopyOutOp : XFG_Op<"copy_out"> {
   let summary = "begin to copy a tile to memory";
   let description = [{
-    One thread does this; each copy is a group that `xfg.wait_copies` counts.
+    One thread does this; each copy is a group that `xfg.wait_copies` counts. With `adds` its numbers are added to those that the memory has, there and not here: nothing else may read or write them meanwhile.
 
     ```mlir
     xfg.copy_out %tile to %map[%row, %column] : !xfg.tile<64x64xbf16>, !xfg.tensor_map<64x64xbf16>
     ```
-    - C1: the map's boxes are the tile's panels.
+    - C1: the map's boxes are the tile's panels. C2: numbers that are added are of f32, or the sum would be rounded twice.
   }];
-  let arguments = (ins XFG_Tile:$tile, XFG_TensorMap:$map, Index:$row, Index:$column);
-  let assemblyFormat = "$tile `to` $map `[` $row `,` $column `]` attr-dict `:` type($tile) `,` type($map)";
+  let arguments = (ins XFG_Tile:$tile, XFG_TensorMap:$map, Index:$row, Index:$column, UnitAttr:$adds);
+  let assemblyFormat = "$tile (`adds` $adds^)? `to` $map `[` $row `,` $column `]` attr-dict `:` type($tile) `,` type($map)";
   let hasVerifier = 1;
 }
 def XFG_CopyRunOutOp : XFG_Op<"copy_run_out"> {
