@@ -402,8 +402,10 @@ private:
         Value operand = dispatch->getOperand(position);
         const Storage &storage = storages[operands[position].first];
         // Of what a caller gives, a cache alone is written.
-        bool isGiven = storage.kind == BufferKind::Input &&
-                       !kernel.front().getTerminator()->getOperand(index).getDefiningOp<CacheWriteOp>();
+        Value written = kernel.front().getTerminator()->getOperand(index);
+        if (auto cast = written.getDefiningOp<CastOp>()) // to what memory holds
+          written = cast.getX();
+        bool isGiven = storage.kind == BufferKind::Input && !written.getDefiningOp<CacheWriteOp>();
         if (isUsedAfter(operand, dispatch) || llvm::count(dispatch->getOperands(), operand) > 1 ||
             storage.kind == BufferKind::Parameter || isGiven || storage.base >= 0 ||
             (storage.loop != loop && !isSum(operand)))

@@ -5,9 +5,9 @@
 // RUN: xf-compile epilogue.mlir --check=epilogue
 // An input is the caller's: a second call finds it as it was.
 // RUN: xf-opt epilogue.mlir --xf-pipeline=to=plan | FileCheck %s --check-prefix=PLAN
-// PLAN: %[[T:.*]] = xf.buffer input 2
-// PLAN: %[[COPY:.*]] = xf.buffer slot {{.*}}"copy for
-// PLAN: xf.dispatch @copy{{.*}}(%[[T]], %[[COPY]])
+// PLAN: %[[T:.*]] = xf.buffer input(2)
+// PLAN: %[[SUM:.*]] = xf.buffer output(0)
+// PLAN: xf.dispatch @copy{{.*}} "copy for matmul"(%[[T]], %[[SUM]])
 // RUN: xf-compile losses.mlir --check=losses
 // RUN: xf-compile applied.mlir -o applied && ./applied info | FileCheck %s --check-prefix=APPLIED
 // APPLIED: attention{{.*}}{{$}}

@@ -10,14 +10,13 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "xf/InitAll.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/CommandLine.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Program.h"
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
+#include <climits>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /// Defined in test/lib, which is not on the include path of the tools.
 namespace mlir::xf::test {
@@ -31,24 +30,16 @@ static int fail(const llvm::Twine &message) {
   return 1;
 }
 
-/// What tells this failure from others: the first error's message, or of a crash that it is one.
-static std::string symptomOf(StringRef output) {
-  StringRef message = output.split(" error: ").second.split('\n').first;
-  return message.empty() ? "Stack dump" : message.str();
-}
-
 namespace {
 class Reducer {
 public:
-  Reducer(OwningOpRef<ModuleOp> module, std::string tool, std::string pipeline, std::string folder)
-      : module(std::move(module)), tool(std::move(tool)), passes("--pass-pipeline=" + std::move(pipeline)),
-        path(folder + "/module.mlir"), log(folder + "/log") {}
+  Reducer(OwningOpRef<ModuleOp> module, PassManager &passes) : module(std::move(module)), passes(passes) {}
 
-  /// What xf-opt says of the whole module; nothing where it does not fail.
+  /// What is wrong with the whole module: the first error's message, or of a crash that it is one; nothing where the
+  /// passes do not fail.
   std::optional<std::string> findSymptom() {
-    if (run(*module) == 0)
-      return std::nullopt;
-    return symptom = symptomOf(said());
+    std::optional<std::string> found = symptomOf(*module);
+    return found ? symptom = *found, found : found;
   }
 
   ModuleOp reduce() {
@@ -62,7 +53,8 @@ public:
       isSmaller |= removeSome([](ModuleOp module) {
         SmallVector<Operation *> ops;
         module.walk<WalkOrder::PreOrder>([&](Operation *op) {
-          if (op->getParentOp() && op->getParentOp() != module && !op->hasTrait<OpTrait::IsTerminator>())
+          bool isNothing = isa<UnrealizedConversionCastOp>(op) && !op->use_empty();
+          if (op->getParentOp() && op->getParentOp() != module && !op->hasTrait<OpTrait::IsTerminator>() && !isNothing)
             ops.push_back(op);
         });
         return ops;
@@ -93,7 +85,7 @@ private:
     SmallVector<Operation *> ops = candidates(*smaller);
     for (Operation *op : llvm::reverse(ArrayRef(ops).slice(begin, end - begin)))
       remove(op, *smaller);
-    if (failed(verify(*smaller)) || run(*smaller) == 0 || !StringRef(said()).contains(symptom))
+    if (failed(verify(*smaller)) || symptomOf(*smaller) != symptom)
       return false;
     module = std::move(smaller);
     return true;
@@ -119,19 +111,40 @@ private:
     op->erase();
   }
 
-  int run(ModuleOp candidate) {
-    std::error_code code;
-    llvm::raw_fd_ostream(path, code) << candidate; // without the passes, which a smaller one can't carry
-    std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
-    return llvm::sys::ExecuteAndWait(tool, {tool, path, "-o", "/dev/null", passes}, std::nullopt, redirects);
-  }
-  std::string said() const {
-    auto text = llvm::MemoryBuffer::getFile(log);
-    return text ? (*text)->getBuffer().str() : "";
+  /// In a process of its own, for that may crash; nothing of it is seen here.
+  std::optional<std::string> symptomOf(ModuleOp candidate) {
+    int ends[2];
+    if (pipe(ends) != 0)
+      llvm::report_fatal_error("no pipe");
+    pid_t child = fork();
+    if (child == 0) {
+      for (int stream : {STDOUT_FILENO, STDERR_FILENO})
+        dup2(open("/dev/null", O_WRONLY), stream);
+      bool isFirst = true;
+      candidate.getContext()->getDiagEngine().registerHandler([&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Error && std::exchange(isFirst, false)) {
+          std::string message = diagnostic.str();
+          (void)!write(ends[1], message.data(), std::min<size_t>(message.size(), PIPE_BUF));
+        }
+      });
+      _exit(failed(passes.run(candidate)));
+    }
+    close(ends[1]);
+    std::string message;
+    char buffer[PIPE_BUF];
+    for (ssize_t count; (count = read(ends[0], buffer, sizeof(buffer))) > 0;)
+      message.append(buffer, count);
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      return std::nullopt;
+    return WIFEXITED(status) && !message.empty() ? StringRef(message).split('\n').first.str() : "a crash";
   }
 
   OwningOpRef<ModuleOp> module;
-  std::string tool, passes, path, log, symptom;
+  PassManager &passes;
+  std::string symptom;
 };
 } // namespace
 
@@ -147,7 +160,7 @@ int main(int argc, char **argv) {
   xf::registerAllDialects(registry);
   xf::registerAllPasses();
   xf::test::registerTestPasses();
-  MLIRContext context(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED); // processes are forked
 
   PassReproducerOptions reproducer;
   ParserConfig config(&context);
@@ -164,19 +177,11 @@ int main(int argc, char **argv) {
   llvm::raw_string_ostream stream(pipeline);
   passes.printAsTextualPipeline(stream);
 
-  llvm::SmallString<128> folder;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf-reduce", folder))
-    return fail("can't write a temporary folder: " + code.message());
-  llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
   std::error_code code;
   llvm::ToolOutputFile file(output, code, llvm::sys::fs::OF_Text);
   if (code)
     return fail("can't write '" + output + "': " + code.message());
-  std::string tool =
-      (llvm::sys::path::parent_path(llvm::sys::fs::getMainExecutable(argv[0], reinterpret_cast<void *>(&fail))) +
-       "/xf-opt")
-          .str();
-  Reducer reducer(std::move(module), tool, pipeline, folder.str().str());
+  Reducer reducer(std::move(module), passes);
   std::optional<std::string> symptom = reducer.findSymptom();
   if (!symptom)
     return fail("the passes of '" + input + "' do not fail: " + pipeline);

@@ -168,8 +168,7 @@ func.func @results(%map: !xfg.tensor_map<64x64xbf16>, %x: f32, %i: index) -> f32
 func.func @writer(%sums: memref<?xf32>, %i: index) {
   %numbers = xfg.create_memory at 0 : memref<8x4xf32, 3>
   // CHECK: nvvm.setmaxregister decrease 40
-  // CHECK: %[[ONE:.*]] = arith.constant 1 : i32
-  // CHECK: arith.cmpi eq, %{{.*}}, %[[ONE]]
+  // CHECK: arith.cmpi eq, %{{.*}}, %c1_i32
   xfg.roles producer 40 {
   } consumers 232 {
     // CHECK-DAG: llvm.call_intrinsic "llvm.nvvm.barrier.cta.arrive.aligned.count"
