@@ -2,6 +2,7 @@
 // Last pass of stage `outline`. What kernels hand each other, and what products and attention multiply, becomes bf16 in
 // memory; what they compute stays f32: a kernel begins and ends with casts. Everything else keeps its type.
 //===----------------------------------------------------------------------===//
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "xf/Kernels/Passes.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 
