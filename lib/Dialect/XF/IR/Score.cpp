@@ -58,10 +58,13 @@ LogicalResult verifyScore(Operation *op, Region &score, ValueRange captures, Typ
              << number.getInt();
     if (isKnown)
       continue;
-    InFlightDiagnostic diagnostic =
-        inner.emitOpError() << "can't stand in a score region: that takes numbers of " << element
-                            << ", i32, index and i1, arithmetic of arith and of math's absf, exp, exp2, log and "
-                               "tanh, and reads of captured tensors by tensor.extract";
+    InFlightDiagnostic diagnostic = inner.emitOpError()
+                                    << "can't stand in a score region: that takes numbers of " << element
+                                    << ", i32, index and i1; arith's constant, addf, subf, mulf, divf, negf, maximumf, "
+                                       "minimumf, cmpf, select, addi, "
+                                       "subi, muli, maxsi, minsi, cmpi, andi, ori, xori, index_cast, sitofp and "
+                                       "fptosi; math's absf, exp, exp2, log "
+                                       "and tanh; and tensor.extract of what is captured";
     diagnostic.attachNote(op->getLoc()) << "the score region of this op";
     return failure();
   }
