@@ -98,17 +98,23 @@ std::vector<std::string> Session::differences(const Safetensors &file) const {
   json ours = json::parse(identity().at("xf.model"));
   if (!theirs.is_object())
     return found;
+  bool isEdited = false;
   for (const auto &[key, value] : theirs.items()) {
     auto own = ours.find(key);
     if (own == ours.end() || *own == value) // what only one of them has is told by shapes, or was no key then
       continue;
+    if (key == "computes") {
+      isEdited = true;
+      continue;
+    }
     constexpr std::string_view suffix = "_vocabulary_checksum";
     std::string side = key.ends_with(suffix) ? key.substr(0, key.size() - suffix.size()) + " " : "";
-    found.push_back(key == "computes" ? "other operations"
-                    : key.ends_with("vocabulary_checksum")
+    found.push_back(key.ends_with("vocabulary_checksum")
                         ? fmt::format("another {}vocabulary", side)
                         : fmt::format("{}={} where this {} has {}", key, value.dump(), program.form(), own->dump()));
   }
+  if (isEdited && found.empty()) // no other key says it
+    found.push_back("other operations");
   return found;
 }
 
