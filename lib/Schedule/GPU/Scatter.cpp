@@ -94,7 +94,7 @@ private:
   void forColumns(function_ref<void(Value column, ArrayRef<int64_t> lanes)> body) {
     forTileVectors(e, tile[1], columns, columnVectors * width, body);
   }
-  /// What the table has, and nothing where it is new.
+  /// What the table has, and zeros where it is new.
   Value loadOld(Value condition, ValueRange place, int64_t count) {
     Value isOld = e.make<arith::XOrIOp>(isNew, arith::ConstantOp::create(e.b, e.loc, e.b.getBoolAttr(true)));
     return e.loadVectorWhere(both(condition, isOld), table, place, count);
@@ -255,11 +255,13 @@ private:
     return {few, e.add(few, shiftRight(all, half))};
   }
 
-  /// Zeros for rows without a token.
+  /// Zeros for rows without a token, and for those that have many, to which the block adds what its warps have.
   void clearOthers() {
     e.loop(e.warp(), e.index(rows), warps, [&](Value number) {
       Value row = rowOf(number);
-      e.when(both(isLess(row, e.index(vocabulary)), isEqual(e.load(ofRows, number), e.i32(0))), [&] {
+      Value besidesOne = e.sub(e.load(ofRows, number), e.i32(1)); // of no token the largest number
+      Value isCleared = e.compare(arith::CmpIPredicate::uge, besidesOne, e.i32(fewTokens));
+      e.when(both(isLess(row, e.index(vocabulary)), isCleared), [&] {
         forColumns([&](Value column, ArrayRef<int64_t> lanes) {
           storeRow(row, column, lanes, SmallVector<Value>(lanes.size(), e.splat(0)));
         });
@@ -345,10 +347,7 @@ private:
         e.storeVector(sum, partials, {e.warp(), e.index(v * width)}, width);
       e.syncBlock();
       e.elements(e.index(0), e.index(std::accumulate(lanes.begin(), lanes.end(), int64_t(0))), [&](Value i) {
-        Value place = e.add(column, i);
-        Value sum = e.choose(
-            isNew, [&] { return SmallVector<Value>{e.f32(0)}; },
-            [&] { return SmallVector<Value>{e.load(table, {row, place})}; })[0];
+        Value place = e.add(column, i), sum = e.load(table, {row, place});
         for (int64_t other = 0; other < warps; ++other)
           sum = e.add(sum, e.load(partials, {e.index(other), i}));
         e.store(sum, table, {row, place});
