@@ -1,7 +1,7 @@
 //===- Library.cpp - A compiled model as a library for C ------------------------------===//
 // Behind the interface of Library.h: one session and its state, a lock, and the border that neither exceptions nor
-// anything but text of errors crosses. The linker gives `xf_library_open` and `xf_library_open_on` the model's name, and
-// a shared library has the second by its own name, too.
+// anything but text of errors crosses. The linker gives `xf_library_open` and `xf_library_open_on` the model's name,
+// and a shared library has the second by its own name, too.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Library.h"
 #include "xf/Runtime/Checkpoint.h"
@@ -462,39 +462,35 @@ void Model::takeWarnings(const char **text) {
   *text = warned.empty() ? nullptr : warned.c_str();
 }
 
-/// What this thread's last call that failed had to say. The end of the process destroys it before calls that are made
-/// at exit.
-static thread_local bool isOver = false;
-static std::string &message() {
-  struct Message {
-    std::string text;
-    ~Message() { isOver = true; }
-  };
-  static thread_local Message ofThread;
-  if (!isOver)
-    return ofThread.text;
-  static auto *ofEnd = new std::string;
-  return *ofEnd;
+/// What this thread's last call that failed had to say, as far as there is room. Nothing has to destroy it: with a
+/// destructor to run at a thread's end a library stays loaded when it is closed, in place of what its path is then.
+static thread_local char message[8192];
+
+static const char *keep(std::string_view text) {
+  size_t size = std::min(text.size(), sizeof message - 1);
+  while (size < text.size() && size > 0 && (text[size] & 0xC0) == 0x80) // not inside a character
+    --size;
+  message[text.copy(message, size)] = 0;
+  return message;
 }
 
 /// Runs `body`, and turns whatever goes wrong into text.
 template <typename Body> const char *guarded(Body body) {
+  static constexpr char isOurs[] = "{}\nthis is a defect of xf, not of your input";
   try {
     try {
       Expected<void> done = body();
       if (done)
         return nullptr;
-      message() = done.error().message;
-      if (done.error().exitCode == 2)
-        message() += "\nthis is a defect of xf, not of your input";
+      const auto &[text, exitCode] = done.error();
+      return keep(exitCode == 2 ? fmt::format(isOurs, text) : text);
     } catch (const Raised &raised) {
-      message() = raised.error.message;
+      return keep(raised.error.message);
     } catch (const std::bad_alloc &) {
-      message() = fmt::format("not enough memory; {} is available", mebibytes(availableMemory()));
+      return keep(fmt::format("not enough memory; {} is available", mebibytes(availableMemory())));
     } catch (const std::exception &unexpected) {
-      message() = fmt::format("{}\nthis is a defect of xf, not of your input", unexpected.what());
+      return keep(fmt::format(isOurs, unexpected.what()));
     }
-    return message().c_str();
   } catch (...) {
     return "not enough memory for a message";
   }
