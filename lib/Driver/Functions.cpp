@@ -41,7 +41,8 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
       if (!available.count(name))
         return mistake("the model has no function '" + name + "'" +
                        (it == commands.end() ? "" : ", which '" + function + "' needs") + "; it has " +
-                       llvm::join(available, ", ") + ", and commands are train, evaluate, translate, attention, generate, embed");
+                       llvm::join(available, ", ") +
+                       ", and commands are train, evaluate, translate, attention, generate, embed");
     wanted.insert(command.needs.begin(), command.needs.end());
     wanted.insert(command.uses.begin(), command.uses.end());
   }

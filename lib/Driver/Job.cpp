@@ -84,7 +84,8 @@ private:
       return mistake("unsupported output kind '" + options.emit + "'; supported: exe, shared, static, object");
     job.kind = *kind;
     if (job.kind != OutputKind::Executable && options.output == "-")
-      return mistake("--emit=" + options.emit + " writes a C header beside its output: expected -o to name a file, but got "
+      return mistake("--emit=" + options.emit +
+                     " writes a C header beside its output: expected -o to name a file, but got "
                      "'-'");
 
     SmallVector<StringRef> targets;

@@ -10,7 +10,8 @@ namespace mlir::xf {
 /// What may have been meant by a file that can't be read.
 static std::string hintFor(StringRef input, std::error_code problem) {
   if (problem == std::errc::is_a_directory)
-    return "; expected FILE.mlir or preset:NAME (a folder of --dump-stages is for --check, one in Hugging Face's layout "
+    return "; expected FILE.mlir or preset:NAME (a folder of --dump-stages is for --check, one in Hugging Face's "
+           "layout "
            "is not supported)";
   llvm::Expected<std::string> preset = presetText(input);
   if (preset)
@@ -29,8 +30,8 @@ OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
   } else {
     llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFileOrSTDIN(input);
     if (!file)
-      return emitError(UnknownLoc::get(&context)) << "can't read '" << input << "': " << file.getError().message()
-                                                  << hintFor(input, file.getError()),
+      return emitError(UnknownLoc::get(&context))
+                 << "can't read '" << input << "': " << file.getError().message() << hintFor(input, file.getError()),
              nullptr;
     buffer = std::move(*file);
     if (!isBytecode(*buffer) && buffer->getBuffer().contains('\0')) // the parser would show its line, however long

@@ -134,9 +134,7 @@ struct StagePipelineOptions : PassPipelineOptions<StagePipelineOptions> {
 } // namespace
 
 /// Ends the tool: a pipeline's options have no other way to be refused.
-[[noreturn]] static void refuse(const Twine &message) {
-  llvm::report_fatal_error(message, /*gen_crash_diag=*/false);
-}
+[[noreturn]] static void refuse(const Twine &message) { llvm::report_fatal_error(message, /*gen_crash_diag=*/false); }
 
 static StageOptions optionsOf(const StagePipelineOptions &options) {
   std::optional<Recompute> recompute = parseRecompute(options.recompute);
@@ -164,12 +162,12 @@ void mlir::xf::registerStagePipelines() {
                                                    [i](OpPassManager &pm, const StagePipelineOptions &options) {
                                                      buildStage(pm, static_cast<Stage>(i), optionsOf(options));
                                                    });
-  PassPipelineRegistration<WholePipelineOptions>(
-      "xf-pipeline", "every stage, in order", [](OpPassManager &pm, const WholePipelineOptions &options) {
-        std::optional<Stage> last = parseStage(options.to);
-        if (!last)
-          refuse("unknown stage '" + options.to + "'");
-        for (int i = 0; i <= static_cast<int>(*last); ++i)
-          buildStage(pm, static_cast<Stage>(i), optionsOf(options));
-      });
+  PassPipelineRegistration<WholePipelineOptions>("xf-pipeline", "every stage, in order",
+                                                 [](OpPassManager &pm, const WholePipelineOptions &options) {
+                                                   std::optional<Stage> last = parseStage(options.to);
+                                                   if (!last)
+                                                     refuse("unknown stage '" + options.to + "'");
+                                                   for (int i = 0; i <= static_cast<int>(*last); ++i)
+                                                     buildStage(pm, static_cast<Stage>(i), optionsOf(options));
+                                                 });
 }

@@ -243,8 +243,7 @@ Expected<Model::Call> Model::check(std::string_view name, std::span<const xf_ten
     return given.error();
   call.inputs = std::move(*given);
   for (TensorView &input : call.inputs)
-    if (input.type == ElementType::I64 &&
-        function.inputs[*function.input(input.name)].type == ElementType::I32) {
+    if (input.type == ElementType::I64 && function.inputs[*function.input(input.name)].type == ElementType::I32) {
       Expected<OwnedTensor> copy = OwnedTensor::copy(input, ElementType::I32);
       if (!copy)
         return copy.error();

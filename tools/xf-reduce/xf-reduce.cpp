@@ -11,6 +11,7 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "xf/InitAll.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 #include <climits>

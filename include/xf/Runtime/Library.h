@@ -104,8 +104,8 @@ struct xf_model {
 
   void (*close)(xf_model *model);
 
-  /* What there was to warn of since this was last asked (weights that were trained as another model), a line each, until
-   * the next call; NULL where there was nothing. A library prints nothing. */
+  /* What there was to warn of since this was last asked (weights that were trained as another model), a line each,
+   * until the next call; NULL where there was nothing. A library prints nothing. */
   const char *(*warnings)(xf_model *model, const char **text);
 };
 

@@ -102,8 +102,8 @@ enum class OutputKind { Executable, Shared, Static, Object };
 
 /// The file `name` that objects (the program's, and an archive of its kernels) are linked to, for all but an object
 /// with the runtime, whose parts and the C++ library's lie in the folder `kit`. A library's symbols are `model`_open
-/// and `model`_open_on, which a shared one has as `xf_library_open_on`, too. Nothing is written: whoever does can tell a
-/// full disk.
+/// and `model`_open_on, which a shared one has as `xf_library_open_on`, too. Nothing is written: whoever does can tell
+/// a full disk.
 llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<StringRef> objects, StringRef kit,
                                         StringRef model, StringRef name);
 } // namespace mlir::xf

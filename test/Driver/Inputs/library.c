@@ -224,7 +224,8 @@ int main(void) {
   /* What is fishy is kept until it is asked for. */
   done(first->warnings(first, &value));
   CHECK(!value);
-  CHECK(system("LC_ALL=C sed 's/xf.checksum/xf.unchecke/; s/\\(heads[^0-9]*\\)2/\\14/' weights.safetensors > other.safetensors") == 0);
+  CHECK(system("LC_ALL=C sed 's/xf.checksum/xf.unchecke/; s/\\(heads[^0-9]*\\)2/\\14/' weights.safetensors > "
+               "other.safetensors") == 0);
   done(first->load(first, "other.safetensors"));
   done(first->warnings(first, &value));
   printf("warned: %s\n", value);

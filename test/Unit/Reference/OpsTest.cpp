@@ -141,10 +141,8 @@ TEST(Ops, BoundsOfNoNumber) {
                                    "tensor<?x1xf32>, tensor<?x1xf32>, tensor<?xi32>, tensor<?xi32>) -> "
                                    "(tensor<?x1xf32>, tensor<?x1xf32>)",
                                    bound);
-    Tensors inputs = {
-        {"q", reals({1, 1}, {0})}, {"k", reals({1, 1}, {3})}, {"qo", offsets({1})}, {"ko", offsets({1})}};
-    Tensor logSumExp =
-        evaluate(text, ones, {{"q", ones}, {"k", ones}, {"qo", ids}, {"ko", ids}}, inputs);
+    Tensors inputs = {{"q", reals({1, 1}, {0})}, {"k", reals({1, 1}, {3})}, {"qo", offsets({1})}, {"ko", offsets({1})}};
+    Tensor logSumExp = evaluate(text, ones, {{"q", ones}, {"k", ones}, {"qo", ids}, {"ko", ids}}, inputs);
     EXPECT_TRUE(std::isnan(logSumExp[0])) << bound;
   }
 }

@@ -330,7 +330,8 @@ TEST_F(Commands, WeightsSayWhatTheyAreOf) {
     Safetensors whole = std::move(*Safetensors::open(folder / file));
     Safetensors::Metadata metadata = whole.metadata();
     nlohmann::json keys = nlohmann::json::parse(metadata.at("xf.model"));
-    for (const char *other : {"learning_rate", "preset", "vocabulary", "max_positions"}) // the same model by another name
+    for (const char *other :
+         {"learning_rate", "preset", "vocabulary", "max_positions"}) // the same model by another name
       EXPECT_FALSE(keys.contains(other)) << other;
     keys["d_model"] = 99;
     metadata["xf.model"] = keys.dump();

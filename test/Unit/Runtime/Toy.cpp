@@ -501,15 +501,14 @@ std::string xf::toy::programJson() {
                   {"functions", functions}};
   program["target"] = {{"triple", "x86_64-unknown-linux-gnu"}, {"cpu", "x86-64"}};
   program["target"]["features"] = std::vector<std::string>{"sse2"};
-  program["model"] = {
-      {"preset", "toy"},
-      {"d_model", width},
-      {"vocabulary", 37000},
-      {"source_vocabulary", vocabulary},
-      {"target_vocabulary", vocabulary},
-      {"positions", "sinusoidal"},
-      {"max_positions", 512},
-      {"smoothing", 0}};
+  program["model"] = {{"preset", "toy"},
+                      {"d_model", width},
+                      {"vocabulary", 37000},
+                      {"source_vocabulary", vocabulary},
+                      {"target_vocabulary", vocabulary},
+                      {"positions", "sinusoidal"},
+                      {"max_positions", 512},
+                      {"smoothing", 0}};
   program["options"] = {{"recompute", "none"}};
   return program.dump();
 }

@@ -152,9 +152,9 @@ template <typename Op> static LogicalResult verifyOfParameter(Op op, SymbolTable
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   if (param.getType() == op.getType())
     return success();
-  InFlightDiagnostic diagnostic = op.emitOpError() << "expected parameter '" << op.getName() << "' to be "
-                                                   << typeString(param.getType()) << ", but it is used as "
-                                                   << typeString(op.getType());
+  InFlightDiagnostic diagnostic = op.emitOpError()
+                                  << "expected parameter '" << op.getName() << "' to be " << typeString(param.getType())
+                                  << ", but it is used as " << typeString(op.getType());
   diagnostic.attachNote(param.getLoc()) << "declared here";
   return diagnostic;
 }
@@ -365,7 +365,7 @@ LogicalResult EmbeddingOp::verify() {
   return expectFinite(*this, "scale", getScale()); // C2
 }
 
-LogicalResult EmbeddingBackwardOp::verify() { // C1
+LogicalResult EmbeddingBackwardOp::verify() {              // C1
   if (!getInto() && getResult().getType().isDynamicDim(0)) // C2
     return emitOpError() << "expected a static vocabulary where there is no 'into' to add to, but got "
                          << shapeString(getResult().getType());

@@ -1,6 +1,6 @@
 //===- PrepareWeights.cpp - weights packed before they are needed ---------===//
-// Stage `input`, after DeriveEntries. A prediction reads every weight for few rows, again and again: packing it anew in each product
-// would cost as much as the product. `prepare` does it once for parameters that have been loaded.
+// Stage `input`, after DeriveEntries. A prediction reads every weight for few rows, again and again: packing it anew in
+// each product would cost as much as the product. `prepare` does it once for parameters that have been loaded.
 //===----------------------------------------------------------------------===//
 #include "Inline.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"

@@ -1,6 +1,6 @@
 //===- Resolve.cpp - composite ops to primitive ones ----------------------===//
-// Stage `input`, once the model is checked: names become parameters. A layer stays one function, compiled once, whatever it is applied
-// as.
+// Stage `input`, once the model is checked: names become parameters. A layer stays one function, compiled once,
+// whatever it is applied as.
 //===----------------------------------------------------------------------===//
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
