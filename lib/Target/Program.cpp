@@ -495,14 +495,17 @@ LogicalResult checkScheduled(ModuleOp module) {
       for (Value operand : dispatch.getOperands())
         if (!operand.getDefiningOp<BufferOp>() && !matchPattern(operand, m_Constant()))
           return dispatch.emitOpError() << "expected buffers and constants, but got " << operand.getType();
-      for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {
-        auto type = entry[0] >= 0 && entry[0] < dispatch->getNumOperands()
-                        ? dyn_cast<MemRefType>(dispatch->getOperand(entry[0]).getType())
-                        : MemRefType();
-        if (entry[0] >= 0 && (!type || entry[1] < 0 || entry[1] >= type.getRank()))
-          return dispatch.emitOpError() << "expected 'xf.grid' of '" << kernel.getName()
-                                        << "' to be about its operands, but got " << entry;
-      }
+      for (StringRef name : {"xf.grid", "xf.grid_sum", "xf.workspace"})
+        if (auto list = kernel->getAttrOfType<ArrayAttr>(name))
+          for (auto entry : list.getAsRange<DenseI64ArrayAttr>()) {
+            auto type = entry[0] >= 0 && entry[0] < dispatch->getNumOperands()
+                            ? dyn_cast<MemRefType>(dispatch->getOperand(entry[0]).getType())
+                            : MemRefType();
+            if (entry[0] == gridSum ? !kernel->hasAttr("xf.grid_sum") || name != "xf.grid"
+                                    : entry[0] >= 0 && (!type || entry[1] < 0 || entry[1] >= type.getRank()))
+              return dispatch.emitOpError() << "expected '" << name << "' of '" << kernel.getName()
+                                            << "' to be about its operands, but got " << entry;
+          }
     }
   }
   return success();

@@ -95,10 +95,10 @@ WarpgroupBackward::SharedQuery WarpgroupBackward::sharedQueryOf(WarpgroupRows &r
   return {e.toIndex(row), e.toIndex(e.add(sequence.queryStart, e.min(query, last))),
           e.compare(arith::CmpIPredicate::sle, query, last), half};
 }
-void WarpgroupBackward::share(const SharedQuery &query, Value place, Value number) {
+void WarpgroupBackward::share(const SharedQuery &query, Value place, Value number, Value length) {
   e.store(number, statistics, {place, e.toIndex(query.half), query.inStep});
   if (lengths) // twice the same
-    e.store(e.load(masks.lengths, query.row), lengths, {place, e.toIndex(query.half), query.inStep});
+    e.store(length ? length : e.load(masks.lengths, query.row), lengths, {place, e.toIndex(query.half), query.inStep});
 }
 
 WarpgroupBackward::Values WarpgroupBackward::pairOf(Value array, ArrayRef<Value> row, int64_t n) {

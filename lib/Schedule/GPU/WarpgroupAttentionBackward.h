@@ -39,8 +39,8 @@ protected:
     Value inStep, row, isQuery, half;
   };
   SharedQuery sharedQueryOf(WarpgroupRows &rows, const Sequence &sequence, Value number);
-  /// Leaves its number there, and how many keys it sees.
-  void share(const SharedQuery &query, Value place, Value number);
+  /// Leaves its number there, and how many keys it sees (null: loaded here).
+  void share(const SharedQuery &query, Value place, Value number, Value length = {});
 
   /// Fills the rings of a step's rows by maps of them. Gives the turn that comes next.
   Values fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow,

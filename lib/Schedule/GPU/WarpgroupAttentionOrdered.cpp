@@ -148,6 +148,9 @@ private:
                        bool withCorrections) override;
   Values addProducts(WarpgroupRows &rows, Value turn, const KeyTiles &tiles, ArrayRef<Value> probabilities,
                      ArrayRef<Value> differences, ValueRange gradients) override;
+  /// Begins to load what the warpgroup shares in a step, and shares it: a step ahead, as memory is far.
+  void load(WarpgroupRows &rows, const Sequence &sequence, Value number);
+  void shareNext(WarpgroupRows &rows, Value turn);
   /// Of both warpgroups' gradients of scores, in turn `turn`.
   Value gradientsOf(Value turn, Value row, int64_t rows);
   /// The products of gradients of scores with the block's keys, of columns that a warpgroup takes; they lie side by
@@ -174,6 +177,10 @@ private:
   int64_t tileElements;
   Value memory, firstStatistic, firstLast;
   xfg::TileType gradients;
+  struct {
+    SharedQuery query;
+    Value statistic, length;
+  } next;
   Value gradientTile; // of scores, twice a block's
   Value sums;         // a step's: for every 8 columns of the head four numbers a thread, as accumulators have them
 };
@@ -245,7 +252,7 @@ void Ordered::emitKeys() {
   e.b.setInsertionPointToStart(branch.thenBlock());
   e.onFirstThread([&] { ticket.await(Ticket::StatisticsDone); });
   e.syncBlock();
-  auto roles = xfg::RolesOp::create(e.b, e.loc, 40, 232);
+  auto roles = xfg::RolesOp::create(e.b, e.loc, 24, 240);
   auto emit = [&](Region &region, bool computes, void (Ordered::*body)(WarpgroupRows &, const Keys &)) {
     e.b.createBlock(&region);
     WarpgroupRows rows(e, core, keys.number, e.add(keyStart, keyCount), computes, keyStart);
@@ -269,6 +276,11 @@ void Ordered::compute(WarpgroupRows &rows, const Keys &keys) {
   KeyTiles tiles{own.await(e.i32(0)), ownValues.await(e.i32(0))};
   ColumnSteps steps = rows.stepsOf(keys.rows, masks, region, /*areKeys=*/true, step);
   Step at = steps.first();
+  e.when(e.compare(arith::CmpIPredicate::slt, at.number, steps.end), [&] {
+    load(rows, keys.rows, at.number);
+    shareNext(rows, e.i32(0));
+  });
+  rows.meet();
   // Queries past the sequence's end have a log_sum_exp by which they vanish.
   Values sums =
       rows.forMasked(steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
@@ -325,13 +337,21 @@ void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
   });
 }
 
-void Ordered::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value, Value place, bool) {
-  SharedQuery query = sharedQueryOf(rows, sequence, number);
-  Value isFirst = e.compare(arith::CmpIPredicate::eq, query.half, e.i32(0));
-  Value statistic = e.load(memory, statisticOf(e.toIndex(query.half), head, query.row));
+void Ordered::load(WarpgroupRows &rows, const Sequence &sequence, Value number) {
+  next.query = sharedQueryOf(rows, sequence, number);
+  next.statistic = e.load(memory, statisticOf(e.toIndex(next.query.half), head, next.query.row));
+  next.length = lengths ? e.load(masks.lengths, next.query.row) : Value();
+}
+void Ordered::shareNext(WarpgroupRows &rows, Value turn) {
+  Value isFirst = e.compare(arith::CmpIPredicate::eq, next.query.half, e.i32(0));
   Value none = e.select(isFirst, e.f32(-std::numeric_limits<float>::infinity()), e.f32(0));
-  share(query, place, e.select(query.isQuery, statistic, none));
-  rows.meet();
+  share(next.query, placeOf(rows, turn), e.select(next.query.isQuery, next.statistic, none), next.length);
+}
+/// Those of the step have been shared in the one before, whose barrier others have come to since.
+void Ordered::shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value, Value, bool) {
+  if (dropout)
+    rows.meet();
+  load(rows, sequence, e.add(number, e.i32(1)));
 }
 
 Value Ordered::gradientsOf(Value turn, Value row, int64_t rows) {
@@ -386,6 +406,7 @@ Ordered::Values Ordered::addProducts(WarpgroupRows &rows, Value turn, const KeyT
                               /*transposeB=*/false);
   Value ownGradients = gradientsOf(turn, e.mul(rows.group, e.i32(WarpgroupRows::groupRows)), WarpgroupRows::groupRows);
   xfg::WriteOp::create(e.b, e.loc, differences, ownGradients);
+  shareNext(rows, e.add(turn, e.i32(1)));
   xfg::FenceCopiesOp::create(e.b, e.loc);
   barrier(Together, 2, 0);
   Values done = beginQueryGradient(rows, turn, tiles.keys);
