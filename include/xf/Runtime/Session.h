@@ -71,7 +71,10 @@ public:
   /// Tokens that a side can have, marks included, where positions are learned; 0: any number. What a language model
   /// reads is its target, and its only side.
   int64_t longestSource() const { return least(Requirement::Longest, {"source_offsets"}); }
-  int64_t longestTarget() const { return least(Requirement::Longest, {"target_offsets", "offsets"}); }
+  int64_t longestTarget() const {
+    int64_t longest = least(Requirement::Longest, {"target_offsets", "offsets"});
+    return longest ? longest : least(Requirement::Below, {"positions"}); // where there is `decode` alone
+  }
 
 private:
   /// The smallest number that a function sets an input of such a name; 0: there is none.
