@@ -536,7 +536,8 @@ private:
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
     HeaderNames names(options.output);
     llvm::Expected<std::string> linked =
-        linkProgram(job.kind, job.cpu, parts, kit, names.model, llvm::sys::path::filename(options.output));
+        linkProgram(job.kind, job.cpu, parts, kit, names.model, llvm::sys::path::filename(options.output),
+                    /*hasText=*/!vocabularies.empty());
     if (llvm::Error error = linked.takeError()) {
       int code = ourMistake;
       std::string message;

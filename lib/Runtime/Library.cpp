@@ -6,6 +6,7 @@
 #include "xf/Runtime/Library.h"
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Session.h"
+#include "xf/Runtime/Text/LibraryText.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,6 +14,7 @@
 #include <deque>
 #include <fmt/format.h>
 #include <mutex>
+#include <thread>
 #include <unistd.h>
 
 using namespace xf::runtime;
@@ -109,7 +111,12 @@ public:
   Expected<void> save(const std::string &path, bool weightsOnly);
   Expected<void> set(std::string_view name, std::string_view value);
   Expected<void> get(std::string_view name, const char **value);
-  void takeWarnings(const char **text);
+  Expected<void> takeWarnings(const char **text);
+  Expected<void> translate(std::span<const char *const> lines, const char *options, const char *const **translations);
+  Expected<void> generate(const char *prompt, const char *options, const char **text);
+  Expected<void> vocabulary(xf_side side, xf_vocabulary *described);
+  Expected<void> encode(xf_side side, const char *line, const int32_t **tokens, int64_t *numTokens);
+  Expected<void> decode(xf_side side, std::span<const int32_t> tokens, const char **text);
 
   std::mutex lock;
   const pid_t process = getpid(); // whose threads, and whose GPU, the model has
@@ -134,7 +141,16 @@ private:
 
   /// Checks all that a call is made of; what the caller leaves to the model is added.
   Expected<Call> check(std::string_view name, std::span<const xf_tensor> inputs, std::span<const xf_tensor> outputs);
+  /// Memory for what functions work on, and what they read besides the parameters.
+  Expected<void> makeReady(const Function &function);
   Expected<void> load(const Safetensors &file);
+  /// Why the model, of another kind or with other functions, can't do what takes these.
+  Error cannot(std::string_view what, std::string_view kind, std::string_view needed) const;
+  /// What there is to do with text; opened when it is first asked for.
+  Expected<LibraryText *> openedText();
+  Expected<const Vocabulary *> vocabularyOf(xf_side side);
+  /// Keeps what a call gives for this thread.
+  const char *const *give(std::vector<std::string> texts);
   Expected<void> visitSetting(std::string_view name, auto use);
 
   const Arena &arena(int which) const {
@@ -152,9 +168,14 @@ private:
   Progress progress;
   std::array<int64_t, 2> random; // what these inputs of a training step are where the caller says nothing
   std::array<float, 8> hyper;
-  std::string setting;  // the text that `get` gave
   std::string warnings; // nobody has asked for
-  std::string warned;   // those that `takeWarnings` gave
+  std::unique_ptr<LibraryText> text;
+  struct Given {
+    std::vector<std::string> texts;
+    std::vector<const char *> pointers;
+    std::vector<int32_t> tokens;
+  };
+  std::map<std::thread::id, Given> given; // by the last call of each thread
 };
 
 Expected<std::unique_ptr<Model>> Model::open(const char *device, const char *weights) {
@@ -288,12 +309,7 @@ Expected<void> Model::bind(std::string_view name, std::span<const xf_tensor> inp
   return {};
 }
 
-Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inputs,
-                           std::span<const xf_tensor> outputs) {
-  Expected<Call> call = check(name, inputs, outputs);
-  if (!call)
-    return call.error();
-  const Function &function = *call->function;
+Expected<void> Model::makeReady(const Function &function) {
   if (Expected<void> room = state.reserve(
           session.program,
           {.gradients = function.usesGradients, .moments = function.usesMoments, .prepared = function.usesPrepared});
@@ -304,6 +320,17 @@ Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inp
       return prepared;
     preparedIsOld = false;
   }
+  return {};
+}
+
+Expected<void> Model::call(std::string_view name, std::span<const xf_tensor> inputs,
+                           std::span<const xf_tensor> outputs) {
+  Expected<Call> call = check(name, inputs, outputs);
+  if (!call)
+    return call.error();
+  const Function &function = *call->function;
+  if (Expected<void> ready = makeReady(function); !ready)
+    return ready;
   // Who may look at gradients and moments may write them; of parameters `changed` tells.
   for (int which : {XF_GRADIENT, XF_FIRST_MOMENT, XF_SECOND_MOMENT})
     if (isShown[which])
@@ -450,15 +477,128 @@ Expected<void> Model::get(std::string_view name, const char **value) {
   if (!value)
     return nowhereToWrite("value");
   return visitSetting(name, [&](auto &current) -> Expected<void> {
-    setting = fmt::format("{}", current);
-    *value = setting.c_str();
+    *value = *give({fmt::format("{}", current)});
     return {};
   });
 }
 
-void Model::takeWarnings(const char **text) {
-  warned = std::exchange(warnings, {});
-  *text = warned.empty() ? nullptr : warned.c_str();
+const char *const *Model::give(std::vector<std::string> texts) {
+  Given &mine = given[std::this_thread::get_id()];
+  mine.texts = std::move(texts);
+  mine.pointers.clear();
+  for (const std::string &text : mine.texts)
+    mine.pointers.push_back(text.c_str());
+  return mine.pointers.data();
+}
+
+Expected<void> Model::takeWarnings(const char **text) {
+  if (!text)
+    return nowhereToWrite("text");
+  *text = warnings.empty() ? nullptr : *give({std::exchange(warnings, {})});
+  return {};
+}
+
+Error Model::cannot(std::string_view what, std::string_view kind, std::string_view needed) const {
+  std::vector<std::string_view> names;
+  for (const xf_function &each : std::span(description.description.functions, description.description.num_functions))
+    names.push_back(each.name);
+  return userError(fmt::format("'{}' can't {}: expected a {} with {}, but it is a {} with {}", session.program.name,
+                               what, kind, needed, session.program.kind, fmt::join(names, ", ")));
+}
+
+Expected<LibraryText *> Model::openedText() {
+  if (!text) {
+    Expected<std::unique_ptr<LibraryText>> opened = openText(session);
+    if (!opened)
+      return opened.error();
+    text = std::move(*opened);
+  }
+  return text.get();
+}
+
+Expected<void> Model::translate(std::span<const char *const> lines, const char *options,
+                                const char *const **translations) {
+  if (!session.translates())
+    return cannot("translate", "sequence_to_sequence", "encode and decode");
+  if (!translations)
+    return nowhereToWrite("translations");
+  if (!lines.data() && !lines.empty())
+    return userError(fmt::format("expected {} lines, but got NULL", lines.size()));
+  Expected<LibraryText *> opened = openedText();
+  if (!opened)
+    return opened.error();
+  for (const char *name : {"encode", "decode"})
+    if (Expected<void> ready = makeReady(*session.program.function(name)); !ready)
+      return ready;
+  Expected<std::vector<std::string>> texts = (*opened)->translate(state, lines, options ? options : "");
+  if (!texts)
+    return texts.error();
+  *translations = give(std::move(*texts));
+  return {};
+}
+
+Expected<void> Model::generate(const char *prompt, const char *options, const char **text) {
+  if (!session.generates())
+    return cannot("generate", "language_model", "decode");
+  if (!text)
+    return nowhereToWrite("text");
+  Expected<LibraryText *> opened = openedText();
+  if (!opened)
+    return opened.error();
+  if (Expected<void> ready = makeReady(*session.program.function("decode")); !ready)
+    return ready;
+  Expected<std::string> generated = (*opened)->generate(state, prompt ? prompt : "", options ? options : "");
+  if (!generated)
+    return generated.error();
+  *text = *give({std::move(*generated)});
+  return {};
+}
+
+Expected<const Vocabulary *> Model::vocabularyOf(xf_side side) {
+  if (side != XF_SOURCE && side != XF_TARGET)
+    return userError(fmt::format("expected a side from 0 to {}, but got {}", int(XF_TARGET), int(side)));
+  Expected<LibraryText *> opened = openedText();
+  if (!opened)
+    return opened.error();
+  return &(*opened)->vocabulary(side == XF_SOURCE);
+}
+
+Expected<void> Model::vocabulary(xf_side side, xf_vocabulary *described) {
+  Expected<const Vocabulary *> found = vocabularyOf(side);
+  if (!found)
+    return found.error();
+  if (!described)
+    return nowhereToWrite("vocabulary");
+  *described = {int32_t((*found)->size()), (*found)->unknown(), (*found)->bos(), (*found)->eos()};
+  return {};
+}
+
+Expected<void> Model::encode(xf_side side, const char *line, const int32_t **tokens, int64_t *numTokens) {
+  Expected<const Vocabulary *> found = vocabularyOf(side);
+  if (!found)
+    return found.error();
+  if (!tokens || !numTokens)
+    return nowhereToWrite(tokens ? "num_tokens" : "tokens");
+  Expected<std::vector<int32_t>> ids = text->encode(**found, line ? line : "");
+  if (!ids)
+    return ids.error();
+  std::vector<int32_t> &mine = given[std::this_thread::get_id()].tokens;
+  mine = std::move(*ids);
+  *tokens = mine.data();
+  *numTokens = int64_t(mine.size());
+  return {};
+}
+
+Expected<void> Model::decode(xf_side side, std::span<const int32_t> tokens, const char **text) {
+  Expected<const Vocabulary *> found = vocabularyOf(side);
+  if (!found)
+    return found.error();
+  if (!text)
+    return nowhereToWrite("text");
+  if (!tokens.data() && !tokens.empty())
+    return userError(fmt::format("expected {} tokens, but got NULL", tokens.size()));
+  *text = *give({(*found)->decode(tokens)});
+  return {};
 }
 
 /// What this thread's last call that failed had to say, as far as there is room. Nothing has to destroy it: with a
@@ -554,11 +694,26 @@ const xf_model methods = {
         delete model;
     },
     [](xf_model *handle, const char **text) {
-      return locked(handle, [&](Model &model) -> Expected<void> {
-        if (!text)
-          return nowhereToWrite("text");
-        model.takeWarnings(text);
-        return {};
+      return locked(handle, [&](Model &model) { return model.takeWarnings(text); });
+    },
+    [](xf_model *handle, const char *const *lines, int64_t numLines, const char *options,
+       const char *const **translations) {
+      return locked(handle, [&](Model &model) {
+        return model.translate({lines, size_t(std::max<int64_t>(numLines, 0))}, options, translations);
+      });
+    },
+    [](xf_model *handle, const char *prompt, const char *options, const char **text) {
+      return locked(handle, [&](Model &model) { return model.generate(prompt, options, text); });
+    },
+    [](xf_model *handle, xf_side side, xf_vocabulary *vocabulary) {
+      return locked(handle, [&](Model &model) { return model.vocabulary(side, vocabulary); });
+    },
+    [](xf_model *handle, xf_side side, const char *line, const int32_t **tokens, int64_t *numTokens) {
+      return locked(handle, [&](Model &model) { return model.encode(side, line, tokens, numTokens); });
+    },
+    [](xf_model *handle, xf_side side, const int32_t *tokens, int64_t numTokens, const char **text) {
+      return locked(handle, [&](Model &model) {
+        return model.decode(side, {tokens, size_t(std::max<int64_t>(numTokens, 0))}, text);
       });
     },
 };

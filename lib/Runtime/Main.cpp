@@ -62,11 +62,11 @@ static Expected<int> start(int argc, char **argv) {
   }
   if (reads("loss"))
     addEvaluate(app, session, action);
-  if (translates(session.program))
+  if (session.translates())
     addTranslate(app, session, action);
-  if (translates(session.program) && has("attention"))
+  if (session.translates() && has("attention"))
     addAttention(app, session, action);
-  if (generates(session.program))
+  if (session.generates())
     addGenerate(app, session, action);
   if (session.program.kind == "encoder" && has("encode"))
     addEmbed(app, session, action);

@@ -110,11 +110,13 @@ std::string renamed(StringRef symbol, StringRef model) { return (model + symbol.
 /// One object of objects, the runtime and the C++ library, whose only symbols that others see are those by the `name`:
 /// both kinds of libraries are made of it, and models don't meet in a process.
 llvm::Expected<std::string> linkLibraryObject(const CPU &cpu, ArrayRef<std::string> objects, StringRef kit,
-                                              StringRef name) {
+                                              StringRef name, bool hasText) {
   auto part = [&](StringRef name) { return (kit + "/" + name).str(); };
   Arguments arguments = relocatable(cpu, objects);
-  llvm::append_range(arguments, Words{"--no-whole-archive", "--force-group-allocation", "-u", openSymbols[0].str(),
-                                      part("libxf_runtime.a"), part("libstdc++.a"), "--start-group", part("libgcc.a"),
+  llvm::append_range(arguments, Words{"--no-whole-archive", "--force-group-allocation", "-u", openSymbols[0].str()});
+  if (hasText)
+    arguments.push_back(part("libxf_library_text.a"));
+  llvm::append_range(arguments, Words{part("libxf_runtime.a"), part("libstdc++.a"), "--start-group", part("libgcc.a"),
                                       part("libgcc_eh.a"), "--end-group"});
   llvm::Expected<std::string> merged = runLinker(arguments);
   if (!merged)
@@ -154,7 +156,7 @@ llvm::Expected<std::string> archiveOf(StringRef object, StringRef name) {
 } // namespace
 
 llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<StringRef> objects, StringRef kit,
-                                        StringRef model, StringRef name) {
+                                        StringRef model, StringRef name, bool hasText) {
   std::vector<MemoryFile> files;
   std::vector<std::string> paths;
   auto add = [&](StringRef content) -> llvm::Error {
@@ -172,7 +174,7 @@ llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRe
     return runLinker(relocatable(cpu, paths));
   if (kind == OutputKind::Executable)
     return runLinker(image(/*isShared=*/false, name, paths, kit));
-  llvm::Expected<std::string> object = linkLibraryObject(cpu, paths, kit, model);
+  llvm::Expected<std::string> object = linkLibraryObject(cpu, paths, kit, model, hasText);
   if (!object)
     return object;
   if (kind == OutputKind::Static)

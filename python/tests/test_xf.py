@@ -334,6 +334,148 @@ class OnGPUTest(ModelTest):
         self.assertFalse((self.model.parameters["embedding.weight"] == before).all())
 
 
+class TextTest(unittest.TestCase):
+    """Text in, text out: what the executables of the same models print, to the byte."""
+
+    SOURCES = ["the cat sees the dog", "the dog sees a bird", "a bird sings", "the cat sings to the bird"]
+    TARGETS = ["die Katze sieht den Hund", "der Hund sieht einen Vogel", "ein Vogel singt", "die Katze singt f\u00fcr den Vogel"]
+    LINES = [*SOURCES, "", "a dog sings to the cat", "the " * 30, "\u00fc?"]
+    folder: "tempfile.TemporaryDirectory[str]"
+    translator: xf.Model
+    writer: xf.Model
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.TemporaryDirectory()
+        path = pathlib.Path(cls.folder.name)
+        for name, lines, kind in [("source", cls.SOURCES, ["bpe", "--size=30"]), ("target", cls.TARGETS, ["word"])]:
+            (path / name).write_text("\n".join(lines) + "\n")
+            vocab = [find_compiler()[: -len("xf-compile")] + "xf-vocab", str(path / name), f"--type={kind[0]}", *kind[1:]]
+            subprocess.run([*vocab, "-o", str(path / f"{name}.model")], check=True, capture_output=True)
+        cls.translator = cls.make("translator", PRESET.replace("vocabulary=30", "positions=learned,max_positions=24").replace(",tied=true", ""), source_vocab=path / "source.model", target_vocab=path / "target.model")
+        sources, targets = cls.translator.source_vocabulary, cls.translator.target_vocabulary
+        source_ids, source_offsets = xf.pack([[*sources.encode(line), sources.end] for line in cls.SOURCES])
+        encoded = [targets.encode(line) for line in cls.TARGETS]
+        target_ids, target_offsets = xf.pack([[targets.begin, *ids] for ids in encoded])
+        labels, _ = xf.pack([[*ids, targets.end] for ids in encoded])
+        cls.train("translator", cls.translator, 60, source_ids=source_ids, source_offsets=source_offsets, target_ids=target_ids, target_offsets=target_offsets, labels=labels)
+        cls.writer = cls.make("writer", "preset:transformer-char-lm,d_model=16,heads=2,d_ff=24,layers=1,max_positions=16", vocab=path / "target.model")
+        words = cls.writer.vocabulary
+        ids, offsets = xf.pack([[words.begin, *words.encode(line)] for line in cls.TARGETS])
+        labels, _ = xf.pack([[*words.encode(line), words.end] for line in cls.TARGETS])
+        cls.train("writer", cls.writer, 20, ids=ids, offsets=offsets, labels=labels)
+
+    @classmethod
+    def make(cls, name: str, preset: str, **vocabularies: pathlib.Path) -> xf.Model:
+        """The library, and the executable."""
+        flags = [f"--{option.replace('_', '-')}={path}" for option, path in vocabularies.items()]
+        subprocess.run([find_compiler(), preset, "-o", f"{cls.folder.name}/{name}", *flags], check=True)
+        options: Dict[str, Any] = dict(vocabularies)
+        return xf.compile(preset, threads=2, **options)
+
+    @classmethod
+    def train(cls, name: str, model: xf.Model, steps: int, **batch: Any) -> None:
+        model.settings.update(learning_rate=0.01, schedule="constant", warmup=0)
+        for _ in range(steps):
+            model.train_step(batch)
+        model.save(f"{cls.folder.name}/{name}.safetensors", weights_only=True)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.translator.close()
+        cls.writer.close()
+        cls.folder.cleanup()
+
+    def printed(self, name: str, command: str, text: str = "", **options: Any) -> str:
+        flags = [f"--{option.replace('_', '-')}={value}" for option, value in options.items()]
+        program = f"{self.folder.name}/{name}"
+        return subprocess.run([program, command, f"--model={program}.safetensors", *flags], input=text, check=True, capture_output=True, text=True).stdout
+
+    def test_translates_as_the_executable_does(self) -> None:
+        found = []
+        choices: List[Dict[str, Any]] = [{}, {"beam": 1}, {"beam": 3, "length_penalty": 0.0, "max_length": 3, "batch_size": 2}, {"min_length": 9}]
+        for options in choices:
+            with self.assertWarnsRegex(UserWarning, "^skipped 1 of 8 lines, which were too long \\(first: line 7\\); their translations are empty$") as warned:
+                found.append(self.translator.translate(self.LINES, **options))
+            self.assertEqual(warned.filename, __file__)
+            self.assertEqual("".join(line + "\n" for line in found[-1]), self.printed("translator", "translate", "\n".join(self.LINES), **options))
+        self.assertEqual(found[0][0], self.TARGETS[0].lower())
+        self.assertEqual((found[0][4], found[0][6]), ("", ""))
+        self.assertNotIn(found[0], found[2:])
+        self.assertEqual(self.translator.translate([]), [])
+
+    def test_generates_as_the_executable_does(self) -> None:
+        choices: List[Dict[str, Any]] = [{}, {"max_length": 60, "temperature": 0.8, "top_k": 5, "seed": 3}, {"temperature": 0}, {"top_p": 0.7}]
+        for prompt in ("", "die Katze", "ein Vogel\nder "):
+            for options in choices:
+                self.assertEqual(self.writer.generate(prompt, **options) + "\n", self.printed("writer", "generate", **({"prompt": prompt} if prompt else {}), **options))
+
+    def test_text_is_tokens_and_back(self) -> None:
+        words = self.translator.target_vocabulary
+        ids = words.encode("der Hund singt f\u00fcr Otto")
+        self.assertEqual(ids[-1], words.unknown)
+        self.assertEqual(words.decode([words.begin, *ids[:-1], words.end]), "der hund singt f\u00fcr")
+        self.assertEqual((len(words), words.encode("")), (self.translator.configuration["target_vocabulary"], []))
+        pieces = self.translator.source_vocabulary
+        self.assertEqual(pieces.decode(pieces.encode("the bird sees a cat")), "the bird sees a cat")
+        self.assertEqual(self.writer.vocabulary.encode("ein Vogel"), self.writer.source_vocabulary.encode("ein Vogel"))
+
+    def test_follows_its_parameters(self) -> None:
+        with xf.compile("preset:transformer-char-lm,d_model=16,heads=2,d_ff=24,layers=1,max_positions=16", vocab=f"{self.folder.name}/target.model", functions=["generate"]) as model:
+            first = model.generate(temperature=0)
+            model.load(f"{self.folder.name}/writer.safetensors")
+            self.assertEqual(model.generate(temperature=0), self.writer.generate(temperature=0))
+            model.initialize(1)
+            self.assertEqual(model.generate(temperature=0), first)
+            self.assertNotEqual(self.writer.generate(temperature=0), first)
+
+    def test_threads_get_their_own(self) -> None:
+        lines = self.SOURCES * 2
+        expected, wrong = self.translator.translate(lines), []
+
+        def call(number: int) -> None:
+            for _ in range(10):
+                if self.translator.translate(lines[number:]) != expected[number:] or self.translator.settings["threads"] != 2:
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
+    def test_says_what_is_wrong(self) -> None:
+        for lines, expected in [
+            ("the cat", "expected lines to translate, but got one text"),
+            (["a", "b\0"], "line 2: NUL byte at byte 2$"),
+            (["a\nb"], "line 1: expected one line, but it ends at byte 2$"),
+            (["a", "\udc80"], "line 2: invalid UTF-8 at byte 1 \\(0xed\\)$"),
+        ]:
+            with self.assertRaisesRegex(xf.Error, f"^{expected}"):
+                self.translator.translate(lines)
+        for name, value, what in [("beam", 0, "a whole number from 1 to 1000"), ("beam", 2.5, "a whole number from 1 to 1000"), ("length_penalty", -1, "a number that is not negative"), ("max_length", 0, "a whole number from 1 on")]:
+            options: Dict[str, Any] = {name: value}
+            with self.assertRaisesRegex(xf.Error, f"^expected '{name}' to be {what}, but got '{value}'$"):
+                self.translator.translate(["a"], **options)
+        for name, text in [("top_p", "0"), ("top_p", "1.5"), ("temperature", "nan")]:
+            options = {name: text}
+            with self.assertRaisesRegex(xf.Error, f"^expected '{name}' to be a number .*, but got '{text}'$"):
+                self.writer.generate("", **options)
+        with self.assertRaisesRegex(xf.Error, "^'transformer_char_lm' can't translate: expected a sequence_to_sequence with encode and decode, but it is a language_model with train_step, "):
+            self.writer.translate(["a"])
+        with self.assertRaisesRegex(xf.Error, "^'transformer_tiny' can't generate: expected a language_model with decode, but it is a sequence_to_sequence with "):
+            self.translator.generate("a")
+        with self.assertRaisesRegex(xf.Error, "^expected sequence 0 to be a list of whole numbers of 32 bits"):
+            self.translator.vocabulary.decode([2**40])
+        with xf.compile(PRESET, functions=["encode", "decode"]) as model:
+            for name in ("translate", "vocabulary"):
+                with self.assertRaisesRegex(xf.Error, "^'transformer_tiny' was compiled without vocabularies; compile it with --source-vocab and --target-vocab, or with --vocab$"):
+                    getattr(model, name)(["5 6"])
+        with self.assertRaisesRegex(xf.Error, "^the model is closed$"):
+            model.translate(["5 6"])
+
+
 class CompileTest(unittest.TestCase):
     def test_takes_text_and_files(self) -> None:
         text = subprocess.run([find_compiler(), PRESET, "--print-input"], check=True, capture_output=True, text=True).stdout

@@ -18,7 +18,7 @@ memory of the arrays that they are given. Nothing is compiled here, and nothing 
 from xf._batches import pack
 from xf._compiler import compile
 from xf._library import Error
-from xf._model import Arrays, Function, Gradients, Model, Settings, Value, open
+from xf._model import Arrays, Function, Gradients, Model, Settings, Value, Vocabulary, open
 
-__all__ = ["Arrays", "Error", "Function", "Gradients", "Model", "Settings", "Value", "compile", "open", "pack"]
+__all__ = ["Arrays", "Error", "Function", "Gradients", "Model", "Settings", "Value", "Vocabulary", "compile", "open", "pack"]
 __version__ = "0.1.0"

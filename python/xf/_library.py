@@ -11,6 +11,7 @@ from typing import Any, List, Optional
 FLOAT32, INT32, INT64 = range(3)
 BFLOAT16 = 5  # the upper two bytes of a float32, which NumPy has no type for
 PARAMETER, GRADIENT, FIRST_MOMENT, SECOND_MOMENT = range(4)
+SOURCE, TARGET = range(2)
 
 
 class Error(Exception):
@@ -66,6 +67,10 @@ class Description(ctypes.Structure):
     ]
 
 
+class VocabularyStructure(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_int32), ("unknown", ctypes.c_int32), ("begin", ctypes.c_int32), ("end", ctypes.c_int32)]
+
+
 class Handle(ctypes.Structure):
     """struct xf_model: what is described, and a pointer a method; every method takes the model first."""
 
@@ -89,6 +94,11 @@ Handle._fields_ = [
     ("get", _method(_text, _text, ctypes.POINTER(ctypes.c_char_p))),
     ("close", _method(None)),
     ("warnings", _method(_text, ctypes.POINTER(ctypes.c_char_p))),
+    ("translate", _method(_text, ctypes.POINTER(_text), ctypes.c_int64, _text, ctypes.POINTER(ctypes.POINTER(_text)))),
+    ("generate", _method(_text, _text, _text, ctypes.POINTER(_text))),
+    ("vocabulary", _method(_text, ctypes.c_int, ctypes.POINTER(VocabularyStructure))),
+    ("encode_text", _method(_text, ctypes.c_int, _text, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)), ctypes.POINTER(ctypes.c_int64))),
+    ("decode_text", _method(_text, ctypes.c_int, ctypes.POINTER(ctypes.c_int32), ctypes.c_int64, ctypes.POINTER(_text))),
 ]
 
 _NUMPY_TYPES = {"f32": "float32", "i32": "int32", "i64": "int64"}

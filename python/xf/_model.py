@@ -9,12 +9,13 @@ import os
 import threading
 import warnings
 import weakref
-from typing import Any, Dict, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, MutableMapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from xf import _library
+from xf._batches import pack
 from xf._library import Error, decode
 
 Array = npt.NDArray[Any]
@@ -167,6 +168,37 @@ class Settings(MutableMapping[str, Any]):
         return repr(dict(self))
 
 
+class Vocabulary:
+    """Text as the token ids that a model reads, and back: what it was compiled with, of one of its sides."""
+
+    size: int
+    unknown: int  #: the token of what it has not
+    begin: int
+    end: int
+
+    def __init__(self, model: "Model", side: int) -> None:
+        self._model, self._side = model, side
+        found = _library.VocabularyStructure()
+        model._library.vocabulary(side, ctypes.byref(found))
+        self.size, self.unknown, self.begin, self.end = found.size, found.unknown, found.begin, found.end
+
+    def __len__(self) -> int:
+        return self.size
+
+    def encode(self, line: str) -> List[int]:
+        """The ids of a line, without begin and end."""
+        ids, count = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_int64()
+        self._model._library.encode_text(self._side, _text("line", line), ctypes.byref(ids), ctypes.byref(count))
+        return ids[: count.value]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; begin and end are none, and ids outside the vocabulary the unknown token."""
+        array, text = pack([list(ids)])[0], ctypes.c_char_p()
+        pointer = array.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self._model._library.decode_text(self._side, pointer, len(array), ctypes.byref(text))
+        return decode(text.value)
+
+
 class Model:
     """A compiled model. Its functions are `model.functions[name]` and, where the name allows it, `model.name`."""
 
@@ -244,9 +276,65 @@ class Model:
         """Writes a checkpoint (.safetensors), or the weights alone. Executables of the model read both."""
         self._library.save(os.fsencode(path), weights_only)
 
+    def translate(
+        self,
+        lines: Iterable[str],
+        *,
+        beam: Optional[int] = None,
+        length_penalty: Optional[float] = None,
+        max_length: Optional[int] = None,
+        min_length: Optional[int] = None,
+        batch_size: Optional[int] = None,
+    ) -> List[str]:
+        """The translation of each line, as the executable's `translate` gives it, with its options: `beam` hypotheses
+        that are followed (1: greedy); the power `length_penalty` of a translation's length that its score is divided
+        by; `max_length` and `min_length` in tokens; `batch_size` lines at a time. None: as the model says."""
+        if isinstance(lines, str):
+            raise Error("expected lines to translate, but got one text; translate([line]) is a list of one translation")
+        texts = [_text(f"line {number}", line) for number, line in enumerate(lines, 1)]
+        options = _options(beam=beam, length_penalty=length_penalty, max_length=max_length, min_length=min_length, batch_size=batch_size)
+        translations = ctypes.POINTER(ctypes.c_char_p)()
+        self._announce_changes()
+        self._library.translate((ctypes.c_char_p * len(texts))(*texts), len(texts), options, ctypes.byref(translations))
+        found = [decode(translations[i]) for i in range(len(texts))]
+        self._warn(stacklevel=3)
+        return found
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_length: Optional[int] = None,
+        temperature: Optional[float] = None,
+        top_k: Optional[int] = None,
+        top_p: Optional[float] = None,
+        seed: Optional[int] = None,
+    ) -> str:
+        """The prompt and what the model goes on with, as the executable's `generate` does, with its options: `max_length`
+        tokens (256), each drawn at `temperature` (1; 0: the likeliest) among the `top_k` likeliest (0: all) whose
+        probabilities sum up to `top_p` (1); the same `seed` (1) gives the same text."""
+        options = _options(max_length=max_length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        text = ctypes.c_char_p()
+        self._announce_changes()
+        self._library.generate(_text("prompt", prompt), options, ctypes.byref(text))
+        return decode(text.value)
+
     def close(self) -> None:
         """Gives back the model's memory and threads, once no call is under way and no view of its arrays is held."""
         self._finalizer()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """That of a model with one alone, or of the target side."""
+        return Vocabulary(self, _library.TARGET)
+
+    @property
+    def source_vocabulary(self) -> Vocabulary:
+        return Vocabulary(self, _library.SOURCE)
+
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        return Vocabulary(self, _library.TARGET)
 
     def _announce_changes(self) -> None:
         """As long as someone holds a view of parameters, they may change at any time; and be looked at, as others may."""
@@ -271,6 +359,18 @@ def _value(structure: _library.ValueStructure, dims: Tuple[str, ...]) -> Value:
     extents = (int(structure.shape[axis]) for axis in range(structure.rank))
     shape: Tuple[Union[int, str], ...] = tuple(dims[-1 - extent] if extent < 0 else extent for extent in extents)
     return Value(decode(structure.name), _DTYPES[structure.type], shape, bool(structure.written))
+
+
+def _text(place: str, text: str) -> bytes:
+    """What C can read; the library looks at the rest."""
+    encoded = text.encode(errors="surrogatepass")
+    if 0 in encoded:
+        raise Error(f"{place}: NUL byte at byte {encoded.index(0) + 1}")
+    return encoded
+
+
+def _options(**options: Union[int, float, None]) -> bytes:
+    return ",".join(f"{name}={value}" for name, value in options.items() if value is not None).encode()
 
 
 def _remedy(dtype: "np.dtype[Any]") -> str:

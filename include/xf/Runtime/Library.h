@@ -4,9 +4,10 @@
  * libraries by their files (dlopen) finds NAME_open_on() as `xf_library_open_on` in each, whatever the file is called.
  *
  * What can fail returns NULL when it is done, and otherwise what was wrong: text that stays until the same thread's
- * next call. Any thread may call at any time; calls on one model wait for each other. A process that forks has the
- * model in the parent alone: in the child `close` does nothing and all else fails. It can open models of its own, but
- * on a GPU only where the parent has used none: start it by exec (in Python, by spawn) instead.
+ * next call. Text and tokens that a call gives stay until the same thread's next one that gives such of this model.
+ * Any thread may call at any time; calls on one model wait for each other. A process that forks has the model in the
+ * parent alone: in the child `close` does nothing and all else fails. It can open models of its own, but on a GPU only
+ * where the parent has used none: start it by exec (in Python, by spawn) instead.
  *
  * Where a GPU computes, the model's arrays stay there, and move when the other side asks for them. A thread keeps the
  * context of CUDA that it has current; the model works in the GPU's primary one. When the GPU is lost each call that
@@ -64,6 +65,13 @@ typedef struct xf_description {
 /* For every parameter there is a value, and where functions compute them a gradient and the optimizer's moments. */
 enum xf_array { XF_PARAMETER, XF_GRADIENT, XF_FIRST_MOMENT, XF_SECOND_MOMENT };
 
+/* What a model with vocabularies reads text as: tokens from 0 to size - 1, and those of what it has not, of a text's
+ * begin and of its end. A model with one vocabulary alone has it on both sides. */
+typedef struct xf_vocabulary {
+  int32_t size, unknown, begin, end;
+} xf_vocabulary;
+enum xf_side { XF_SOURCE, XF_TARGET };
+
 /* An open model: model->call(model, ...). */
 typedef struct xf_model xf_model;
 struct xf_model {
@@ -107,6 +115,24 @@ struct xf_model {
   /* What there was to warn of since this was last asked (weights that were trained as another model), a line each,
    * until the next call; NULL where there was nothing. A library prints nothing. */
   const char *(*warnings)(xf_model *model, const char **text);
+
+  /* Of a model that was compiled with its vocabularies. `options` are the executable's, of `translate`
+   * ("beam=4,length_penalty=0.6,max_length=100,min_length=1,batch_size=64") and of `generate`
+   * ("max_length=256,temperature=1,top_k=0,top_p=1,seed=1"), in UTF-8 as all text is; NULL: what those have. */
+
+  /* The best translation of each of so many lines. */
+  const char *(*translate)(xf_model *model, const char *const *lines, int64_t num_lines, const char *options,
+                           const char *const **translations);
+
+  /* The prompt, and what a language model goes on with. */
+  const char *(*generate)(xf_model *model, const char *prompt, const char *options, const char **text);
+
+  /* A vocabulary; and a line's tokens by it, without begin and end, and the text of tokens. */
+  const char *(*vocabulary)(xf_model *model, enum xf_side side, xf_vocabulary *vocabulary);
+  const char *(*encode_text)(xf_model *model, enum xf_side side, const char *line, const int32_t **tokens,
+                             int64_t *num_tokens);
+  const char *(*decode_text)(xf_model *model, enum xf_side side, const int32_t *tokens, int64_t num_tokens,
+                             const char **text);
 };
 
 #ifdef __cplusplus

@@ -64,6 +64,10 @@ public:
   /// Computes what predictions read besides the parameters, of parameters that are all there, where `model` has room.
   Expected<void> prepare(const ModelState &model);
 
+  /// Whether the program has what translating, or generating text, takes.
+  bool translates() const { return program.kind == "sequence_to_sequence" && has("encode") && has("decode"); }
+  bool generates() const { return program.kind == "language_model" && has("decode"); }
+
   /// Tokens that the model knows, by its tables and losses: `which` is "source" or "target"; the only side answers for
   /// both. 0: it reads none.
   int64_t vocabularySize(std::string_view which) const;
@@ -77,6 +81,7 @@ public:
   }
 
 private:
+  bool has(std::string_view function) const { return program.function(function) != nullptr; }
   /// The smallest number that a function sets an input of such a name; 0: there is none.
   int64_t least(Requirement::Kind kind, std::initializer_list<std::string_view> names) const;
 

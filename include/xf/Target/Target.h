@@ -105,7 +105,8 @@ enum class OutputKind { Executable, Shared, Static, Object };
 /// and `model`_open_on, which a shared one has as `xf_library_open_on`, too. Nothing is written: whoever does can tell
 /// a full disk.
 llvm::Expected<std::string> linkProgram(OutputKind kind, const CPU &cpu, ArrayRef<StringRef> objects, StringRef kit,
-                                        StringRef model, StringRef name);
+                                        StringRef model, StringRef name,
+                                        bool hasText); // a library translates and generates, where its model does
 } // namespace mlir::xf
 
 #endif

@@ -4,7 +4,8 @@
 //===-----------------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "HeatMaps.h"
-#include "Translator.h"
+#include "xf/Runtime/Text/Corpus.h"
+#include "xf/Runtime/Text/Translator.h"
 
 #include <fmt/format.h>
 

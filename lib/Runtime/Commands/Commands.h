@@ -5,7 +5,7 @@
 #ifndef XF_RUNTIME_COMMANDS_COMMANDS_H
 #define XF_RUNTIME_COMMANDS_COMMANDS_H
 
-#include "xf/Runtime/Needs.h"
+#include "xf/Runtime/MemoryCheck.h"
 #include "xf/Runtime/Output.h"
 #include "xf/Runtime/Session.h"
 #include "xf/Runtime/Tensor.h"
@@ -30,10 +30,6 @@ void addAttention(CLI::App &app, Session &session, Action &action);
 void addGenerate(CLI::App &app, Session &session, Action &action);
 void addEmbed(CLI::App &app, Session &session, Action &action);
 
-/// Whether it has what translating, or generating text, takes.
-bool translates(const Program &program);
-bool generates(const Program &program);
-
 /// `--device`, `--threads`, `--memory` and `--profile`.
 void addExecutionOptions(CLI::App &command, Session &session);
 
@@ -42,15 +38,6 @@ void addDeviceOption(CLI::App &command, Session &session);
 
 /// An option for bytes, as parseBytes reads them.
 CLI::Option *addBytesOption(CLI::App &command, const std::string &name, int64_t &bytes, const std::string &help);
-
-/// Refuses a batch, counted as `count`, where there is less memory than `needs(count)`. The message begins with what
-/// needs it, and ends with the largest count that `remedy` can name.
-Expected<void> checkMemory(Session &session, const std::string &what, int64_t count,
-                           const std::function<Needs(int64_t)> &needs,
-                           const std::function<std::string(int64_t)> &remedy);
-
-/// Refuses a call that takes more than --memory allows, where that is given.
-Expected<void> checkAllowed(Session &session, const std::string &what, const Call &call);
 
 /// `--model`; needed where no weights are embedded.
 void addModelOption(CLI::App &command, const Session &session, std::string &model);

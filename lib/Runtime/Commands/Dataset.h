@@ -5,7 +5,8 @@
 #ifndef XF_RUNTIME_COMMANDS_DATASET_H
 #define XF_RUNTIME_COMMANDS_DATASET_H
 
-#include "TextData.h"
+#include "xf/Runtime/Text/Batches.h"
+#include "xf/Runtime/Text/Vocabularies.h"
 
 #include <CLI/CLI.hpp>
 #include <memory>

@@ -3,7 +3,8 @@
 // and of length 1, so that a product of two is the cosine of their angle.
 //===-------------------------------------------------------------------------------------------===//
 #include "Commands.h"
-#include "TextData.h"
+#include "LineReader.h"
+#include "xf/Runtime/Text/Vocabularies.h"
 
 #include <algorithm>
 #include <cmath>
@@ -110,7 +111,7 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
     return model.error();
   Embedder embedder(session, *model, options);
   int64_t longest = session.longestTarget(); // two of its tokens are marks
-  LineReader lines(*vocabulary, longest ? std::max<int64_t>(longest - 2, 1) : 0, LineReader::Cut);
+  LineReader lines(*vocabulary, longest ? std::max<int64_t>(longest - 2, 1) : 0, LineEncoder::Cut);
   while (true) {
     Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
     if (!texts)

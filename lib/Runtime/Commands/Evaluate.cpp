@@ -3,9 +3,9 @@
 //===-------------------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "Measure.h"
-#include "Translator.h"
 #include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Text/Bleu.h"
+#include "xf/Runtime/Text/Translator.h"
 
 #include <chrono>
 #include <cmath>
@@ -115,7 +115,7 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
   printResult("loss per token     {:.4f}\n", loss->perToken());
   printResult("perplexity         {:.2f}\n", std::exp(loss->perToken()));
   printResult("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
-  if (translates(session.program))
+  if (session.translates())
     if (Expected<void> printed = printBleu(session, *model, options); !printed)
       return printed.error();
   return 0;
@@ -130,7 +130,7 @@ void xf::runtime::addEvaluate(CLI::App &app, Session &session, Action &action) {
   addDatasetOptions(*command, session, options->data);
   command->add_option("--batch-tokens", options->batchTokens, "Tokens of a batch, on the longer side")
       ->check(positiveNumber());
-  if (translates(session.program)) {
+  if (session.translates()) {
     command->add_option("--beam", options->search.beam, "Hypotheses followed for BLEU; 1: greedy")
         ->check(CLI::Range(1, 1000));
     command->add_option("--length-penalty", options->search.lengthPenalty, "As of translate, where --beam is above 1")

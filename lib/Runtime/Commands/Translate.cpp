@@ -3,7 +3,8 @@
 // those before it are done. Lines are taken as they come.
 //===-------------------------------------------------------------------------------------------===//
 #include "Commands.h"
-#include "Translator.h"
+#include "LineReader.h"
+#include "xf/Runtime/Text/Translator.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -63,9 +64,8 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
     return model.error();
   Translator translator(session, *model, *vocabularies, options.search, options.batchSize);
 
-  int64_t longest = session.longestSource();
-  LineReader lines(vocabularies->source, longest ? std::max<int64_t>(longest - vocabularies->sourceMarks(), 1) : 0,
-                   LineReader::Skip, options.prefixColumn ? &vocabularies->target : nullptr);
+  LineReader lines(vocabularies->source, vocabularies->longestSource, LineEncoder::Skip,
+                   options.prefixColumn ? &vocabularies->target : nullptr);
   Expected<std::vector<int32_t>> prefix = vocabularies->target.encode(options.prefix);
   if (!prefix)
     return userError("--prefix: " + prefix.error().message);

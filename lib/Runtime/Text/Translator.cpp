@@ -1,8 +1,8 @@
 //===- Translator.cpp - A trained model that translates ----------------------------------------===//
 // Sources are encoded some at a time, ahead of their turn: a single one would not fill the matrix kernels.
 //===-------------------------------------------------------------------------------------------===//
-#include "Translator.h"
-#include "Commands.h"
+#include "xf/Runtime/Text/Translator.h"
+#include "xf/Runtime/MemoryCheck.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -99,7 +99,8 @@ Error Translator::notNumbers(const std::string &place) {
 }
 
 Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span<const std::vector<int32_t>> sources,
-                                                                       std::span<const std::vector<int32_t>> prefixes) {
+                                                                       std::span<const std::vector<int32_t>> prefixes,
+                                                                       std::string_view unit) {
   std::vector<std::vector<SearchResult>> all;
   for (size_t i = 0; i < sources.size(); ++i)
     put(sources[i], prefixes.empty() ? std::vector<int32_t>() : prefixes[i]);
@@ -109,7 +110,7 @@ Expected<std::vector<std::vector<SearchResult>>> Translator::translate(std::span
   while (auto result = take()) {
     all.push_back(std::move(*result));
     if (all.back().empty())
-      return notNumbers(fmt::format("sentence {}", all.size()));
+      return notNumbers(fmt::format("{} {}", unit, all.size()));
   }
   return all;
 }

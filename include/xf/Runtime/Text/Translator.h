@@ -1,13 +1,13 @@
 //===- Translator.h - A trained model that translates -------------------------------------------===//
-// Vocabularies, parameters and search together; used by `translate`, `evaluate` and `attention`. Sources go in and
-// their translations come out in the same order; in between they share a batch that each leaves when it is done, and
-// the next one enters.
+// Vocabularies, parameters and search together; used by `translate`, `evaluate`, `attention` and libraries. Sources go
+// in and their translations come out in the same order; in between they share a batch that each leaves when it is done,
+// and the next one enters.
 //===-------------------------------------------------------------------------------------------===//
-#ifndef XF_RUNTIME_COMMANDS_TRANSLATOR_H
-#define XF_RUNTIME_COMMANDS_TRANSLATOR_H
+#ifndef XF_RUNTIME_TEXT_TRANSLATOR_H
+#define XF_RUNTIME_TEXT_TRANSLATOR_H
 
-#include "TextData.h"
 #include "xf/Runtime/Decoder.h"
+#include "xf/Runtime/Text/Vocabularies.h"
 
 #include <deque>
 
@@ -39,9 +39,10 @@ public:
   std::optional<std::vector<SearchResult>> take();
   static Error notNumbers(const std::string &place);
 
-  /// All of these sources' translations; `prefixes`: none, or one a source.
+  /// All of these sources' translations; `prefixes`: none, or one a source. `unit`: what messages count.
   Expected<std::vector<std::vector<SearchResult>>> translate(std::span<const std::vector<int32_t>> sources,
-                                                             std::span<const std::vector<int32_t>> prefixes = {});
+                                                             std::span<const std::vector<int32_t>> prefixes = {},
+                                                             std::string_view unit = "sentence");
 
 private:
   struct Waiting {
@@ -62,4 +63,4 @@ private:
 
 } // namespace xf::runtime
 
-#endif // XF_RUNTIME_COMMANDS_TRANSLATOR_H
+#endif // XF_RUNTIME_TEXT_TRANSLATOR_H

@@ -1,0 +1,30 @@
+//===- Generator.h - A text that a language model goes on with ----------------------===//
+// Token by token, each drawn from what the model says of the text so far. Used by `generate`, and by libraries.
+//===----------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_TEXT_GENERATOR_H
+#define XF_RUNTIME_TEXT_GENERATOR_H
+
+#include "xf/Runtime/Decoder.h"
+#include "xf/Runtime/Text/Sampling.h"
+#include "xf/Runtime/Text/Vocabulary.h"
+
+namespace xf::runtime {
+
+struct GeneratorOptions {
+  int64_t maxLength = 256; // tokens besides the prompt's
+  SamplingOptions sampling;
+};
+
+/// A begin mark and the prompt, with an end mark after every line but the last, which goes on. `place` is what messages
+/// start with.
+Expected<std::vector<int32_t>> encodePrompt(std::string_view prompt, const Vocabulary &vocabulary,
+                                            const std::string &place);
+
+/// Goes on with a prompt, and gives its text and what was generated, line by line; the last one may not be at its end.
+Expected<void> generateText(Session &session, const ModelState &model, const Vocabulary &vocabulary,
+                            std::vector<int32_t> prompt, const GeneratorOptions &options,
+                            const std::function<Expected<void>(std::string)> &give);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_TEXT_GENERATOR_H
