@@ -23,7 +23,7 @@ LogicalResult verifyKernel(func::FuncOp kernel) {
   unsigned own = 0;
   bool hasMany = kind == KernelKind::Elementwise || kind == KernelKind::Row;
   for (Operation &op : body.without_terminator()) {
-    if (auto cast = dyn_cast<CastOp>(op); cast && isTakenOut(cast))
+    if (auto cast = dyn_cast<CastOp>(op); cast && kind != KernelKind::Elementwise && isTakenOut(cast))
       continue;
     auto kernelOp = dyn_cast<KernelOpInterface>(op);
     bool isOwn = kernelOp && kernelOp.getKernelKind() == kind, isRow = kind == KernelKind::Row;

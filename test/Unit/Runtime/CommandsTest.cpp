@@ -665,7 +665,7 @@ TEST_F(Commands, InputsThatAreNoneOfTheirKind) {
   };
   expectError("translate --model=run --prefix=word", "--prefix: ", "5\n");
   expectError("translate --model=run --prefix-column", "standard input, line 2, behind the tab: ", "5\t6\n7\tword\n");
-  expectError("translate --model=/dev/null", "can't map '/dev/null': expected a regular file");
+  expectError("translate --model=/dev/null", "can't read '/dev/null': expected a file or a pipe");
   std::ofstream(folder / "short.safetensors") << "abc";
   expectError("translate --model=short.safetensors",
               "'short.safetensors' is not a valid safetensors file: it has 3 bytes, the header's length alone takes 8");

@@ -91,9 +91,9 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"'train_step' requires something of input 9, there are 7",
        [&](json &p) { step(p)["requirements"][0]["input"] = 9; }},
       {"'train_step' requires 'below' of 'random'", [&](json &p) { step(p)["requirements"][3]["input"] = 5; }},
-      {"expected 6 numbers of a tensor map, but got 2", [](json &p) { p["kernels"][0]["maps"] = {{0, 1}}; }},
+      {"expected 7 numbers of a tensor map, but got 2", [](json &p) { p["kernels"][0]["maps"] = {{0, 1}}; }},
       {"has no operand 99 of 8 x 8",
-       [&](json &p) { p["kernels"][size_t(step(p)["dispatches"][0]["kernel"])]["maps"] = {{99, 8, 8, 16, 1, 1}}; }},
+       [&](json &p) { p["kernels"][size_t(step(p)["dispatches"][0]["kernel"])]["maps"] = {{99, 8, 8, 16, 1, 1, 2}}; }},
       {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)
