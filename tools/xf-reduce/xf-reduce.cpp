@@ -1,19 +1,23 @@
 //===- xf-reduce.cpp - a small module that fails like a large one ---------===//
-// mlir-reduce for xf's reproducers: runs the passes that a reproducer names on ever smaller modules, as long as xf-opt
-// goes on failing with the same message, or crashing.
+// For xf's reproducers: runs the passes that a reproducer names on ever smaller modules, as long as xf-opt goes on
+// failing with the same message, or crashing. mlir-reduce erases halves of a block; in a model nearly every result is
+// used and every layer called, so here an op leaves values of nothing behind, and a function takes its calls along.
 //===----------------------------------------------------------------------===//
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "xf/InitAll.h"
-#include "xf/Pipelines/Stages.h"
-#include "llvm/ADT/ScopeExit.h"
+#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Program.h"
+#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
+#include <climits>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /// Defined in test/lib, which is not on the include path of the tools.
 namespace mlir::xf::test {
@@ -27,25 +31,132 @@ static int fail(const llvm::Twine &message) {
   return 1;
 }
 
-/// What tells this failure from others: the first error's message, or of a crash that it is one.
-static std::string symptomOf(StringRef output) {
-  StringRef message = output.split(" error: ").second.split('\n').first;
-  return message.empty() ? "Stack dump" : message.str();
-}
+namespace {
+class Reducer {
+public:
+  Reducer(OwningOpRef<ModuleOp> module, PassManager &passes) : module(std::move(module)), passes(passes) {}
 
-static std::string quoted(StringRef text) {
-  std::string result = "'";
-  for (char c : text)
-    result += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return result + "'";
-}
+  /// What is wrong with the whole module: the first error's message, or of a crash that it is one; nothing where the
+  /// passes do not fail.
+  std::optional<std::string> findSymptom() {
+    std::optional<std::string> found = symptomOf(*module);
+    return found ? symptom = *found, found : found;
+  }
+
+  ModuleOp reduce() {
+    for (bool isSmaller = true; isSmaller;) {
+      isSmaller = removeSome([](ModuleOp module) {
+        SmallVector<Operation *> symbols;
+        for (Operation &op : module.getOps())
+          symbols.push_back(&op);
+        return symbols;
+      });
+      isSmaller |= removeSome([](ModuleOp module) {
+        SmallVector<Operation *> ops;
+        module.walk<WalkOrder::PreOrder>([&](Operation *op) {
+          bool isNothing = isa<UnrealizedConversionCastOp>(op) && !op->use_empty();
+          if (op->getParentOp() && op->getParentOp() != module && !op->hasTrait<OpTrait::IsTerminator>() && !isNothing)
+            ops.push_back(op);
+        });
+        return ops;
+      });
+    }
+    return *module;
+  }
+
+private:
+  using Candidates = function_ref<SmallVector<Operation *>(ModuleOp)>;
+
+  /// Tries to go without halves of the candidates, then quarters, and so on down to each of them.
+  bool removeSome(Candidates candidates) {
+    bool hasRemoved = false;
+    for (size_t size = std::max<size_t>(candidates(*module).size() / 2, 1);; size /= 2) {
+      for (size_t end = candidates(*module).size(); end > 0;) {
+        size_t begin = end > size ? end - size : 0;
+        hasRemoved |= goesWithout(candidates, begin, end);
+        end = begin;
+      }
+      if (size <= 1)
+        return hasRemoved;
+    }
+  }
+
+  bool goesWithout(Candidates candidates, size_t begin, size_t end) {
+    OwningOpRef<ModuleOp> smaller = module->clone();
+    SmallVector<Operation *> ops = candidates(*smaller);
+    for (Operation *op : llvm::reverse(ArrayRef(ops).slice(begin, end - begin)))
+      remove(op, *smaller);
+    if (failed(verify(*smaller)) || symptomOf(*smaller) != symptom)
+      return false;
+    module = std::move(smaller);
+    return true;
+  }
+
+  /// Who used its results goes on with casts of nothing; who names it goes too.
+  static void remove(Operation *op, ModuleOp module) {
+    if (isa<SymbolOpInterface>(op))
+      if (std::optional<SymbolTable::UseRange> uses = SymbolTable::getSymbolUses(op, module)) {
+        llvm::SetVector<Operation *> users;
+        for (SymbolTable::SymbolUse use : *uses)
+          if (!op->isAncestor(use.getUser()) && use.getUser() != module)
+            users.insert(use.getUser());
+        for (Operation *user : users)
+          if (!user->hasTrait<OpTrait::IsTerminator>())
+            remove(user, module);
+      }
+    OpBuilder builder(op);
+    for (Value result : op->getResults())
+      if (!result.use_empty())
+        result.replaceAllUsesWith(
+            UnrealizedConversionCastOp::create(builder, op->getLoc(), result.getType(), ValueRange()).getResult(0));
+    op->erase();
+  }
+
+  /// In a process of its own, for that may crash; nothing of it is seen here.
+  std::optional<std::string> symptomOf(ModuleOp candidate) {
+    int ends[2];
+    if (pipe(ends) != 0)
+      llvm::report_fatal_error("no pipe");
+    pid_t child = fork();
+    if (child == 0) {
+      for (int stream : {STDOUT_FILENO, STDERR_FILENO})
+        dup2(open("/dev/null", O_WRONLY), stream);
+      bool isFirst = true;
+      candidate.getContext()->getDiagEngine().registerHandler([&](Diagnostic &diagnostic) {
+        if (diagnostic.getSeverity() == DiagnosticSeverity::Error && std::exchange(isFirst, false)) {
+          std::string message = diagnostic.str();
+          (void)!write(ends[1], message.data(), std::min<size_t>(message.size(), PIPE_BUF));
+        }
+      });
+      _exit(failed(passes.run(candidate)));
+    }
+    close(ends[1]);
+    std::string message;
+    char buffer[PIPE_BUF];
+    for (ssize_t count; (count = read(ends[0], buffer, sizeof(buffer))) > 0;)
+      message.append(buffer, count);
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      return std::nullopt;
+    return WIFEXITED(status) && !message.empty() ? StringRef(message).split('\n').first.str() : "a crash";
+  }
+
+  OwningOpRef<ModuleOp> module;
+  PassManager &passes;
+  std::string symptom;
+};
+} // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 2 && !(argc == 4 && StringRef(argv[2]) == "-o")) {
-    llvm::errs() << "usage: xf-reduce REPRODUCER.mlir [-o SMALLER.mlir]\n";
-    return 1;
-  }
-  std::string input = argv[1], output = argc == 4 ? argv[3] : "-";
+  llvm::cl::OptionCategory category("xf-reduce");
+  llvm::cl::opt<std::string> input(llvm::cl::Positional, llvm::cl::desc("REPRODUCER.mlir"), llvm::cl::Required,
+                                   llvm::cl::cat(category));
+  llvm::cl::opt<std::string> output("o", llvm::cl::desc("where the smaller module goes (standard output)"),
+                                    llvm::cl::value_desc("SMALLER.mlir"), llvm::cl::init("-"), llvm::cl::cat(category));
+  llvm::cl::HideUnrelatedOptions(category);
+  llvm::cl::ParseCommandLineOptions(argc, argv, "Makes the module of a reproducer as small as fails alike.\n");
   DialectRegistry registry;
   xf::registerAllDialects(registry);
   xf::registerAllPasses();
@@ -61,43 +172,25 @@ int main(int argc, char **argv) {
   PassManager passes(&context);
   if (failed(reproducer.apply(passes)))
     return 1;
+  context.disableMultithreading(); // whatever the reproducer says: processes are forked
   if (passes.empty())
     return fail("'" + input + "' names no passes: it is no reproducer");
   std::string pipeline;
   llvm::raw_string_ostream stream(pipeline);
   passes.printAsTextualPipeline(stream);
 
-  llvm::SmallString<128> folder;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("xf-reduce", folder))
-    return fail("can't write a temporary folder: " + code.message());
-  llvm::scope_exit remover([&] { llvm::sys::fs::remove_directories(folder); });
-  std::string whole = (folder + "/whole.mlir").str(), log = (folder + "/log").str(),
-              script = (folder + "/test.sh").str();
   std::error_code code;
-  llvm::raw_fd_ostream(whole, code) << *module; // without the passes, which the reduced one can't carry
-  std::string tool =
-      (llvm::sys::path::parent_path(llvm::sys::fs::getMainExecutable(argv[0], reinterpret_cast<void *>(&fail))) +
-       "/xf-opt")
-          .str();
-  SmallVector<StringRef> arguments{tool, whole, "-o", "/dev/null"};
-  std::string passOption = "--pass-pipeline=" + pipeline;
-  arguments.push_back(passOption);
-  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
-  if (llvm::sys::ExecuteAndWait(tool, arguments, std::nullopt, redirects) == 0)
+  llvm::ToolOutputFile file(output, code, llvm::sys::fs::OF_Text);
+  if (code)
+    return fail("can't write '" + output + "': " + code.message());
+  Reducer reducer(std::move(module), passes);
+  std::optional<std::string> symptom = reducer.findSymptom();
+  if (!symptom)
     return fail("the passes of '" + input + "' do not fail: " + pipeline);
-  auto said = llvm::MemoryBuffer::getFile(log);
-  std::string symptom = symptomOf(said ? (*said)->getBuffer() : "");
-
-  // Of a module that is of interest the test fails.
-  llvm::raw_fd_ostream(script, code) << "#!/bin/sh\n! " << quoted(tool) << " \"$1\" -o /dev/null " << quoted(passOption)
-                                     << " 2>&1 | grep -qF -- " << quoted(symptom) << "\n";
-  llvm::sys::fs::setPermissions(script, llvm::sys::fs::perms::owner_all);
-  std::string reduction = "--reduction-tree=traversal-mode=0 test=" + script;
-  const char *reducer[] = {argv[0], whole.c_str(), reduction.c_str(), "-o", output.c_str()};
-  llvm::errs() << "xf-reduce: '" << symptom << "' of " << pipeline << "\n";
-  // Most of what it tries is no module, which it would say of each.
+  llvm::errs() << "xf-reduce: '" << *symptom << "' of " << pipeline << "\n";
+  // Much of what it tries is no module, which it would say of each.
   context.getDiagEngine().registerHandler([](Diagnostic &) { return success(); });
-  if (failed(mlirReduceMain(std::size(reducer), const_cast<char **>(reducer), context)))
-    return fail("'" + input + "' can't be made smaller");
+  file.os() << reducer.reduce() << "\n";
+  file.keep();
   return 0;
 }
