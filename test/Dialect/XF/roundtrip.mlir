@@ -296,6 +296,27 @@ func.func @attention(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x
   return %o, %lse : tensor<?x512xf32>, tensor<?x8xf32>
 }
 
+// CHECK-LABEL: @key_value_heads(
+// CHECK: xf.attention %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) causal :
+// CHECK: xf.attention_backward %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) causal :
+// CHECK: xf.attention_weights %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) :
+// CHECK: xf.cached_attention %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) :
+// CHECK: xf.multi_head_attention {{.*}} heads(8) key_value_heads(2) head_dims(64, 64) causal :
+func.func @key_value_heads(%q: tensor<?x512xf32>, %k: tensor<?x128xf32>, %v: tensor<?x128xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x128xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {
+  %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) key_value_heads(2) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+  %dq, %dk, %dv = xf.attention_backward %q, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) key_value_heads(2) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?x512xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>)
+  %w = xf.attention_weights %q, %k heads(8) key_value_heads(2) scale(0.125) : (tensor<?x512xf32>, tensor<?x128xf32>) -> tensor<8x?x?xf32>
+  %c = xf.cached_attention %q, %k, %v rows(%qo, %ko) heads(8) key_value_heads(2) scale(0.125)
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  %a = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%qo, %ko) heads(8) key_value_heads(2) head_dims(64, 64) causal
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %dq, %dk, %w, %c, %a : tensor<?x512xf32>, tensor<?x128xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @score(
 // CHECK: xf.attention {{.*}} causal score(%{{.*}}) {
 // CHECK-NEXT: ^bb0(%[[SCORE:.*]]: f32, %[[HEAD:.*]]: index, %[[QUERY:.*]]: index, %[[KEY:.*]]: index, %[[TABLE:.*]]: tensor<8x129xf32>):
