@@ -37,11 +37,12 @@ Tensor reference::quantize(const Tensor &weight) {
     int64_t panel = row / columns * panelBytes, column = row % columns;
     double most = 0;
     for (int64_t k = 0; k < in; ++k)
-      most = std::max(most, std::abs(weight(row, k)));
+      if (double magnitude = std::abs(weight(row, k)); !std::isnan(most) && !(magnitude <= most))
+        most = magnitude; // NaN, if any is
     auto scale = static_cast<float>(most / 127);
     for (auto [i, byte] : llvm::enumerate(std::bit_cast<std::array<int8_t, 4>>(scale)))
       packed.integer(panel + 4 * column + i) = byte;
-    for (int64_t k = 0; scale != 0 && k < in; ++k)
+    for (int64_t k = 0; scale > 0 && std::isfinite(scale) && k < in; ++k)
       packed.integer(panel + (PackOp::scaleRows + k) * columns + column) =
           static_cast<int64_t>(std::clamp(std::nearbyint(weight(row, k) / scale), -127.0, 127.0));
   }

@@ -266,8 +266,8 @@ private:
       auto packedLane = [&](int64_t v) { return e.add(packedColumn, e.index(v * e.registers.width)); };
       if (p.quantized)
         for (int64_t v = 0; v < vectors; ++v)
-          scales.push_back(e.loadVector(viewAsScales(e, p.b),
-                                        e.add(scalesOfPanel(e, p.b, packedPanel), packedLane(v)), e.registers.width));
+          scales.push_back(e.loadVector(viewAsScales(e, p.b), e.add(scalesOfPanel(e, p.b, packedPanel), packedLane(v)),
+                                        e.registers.width));
       Value rowsBefore = e.index(p.quantized ? PackOp::scaleRows : 0);
       auto b = [&](Value k, int64_t v) -> Value {
         if (!p.packed)

@@ -34,24 +34,27 @@ LogicalResult schedulePack(func::FuncOp kernel, const RegisterFile &registers) {
   auto scaleRow = [&](int64_t row) {
     Value most = e.splat(0), from = e.add(first, e.index(row));
     auto larger = [&](Value most, Value k, int64_t ks) {
-      return e.maximum(most, math::AbsFOp::create(e.b, e.loc, e.loadVector(weight, {from, k}, ks)));
+      Value magnitude = math::AbsFOp::create(e.b, e.loc, e.loadVector(weight, {from, k}, ks));
+      return e.make<arith::MaximumFOp>(most, magnitude); // NaN, if any is
     };
     int64_t full = in / width * width;
-    most = e.loop(e.index(0), e.index(full), width, most, [&](Value k, ValueRange carried) {
-      return SmallVector<Value>{larger(carried[0], k, width)};
-    })[0];
+    most = e.loop(e.index(0), e.index(full), width, most,
+                  [&](Value k, ValueRange carried) { return SmallVector<Value>{larger(carried[0], k, width)}; })[0];
     if (full < in)
       most = larger(most, e.index(full), in - full);
-    e.store(e.div(e.reduce(vector::CombiningKind::MAXIMUMF, most), e.f32(127)), scales,
-            e.add(firstScale, e.index(row)));
+    Value largest = vector::ReductionOp::create(e.b, e.loc, vector::CombiningKind::MAXIMUMF, most);
+    e.store(e.div(largest, e.f32(127)), scales, e.add(firstScale, e.index(row)));
   };
   auto store = [&](Value line, Value k, int64_t column) {
     if (!quantizes)
       return e.storeVector(line, packed, {e.tile(), k, e.index(column)}, width);
     Value scale = e.loadVector(scales, e.add(firstScale, e.index(column)), width);
-    Value isZero = e.compare(arith::CmpFPredicate::OEQ, scale, e.splat(0));
+    // Of a row with a number that is none, the scale is none, and so is what products make of it.
+    Value isNumber = e.make<arith::AndIOp>(
+        e.compare(arith::CmpFPredicate::OGT, scale, e.splat(0)),
+        e.compare(arith::CmpFPredicate::OLT, scale, e.splat(std::numeric_limits<float>::infinity())));
     Value scaled = e.minimum(e.splat(127), e.maximum(e.splat(-127), e.div(line, scale)));
-    Value rounded = math::RoundEvenOp::create(e.b, e.loc, e.select(isZero, e.splat(0), scaled));
+    Value rounded = math::RoundEvenOp::create(e.b, e.loc, e.select(isNumber, scaled, e.splat(0)));
     Value bytes = arith::FPToSIOp::create(e.b, e.loc, VectorType::get({width}, e.b.getI8Type()), rounded);
     vector::StoreOp::create(e.b, e.loc, bytes, packed,
                             ValueRange{e.tile(), e.add(k, e.index(PackOp::scaleRows)), e.index(column)});

@@ -19,15 +19,16 @@ static Results quantize(PackOp op, TensorBuilder &b) {
     Number panel = b.index(0) * PackOp::columns, line = b.index(1), row = panel + b.index(2);
     Number isInside = row < out, scale = b.element(scales, {minimum(row, out - 1)});
     Number weight = b.element(op.getWeight(), {minimum(row, out - 1), maximum(line - PackOp::scaleRows, 0)});
-    Number rounded = unary<math::RoundEvenOp>(
-        maximum(minimum(select(scale == 0, 0, weight / scale), Number(127)), Number(-127)));
+    Number rounded =
+        unary<math::RoundEvenOp>(maximum(minimum(select(scale == 0, 0, weight / scale), Number(127)), Number(-127)));
     Number quantized = b.number(arith::FPToSIOp::create(b, b.getI8Type(), rounded.get()));
     // Byte `place` of the panel's scales: of number place / 4.
     Number place = line * PackOp::columns + b.index(2), of = panel + place / 4;
-    Number bits = b.number(arith::BitcastOp::create(
-        b, b.getI32Type(), b.element(scales, {minimum(of, out - 1)}).get()));
+    Number bits =
+        b.number(arith::BitcastOp::create(b, b.getI32Type(), b.element(scales, {minimum(of, out - 1)}).get()));
     Number shift = (binary<arith::AddFOp, arith::RemSIOp>(place, 4) * 8).toInteger(32);
-    Number byte = b.number(arith::TruncIOp::create(b, b.getI8Type(), arith::ShRSIOp::create(b, bits.get(), shift.get())));
+    Number byte =
+        b.number(arith::TruncIOp::create(b, b.getI8Type(), arith::ShRSIOp::create(b, bits.get(), shift.get())));
     Number zero = b.number(arith::ConstantOp::create(b, b.getI8IntegerAttr(0)));
     return select(line < PackOp::scaleRows, select(of < out, byte, zero), select(isInside, quantized, zero));
   })};
@@ -60,11 +61,12 @@ static Value unpack(LinearOp op, TensorBuilder &b) {
       Number place = column * 4 + byte;
       Number part = b.number(arith::ExtUIOp::create(
           b, b.getI32Type(),
-          b.element(op.getWeight(), {panel, place / PackOp::columns,
-                                     binary<arith::AddFOp, arith::RemSIOp>(place, PackOp::columns)})
+          b.element(op.getWeight(),
+                    {panel, place / PackOp::columns, binary<arith::AddFOp, arith::RemSIOp>(place, PackOp::columns)})
               .get()));
       bits = b.number(arith::OrIOp::create(
-          b, bits.get(), arith::ShLIOp::create(b, part.get(), arith::ConstantOp::create(b, b.getI32IntegerAttr(8 * byte)))));
+          b, bits.get(),
+          arith::ShLIOp::create(b, part.get(), arith::ConstantOp::create(b, b.getI32IntegerAttr(8 * byte)))));
     }
     Number scale = b.number(arith::BitcastOp::create(b, b.getF32Type(), bits.get()));
     return quantized.toFloat(b.getF32Type()) * scale;

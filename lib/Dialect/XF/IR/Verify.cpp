@@ -170,9 +170,8 @@ static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, Ranke
   if (!param) // C1
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   auto type = cast<RankedTensorType>(param.getType());
-  if (type.getRank() == 2 &&
-      (type.getShape() == prepared.getShape() ||
-       PackOp::packedType(type, prepared.getElementType()).getShape() == prepared.getShape()))
+  if (type.getRank() == 2 && (type.getShape() == prepared.getShape() ||
+                              PackOp::packedType(type, prepared.getElementType()).getShape() == prepared.getShape()))
     return success();
   InFlightDiagnostic diagnostic = op.emitOpError() << "expected a form of parameter '" << op.getName() << "' of shape "
                                                    << shapeString(type) << ", but got " << shapeString(prepared);
