@@ -187,8 +187,8 @@ static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, Ranke
   if (!param) // C1
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   auto type = cast<RankedTensorType>(param.getType());
-  if (type.getRank() == 2 &&
-      (type.getShape() == prepared.getShape() || PackOp::packedType(type).getShape() == prepared.getShape()))
+  if (type.getRank() == 2 && (type.getShape() == prepared.getShape() ||
+                              PackOp::packedType(type, prepared.getElementType()).getShape() == prepared.getShape()))
     return success();
   InFlightDiagnostic diagnostic = op.emitOpError() << "expected a form of parameter '" << op.getName() << "' of shape "
                                                    << shapeString(type) << ", but got " << shapeString(prepared);
@@ -408,15 +408,17 @@ LogicalResult SinusoidalOp::verify() { // C1
 
 //===-- Linear ------------------------------------------------------------===//
 LogicalResult LinearOp::verify() {
-  if (failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
+  if (!isQuantized() &&
+      failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
     return failure();
   if (isPacked()) {
     int64_t out = dimSize(getResult(), 1);
     if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, out, "the features of the result"))) // C2
       return failure();
     auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
-    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix).getShape(), // C4
-                           "out / 32, rounded up, x in x 32")))
+    Type element = getElementTypeOrSelf(getWeight().getType());
+    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix, element).getShape(), // C4
+                           isQuantized() ? "out / 32, rounded up, x in + 4 x 32" : "out / 32, rounded up, x in x 32")))
       return failure();
     return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), out}, "the rows of 'x' x out"); // C3
   }
@@ -428,8 +430,10 @@ LogicalResult LinearOp::verify() {
 }
 
 LogicalResult PackOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), packedType(getWeight().getType()).getShape(),
-                     "the rows of 'weight' / 32, rounded up, x its features x 32");
+  Type element = getResult().getType().getElementType();
+  return expectShape(*this, "result", getResult(), packedType(getWeight().getType(), element).getShape(),
+                     isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 4 x 32"
+                                   : "the rows of 'weight' / 32, rounded up, x its features x 32");
 }
 
 LogicalResult MatmulOp::verify() { // C1
