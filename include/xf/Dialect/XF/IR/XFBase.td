@@ -77,7 +77,8 @@ def XF_PositionKind : XF_Enum<"PositionKind", [
   I32EnumAttrCase<"SinusoidalHalves", 2, "sinusoidal_halves">, I32EnumAttrCase<"Learned", 3, "learned">]>;
 def XF_PositionKindAttr : XF_EnumAttr<XF_PositionKind, "positions">;
 def XF_ActivationKind : XF_Enum<"ActivationKind", [
-  I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">]>;
+  I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">, I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+  I32EnumAttrCase<"Silu", 3, "silu">]>;
 def XF_ActivationKindAttr : XF_EnumAttr<XF_ActivationKind, "activation">;
 def XF_KernelKind : XF_Enum<"KernelKind", [
   I32EnumAttrCase<"Elementwise", 0, "elementwise">, // each element of a row from the same element of the operands
