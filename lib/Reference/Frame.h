@@ -81,6 +81,7 @@ Tensor rounded(const Tensor &tensor, Type element);
 
 /// A weight as xf.pack orders it.
 Tensor pack(const Tensor &weight);
+Tensor quantize(const Tensor &weight);
 
 /// log sum exp of `count` values; -inf of none.
 double logSumExp(llvm::function_ref<double(int64_t)> value, int64_t count);

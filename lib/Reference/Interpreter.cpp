@@ -76,7 +76,7 @@ static LogicalResult evaluate(GetPreparedOp op, Frame &frame) {
   Tensor weight = frame.state().parameters[op.getName().str()];
   auto type = cast<RankedTensorType>(op.getType());
   if (type.getRank() == 3)
-    weight = reference::pack(weight);
+    weight = type.getElementType().isInteger(8) ? reference::quantize(weight) : reference::pack(weight);
   frame.set(op, type.getElementType().isBF16() ? reference::rounded(weight, type.getElementType()) : weight);
   return success();
 }

@@ -164,9 +164,10 @@ SmallVector<double> RotaryAnglesOp::getFrequencies() {
   return frequencies;
 }
 
-RankedTensorType PackOp::packedType(RankedTensorType weight) {
-  return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, weight.getDimSize(1), columns},
-                               weight.getElementType());
+RankedTensorType PackOp::packedType(RankedTensorType weight, Type element) {
+  element = element ? element : weight.getElementType();
+  int64_t rows = weight.getDimSize(1) + (element.isInteger(8) ? scaleRows : 0);
+  return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, rows, columns}, element);
 }
 
 RankedTensorType BlockStatisticsOp::statisticsType(RankedTensorType logits) {
