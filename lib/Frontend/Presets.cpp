@@ -63,6 +63,9 @@ constexpr Preset presets[] = {
      "learning_rate=0.5,warmup=200,clip_norm=1"},
     {"gpt2-small", "a language model of GPT-2's smallest shape: 12 layers, d_model 768 (Radford et al. 2019)", Language,
      "layers=12,d_model=768,heads=12,d_ff=3072,vocabulary=50257,attention_dropout=0.1"},
+    {"llama-110m", "a language model of Llama's kind: 12 layers, d_model 768 (Touvron et al. 2023)", Language,
+     "layers=12,d_model=768,heads=12,d_ff=2048,vocabulary=32000,positions=rotary,normalization=rms,activation=silu,"
+     "gated=true,bias=none,dropout=0"},
     {"transformer-encoder", "vectors of sentences, of MiniLM's shape: 6 layers, d_model 384 (Wang et al. 2020)",
      Encoder, "layers=6,d_model=384,heads=12,d_ff=1536,vocabulary=30522,max_positions=512"},
 };
@@ -101,6 +104,16 @@ constexpr std::pair<const char *, const char *> otherNames[] = {
     {"vocab_size", "vocabulary"},
     {"label_smoothing", "smoothing"},
     {"layer_norm_eps", "norm_epsilon"},
+    {"layer_norm_epsilon", "norm_epsilon"},
+    {"rms_norm_eps", "norm_epsilon"},
+    {"norm_type", "normalization"},
+    {"hidden_act", "activation"},
+    {"activation_function", "activation"},
+    {"rotary_emb_base", "rope_theta"},
+    {"rope_scaling", "rope_factor"},
+    {"original_max_position_embeddings", "rope_original_positions"},
+    {"low_freq_factor", "rope_low_factor"},
+    {"high_freq_factor", "rope_high_factor"},
     {"norm_first", "norm"},
     {"max_position_embeddings", "max_positions"},
     {"n_positions", "max_positions"},
@@ -185,6 +198,20 @@ private:
     return llvm::Error::success();
   }
 
+  llvm::Error checkRotary() {
+    if (number("d_k") % 2 != 0)
+      return llvm::createStringError("expected d_k to be even for rotary positions, but got " + text("d_k"));
+    for (const char *key : {"rope_theta", "rope_factor"})
+      if (!(std::stod(text(key)) > 0))
+        return llvm::createStringError(
+            llvm::formatv("expected {0} to be greater than 0, but got {1}", key, text(key)).str());
+    double low = std::stod(text("rope_low_factor")), high = std::stod(text("rope_high_factor"));
+    if (is("rope_original_positions", "none") || (low > 0 && low < high))
+      return llvm::Error::success();
+    return llvm::createStringError("expected rope_low_factor to be greater than 0 and less than rope_high_factor (" +
+                                   text("rope_high_factor") + "), but got " + text("rope_low_factor"));
+  }
+
   llvm::Expected<Configuration> finish() {
     for (const char *vocabulary : {"source_vocabulary", "target_vocabulary"})
       if (auto it = values.find(vocabulary); it != values.end() && it->second.empty())
@@ -213,6 +240,9 @@ private:
       return llvm::createStringError(
           "expected d_model to be even and at least 4 for sinusoidal positions in halves, but got " +
           std::to_string(width));
+    if (is("positions", "rotary"))
+      if (llvm::Error error = checkRotary())
+        return std::move(error);
     return *this;
   }
 };
@@ -261,13 +291,27 @@ private:
   std::string dropout(StringRef key = "dropout") {
     return c.kind == Encoder || c.is(key, "0.0") ? "" : " dropout(" + c.text(key) + ")"; // an encoder does not train
   }
-  std::string epsilon() { return c.is("norm_epsilon", "1.0e-05") ? "" : " epsilon(" + c.text("norm_epsilon") + ")"; }
+  bool rms() { return c.is("normalization", "rms"); }
+  /// Of a norm: which one, and its epsilon.
+  std::string epsilon() {
+    return std::string(rms() ? " rms" : "") +
+           (c.is("norm_epsilon", "1.0e-05") ? "" : " epsilon(" + c.text("norm_epsilon") + ")");
+  }
 
-  /// What tokens see of their own sequence.
+  /// What tokens see of their own sequence, and by which angles they do.
   std::string selfMasks(bool causal) {
-    return std::string(causal ? " causal" : "") + (c.is("window", "none") ? "" : " window(" + c.text("window") + ")");
+    return std::string(causal ? " causal" : "") + (c.is("window", "none") ? "" : " window(" + c.text("window") + ")") +
+           (rotary() ? " rotary(%angles)" : "");
   }
   bool relative() { return c.is("positions", "relative"); }
+  bool rotary() { return c.is("positions", "rotary"); }
+  /// What all layers of a side are given beside its tokens' states, and of which type; "" where there is nothing.
+  std::pair<std::string, std::string> sharedOf(bool causal) {
+    if (relative())
+      return {"biases", biases(causal)};
+    return {rotary() ? "angles" : "", llvm::formatv("tensor<?x{0}xf32>", c.number("d_k")).str()};
+  }
+  bool shares(bool causal) { return !sharedOf(causal).first.empty(); }
   /// The biases of a side's distances: as far back as they go, and where tokens see ahead, as far ahead.
   std::string biases(bool causal) {
     return llvm::formatv("tensor<{0}x{1}xf32>", c.number("heads"), c.number("max_distance") * (causal ? 1 : 2) + 1)
@@ -339,13 +383,13 @@ private:
                          name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
                          self ? selfMasks(causal) : "", c.is("bias", "all") ? " bias" : "",
                          dropout("attention_dropout"), x, ids, score(self, causal),
-                         self && relative() ? ", " + biases(causal) : "")
+                         self && shares(causal) ? ", " + sharedOf(causal).second : "")
         .str();
   }
   std::string feedForward(StringRef input) {
-    return llvm::formatv("xf.feed_forward \"feed_forward\" ({0}) hidden({1}) {2}{3}{4} : ({5}) -> {5}", input,
+    return llvm::formatv("xf.feed_forward \"feed_forward\" ({0}) hidden({1}) {2}{6}{3}{4} : ({5}) -> {5}", input,
                          c.number("d_ff"), c.text("activation"), c.is("bias", "none") ? "" : " bias",
-                         dropout("activation_dropout"), x)
+                         dropout("activation_dropout"), x, c.is("gated", "true") ? " gated" : "")
         .str();
   }
   std::string norm(StringRef name, StringRef input) {
@@ -372,13 +416,15 @@ private:
 
   void writeLayer(StringRef side) {
     bool causal = side == "decoder", cross = causal && c.kind == Pairs;
+    auto [name, type] = sharedOf(causal);
     if (relative())
       line("  xf.param @" + side + ".relative_bias.weight : " + biases(causal) + " zeros(0.0)");
+    std::string norm = rms() ? "RMSNorm" : "LayerNorm";
     if (!cross)
       line(llvm::Twine("  // Self-attention and feed-forward, each ") +
-           (preNorm ? "x + Dropout(Sublayer(LayerNorm(x)))" : "LayerNorm(x + Dropout(Sublayer(x)))"));
+           (preNorm ? "x + Dropout(Sublayer(" + norm + "(x)))" : norm + "(x + Dropout(Sublayer(x)))"));
     line("  func.func private @" + side + "_layer(%x: " + x + (cross ? ", %memory: " + x : "") + ", %offsets: " + ids +
-         (cross ? ", %memory_offsets: " + ids : "") + (relative() ? ", %biases: " + biases(causal) : "") + ") -> " + x +
+         (cross ? ", %memory_offsets: " + ids : "") + (shares(causal) ? ", %" + name + ": " + type : "") + ") -> " + x +
          " {");
     writeSublayer("attention", 'x', 'a', 'b',
                   [&](StringRef input) { return attention("attention", input, input, "%offsets", true, causal); });
@@ -395,7 +441,7 @@ private:
   std::string embed(const std::string &side) {
     bool shared = c.kind != Pairs || c.is("tied", "true"), scaled = c.is("scale_embedding", "true");
     std::string positions = c.text("positions");
-    if (positions == "alibi" || positions == "relative") // of scores
+    if (positions == "alibi" || positions == "relative" || positions == "rotary") // of attention
       positions = "none";
     if (positions == "learned")
       positions += llvm::formatv(", \"{0}positions\", {1}", side, c.number("max_positions")).str();
@@ -410,6 +456,20 @@ private:
         .str();
   }
 
+  /// The angles of one side's tokens, once for all of its layers.
+  void writeAngles(const std::string &side, const std::string &value, const std::string &type) {
+    line(
+        llvm::formatv("    {0}_of = xf.position_ids %{1}ids, %{1}offsets : ({2}, {2}) -> {2}", value, side, ids).str());
+    line(llvm::formatv("    {0} = xf.rotary_angles {0}_of theta({1}){2}{3} : ({4}) -> {5}", value, c.text("rope_theta"),
+                       c.is("rope_factor", "1.0") ? "" : " factor(" + c.text("rope_factor") + ")",
+                       c.is("rope_original_positions", "none")
+                           ? ""
+                           : " original(" + c.text("rope_original_positions") + ", " + c.text("rope_low_factor") +
+                                 ", " + c.text("rope_high_factor") + ")",
+                       ids, type)
+             .str());
+  }
+
   /// One side's embedding, layers and final norm; returns the value of its states.
   std::string writeStack(const std::string &layer, const std::string &side, const std::string &value,
                          const std::string &memory = "") {
@@ -421,19 +481,21 @@ private:
       line("    " + first + " = " + embed(side));
     }
     int64_t layers = c.number("layers");
-    std::string shared, sharedType; // by all layers
-    if (relative() && layers > 0) {
-      shared = "%" + layer + "_biases";
-      sharedType = biases(layer == "decoder");
-      line("    " + shared + " = xf.get_param @" + layer + ".relative_bias.weight : " + sharedType);
+    auto [shared, sharedType] = sharedOf(layer == "decoder");
+    if (!shared.empty() && layers > 0) {
+      shared = ", %" + layer + "_" + shared;
+      if (relative())
+        line("    " + shared.substr(2) + " = xf.get_param @" + layer + ".relative_bias.weight : " + sharedType);
+      else
+        writeAngles(side, shared.substr(2), sharedType);
+      sharedType = ", " + sharedType;
     }
     for (int64_t i = 0; i < layers; ++i)
       line(llvm::formatv("    {0}{1} = xf.apply @{2}_layer as \"{2}.{3}\" ({0}{3}{4}, %{5}offsets{6}{11}) : ({7}{8}, "
                          "{9}{10}{12}) -> {7}",
                          value, i + 1, layer, i, memory.empty() ? "" : ", " + memory, side,
                          memory.empty() ? "" : ", %source_offsets", x, memory.empty() ? "" : ", " + x, ids,
-                         memory.empty() ? "" : ", " + ids, relative() ? ", " + shared : "",
-                         relative() ? ", " + sharedType : "")
+                         memory.empty() ? "" : ", " + ids, shared, shared.empty() ? "" : sharedType)
                .str());
     std::string states = value + std::to_string(layers);
     if (!preNorm)

@@ -77,3 +77,18 @@ module {
     return %loss : tensor<f32>
   }
 }
+
+// -----
+
+// Angles of parameters.
+module {
+  xf.param @a : tensor<3x4xf32> zeros(0.0)
+  func.func @loss(%x: tensor<3x8xf32>, %labels: tensor<3xi32>) -> tensor<f32> attributes {xf.entry} {
+    %a = xf.get_param @a : tensor<3x4xf32>
+    // expected-error@+1 {{operand 'angles' of op 'xf.rotary' has no derivative; stage 'autodiff' supports angles of positions, that is of xf.rotary_angles, and not of parameters}}
+    %y = xf.rotary %x, %a heads(2) : tensor<3x8xf32>, tensor<3x4xf32>
+    %l, %nll, %lse = xf.cross_entropy %y, %labels : (tensor<3x8xf32>, tensor<3xi32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>)
+    %loss = xf.mean %l : (tensor<3xf32>) -> tensor<f32>
+    return %loss : tensor<f32>
+  }
+}

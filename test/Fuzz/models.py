@@ -52,15 +52,22 @@ KEYS = {
     "embedding_norm": lambda rng: rng.choice(["true", "false"]),
     "bias": lambda rng: rng.choice(["none", "feed_forward", "all"]),
     "projection_bias": lambda rng: rng.choice(["true", "false"]),
-    "positions": lambda rng: rng.choice(["sinusoidal", "sinusoidal_halves", "learned", "alibi", "relative", "none"]),
+    "positions": lambda rng: rng.choice(["sinusoidal", "sinusoidal_halves", "learned", "alibi", "relative", "rotary", "rotary", "none"]),
     "max_distance": lambda rng: rng.choice([1, 2, 5, 20]),
     "max_positions": lambda rng: rng.choice([9, 12, 100]),
+    "rope_theta": lambda rng: rng.choice([1, 100, 10000, 500000]),
+    "rope_factor": lambda rng: rng.choice([1, 1, 0.5, 8]),
+    "rope_original_positions": lambda rng: rng.choice(["none", "none", 5, 100]),
+    "rope_low_factor": lambda rng: rng.choice([0.5, 1]),
+    "rope_high_factor": lambda rng: rng.choice([1.5, 4]),
     "first_position": lambda rng: rng.choice([0, 0, 1, 5]),
     "source_end": None,
     "init": None,
     "norm": lambda rng: rng.choice(["post", "pre"]),
+    "normalization": lambda rng: rng.choice(["layer", "rms"]),
     "norm_epsilon": lambda rng: rng.choice(["1e-5", "1e-3", "1e-12"]),
-    "activation": lambda rng: rng.choice(["relu", "gelu"]),
+    "activation": lambda rng: rng.choice(["relu", "gelu", "gelu_tanh", "silu"]),
+    "gated": lambda rng: rng.choice(["true", "false"]),
     "dropout": below_half,
     "attention_dropout": below_half,
     "activation_dropout": below_half,
@@ -79,7 +86,7 @@ KEYS = {
     "length_penalty": None,
     "extra_length": None,
 }
-PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "transformer-encoder"]
+PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "llama-110m", "transformer-encoder"]
 LONGEST = 9  # tokens; max_positions has room for them
 
 
@@ -98,6 +105,8 @@ def specification(rng):
         keys.pop("target_vocabulary", None)
     if not keys["positions"].startswith("sinusoidal"):
         keys["first_position"] = 0
+    if keys["positions"] == "rotary":
+        keys["d_k"] += keys["d_k"] % 2
     if keys["positions"] == "sinusoidal_halves":
         keys["d_model"] += keys["d_model"] % 2 + 4
     for name in rng.sample(sorted(keys), rng.randrange(4)):  # the preset's own, but for what makes it large

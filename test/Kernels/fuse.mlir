@@ -92,3 +92,31 @@ func.func @equal(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>, %ids: tensor<?xi32>) 
   %2 = xf.embedding_backward %x, %ids into %w : (tensor<?x8xf32>, tensor<?xi32>, tensor<8x8xf32>) -> tensor<8x8xf32>
   return %1, %2 : tensor<?x8xf32>, tensor<8x8xf32>
 }
+
+// Angles and what they turn come from memory; a gate ends the later of its products, and what follows a rotary op joins it.
+// CHECK-LABEL: func.func @rotary
+// CHECK: xf.group elementwise "rotary_angles" {
+// CHECK-NEXT: xf.rotary_angles
+// CHECK-NEXT: xf.yield
+// CHECK: xf.group matmul
+// CHECK-NEXT: xf.linear
+// CHECK-NEXT: xf.silu
+// CHECK-NEXT: xf.yield
+// CHECK: xf.group matmul
+// CHECK-NEXT: xf.linear
+// CHECK-NEXT: xf.multiply
+// CHECK-NEXT: xf.yield
+// CHECK: xf.group row "rotary" {
+// CHECK-NEXT: xf.rotary
+// CHECK-NEXT: xf.add
+// CHECK-NEXT: xf.yield
+func.func @rotary(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>, %positions: tensor<?xi32>) -> tensor<?x8xf32> {
+  %angles = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> tensor<?x4xf32>
+  %0 = xf.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %1 = xf.silu %0 : tensor<?x8xf32>
+  %2 = xf.linear %x, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %3 = xf.multiply %1, %2 : tensor<?x8xf32>
+  %4 = xf.rotary %3, %angles heads(2) : tensor<?x8xf32>, tensor<?x4xf32>
+  %5 = xf.add %4, %x : tensor<?x8xf32>
+  return %5 : tensor<?x8xf32>
+}

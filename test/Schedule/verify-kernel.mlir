@@ -99,3 +99,12 @@ func.func private @k(%logits: tensor<?x64xf32>) -> tensor<?x1xf32> attributes {x
   %maxima, %sums = xf.block_statistics %logits : (tensor<?x64xf32>) -> (tensor<?x1xf32>, tensor<?x1xf32>)
   return %maxima : tensor<?x1xf32>
 }
+
+// -----
+
+// expected-error@+1 {{expected kernel 'k' of kind 'row' to be given what 'xf.rotary' takes, in memory that it does not write}}
+func.func private @k(%x: tensor<?x8xf32>, %angles: tensor<?x4xf32>) -> tensor<?x8xf32> attributes {xf.kernel = #xf<kernel row>} {
+  %y = xf.relu %x : tensor<?x8xf32>
+  %z = xf.rotary %y, %angles heads(2) : tensor<?x8xf32>, tensor<?x4xf32>
+  return %z : tensor<?x8xf32>
+}

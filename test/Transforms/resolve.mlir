@@ -49,6 +49,35 @@ func.func @model(%ids: tensor<?xi32>, %offsets: tensor<?xi32>) -> tensor<?x8xf32
 
 // -----
 
+// What Llama has: an RMS norm has no bias, queries and keys are turned, and the gate is one product more.
+// CHECK: xf.param @n.weight : tensor<8xf32> ones
+// CHECK-NOT: @n.bias
+// CHECK: xf.param @f.gate.weight : tensor<16x8xf32>
+// CHECK: xf.param @f.gate.bias
+// CHECK: xf.param @f.in.weight : tensor<16x8xf32>
+// CHECK-LABEL: func.func @model
+// CHECK: %[[N:.*]] = xf.layer_norm %{{[^,]*}}, %{{[^,]*}} rms :
+// CHECK: %[[Q:.*]] = xf.linear %[[N]]
+// CHECK: %[[K:.*]] = xf.linear %[[N]]
+// CHECK: %[[V:.*]] = xf.linear %[[N]]
+// CHECK: %[[TQ:.*]] = xf.rotary %[[Q]], %[[A:.*]] heads(4) : tensor<?x24xf32>, tensor<?x6xf32>
+// CHECK: %[[TK:.*]] = xf.rotary %[[K]], %[[A]] heads(2) : tensor<?x12xf32>, tensor<?x6xf32>
+// CHECK: xf.attention %[[TQ]], %[[TK]], %[[V]]
+// CHECK: %[[GATE:.*]] = xf.linear %{{.*}} bias
+// CHECK: %[[ACTIVE:.*]] = xf.silu %[[GATE]]
+// CHECK: %[[IN:.*]] = xf.linear %{{.*}} bias
+// CHECK: %[[H:.*]] = xf.multiply %[[ACTIVE]], %[[IN]]
+// CHECK: xf.linear %[[H]]
+func.func @model(%x: tensor<?x8xf32>, %offsets: tensor<?xi32>, %angles: tensor<?x6xf32>) -> tensor<?x8xf32> attributes {xf.entry} {
+  %n = xf.norm "n" (%x) rms : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  %a = xf.multi_head_attention "a" (%n, %n, %n) offsets(%offsets, %offsets) heads(4) key_value_heads(2) head_dims(6, 5) causal rotary(%angles)
+    : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x6xf32>) -> tensor<?x8xf32>
+  %f = xf.feed_forward "f" (%a) hidden(16) silu gated bias : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %f : tensor<?x8xf32>
+}
+
+// -----
+
 func.func @model(%x: tensor<?x8xf32>) -> (tensor<?x4xf32>, tensor<?x5xf32>) attributes {xf.entry} {
   // expected-note @below {{declared here}}
   %0 = xf.project "p" (%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>

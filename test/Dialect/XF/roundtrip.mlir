@@ -232,6 +232,13 @@ func.func @add(%x: tensor<?x512xf32>, %sublayer: tensor<?x512xf32>) -> tensor<?x
   return %y : tensor<?x512xf32>
 }
 
+// CHECK-LABEL: @multiply(
+// CHECK: xf.multiply
+func.func @multiply(%gate: tensor<?x512xf32>, %x: tensor<?x512xf32>) -> tensor<?x512xf32> {
+  %y = xf.multiply %gate, %x : tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @relu(
 // CHECK: xf.relu
 func.func @relu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
@@ -253,6 +260,20 @@ func.func @gelu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   return %h : tensor<?x2048xf32>
 }
 
+// CHECK-LABEL: @gelu_tanh(
+// CHECK: xf.gelu_tanh
+func.func @gelu_tanh(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %h = xf.gelu_tanh %x : tensor<?x2048xf32>
+  return %h : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @silu(
+// CHECK: xf.silu
+func.func @silu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %h = xf.silu %x : tensor<?x2048xf32>
+  return %h : tensor<?x2048xf32>
+}
+
 // CHECK-LABEL: @relu_backward(
 // CHECK: xf.relu_backward
 func.func @relu_backward(%dy: tensor<?x2048xf32>, %y: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
@@ -264,6 +285,20 @@ func.func @relu_backward(%dy: tensor<?x2048xf32>, %y: tensor<?x2048xf32>) -> ten
 // CHECK: xf.gelu_backward
 func.func @gelu_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   %dx = xf.gelu_backward %dy, %x : tensor<?x2048xf32>
+  return %dx : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @gelu_tanh_backward(
+// CHECK: xf.gelu_tanh_backward
+func.func @gelu_tanh_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %dx = xf.gelu_tanh_backward %dy, %x : tensor<?x2048xf32>
+  return %dx : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @silu_backward(
+// CHECK: xf.silu_backward
+func.func @silu_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
+  %dx = xf.silu_backward %dy, %x : tensor<?x2048xf32>
   return %dx : tensor<?x2048xf32>
 }
 
@@ -295,6 +330,56 @@ func.func @layer_norm_parameter_backward(%dy: tensor<?x512xf32>, %x: tensor<?x51
   %dw, %db = xf.layer_norm_parameter_backward %dy, %x, %mean, %r
     : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xf32>, tensor<?xf32>) -> (tensor<512xf32>, tensor<512xf32>)
   return %dw, %db : tensor<512xf32>, tensor<512xf32>
+}
+
+// CHECK-LABEL: @rms_norm(
+// CHECK: xf.layer_norm %{{.*}}, %{{.*}} rms epsilon
+func.func @rms_norm(%x: tensor<?x512xf32>, %weight: tensor<512xf32>) -> tensor<?x512xf32> {
+  %y = xf.layer_norm %x, %weight rms epsilon(1.0e-6) : (tensor<?x512xf32>, tensor<512xf32>) -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @rms_norm_backward(
+// CHECK: %[[DX:.*]], %[[R:.*]] = xf.layer_norm_backward {{.*}} rms
+// CHECK: xf.layer_norm_parameter_backward %{{.*}}, %{{.*}}, %[[R]] :
+func.func @rms_norm_backward(%dy: tensor<?x512xf32>, %x: tensor<?x512xf32>, %weight: tensor<512xf32>) -> (tensor<?x512xf32>, tensor<512xf32>) {
+  %dx, %r = xf.layer_norm_backward %dy, %x, %weight rms : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<512xf32>) -> (tensor<?x512xf32>, tensor<?xf32>)
+  %dw = xf.layer_norm_parameter_backward %dy, %x, %r : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xf32>) -> tensor<512xf32>
+  return %dx, %dw : tensor<?x512xf32>, tensor<512xf32>
+}
+
+// CHECK-LABEL: @rotary_angles(
+// CHECK: xf.rotary_angles %{{.*}} theta(1.000000e+04) : (tensor<?xi32>) -> tensor<?x64xf32>
+// CHECK: xf.rotary_angles %{{.*}} theta(5.000000e+05) factor(8.000000e+00) original(8192, 1.000000e+00, 4.000000e+00) :
+func.func @rotary_angles(%positions: tensor<?xi32>) -> (tensor<?x64xf32>, tensor<?x128xf32>) {
+  %angles = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> tensor<?x64xf32>
+  %scaled = xf.rotary_angles %positions theta(500000.0) factor(8.0) original(8192, 1.0, 4.0) : (tensor<?xi32>) -> tensor<?x128xf32>
+  return %angles, %scaled : tensor<?x64xf32>, tensor<?x128xf32>
+}
+
+// CHECK-LABEL: @rotary(
+// CHECK: xf.rotary %{{.*}}, %{{.*}} heads(8) : tensor<?x512xf32>, tensor<?x64xf32>
+// CHECK: xf.rotary %{{.*}}, %{{.*}} heads(8) inverse :
+func.func @rotary(%x: tensor<?x512xf32>, %angles: tensor<?x64xf32>) -> tensor<?x512xf32> {
+  %y = xf.rotary %x, %angles heads(8) : tensor<?x512xf32>, tensor<?x64xf32>
+  %z = xf.rotary %y, %angles heads(8) inverse : tensor<?x512xf32>, tensor<?x64xf32>
+  return %z : tensor<?x512xf32>
+}
+
+// CHECK-LABEL: @gated(
+// CHECK: xf.multi_head_attention {{.*}} causal rotary(%{{.*}})
+// CHECK: xf.add_norm {{.*}} rms
+// CHECK: xf.norm {{.*}} rms epsilon
+// CHECK: xf.feed_forward {{.*}} silu gated
+// CHECK: xf.feed_forward {{.*}} gelu_tanh :
+func.func @gated(%x: tensor<?x512xf32>, %o: tensor<?xi32>, %angles: tensor<?x64xf32>) -> tensor<?x512xf32> {
+  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal rotary(%angles)
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x64xf32>) -> tensor<?x512xf32>
+  %b = xf.add_norm "attention_norm" (%x, %a) rms : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
+  %n = xf.norm "feed_forward_norm" (%b) rms epsilon(1.0e-6) : (tensor<?x512xf32>) -> tensor<?x512xf32>
+  %f = xf.feed_forward "feed_forward" (%n) hidden(1408) silu gated : (tensor<?x512xf32>) -> tensor<?x512xf32>
+  %g = xf.feed_forward "other" (%f) hidden(1408) gelu_tanh : (tensor<?x512xf32>) -> tensor<?x512xf32>
+  return %g : tensor<?x512xf32>
 }
 
 // CHECK-LABEL: @attention(

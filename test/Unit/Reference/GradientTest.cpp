@@ -194,6 +194,25 @@ TEST(Gradient, Gelu) {
   checkAll([](Random &random) { return activation(random, "xf.gelu"); });
 }
 
+TEST(Gradient, GeluTanh) {
+  checkAll([](Random &random) { return activation(random, "xf.gelu_tanh"); });
+}
+TEST(Gradient, Silu) {
+  checkAll([](Random &random) { return activation(random, "xf.silu"); });
+}
+
+// Of both factors, of one, and of a square.
+TEST(Gradient, Multiply) {
+  checkAll([](Random &random) -> Layer {
+    int64_t rows = random.upTo(0, 4), width = random.upTo(1, 5);
+    std::string type = matrix(rows, width);
+    return {{{"a", type}, {"b", type}},
+            fmt::format("%p = xf.multiply %a, %b : {0}\n%s = xf.multiply %b, %b : {0}\n%y = xf.add %p, %s : {0}", type),
+            rows,
+            width};
+  });
+}
+
 // Of rounding, which has no slope of its own, the derivative is that of x: cast back by the cotangent's cast.
 TEST(Gradient, CastPassesItOn) {
   Random random(0);
@@ -248,6 +267,31 @@ TEST(Gradient, LayerNorm) {
             fmt::format("%y = xf.layer_norm %x, %w, %b epsilon(1.0e-2) : ({0}, {1}, {1}) -> {0}", x, w),
             rows,
             width};
+  });
+}
+
+TEST(Gradient, RMSNorm) {
+  checkAll([](Random &random) -> Layer {
+    int64_t rows = random.upTo(0, 4), width = random.upTo(1, 7);
+    std::string x = matrix(rows, width), w = vector(width);
+    return {{{"x", x}, {"w", w}},
+            fmt::format("%y = xf.layer_norm %x, %w rms epsilon(1.0e-2) : ({0}, {1}) -> {0}", x, w),
+            rows,
+            width};
+  });
+}
+
+TEST(Gradient, Rotary) {
+  checkAll([](Random &random) -> Layer {
+    int64_t rows = random.upTo(0, 4), heads = random.upTo(1, 3), features = 2 * random.upTo(1, 4);
+    std::string x = matrix(rows, heads * features), angles = matrix(rows, features);
+    return {{{"x", x}},
+            fmt::format("%a = xf.rotary_angles %positions theta(100.0) : (tensor<{}xi32>) -> {}\n"
+                        "%y = xf.rotary %x, %a heads({}) : {}, {}",
+                        rows, angles, heads, x, angles),
+            rows,
+            heads * features,
+            {{"positions", integers(random.ids(rows, 50))}}};
   });
 }
 

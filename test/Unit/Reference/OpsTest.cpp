@@ -70,6 +70,70 @@ TEST(Ops, Gelu) {
                {-0.15865525393145707, 0, 1.9544997361036416});
 }
 
+TEST(Ops, Silu) {
+  Tensors inputs{{"x", reals({3, 1}, {-1, 0, 2})}, {"dy", reals({3, 1}, {1, 1, 2})}};
+  expectValues(evaluate("%y = xf.silu %x : tensor<?x1xf32>", ones, {{"x", ones}}, inputs),
+               {-0.2689414213699951, 0, 1.7615941559557646});
+  expectValues(evaluate("%y = xf.silu_backward %dy, %x : tensor<?x1xf32>", ones, {{"x", ones}, {"dy", ones}}, inputs),
+               {0.07232948812851325, 0.5, 2 * 1.0907842487848955});
+}
+
+TEST(Ops, GeluTanh) {
+  Tensors inputs{{"x", reals({3, 1}, {-1, 0, 2})}, {"dy", reals({3, 1}, {1, 1, 2})}};
+  expectValues(evaluate("%y = xf.gelu_tanh %x : tensor<?x1xf32>", ones, {{"x", ones}}, inputs),
+               {-0.15880800939172324, 0, 1.954597694087775});
+  expectValues(
+      evaluate("%y = xf.gelu_tanh_backward %dy, %x : tensor<?x1xf32>", ones, {{"x", ones}, {"dy", ones}}, inputs),
+      {-0.08296408384578255, 0.5, 2 * 1.0860992566236183});
+}
+
+TEST(Ops, Multiply) {
+  expectValues(evaluate("%y = xf.multiply %a, %b : tensor<?x2xf32>", pairs, {{"a", pairs}, {"b", pairs}},
+                        {{"a", reals({2, 2}, {1, 2, 3, 4})}, {"b", reals({2, 2}, {-1, 0, 0.5, 3})}}),
+               {-1, 0, 1.5, 12});
+}
+
+TEST(Ops, RMSNorm) {
+  const std::string fours = "tensor<?x4xf32>";
+  expectValues(
+      evaluate("%y = xf.layer_norm %x, %w rms epsilon(0.25) : (tensor<?x4xf32>, tensor<4xf32>) -> "
+               "tensor<?x4xf32>",
+               fours, {{"x", fours}, {"w", "tensor<4xf32>"}},
+               {{"x", reals({2, 4}, {1, 2, -3, 4, 0, 0, 0, 0.5})}, {"w", reals({4}, {1, 2, 0.5, -1})}}),
+      {0.3592106040535498, 1.4368424162141993, -0.5388159060803247, -1.4368424162141993, 0, 0, 0, -0.8944271909999159});
+}
+
+// Numbers of Python's math; those of Llama 3's frequencies by the rule of its authors: one kept, one between, two
+// divided.
+TEST(Ops, RotaryAngles) {
+  expectValues(evaluate("%y = xf.rotary_angles %p theta(10000.0) : (tensor<?xi32>) -> tensor<?x4xf32>",
+                        "tensor<?x4xf32>", {{"p", ids}}, {{"p", integers({0, 1, 100000})}}),
+               {1, 1, 0, 0, 0.5403023058681398, 0.9999500004166653, 0.8414709848078965, 0.009999833334166664,
+                -0.9993608074382124, 0.5623790762907029, 0.03574879797201651, 0.8268795405320025},
+               1e-10);
+  expectValues(evaluate("%y = xf.rotary_angles %p theta(500000.0) factor(8.0) original(256, 1.0, 4.0) : "
+                        "(tensor<?xi32>) -> tensor<?x8xf32>",
+                        "tensor<?x8xf32>", {{"p", ids}}, {{"p", integers({3})}}),
+               {-0.9899924966004454, 0.9995002970503365, 0.9999998593750032, 0.9999999998011262, 0.1411200080598672,
+                0.031609432077928865, 0.0005303300610306882, 1.994360961222162e-05});
+  expectValues(evaluate("%y = xf.rotary_angles %p theta(10000.0) factor(2.0) : (tensor<?xi32>) -> tensor<?x2xf32>",
+                        pairs, {{"p", ids}}, {{"p", integers({3})}}),
+               {std::cos(1.5), std::sin(1.5)});
+}
+
+TEST(Ops, Rotary) {
+  const std::string type = "tensor<?x8xf32>", angles = "tensor<?x4xf32>";
+  Tensors inputs{{"p", integers({3})}, {"x", reals({1, 8}, {1, 2, 3, 4, -1, 0.5, 2, 0})}};
+  std::string text = "%a = xf.rotary_angles %p theta(10000.0) : (tensor<?xi32>) -> tensor<?x4xf32>\n";
+  Tensor y = evaluate(text + "%y = xf.rotary %x, %a heads(2) : tensor<?x8xf32>, tensor<?x4xf32>", type,
+                      {{"p", ids}, {"x", type}}, inputs);
+  expectValues(y, {-1.413352520780047, 1.8791180666879925, -2.828857481741469, 4.058191135400942, 0.7077524804807109,
+                   0.49977501687449377, -2.121105001260758, 0.01499775010124783});
+  Tensor back = evaluate(text + "%y = xf.rotary %x, %a heads(2) inverse : tensor<?x8xf32>, tensor<?x4xf32>", type,
+                         {{"p", ids}, {"x", type}}, {{"p", inputs["p"]}, {"x", y}});
+  expectValues(back, {1, 2, 3, 4, -1, 0.5, 2, 0});
+}
+
 // Between two numbers the nearer one, in the middle that whose last bit is 0.
 TEST(Ops, Cast) {
   Tensor x = reals({2, 2}, {1 + 0x1p-8, 1 + 0x3p-8, 3.3, -0x1.ffp127});

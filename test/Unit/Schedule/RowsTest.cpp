@@ -66,6 +66,24 @@ func.func @activations(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name
   %3 = xf.gelu_backward %s, %x : X
   return %0, %1, %2, %3 : X, X, X, X
 }
+func.func @gates(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name = "s", xf.dims = ["rows"]}) -> (X {xf.name = "product"}, X {xf.name = "gelu_tanh"}, X {xf.name = "gelu_tanh_backward"}, X {xf.name = "silu"}, X {xf.name = "silu_backward"}) attributes {xf.entry} {
+  %0 = xf.multiply %x, %s : X
+  %1 = xf.gelu_tanh %x : X
+  %2 = xf.gelu_tanh_backward %s, %x : X
+  %3 = xf.silu %x : X
+  %4 = xf.silu_backward %s, %x : X
+  return %0, %1, %2, %3, %4 : X, X, X, X, X
+}
+func.func @rms_norm(%x: X {xf.name = "x", xf.dims = ["rows"]}, %w: C {xf.name = "w"}) -> (X {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.layer_norm %x, %w rms epsilon(1.0e-6) : (X, C) -> X
+  return %y : X
+}
+func.func @rms_norm_backward(%dy: X {xf.name = "s", xf.dims = ["rows"]}, %x: X {xf.name = "x", xf.dims = ["rows"]}, %w: C {xf.name = "w"}) -> (X {xf.name = "ds"}, R {xf.name = "r"}, C {xf.name = "dw"}) attributes {xf.entry} {
+  %dx, %r = xf.layer_norm_backward %dy, %x, %w rms : (X, X, C) -> (X, R)
+  %ds = xf.add %dx, %dy : X
+  %dw = xf.layer_norm_parameter_backward %dy, %x, %r : (X, X, R) -> C
+  return %ds, %r, %dw : X, R, C
+}
 func.func @loss(%x: X {xf.name = "x", xf.dims = ["rows"]}, %labels: tensor<?xi32> {xf.name = "ids", xf.dims = ["rows"]}) -> (R {xf.name = "token_loss"}, R {xf.name = "nll"}, R {xf.name = "lse"}, X {xf.name = "dx"}, R {xf.name = "plain"}) attributes {xf.entry} {
   %loss, %nll, %lse = xf.cross_entropy %x, %labels smoothing(0.1) : (X, tensor<?xi32>) -> (R, R, R)
   %dx = xf.cross_entropy_backward %nll, %x, %labels, %lse smoothing(0.1) : (R, X, tensor<?xi32>, R) -> X
@@ -118,6 +136,34 @@ func.func @halves(%positions: tensor<?xi32> {xf.name = "positions", xf.dims = ["
   return withTypes(text, width);
 }
 
+/// Heads of so many features, turned and turned back, alone and with what follows; `heads` of them have the width.
+std::string moduleOfHeads(int64_t heads, int64_t features) {
+  std::string text = R"(
+func.func @angles(%positions: tensor<?xi32> {xf.name = "positions", xf.dims = ["rows"]}) -> (A {xf.name = "angles"}, A {xf.name = "scaled"}) attributes {xf.entry} {
+  %a = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> A
+  %b = xf.rotary_angles %positions theta(500000.0) factor(8.0) original(256, 1.0, 4.0) : (tensor<?xi32>) -> A
+  return %a, %b : A, A
+}
+func.func @rotary(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name = "s", xf.dims = ["rows"]}, %positions: tensor<?xi32> {xf.name = "positions", xf.dims = ["rows"]}, %w: C {xf.name = "w"}, %random: tensor<2xi64> {xf.name = "random"})
+    -> (X {xf.name = "turned"}, X {xf.name = "back"}, X {xf.name = "y"}) attributes {xf.entry} {
+  %site = arith.constant 3 : i64
+  %a = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> A
+  %0 = xf.rotary %x, %a heads(HEADS) : X, A
+  %1 = xf.rotary %s, %a heads(HEADS) inverse : X, A
+  %2 = xf.dropout %1, %random, %site rate(0.3) : X, tensor<2xi64>
+  %3 = xf.add %2, %s : X
+  %y = xf.layer_norm %3, %w rms : (X, C) -> X
+  return %0, %3, %y : X, X, X
+}
+)";
+  text = replaced(text, {{"HEADS", std::to_string(heads)}});
+  return withTypes(replaced(text, {{"A {", fmt::format("tensor<?x{}xf32> {{", features)},
+                                   {"A)", fmt::format("tensor<?x{}xf32>)", features)},
+                                   {"A, ", fmt::format("tensor<?x{}xf32>, ", features)},
+                                   {"A\n", fmt::format("tensor<?x{}xf32>\n", features)}}),
+                   heads * features);
+}
+
 /// Sums of parts of the rows, beside the rows of two norms; processors only.
 std::string moduleOfParts(int64_t width) {
   return withTypes(R"(
@@ -131,6 +177,11 @@ func.func @norm_parts(%dy: X {xf.name = "s", xf.dims = ["rows"]}, %x: X {xf.name
   %dx2, %mean2, %r2 = xf.layer_norm_backward %ds, %x, %w : (X, X, C) -> (X, R, R)
   %dw2, %db2 = xf.layer_norm_parameter_backward %ds, %x, %mean2, %r2 : (X, X, R, R) -> (P, P)
   return %ds, %dw, %db, %dw2 : X, P, P, P
+}
+func.func @rms_norm_parts(%dy: X {xf.name = "s", xf.dims = ["rows"]}, %x: X {xf.name = "x", xf.dims = ["rows"]}, %w: C {xf.name = "w"}) -> (X {xf.name = "dx"}, P {xf.name = "dw"}) attributes {xf.entry} {
+  %dx, %r = xf.layer_norm_backward %dy, %x, %w rms : (X, X, C) -> (X, R)
+  %dw = xf.layer_norm_parameter_backward %dy, %x, %r : (X, X, R) -> P
+  return %dx, %dw : X, P
 }
 )",
                    width);
@@ -163,9 +214,10 @@ Tensors inputsOf(int64_t rows, int64_t width) {
           {"random", random}};
 }
 
-constexpr const char *entryPoints[] = {"norm",       "add_norm",       "norm_backward", "twice",       "activations",
-                                       "norm_parts", "loss",           "numbers",       "log_softmax", "column_sum",
-                                       "embed",      "embed_backward", "cache_write",   "halves"};
+constexpr const char *entryPoints[] = {
+    "norm",    "add_norm",    "norm_backward",     "twice",          "activations",    "norm_parts",  "loss",
+    "numbers", "log_softmax", "column_sum",        "embed",          "embed_backward", "cache_write", "halves",
+    "gates",   "rms_norm",    "rms_norm_backward", "rms_norm_parts", "angles",         "rotary"};
 
 class Rows : public testing::TestWithParam<int64_t> {};
 } // namespace
@@ -213,6 +265,21 @@ INSTANTIATE_TEST_SUITE_P(Columns, RowsOfBF16, testing::Values(1, 17, 100, 512, 2
 
 INSTANTIATE_TEST_SUITE_P(Columns, Rows, testing::Values(1, 2, 4, 17, 64, 100, 512, 2052, 5893),
                          [](const auto &info) { return std::to_string(info.param); });
+
+// Heads whose halves hold vectors, those whose halves don't, and odd ones; one head and several.
+class Heads : public testing::TestWithParam<std::tuple<int64_t, int64_t>> {};
+TEST_P(Heads, AreTurned) {
+  auto [heads, features] = GetParam();
+  std::vector<unsigned> ways = vectorWidths();
+  ways.push_back(gpu);
+  std::string text = moduleOfHeads(heads, features);
+  check(inBF16(text), heads * features, ways, 0x1p-6);
+  ways.push_back(upstream);
+  check(text, heads * features, ways, 2e-5);
+}
+INSTANTIATE_TEST_SUITE_P(Sizes, Heads,
+                         testing::Values(std::tuple(1, 2), std::tuple(3, 6), std::tuple(5, 8), std::tuple(3, 20),
+                                         std::tuple(8, 64), std::tuple(12, 128), std::tuple(7, 50)));
 
 // A GPU's thread loads eight numbers of bf16 at once: every tail of these, where registers hold rows, and where shared
 // memory does.
@@ -385,8 +452,9 @@ TEST(RowsOfNoNumbers, GiveNone) {
       for (const char *name : {"x", "s"})
         for (int64_t i = 0; i < count; ++i)
           inputs[name][4 * width + (7 + i) % width] = std::numeric_limits<double>::quiet_NaN();
-      for (const char *entry : {"norm", "add_norm", "norm_backward", "twice", "activations", "loss", "numbers",
-                                "log_softmax", "column_sum", "embed_backward"}) {
+      for (const char *entry :
+           {"norm", "add_norm", "norm_backward", "twice", "activations", "loss", "numbers", "log_softmax", "column_sum",
+            "embed_backward", "gates", "rms_norm", "rms_norm_backward"}) {
         Tensors expected = reference.run(entry, inputs);
         for (auto &[way, module] : compiled)
           expectClose(module.run(entry, inputs), expected, isNarrow ? 0x1p-6 : 2e-5,
@@ -446,6 +514,22 @@ func.func @gelu_derivative(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows
   %y = xf.gelu_backward %dy, %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
 }
+func.func @gelu_tanh(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.gelu_tanh %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
+func.func @gelu_tanh_derivative(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}, %dy: tensor<?x16xf32> {xf.name = "dy", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.gelu_tanh_backward %dy, %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
+func.func @silu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.silu %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
+func.func @silu_derivative(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}, %dy: tensor<?x16xf32> {xf.name = "dy", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.silu_backward %dy, %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
 func.func @relu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
   %y = xf.relu %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
@@ -467,7 +551,10 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
                     {"zeros", Tensor::reals({rows})},
                     {"labels", labels}};
   Tensor gelu = compiled.run("gelu", inputs)["y"], derivative = compiled.run("gelu_derivative", inputs)["y"],
-         exp = compiled.run("exp", inputs)["y"];
+         exp = compiled.run("exp", inputs)["y"], silu = compiled.run("silu", inputs)["y"],
+         siluDerivative = compiled.run("silu_derivative", inputs)["y"],
+         geluTanh = compiled.run("gelu_tanh", inputs)["y"],
+         geluTanhDerivative = compiled.run("gelu_tanh_derivative", inputs)["y"];
   for (int64_t i = 0; i < x.elements(); ++i) {
     ASSERT_NEAR(exp[i] / std::exp(x[i]), 1, 2e-7) << x[i];
     double expected = x[i] / 2 * std::erfc(-x[i] * M_SQRT1_2);
@@ -475,12 +562,35 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
     ASSERT_NEAR(derivative[i],
                 std::erfc(-x[i] * M_SQRT1_2) / 2 + x[i] * std::exp(-x[i] * x[i] / 2) / std::sqrt(2 * M_PI), 3e-7)
         << x[i];
+    double logistic = 1 / (1 + std::exp(-x[i])), slope = logistic * (1 + x[i] / (1 + std::exp(x[i])));
+    ASSERT_NEAR(silu[i], x[i] * logistic, 5e-7 * std::abs(x[i] * logistic)) << x[i];
+    ASSERT_NEAR(siluDerivative[i], slope, 5e-7) << x[i];
+    double root = std::sqrt(2 / M_PI), u = root * (x[i] + 0.044715 * x[i] * x[i] * x[i]), t = std::tanh(u);
+    ASSERT_NEAR(geluTanh[i], x[i] / 2 * (1 + t), 5e-7 * std::max(1.0, std::abs(x[i]))) << x[i];
+    ASSERT_NEAR(geluTanhDerivative[i], (1 + t) / 2 + x[i] / 2 * (1 - t * t) * root * (1 + 3 * 0.044715 * x[i] * x[i]),
+                5e-7)
+        << x[i];
     if (std::abs(x[i]) < 0.5)
       ASSERT_NEAR(gelu[i], expected, 3e-7 * std::abs(expected)) << x[i];
   }
   x[5] = std::nan("");
-  for (const char *entry : {"gelu", "gelu_derivative", "relu", "exp"})
+  for (const char *entry :
+       {"gelu", "gelu_derivative", "gelu_tanh", "gelu_tanh_derivative", "silu", "silu_derivative", "relu", "exp"})
     EXPECT_TRUE(std::isnan(compiled.run(entry, inputs)["y"][5])) << entry;
+  // As large as numbers get: nothing is left of the negative ones, and all of the others.
+  for (double large : {3e3, 1e20, 3.4e38, double(std::numeric_limits<float>::infinity())}) {
+    x[5] = large, x[6] = -large;
+    for (const char *entry : {"gelu_tanh", "silu"}) {
+      Tensor y = compiled.run(entry, inputs)["y"];
+      EXPECT_EQ(y[5], float(large)) << entry;
+      EXPECT_NEAR(y[6], 0, 1e-30) << entry << " of " << -large;
+    }
+    for (const char *entry : {"gelu_tanh_derivative", "silu_derivative"}) {
+      Tensor y = compiled.run(entry, inputs)["y"];
+      EXPECT_NEAR(y[5], 1, 5e-7) << entry;
+      EXPECT_NEAR(y[6], 0, 1e-30) << entry << " of " << -large;
+    }
+  }
 }
 
 // To the last bit, whether kernels hand each other bf16 or a model rounds by itself: ties, the largest numbers, those

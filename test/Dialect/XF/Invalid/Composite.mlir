@@ -195,7 +195,7 @@ func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
 
 // A word that is none of its kind, said once.
 func.func @f(%x: tensor<?x8xf32>) {
-  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, but got 'geluu'}}
+  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, gelu_tanh, silu, but got 'geluu'}}
   %y = xf.feed_forward "f" (%x) hidden(16) geluu : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return
 }
@@ -203,7 +203,7 @@ func.func @f(%x: tensor<?x8xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x8xf32>) {
-  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, but got none}}
+  // expected-error@+1 {{custom op 'xf.feed_forward' expected 'activation' to be one of relu, gelu, gelu_tanh, silu, but got none}}
   %y = xf.feed_forward "f" (%x) hidden(16) : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return
 }
@@ -223,5 +223,32 @@ func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
 func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.multi_head_attention' op expected key_value_heads to be at least 1, but got 0}}
   %y = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(4) key_value_heads(0) head_dims(4, 4) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C7
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>, %a: tensor<?x3xf32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected d_k to be even and at least 2 for rotary positions, but got 3}}
+  %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(3, 4) rotary(%a) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x3xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C7
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>, %a: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'angles' to have shape ? x 4 (the rows of 'query' x d_k), but got ? x 8}}
+  %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(4, 4) rotary(%a) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C7
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>, %p: tensor<?xi32>, %a: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'rotary' where queries and keys are in the same sequences, but got offsets of queries and others of keys}}
+  %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %p) heads(2) head_dims(4, 4) rotary(%a) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x4xf32>) -> tensor<?x8xf32>
   return
 }

@@ -70,3 +70,48 @@ func.func @f(%x: tensor<?x8xf32>, %r: tensor<2xi64>, %s: i64) {
   %y = xf.dropout %x, %r, %s rate(1.0) : tensor<?x8xf32>, tensor<2xi64>
   return
 }
+
+// -----
+
+// xf.multiply C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.multiply' op requires the same type for all operands and results}}
+  %z = "xf.multiply"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.gelu_tanh C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.gelu_tanh' op requires the same type for all operands and results}}
+  %z = "xf.gelu_tanh"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.silu C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.silu' op requires the same type for all operands and results}}
+  %z = "xf.silu"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.gelu_tanh_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.gelu_tanh_backward' op requires the same type for all operands and results}}
+  %z = "xf.gelu_tanh_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.silu_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.silu_backward' op requires the same type for all operands and results}}
+  %z = "xf.silu_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}

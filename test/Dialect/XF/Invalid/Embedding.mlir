@@ -52,3 +52,84 @@ func.func @f(%dy: tensor<?x8xf32>, %ids: tensor<?xi32>) {
   %g = xf.embedding_backward %dy, %ids : (tensor<?x8xf32>, tensor<?xi32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// xf.rotary_angles C1
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected features to be even and at least 2 for rotary positions, but got 7}}
+  %y = xf.rotary_angles %p theta(10000.0) : (tensor<?xi32>) -> tensor<?x7xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C2
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected theta to be a number greater than 0, but got 0.00}}
+  %y = xf.rotary_angles %p theta(0.0) : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C2
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected factor to be a number greater than 0, but got -2.00}}
+  %y = xf.rotary_angles %p theta(10000.0) factor(-2.0) : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C3
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected the factors of 'original' to rise from above 0, but got 4.00 and 1.00}}
+  %y = xf.rotary_angles %p theta(10000.0) factor(8.0) original(8192, 4.0, 1.0) : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C3
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected 'original' to be of at least 1 position, but got 0}}
+  %y = xf.rotary_angles %p theta(10000.0) factor(8.0) original(0, 1.0, 4.0) : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C3
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected 'original' to have three numbers, as in original(8192, 1.0, 4.0)}}
+  %y = "xf.rotary_angles"(%p) {theta = 1.0e4, original = 5 : i64} : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary C1
+func.func @f(%x: tensor<?x8xf32>, %a: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.rotary' op expected the features of 'x' to be a multiple of heads (3), but got 8}}
+  %y = xf.rotary %x, %a heads(3) : tensor<?x8xf32>, tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.rotary C1
+func.func @f(%x: tensor<?x9xf32>, %a: tensor<?x3xf32>) {
+  // expected-error@+1 {{'xf.rotary' op expected the features of a head to be even and at least 2 for rotary positions, but got 3}}
+  %y = xf.rotary %x, %a heads(3) : tensor<?x9xf32>, tensor<?x3xf32>
+  return
+}
+
+// -----
+
+// xf.rotary C2
+func.func @f(%x: tensor<?x8xf32>, %a: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.rotary' op expected 'angles' to have shape ? x 4 (the rows of 'x' x the features of a head), but got ? x 8}}
+  %y = xf.rotary %x, %a heads(2) : tensor<?x8xf32>, tensor<?x8xf32>
+  return
+}

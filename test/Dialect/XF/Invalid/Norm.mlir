@@ -52,3 +52,39 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>) {
   %y = xf.layer_norm %x, %w, %w epsilon(0x7FC00000) : (tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// xf.layer_norm C3
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.layer_norm' op expected no 'bias' with 'rms', but got one}}
+  %y = xf.layer_norm %x, %w, %w rms : (tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.layer_norm C3
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.layer_norm' op expected 'bias' without 'rms', but got none}}
+  %y = xf.layer_norm %x, %w : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.layer_norm_backward C2
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %w: tensor<8xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_backward' op expected no result 'mean' with 'rms', but got one}}
+  %y, %m, %r = xf.layer_norm_backward %dy, %x, %w rms : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8xf32>) -> (tensor<?x8xf32>, tensor<?xf32>, tensor<?xf32>)
+  return
+}
+
+// -----
+
+// xf.layer_norm_parameter_backward C2
+func.func @f(%dy: tensor<?x8xf32>, %x: tensor<?x8xf32>, %r: tensor<?xf32>) {
+  // expected-error@+1 {{'xf.layer_norm_parameter_backward' op expected a gradient of 'bias' with 'mean', and none without, but got one without}}
+  %w, %b = xf.layer_norm_parameter_backward %dy, %x, %r : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xf32>) -> (tensor<8xf32>, tensor<8xf32>)
+  return
+}
