@@ -202,6 +202,15 @@ func.func @pack(%w: tensor<2048x512xf32>) -> tensor<64x512x32xf32> {
   return %p : tensor<64x512x32xf32>
 }
 
+// CHECK-LABEL: @quantized(
+// CHECK: xf.pack {{.*}} -> tensor<64x516x32xi8>
+// CHECK: xf.linear {{.*}} tensor<64x516x32xi8>
+func.func @quantized(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>) -> tensor<?x2048xf32> {
+  %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x516x32xi8>
+  %y = xf.linear %x, %p : (tensor<?x512xf32>, tensor<64x516x32xi8>) -> tensor<?x2048xf32>
+  return %y : tensor<?x2048xf32>
+}
+
 // CHECK-LABEL: @matmul(
 // CHECK: xf.matmul
 func.func @matmul(%dy: tensor<?x2048xf32>, %x: tensor<?x512xf32>) -> tensor<2048x512xf32> {

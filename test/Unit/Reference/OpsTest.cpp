@@ -98,6 +98,30 @@ TEST(Ops, PackedWeight) {
     EXPECT_EQ(y[row], weight(row, 0) - 2 * weight(row, 1)) << row;
 }
 
+TEST(Ops, QuantizedWeight) {
+  // Rows of scales 2 / 127, 0 and .5 / 127; 1 / (2 / 127) is 63.5, which goes to the even neighbour.
+  Tensor packed = evaluate("%y = xf.pack %w : (tensor<3x2xf32>) -> tensor<1x6x32xi8>", "tensor<1x6x32xi8>",
+                           {{"w", "tensor<3x2xf32>"}}, {{"w", reals({3, 2}, {-2, 1, 0, 0, 0.1, 0.5})}});
+  auto line = [&](int64_t k, int64_t column) { return packed.integer((4 + k) * 32 + column); };
+  EXPECT_EQ(line(0, 0), -127);
+  EXPECT_EQ(line(1, 0), 64);
+  EXPECT_EQ(line(0, 1), 0);
+  EXPECT_EQ(line(0, 2), 25); // 25.4
+  EXPECT_EQ(line(1, 2), 127);
+  EXPECT_EQ(line(0, 3), 0); // of no row
+  Tensor y =
+      evaluate("%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x3xf32>", "tensor<?x3xf32>",
+               {{"x", pairs}, {"p", "tensor<1x6x32xi8>"}}, {{"x", reals({1, 2}, {1, -2})}, {"p", packed}});
+  EXPECT_NEAR(y[0], (-127 - 2 * 64) * 2 / 127.0, 1e-6);
+  EXPECT_EQ(y[1], 0);
+  EXPECT_NEAR(y[2], (25 - 2 * 127) * 0.5 / 127, 1e-6);
+  Tensor none = evaluate("%p = xf.pack %w : (tensor<1x2xf32>) -> tensor<1x6x32xi8>\n"
+                         "%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x1xf32>",
+                         "tensor<?x1xf32>", {{"x", pairs}, {"w", "tensor<1x2xf32>"}},
+                         {{"x", reals({1, 2}, {1, 1})}, {"w", reals({1, 2}, {std::nan(""), 1})}});
+  EXPECT_TRUE(std::isnan(none[0]));
+}
+
 TEST(Ops, MatmulInto) {
   Tensors inputs = {{"a", reals({3, 2}, {1, 2, 3, 4, 5, 6})},
                     {"b", reals({3, 2}, {1, 0, 0, 1, 1, 1})},

@@ -127,6 +127,14 @@ template <typename OpT> LogicalResult verifyHeadsOfKeys(OpT op) {
                           << keyFeatures / keyHeads;
 }
 
+/// Features that are turned in pairs.
+LogicalResult expectPairs(Operation *op, StringRef what, int64_t features) {
+  if (features >= 2 && features % 2 == 0)
+    return success();
+  return op->emitOpError() << "expected " << what << " to be even and at least 2 for rotary positions, but got "
+                           << features;
+}
+
 template <typename OpT> LogicalResult verifyWindow(OpT op) {
   constexpr int64_t most = 1 << 30; // sums with a position stay below 2^31
   if (!op.getWindow() || (static_cast<int64_t>(*op.getWindow()) >= 0 && static_cast<int64_t>(*op.getWindow()) <= most))
@@ -187,8 +195,8 @@ static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, Ranke
   if (!param) // C1
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   auto type = cast<RankedTensorType>(param.getType());
-  if (type.getRank() == 2 &&
-      (type.getShape() == prepared.getShape() || PackOp::packedType(type).getShape() == prepared.getShape()))
+  if (type.getRank() == 2 && (type.getShape() == prepared.getShape() ||
+                              PackOp::packedType(type, prepared.getElementType()).getShape() == prepared.getShape()))
     return success();
   InFlightDiagnostic diagnostic = op.emitOpError() << "expected a form of parameter '" << op.getName() << "' of shape "
                                                    << shapeString(type) << ", but got " << shapeString(prepared);
@@ -343,6 +351,16 @@ LogicalResult MultiHeadAttentionOp::verify() {
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'")) || // C3
       failed(verifyMasks(*this)))                                                                             // C4, C5
     return failure();
+  if (getAngles()) { // C7
+    if (failed(expectPairs(*this, "d_k", getDK())) ||
+        failed(expectShape(*this, "angles", getAngles(), {dimSize(getQuery(), 0), static_cast<int64_t>(getDK())},
+                           "the rows of 'query' x d_k")) ||
+        failed(expectExtent(*this, "key", getKey(), 0, dimSize(getQuery(), 0), "the rows of 'query'")))
+      return failure();
+    if (getQueryOffsets() != getKeyOffsets())
+      return emitOpError() << "expected 'rotary' where queries and keys are in the same sequences, but got offsets of "
+                              "queries and others of keys";
+  }
   return expectRate(*this, "dropout", getDropout());
 }
 
@@ -406,17 +424,53 @@ LogicalResult SinusoidalOp::verify() { // C1
   return expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features");
 }
 
+LogicalResult RotaryAnglesOp::verify() {
+  int64_t features = dimSize(getResult(), 1);
+  if (failed(expectPairs(*this, "features", features)) || // C1
+      failed(expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features")))
+    return failure();
+  for (auto [what, value] :
+       {std::pair<StringRef, double>{"theta", getTheta().convertToDouble()}, {"factor", getFactor().convertToDouble()}})
+    if (!(value > 0 && std::isfinite(value))) // C2
+      return emitOpError() << "expected " << what << " to be a number greater than 0, but got "
+                           << llvm::formatv("{0}", value).str();
+  if (!getOriginal() && !getLow() && !getHigh())
+    return success();
+  if (!getOriginal() || !getLow() || !getHigh()) // C3
+    return emitOpError() << "expected 'original' to have three numbers, as in original(8192, 1.0, 4.0)";
+  if (static_cast<int64_t>(*getOriginal()) < 1)
+    return emitOpError() << "expected 'original' to be of at least 1 position, but got "
+                         << static_cast<int64_t>(*getOriginal());
+  double low = getLow()->convertToDouble(), high = getHigh()->convertToDouble();
+  if (low > 0 && low < high && std::isfinite(high))
+    return success();
+  return emitOpError() << "expected the factors of 'original' to rise from above 0, but got "
+                       << llvm::formatv("{0} and {1}", low, high).str();
+}
+
+LogicalResult RotaryOp::verify() {
+  if (failed(expectHeads(*this, "x", getX(), getHeads()))) // C1
+    return failure();
+  int64_t features = dimSize(getX(), 1) / static_cast<int64_t>(getHeads());
+  if (failed(expectPairs(*this, "the features of a head", features)))
+    return failure();
+  return expectShape(*this, "angles", getAngles(), {dimSize(getX(), 0), features}, // C2
+                     "the rows of 'x' x the features of a head");
+}
+
 //===-- Linear ------------------------------------------------------------===//
 LogicalResult LinearOp::verify() {
-  if (failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
+  if (!isQuantized() &&
+      failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
     return failure();
   if (isPacked()) {
     int64_t out = dimSize(getResult(), 1);
     if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, out, "the features of the result"))) // C2
       return failure();
     auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
-    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix).getShape(), // C4
-                           "out / 32, rounded up, x in x 32")))
+    Type element = getElementTypeOrSelf(getWeight().getType());
+    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix, element).getShape(), // C4
+                           isQuantized() ? "out / 32, rounded up, x in + 4 x 32" : "out / 32, rounded up, x in x 32")))
       return failure();
     return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), out}, "the rows of 'x' x out"); // C3
   }
@@ -428,8 +482,10 @@ LogicalResult LinearOp::verify() {
 }
 
 LogicalResult PackOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), packedType(getWeight().getType()).getShape(),
-                     "the rows of 'weight' / 32, rounded up, x its features x 32");
+  Type element = getResult().getType().getElementType();
+  return expectShape(*this, "result", getResult(), packedType(getWeight().getType(), element).getShape(),
+                     isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 4 x 32"
+                                   : "the rows of 'weight' / 32, rounded up, x its features x 32");
 }
 
 LogicalResult MatmulOp::verify() { // C1
@@ -467,36 +523,49 @@ LogicalResult DropoutOp::verify() { return expectRate(*this, "rate", getRate());
 
 //===-- Norm --------------------------------------------------------------===//
 static LogicalResult verifyRowStatistics(Operation *op, Value x, Value mean, Value deviation) {
-  if (failed(expectShape(op, "mean", mean, {dimSize(x, 0)}, "a number a row of 'x'")))
+  if (mean && failed(expectShape(op, "mean", mean, {dimSize(x, 0)}, "a number a row of 'x'")))
     return failure();
   return expectShape(op, "reciprocal_deviation", deviation, {dimSize(x, 0)}, "a number a row of 'x'");
 }
 
+/// What a norm has where its mean is not taken to be 0, and only there.
+static LogicalResult expectUnlessRMS(Operation *op, StringRef what, bool isThere, bool rms) {
+  if (isThere != rms)
+    return success();
+  return op->emitOpError() << "expected " << (rms ? "no " : "") << what << (rms ? " with" : " without")
+                           << " 'rms', but got " << (isThere ? "one" : "none");
+}
+
 LogicalResult LayerNormOp::verify() {
-  if (failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) || // C1
-      failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
+  if (failed(expectUnlessRMS(*this, "'bias'", getBias() != Value(), getRms())) ||                         // C3
+      failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) || // C1
+      (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'"))) ||
       failed(expectEpsilon(*this, getEpsilon()))) // C2
     return failure();
   return expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'");
 }
 
-LogicalResult LayerNormBackwardOp::verify() { // C1
-  if (failed(expectShape(*this, "cotangent", getCotangent(), getX().getType().getShape(), "that of 'x'")) ||
+LogicalResult LayerNormBackwardOp::verify() {
+  if (failed(expectUnlessRMS(*this, "result 'mean'", getMean() != Value(), getRms())) || // C2
+      failed(expectShape(*this, "cotangent", getCotangent(), getX().getType().getShape(), "that of 'x'")) || // C1
       failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
       failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'")))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }
 
-LogicalResult LayerNormParameterBackwardOp::verify() { // C1
+LogicalResult LayerNormParameterBackwardOp::verify() {
+  if (!getMean() != !getBias()) // C2
+    return emitOpError() << "expected a gradient of 'bias' with 'mean', and none without, but got "
+                         << (getBias() ? "one without" : "none with");
   SmallVector<int64_t> shape{dimSize(getX(), 1)};
   auto weight = cast<RankedTensorType>(getWeight().getType());
   if (weight.getRank() == 2 && !weight.isDynamicDim(0) && weight.getDimSize(0) > 0)
     shape.insert(shape.begin(), weight.getDimSize(0));
   StringRef why = shape.size() == 2 ? "parts x the features of 'x'" : "the features of 'x'";
-  if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) ||
+  if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) || // C1
       failed(expectShape(*this, "weight", getWeight(), shape, why)) ||
-      failed(expectShape(*this, "bias", getBias(), shape, why)))
+      (getBias() && failed(expectShape(*this, "bias", getBias(), shape, why))))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }
