@@ -1,5 +1,4 @@
-// Heads that share those of keys and values have no schedule yet: one error of stage `schedule` that says so.
-// RUN: not xf-opt %s --xf-schedule-cpu 2>&1 | FileCheck %s
+// Heads that share those of keys and values have no schedule for GPUs yet: one error of stage `schedule` that says so.
 // RUN: not xf-opt %s --xf-schedule-gpu=gpu=sm_80 2>&1 | FileCheck %s
 // CHECK: 'xf.attention' op has no schedule yet where heads (4) share those of keys and values (2)
 func.func private @kernel(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %o: tensor<?xi32>) -> tensor<?x8xf32> attributes {xf.kernel = #xf<kernel attention>} {
