@@ -76,7 +76,7 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
 LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   if (kernel->hasAttr("xf.grid"))
     return schedulePlannedGPU(kernel, target.registers);
-  if (failed(verifyKernel(kernel)) || failed(expectHeadsOfTheirOwn(kernel)))
+  if (failed(verifyKernel(kernel)))
     return failure();
   takeOutCasts(kernel);
   auto kind = cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue();

@@ -22,6 +22,10 @@ ScoreRegion::ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value 
     for (Value result : op.getResults())
       levels[result] = level;
   }
+  setHead(head);
+}
+
+void ScoreRegion::setHead(Value head) {
   scalars[block->getArgument(ScoreHead)] = head;
   emit(OfHead);
 }

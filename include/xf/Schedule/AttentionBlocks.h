@@ -26,6 +26,11 @@ template <typename Emit> void scheduleForward(func::FuncOp kernel, const Registe
       .Case<AttentionOp, CachedAttentionOp, AttentionWeightsOp>([&](auto op) { emit(e, op); });
 }
 
+/// How many heads of the queries share one of keys and values.
+template <typename OpT> int64_t sharersOf(OpT op) {
+  return static_cast<int64_t>(op.getHeads()) / op.getKeyValueHeadCount();
+}
+
 /// The op of a kernel that is attention's backward, with every result there: the schedules sum in them.
 FailureOr<AttentionBackwardOp> backwardOf(func::FuncOp kernel);
 

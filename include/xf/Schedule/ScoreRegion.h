@@ -32,6 +32,8 @@ public:
   /// Whether they ever tell.
   bool masksBlocks() { return mayHaveScores({e.index(0), e.index(0)}, {e.index(0), e.index(0)}) != nullptr; }
 
+  /// For another head than the one that it was made for; what it was set to before is of that one.
+  void setHead(Value head);
   /// For the query that stands at key `position`.
   void setQuery(Value position);
   /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative
