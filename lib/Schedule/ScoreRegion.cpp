@@ -25,11 +25,6 @@ ScoreRegion::ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value 
   setHead(head);
 }
 
-void ScoreRegion::setHead(Value head) {
-  scalars[block->getArgument(ScoreHead)] = head;
-  emit(OfHead);
-}
-
 /// Of a multiplication by a constant: the other operand and the constant; or null.
 static std::pair<Value, double> factorOf(Operation *op) {
   if (auto product = dyn_cast_or_null<arith::MulFOp>(op))
@@ -85,6 +80,11 @@ Value ScoreRegion::timesDerivative(Value x, Value derivative, Value probability)
   if (!mayDerivativeBeInfinite())
     return product;
   return e.select(e.compare(arith::CmpFPredicate::UNE, probability, e.f32(0)), product, e.f32(0));
+}
+
+void ScoreRegion::setHead(Value head) {
+  scalars[block->getArgument(ScoreHead)] = head;
+  emit(OfHead);
 }
 
 void ScoreRegion::setQuery(Value position) {
