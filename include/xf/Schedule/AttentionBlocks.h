@@ -50,10 +50,14 @@ struct AttentionMasks {
   Value lengths; // or null
 };
 
+/// How many heads of the queries share one of keys and values.
+template <typename OpT> int64_t sharersOf(OpT op) {
+  return static_cast<int64_t>(op.getHeads()) / op.getKeyValueHeadCount();
+}
+
 /// The head of keys and values that head `head` of the query reads.
 template <typename OpT> Value keyHeadOf(Emitter &e, OpT op, Value head) {
-  int64_t heads = op.getHeads(), shared = heads / op.getKeyValueHeadCount();
-  return shared == 1 ? head : e.make<arith::DivSIOp>(head, e.index(shared));
+  return sharersOf(op) == 1 ? head : e.make<arith::DivSIOp>(head, e.index(sharersOf(op)));
 }
 
 /// One (sequence, head) of a packed batch. What has columns of a head is said with it: `head` of queries and results,

@@ -418,15 +418,13 @@ void check(llvm::function_ref<std::string(unsigned)> textOf, const Shape &shape,
 TEST_P(Attention, AgreesWithDoubles) {
   std::vector<unsigned> ways = vectorWidths();
   ways.push_back(upstream);
-  if (GetParam().group == 1) // no schedule of a GPU has others yet
-    ways.push_back(gpu);
+  ways.push_back(gpu);
   check([](unsigned) { return moduleOf(GetParam()); }, GetParam(), ways, 2e-5);
 }
 
 using AttentionOfBF16 = Attention;
 TEST_P(AttentionOfBF16, AgreesWithDoubles) {
   std::vector<unsigned> ways{vectorWidths().back(), gpu}; // on tensor cores
-  ways.resize(GetParam().group == 1 ? 2 : 1);             // no schedule of a GPU has groups yet
   check([](unsigned way) { return inBF16(moduleOf(GetParam()), way); }, GetParam(), ways, 0x1p-6);
 }
 INSTANTIATE_TEST_SUITE_P(
@@ -434,12 +432,13 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0}, Shape{2, 33, 16, false, 0.1, 9},
                     Shape{1, 128, 72, true, 0}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
                     Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
-                    Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{1, 128, 127, true, 0.1},
-                    Shape{2, 64, 64, false, 0, -1, true, &relative}, Shape{2, 64, 33, true, 0.1, -1, false, &shared},
+                    Shape{1, 16, 16, false, 0, -1, false, &documents},
+                    Shape{2, 128, 127, true, 0.1, -1, false, nullptr, 2},
+                    Shape{2, 64, 64, false, 0, -1, true, &relative}, Shape{2, 64, 33, true, 0.1, -1, false, &shared, 2},
                     Shape{1, 128, 128, true, 0, -1, false, &relative}, Shape{1, 8, 16, false, 0, -1, false, &places},
                     Shape{2, 16, 16, false, 0.1, 40, false, &far}, Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi},
-                    Shape{2, 16, 24, false, 0, -1, false, &blocks}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
-                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{2, 24, 16, true, 0, -1, false, &uneven},
+                    Shape{2, 16, 24, false, 0, -1, false, &blocks, 2}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
+                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{2, 24, 16, true, 0, -1, false, &uneven, 2},
                     Shape{1, 90, 90, false, 0, -1, false, &places}, Shape{2, 16, 32, true, 0.1, 40, true, &unevenTable},
                     Shape{1, 16, 16, false, 0, -1, false, &ends}, Shape{4, 16, 24, true, 0, -1, false, nullptr, 2},
                     Shape{6, 5, 7, false, 0.1, 40, true, &relative, 3},
@@ -644,7 +643,7 @@ TEST(AttentionBlocks, AreNotVisitedWhereARegionMasksThem) {
 TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
   std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
   std::vector<std::tuple<unsigned, const Score *, bool, int64_t>> ways{
-      {gpu, &cappedAlibi, true, 1}, {gpu, &relative, true, 1}, {gpu, &relative, false, 1}, {gpu, &shared, true, 1}};
+      {gpu, &cappedAlibi, true, 2}, {gpu, &relative, true, 1}, {gpu, &relative, false, 2}, {gpu, &shared, true, 1}};
   for (unsigned width : vectorWidths())
     for (const Score *score : {&relative, &shared})
       for (int64_t group : {1, 2})
