@@ -97,12 +97,19 @@ static std::string listNames(const std::vector<std::string> &names) {
   return names.size() > shown ? fmt::format("{}, ... ({} in all)", text, names.size()) : text;
 }
 
-/// What weights may be kept in: they are read as f32.
-static bool isReal(ElementType type) {
-  return type == ElementType::F32 || type == ElementType::BF16 || type == ElementType::F64;
+bool xf::runtime::isReal(ElementType type) {
+  return type == ElementType::F32 || type == ElementType::BF16 || type == ElementType::F16 || type == ElementType::F64;
 }
 
-static void copyReals(const TensorView &tensor, float *to) {
+/// An IEEE half: five bits of exponent, ten of fraction.
+static float fromHalf(uint16_t half) {
+  int exponent = half >> 10 & 31, fraction = half & 1023;
+  float value = exponent == 31 ? (fraction ? NAN : INFINITY)
+                               : std::ldexp(float(exponent ? 1024 + fraction : fraction), std::max(exponent, 1) - 25);
+  return half >> 15 ? -value : value;
+}
+
+void xf::runtime::copyReals(const TensorView &tensor, float *to) {
   const char *data = static_cast<const char *>(tensor.data); // as it lies in a file: aligned to nothing
   if (tensor.type == ElementType::F32) {
     std::memcpy(to, data, tensor.bytes());
@@ -112,6 +119,10 @@ static void copyReals(const TensorView &tensor, float *to) {
     if (tensor.type == ElementType::BF16) {
       std::memset(to + i, 0, 2);
       std::memcpy(reinterpret_cast<char *>(to + i) + 2, data + 2 * i, 2);
+    } else if (tensor.type == ElementType::F16) {
+      uint16_t half;
+      std::memcpy(&half, data + 2 * i, 2);
+      to[i] = fromHalf(half);
     } else {
       double value;
       std::memcpy(&value, data + 8 * i, 8);

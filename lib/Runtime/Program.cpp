@@ -14,7 +14,7 @@ using nlohmann::json;
 int64_t xf::runtime::byteWidth(ElementType type) {
   if (type == ElementType::Bool)
     return 1;
-  if (type == ElementType::BF16)
+  if (type == ElementType::BF16 || type == ElementType::F16)
     return 2;
   return type == ElementType::I64 || type == ElementType::F64 ? 8 : 4;
 }
@@ -33,6 +33,8 @@ std::string_view xf::runtime::name(ElementType type) {
     return "bool";
   case ElementType::BF16:
     return "bf16";
+  case ElementType::F16:
+    return "f16";
   }
   return "?";
 }

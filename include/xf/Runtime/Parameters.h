@@ -57,6 +57,10 @@ Expected<void> checkParameters(std::string_view model, std::span<const Parameter
 /// What names of gradients start with in files.
 inline constexpr std::string_view gradientPrefix = "grad.";
 
+/// What weights may be kept in: they are read as f32, by `copyReals`.
+bool isReal(ElementType type);
+void copyReals(const TensorView &tensor, float *to);
+
 /// A parameter's place in one of the flat arrays, under a name.
 TensorView parameterView(const Parameter &parameter, const float *array, std::string_view name);
 

@@ -31,7 +31,7 @@ static constexpr Key keys[] = {
     {"scale_embedding", AnyKind, "true", Key::Choice, 0, "true|false"},
     {"init", AnyKind, "xavier", Key::Choice, 0, "xavier|torch"},
     {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
-    {"bias", AnyKind, "feed_forward", Key::Choice, 0, "none|feed_forward|all"},
+    {"bias", AnyKind, "feed_forward", Key::Choice, 0, "none|feed_forward|attention|all"},
     {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
     {"positions", AnyKind, "sinusoidal", Key::Choice, 0, "sinusoidal|sinusoidal_halves|learned|alibi|relative|none"},
     {"max_positions", AnyKind, "1024", Key::Integer, 1, ""},
@@ -58,6 +58,12 @@ static constexpr Key keys[] = {
     {"beam", Pairs, "4", Key::Integer, 1, ""},
     {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
     {"extra_length", Pairs, "50", Key::Integer, 0, ""},
+    {"pooling", Encoder, "mean", Key::Choice, 0, "mean|first"},
+    {"unit_length", Encoder, "true", Key::Choice, 0, "true|false"},
+    {"text", Language, "lines", Key::Choice, 0, "lines|whole"},
+    {"begins", Language, "true", Key::Choice, 0, "true|false"},
+    {"begin_token", AnyKind, "", Key::Integer, 0, ""},
+    {"end_tokens", AnyKind, "", Key::Tokens, 0, ""},
 };
 ArrayRef<Key> configurationKeys() { return keys; }
 
@@ -87,6 +93,8 @@ std::string Key::expected() const {
     return "at least 0 and less than 1";
   case Choice:
     return "one of " + words;
+  case Tokens:
+    return "token ids with + between them";
   }
   return "";
 }
@@ -96,9 +104,13 @@ bool Key::admits(StringRef text) const {
     return true;
   int64_t integer;
   double real;
+  if (type == Tokens)
+    return llvm::all_of(llvm::split(text, '+'), [&](StringRef id) {
+      return !id.getAsInteger(10, integer) && integer >= least && integer <= largest;
+    });
   if (type == Integer)
     return !text.getAsInteger(10, integer) && integer >= least && integer <= largest;
-  return type != Choice && !text.getAsDouble(real) && admitsReal(*this, real);
+  return (type == Number || type == Rate) && !text.getAsDouble(real) && admitsReal(*this, real);
 }
 
 bool Key::admits(Attribute value) const {
@@ -107,7 +119,10 @@ bool Key::admits(Attribute value) const {
   if (auto boolean = dyn_cast<BoolAttr>(value))
     return llvm::is_contained(wordsOf(*this), boolean.getValue() ? "true" : "false");
   if (auto integer = dyn_cast<IntegerAttr>(value))
-    return type != Choice && admits(llvm::toString(integer.getValue(), 10, /*Signed=*/true));
+    return type != Choice && type != Tokens && admits(llvm::toString(integer.getValue(), 10, /*Signed=*/true));
+  if (auto ids = dyn_cast<DenseI64ArrayAttr>(value))
+    return type == Tokens && !ids.empty() &&
+           llvm::all_of(ids.asArrayRef(), [&](int64_t id) { return id >= least && id <= largest; });
   auto real = dyn_cast<FloatAttr>(value);
   return real && (type == Number || type == Rate) && admitsReal(*this, real.getValueAsDouble());
 }

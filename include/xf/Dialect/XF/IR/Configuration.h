@@ -16,14 +16,15 @@ enum ModelKind : unsigned { Pairs = 1, Language = 2, Encoder = 4, AnyKind = 7 };
 StringRef nameOf(ModelKind kind);
 std::optional<ModelKind> parseModelKind(StringRef name);
 
-/// A key, which kinds of models have it, its value in the paper's base model, and what it may be: integers from
-/// `least` (or a word of `choices`), numbers that are not negative, rates below 1, or one of `choices`. The last of
-/// them are how it is trained, and then how it translates, where the options of these commands don't say otherwise.
+/// A key, which kinds of models have it, its value in the paper's base model (empty: none, or what others say), and
+/// what it may be: integers from `least` (or a word of `choices`), numbers that are not negative, rates below 1, one of
+/// `choices`, or token ids (as text: 2 or 2+7). The last of them are how it is trained, then how it translates, where
+/// the options of these commands don't say otherwise, and what its text is.
 struct ConfigurationKey {
   const char *name;
   unsigned kinds;
   const char *base;
-  enum { Integer, Number, Rate, Choice } type;
+  enum { Integer, Number, Rate, Choice, Tokens } type;
   int64_t least;
   const char *choices;
 
