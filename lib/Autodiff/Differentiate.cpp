@@ -42,8 +42,12 @@ private:
   llvm::DenseMap<Value, Value> cotangents;
 };
 
-/// The statistics that forward ops hand to their own backward lead to no loss.
-LogicalResult checkStatistics(Operation *op, ArrayRef<Value> cotangents) {
+/// The statistics that forward ops hand to their own backward lead to no loss, and no loss is led to by angles.
+LogicalResult checkRule(Operation *op, ArrayRef<Value> cotangents, ArrayRef<bool> wanted) {
+  if (isa<RotaryOp>(op) && wanted[1])
+    return op->emitError() << "operand 'angles' of op '" << op->getName()
+                           << "' has no derivative; stage 'autodiff' supports angles of positions, that is of "
+                              "xf.rotary_angles, and not of parameters";
   bool reached = false;
   if (isa<AttentionOp>(op))
     reached = cotangents[1] != Value();
@@ -98,7 +102,7 @@ FailureOr<SmallVector<Value>> Differentiator::appendBackward(Block &body, func::
 
 FailureOr<SmallVector<Value>> Differentiator::buildBackward(OpBuilder &builder, Operation *op, ArrayRef<Value> incoming,
                                                             ArrayRef<bool> wanted) {
-  if (failed(checkStatistics(op, incoming)))
+  if (failed(checkRule(op, incoming, wanted)))
     return failure();
   if (auto differentiable = dyn_cast<DifferentiableOpInterface>(op))
     return differentiable.buildBackward(builder, incoming, wanted);

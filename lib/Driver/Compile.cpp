@@ -331,6 +331,8 @@ private:
                                       price, job.stages.recompute.layers);
     }
     setOption(module, "precision", options.precision);
+    if (options.quantize != "none")
+      setOption(module, "quantize", options.quantize);
     setOption(module, "recompute", text);
     return 0;
   }

@@ -145,7 +145,21 @@ private:
     if (*precision == Precision::BF16 && (job.from > Stage::outline || job.to < Stage::outline))
       return mistake("--precision=" + options.precision + " needs stage 'outline'");
     job.stages.precision = *precision;
-    job.stages.packsWeights = !job.isForGPU() || job.forBoth || *precision == Precision::F32;
+    bool takesPanels = !job.isForGPU() || job.forBoth || *precision == Precision::F32;
+    job.stages.weights = takesPanels ? WeightForm::Packed : WeightForm::Kept;
+    return parseQuantize();
+  }
+
+  Error parseQuantize() {
+    if (options.quantize == "none")
+      return Error::success();
+    if (options.quantize != "int8")
+      return mistake("unsupported quantization '" + options.quantize + "'; supported: none, int8");
+    if (job.isForGPU())
+      return mistake("--quantize=int8 is for processors: expected --target=cpu, but got --target=" + options.target);
+    if (job.from > Stage::input || job.to < Stage::input)
+      return mistake("--quantize=int8 needs stage 'input'");
+    job.stages.weights = WeightForm::Int8;
     return Error::success();
   }
 

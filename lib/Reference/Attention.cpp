@@ -7,14 +7,19 @@ using namespace mlir;
 using namespace mlir::xf;
 using namespace mlir::xf::reference;
 
-/// The scaled product of a query's and a key's h-th block of features.
-static double score(const Tensor &query, int64_t q, const Tensor &key, int64_t k, int64_t head, int64_t heads,
-                    double scale) {
-  int64_t width = query.columns() / heads;
+/// The head of keys and values that a head of the query reads.
+template <typename OpT> static int64_t keyHeadOf(OpT op, int64_t head) {
+  return head / (static_cast<int64_t>(op.getHeads()) / op.getKeyValueHeadCount());
+}
+
+/// The scaled product of a query's block of features for a head with a key's.
+template <typename OpT>
+static double score(OpT op, const Tensor &query, int64_t q, const Tensor &key, int64_t k, int64_t head) {
+  int64_t width = op.getKeyFeatures(), ofQuery = head * width, ofKey = keyHeadOf(op, head) * width;
   double sum = 0;
-  for (int64_t c = head * width; c < (head + 1) * width; ++c)
-    sum += query(q, c) * key(k, c);
-  return scale * sum;
+  for (int64_t c = 0; c < width; ++c)
+    sum += query(q, ofQuery + c) * key(k, ofKey + c);
+  return op.getScale().convertToDouble() * sum;
 }
 
 namespace {
@@ -55,7 +60,7 @@ static Keys visibleKeys(OpT op, const Tensor *lengths, int64_t row, int64_t i, i
 namespace {
 /// One query, in one head.
 struct Query {
-  int64_t row, head;
+  int64_t row, head, keyHead;
   int64_t firstKey; // the row of its sequence's first key
   int64_t position; // the key of its sequence that it stands at
   Keys visible;
@@ -85,13 +90,13 @@ template <typename OpT> struct Scores {
       int64_t firstKey = keyOffsets.integer(b), keys = keyOffsets.integer(b + 1) - firstKey;
       for (int64_t i = 0; i < queries; ++i)
         for (int64_t h = 0; h < heads; ++h)
-          visit(b, {firstQuery + i, h, firstKey, i + keys - queries,
+          visit(b, {firstQuery + i, h, keyHeadOf(op, h), firstKey, i + keys - queries,
                     visibleKeys(op, lengths, firstQuery + i, i, queries, keys)});
     }
   }
   /// Of the query with the j-th key of its sequence.
   ScoreRegion::Result at(const Query &q, int64_t j, ScoreRegion::Add add = nullptr) const {
-    return region.apply(score(query, q.row, key, q.firstKey + j, q.head, heads, scale), q.head, q.position, j, add);
+    return region.apply(score(op, query, q.row, key, q.firstKey + j, q.head), q.head, q.position, j, add);
   }
   double mask(const Query &q, int64_t j) const {
     return random ? dropoutFactor(*random, site, rate, q.row * heads + q.head, j) : 1;
@@ -110,15 +115,15 @@ LogicalResult reference::evaluate(AttentionOp op, Frame &frame) {
   Scores scores(op, frame);
   if (failed(scores.verify()))
     return failure();
-  Tensor result = Tensor::reals({scores.query.rows(), scores.value.columns()});
+  int64_t width = op.getValueFeatures();
+  Tensor result = Tensor::reals({scores.query.rows(), scores.heads * width});
   Tensor lse = Tensor::reals({scores.query.rows(), scores.heads}, std::numeric_limits<double>::infinity());
-  int64_t width = scores.value.columns() / scores.heads;
   scores.forEachQuery([&](int64_t, const Query &q) {
     lse(q.row, q.head) = logSumExpOfKeys([&](int64_t j) { return scores.at(q, j).score; }, q.visible);
     for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
       double probability = dropped(std::exp(scores.at(q, j).score - lse(q.row, q.head)), scores.mask(q, j));
-      for (int64_t c = q.head * width; c < (q.head + 1) * width; ++c)
-        result(q.row, c) += probability * scores.value(q.firstKey + j, c);
+      for (int64_t c = 0; c < width; ++c)
+        result(q.row, q.head * width + c) += probability * scores.value(q.firstKey + j, q.keyHead * width + c);
     }
   });
   frame.set(op.getResult(), result);
@@ -134,7 +139,7 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
     return failure();
   Tensor dQuery = Tensor::reals(scores.query.shape()), dKey = Tensor::reals(scores.key.shape()),
          dValue = Tensor::reals(scores.value.shape());
-  int64_t keyWidth = scores.key.columns() / scores.heads, valueWidth = scores.value.columns() / scores.heads;
+  int64_t keyWidth = op.getKeyFeatures(), valueWidth = op.getValueFeatures();
   SmallVector<unsigned> trained = capturesWithGradients(op.getScore());
   SmallVector<Tensor> captured;
   SmallVector<int64_t> partOfHead; // where what a head shares with others begins: its number times that
@@ -145,19 +150,21 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
     partOfHead.push_back(isShared ? elements : 0);
   }
   scores.forEachQuery([&](int64_t sequence, const Query &q) {
-    int64_t firstValue = q.head * valueWidth, firstKey = q.head * keyWidth;
+    // Where the features of the head begin.
+    int64_t ofResult = q.head * valueWidth, ofValue = q.keyHead * valueWidth, ofQuery = q.head * keyWidth,
+            ofKey = q.keyHead * keyWidth;
     double delta = 0; // sum_j P dP
-    for (int64_t c = firstValue; c < firstValue + valueWidth; ++c)
-      delta += cotangent(q.row, c) * forward(q.row, c);
+    for (int64_t c = 0; c < valueWidth; ++c)
+      delta += cotangent(q.row, ofResult + c) * forward(q.row, ofResult + c);
     for (int64_t j = q.visible.begin; j < q.visible.end; ++j) {
       int64_t k = q.firstKey + j;
       ScoreRegion::Result score = scores.at(q, j);
       if (isMasked(score.score))
         continue; // masked, whatever the region's derivative is
       double probability = std::exp(score.score - lse(q.row, q.head)), mask = scores.mask(q, j), dProbability = 0;
-      for (int64_t c = firstValue; c < firstValue + valueWidth; ++c) {
-        dValue(k, c) += dropped(probability, mask) * cotangent(q.row, c);
-        dProbability += cotangent(q.row, c) * scores.value(k, c);
+      for (int64_t c = 0; c < valueWidth; ++c) {
+        dValue(k, ofValue + c) += dropped(probability, mask) * cotangent(q.row, ofResult + c);
+        dProbability += cotangent(q.row, ofResult + c) * scores.value(k, ofValue + c);
       }
       double ofScore = probability * (dropped(dProbability, mask) - delta),
              dProduct = scores.scale * score.derivative * ofScore;
@@ -165,9 +172,9 @@ LogicalResult reference::evaluate(AttentionBackwardOp op, Frame &frame) {
         int64_t number = llvm::find(trained, capture) - trained.begin();
         captured[number](sequence, q.head * partOfHead[number] + element) += ofScore * derivative;
       });
-      for (int64_t c = firstKey; c < firstKey + keyWidth; ++c) {
-        dQuery(q.row, c) += dProduct * scores.key(k, c);
-        dKey(k, c) += dProduct * scores.query(q.row, c);
+      for (int64_t c = 0; c < keyWidth; ++c) {
+        dQuery(q.row, ofQuery + c) += dProduct * scores.key(k, ofKey + c);
+        dKey(k, ofKey + c) += dProduct * scores.query(q.row, ofQuery + c);
       }
     }
   });
@@ -190,8 +197,7 @@ LogicalResult reference::evaluate(AttentionWeightsOp op, Frame &frame) {
   for (int64_t h = 0; h < heads; ++h)
     for (int64_t q = 0; q < queries; ++q) {
       auto scoreOf = [&](int64_t k) {
-        double product = score(query, q, key, k, h, heads, op.getScale().convertToDouble());
-        return region.apply(product, h, q + keys - queries, k).score;
+        return region.apply(score(op, query, q, key, k, h), h, q + keys - queries, k).score;
       };
       Keys visible = visibleKeys(op, lengths, q, q, queries, keys);
       double lse = logSumExpOfKeys(scoreOf, visible);
@@ -210,22 +216,22 @@ LogicalResult reference::evaluate(CachedAttentionOp op, Frame &frame) {
       failed(expectRows(op, "row_offsets", offsets, query.rows() + 1, "'query' and one more")) ||
       failed(expectRows(op, "value", value, key.rows(), "'key'")))
     return failure();
-  int64_t heads = op.getHeads(), width = value.columns() / heads;
+  int64_t heads = op.getHeads(), width = op.getValueFeatures();
   ScoreRegion region(op.getScore(), op.getCaptures(), frame);
-  Tensor result = Tensor::reals({query.rows(), value.columns()});
+  Tensor result = Tensor::reals({query.rows(), heads * width});
   for (int64_t q = 0; q < query.rows(); ++q)
     for (int64_t h = 0; h < heads; ++h) {
       auto row = [&](int64_t j) { return rows.integer(offsets.integer(q) + j); };
       auto scoreOf = [&](int64_t j) {
-        double product = score(query, q, key, row(j), h, heads, op.getScale().convertToDouble());
-        return region.apply(product, h, offsets.integer(q + 1) - offsets.integer(q) - 1, j).score;
+        return region.apply(score(op, query, q, key, row(j), h), h, offsets.integer(q + 1) - offsets.integer(q) - 1, j)
+            .score;
       };
       int64_t count = offsets.integer(q + 1) - offsets.integer(q);
       Keys visible = {op.getWindow() ? std::max<int64_t>(0, count - 1 - *op.getWindow()) : 0, count};
       double lse = logSumExpOfKeys(scoreOf, visible);
       for (int64_t j = visible.begin; j < visible.end; ++j)
-        for (int64_t c = h * width; c < (h + 1) * width; ++c)
-          result(q, c) += std::exp(scoreOf(j) - lse) * value(row(j), c);
+        for (int64_t c = 0; c < width; ++c)
+          result(q, h * width + c) += std::exp(scoreOf(j) - lse) * value(row(j), keyHeadOf(op, h) * width + c);
     }
   frame.set(op.getResult(), result);
   return success();

@@ -19,6 +19,14 @@ LogicalResult reference::evaluate(AddOp op, Frame &frame) {
   return success();
 }
 
+LogicalResult reference::evaluate(MultiplyOp op, Frame &frame) {
+  const Tensor &a = frame[op.getA()], &b = frame[op.getB()];
+  if (a.shape() != b.shape())
+    return op.emitError() << "expected 'b' to have " << a.elements() << " elements as 'a', but got " << b.elements();
+  frame.set(op.getResult(), elementwise(std::multiplies<>(), a, b));
+  return success();
+}
+
 Tensor reference::rounded(const Tensor &tensor, Type element) {
   const llvm::fltSemantics &semantics = cast<FloatType>(element).getFloatSemantics();
   auto round = [&](double x) {
@@ -45,6 +53,19 @@ LogicalResult reference::evaluate(GeluOp op, Frame &frame) {
   return success();
 }
 
+/// What tanh is of in gelu_tanh.
+static double cubic(double x) { return std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x); }
+
+LogicalResult reference::evaluate(GeluTanhOp op, Frame &frame) {
+  frame.set(op.getResult(), elementwise([](double x) { return x / 2 * (1 + std::tanh(cubic(x))); }, frame[op.getX()]));
+  return success();
+}
+
+LogicalResult reference::evaluate(SiluOp op, Frame &frame) {
+  frame.set(op.getResult(), elementwise([](double x) { return x / (1 + std::exp(-x)); }, frame[op.getX()]));
+  return success();
+}
+
 LogicalResult reference::evaluate(ReluBackwardOp op, Frame &frame) {
   frame.set(op.getResult(), elementwise([](double dy, double y) { return y > 0 ? dy : 0; }, frame[op.getCotangent()],
                                         frame[op.getSaved()]));
@@ -53,6 +74,24 @@ LogicalResult reference::evaluate(ReluBackwardOp op, Frame &frame) {
 
 LogicalResult reference::evaluate(GeluBackwardOp op, Frame &frame) {
   auto derivative = [](double dy, double x) { return dy * (normalDistribution(x) + x * normalDensity(x)); };
+  frame.set(op.getResult(), elementwise(derivative, frame[op.getCotangent()], frame[op.getSaved()]));
+  return success();
+}
+
+LogicalResult reference::evaluate(GeluTanhBackwardOp op, Frame &frame) {
+  auto derivative = [](double dy, double x) {
+    double slope = std::sqrt(2 / std::numbers::pi) * (1 + 3 * 0.044715 * x * x), t = std::tanh(cubic(x));
+    return dy * ((1 + t) / 2 + x / 2 * (1 - t * t) * slope);
+  };
+  frame.set(op.getResult(), elementwise(derivative, frame[op.getCotangent()], frame[op.getSaved()]));
+  return success();
+}
+
+LogicalResult reference::evaluate(SiluBackwardOp op, Frame &frame) {
+  auto derivative = [](double dy, double x) {
+    double s = 1 / (1 + std::exp(-x));
+    return dy * s * (1 + x * (1 - s));
+  };
   frame.set(op.getResult(), elementwise(derivative, frame[op.getCotangent()], frame[op.getSaved()]));
   return success();
 }

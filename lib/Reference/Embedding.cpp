@@ -61,3 +61,36 @@ LogicalResult reference::evaluate(SinusoidalOp op, Frame &frame) {
   frame.set(op.getResult(), result);
   return success();
 }
+
+LogicalResult reference::evaluate(RotaryAnglesOp op, Frame &frame) {
+  const Tensor &positions = frame[op.getPositions()];
+  SmallVector<double> frequencies = op.getFrequencies();
+  auto half = static_cast<int64_t>(frequencies.size());
+  Tensor result = Tensor::reals({positions.rows(), 2 * half});
+  for (int64_t t = 0; t < positions.rows(); ++t)
+    for (int64_t i = 0; i < half; ++i) {
+      double angle = double(positions.integer(t)) * frequencies[i];
+      result(t, i) = std::cos(angle);
+      result(t, half + i) = std::sin(angle);
+    }
+  frame.set(op.getResult(), result);
+  return success();
+}
+
+LogicalResult reference::evaluate(RotaryOp op, Frame &frame) {
+  const Tensor &x = frame[op.getX()], &angles = frame[op.getAngles()];
+  if (failed(expectRows(op, "angles", angles, x.rows(), "'x'")))
+    return failure();
+  int64_t features = angles.columns(), half = features / 2;
+  Tensor result = Tensor::reals(x.shape());
+  for (int64_t t = 0; t < x.rows(); ++t)
+    for (int64_t begin = 0; begin < x.columns(); begin += features)
+      for (int64_t i = 0; i < half; ++i) {
+        double cosine = angles(t, i), sine = op.getInverse() ? -angles(t, half + i) : angles(t, half + i);
+        double first = x(t, begin + i), second = x(t, begin + half + i);
+        result(t, begin + i) = first * cosine - second * sine;
+        result(t, begin + half + i) = second * cosine + first * sine;
+      }
+  frame.set(op.getResult(), result);
+  return success();
+}

@@ -33,16 +33,23 @@ LogicalResult evaluate(EmbeddingOp op, Frame &frame);
 LogicalResult evaluate(EmbeddingBackwardOp op, Frame &frame);
 LogicalResult evaluate(PositionIdsOp op, Frame &frame);
 LogicalResult evaluate(SinusoidalOp op, Frame &frame);
+LogicalResult evaluate(RotaryAnglesOp op, Frame &frame);
+LogicalResult evaluate(RotaryOp op, Frame &frame);
 LogicalResult evaluate(LinearOp op, Frame &frame);
 LogicalResult evaluate(PackOp op, Frame &frame);
 LogicalResult evaluate(MatmulOp op, Frame &frame);
 LogicalResult evaluate(ColumnSumOp op, Frame &frame);
 LogicalResult evaluate(AddOp op, Frame &frame);
+LogicalResult evaluate(MultiplyOp op, Frame &frame);
 LogicalResult evaluate(CastOp op, Frame &frame);
 LogicalResult evaluate(ReluOp op, Frame &frame);
 LogicalResult evaluate(GeluOp op, Frame &frame);
+LogicalResult evaluate(GeluTanhOp op, Frame &frame);
+LogicalResult evaluate(SiluOp op, Frame &frame);
 LogicalResult evaluate(ReluBackwardOp op, Frame &frame);
 LogicalResult evaluate(GeluBackwardOp op, Frame &frame);
+LogicalResult evaluate(GeluTanhBackwardOp op, Frame &frame);
+LogicalResult evaluate(SiluBackwardOp op, Frame &frame);
 LogicalResult evaluate(DropoutOp op, Frame &frame);
 LogicalResult evaluate(LayerNormOp op, Frame &frame);
 LogicalResult evaluate(LayerNormBackwardOp op, Frame &frame);
@@ -74,6 +81,7 @@ Tensor rounded(const Tensor &tensor, Type element);
 
 /// A weight as xf.pack orders it.
 Tensor pack(const Tensor &weight);
+Tensor quantize(const Tensor &weight);
 
 /// log sum exp of `count` values; -inf of none.
 double logSumExp(llvm::function_ref<double(int64_t)> value, int64_t count);

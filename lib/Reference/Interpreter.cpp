@@ -76,7 +76,7 @@ static LogicalResult evaluate(GetPreparedOp op, Frame &frame) {
   Tensor weight = frame.state().parameters[op.getName().str()];
   auto type = cast<RankedTensorType>(op.getType());
   if (type.getRank() == 3)
-    weight = reference::pack(weight);
+    weight = type.getElementType().isInteger(8) ? reference::quantize(weight) : reference::pack(weight);
   frame.set(op, type.getElementType().isBF16() ? reference::rounded(weight, type.getElementType()) : weight);
   return success();
 }
@@ -157,8 +157,9 @@ LogicalResult Frame::evaluate(Operation *op) {
       .Case<func::CallOp>([&](auto op) { return setResults(op, call(op, op.getCallee(), op.getOperands()), *this); })
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })
       .Case<GroupOp>([&](auto op) { return setResults(op, run(op.getBody().front()), *this); })
-      .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
-            AddOp, CastOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
+      .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, RotaryAnglesOp, RotaryOp, LinearOp, PackOp,
+            MatmulOp, ColumnSumOp, AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp,
+            GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
             LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
             CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp,
             BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(

@@ -1,5 +1,8 @@
 //===- Linear.cpp - reference: matrix products ----------------------------===//
 #include "Frame.h"
+#include <array>
+#include <bit>
+#include <cmath>
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -25,6 +28,42 @@ Tensor reference::pack(const Tensor &weight) {
   return packed;
 }
 
+/// As xf.pack quantizes: bytes, of which a panel's first are its scales.
+Tensor reference::quantize(const Tensor &weight) {
+  constexpr int64_t columns = PackOp::columns;
+  int64_t in = weight.columns(), panelBytes = (in + PackOp::scaleRows) * columns;
+  Tensor packed = Tensor::integers({llvm::divideCeil(weight.rows(), columns), in + PackOp::scaleRows, columns});
+  for (int64_t row = 0; row < weight.rows(); ++row) {
+    int64_t panel = row / columns * panelBytes, column = row % columns;
+    double most = 0;
+    for (int64_t k = 0; k < in; ++k)
+      if (double magnitude = std::abs(weight(row, k)); !std::isnan(most) && !(magnitude <= most))
+        most = magnitude; // NaN, if any is
+    auto scale = static_cast<float>(most / 127);
+    for (auto [i, byte] : llvm::enumerate(std::bit_cast<std::array<int8_t, 4>>(scale)))
+      packed.integer(panel + 4 * column + i) = byte;
+    for (int64_t k = 0; scale > 0 && std::isfinite(scale) && k < in; ++k)
+      packed.integer(panel + (PackOp::scaleRows + k) * columns + column) =
+          static_cast<int64_t>(std::clamp(std::nearbyint(weight(row, k) / scale), -127.0, 127.0));
+  }
+  return packed;
+}
+
+static Tensor dequantize(const Tensor &packed, int64_t out, int64_t in) {
+  constexpr int64_t columns = PackOp::columns;
+  Tensor weight = Tensor::reals({out, in});
+  for (int64_t row = 0; row < out; ++row) {
+    int64_t panel = row / columns * (in + PackOp::scaleRows) * columns, column = row % columns;
+    std::array<int8_t, 4> bytes;
+    for (auto [i, byte] : llvm::enumerate(bytes))
+      byte = static_cast<int8_t>(packed.integer(panel + 4 * column + i));
+    for (int64_t k = 0; k < in; ++k)
+      weight(row, k) = static_cast<double>(packed.integer(panel + (PackOp::scaleRows + k) * columns + column)) *
+                       std::bit_cast<float>(bytes);
+  }
+  return weight;
+}
+
 static Tensor unpack(const Tensor &packed, int64_t out, int64_t in) {
   constexpr int64_t columns = PackOp::columns;
   Tensor weight = Tensor::reals({out, in});
@@ -35,7 +74,8 @@ static Tensor unpack(const Tensor &packed, int64_t out, int64_t in) {
 }
 
 LogicalResult reference::evaluate(PackOp op, Frame &frame) {
-  frame.set(op.getResult(), pack(frame[op.getWeight()]));
+  const Tensor &weight = frame[op.getWeight()];
+  frame.set(op.getResult(), op.isQuantized() ? quantize(weight) : pack(weight));
   return success();
 }
 
@@ -43,7 +83,7 @@ LogicalResult reference::evaluate(LinearOp op, Frame &frame) {
   const Tensor &x = frame[op.getX()], *bias = frame.find(op.getBias());
   Tensor weight = frame[op.getWeight()];
   if (op.isPacked())
-    weight = unpack(weight, op.getResult().getType().getDimSize(1), x.columns());
+    weight = (op.isQuantized() ? dequantize : unpack)(weight, op.getResult().getType().getDimSize(1), x.columns());
   Tensor result = Tensor::reals({x.rows(), weight.rows()});
   for (int64_t i = 0; bias && i < result.elements(); ++i)
     result[i] = (*bias)[i % weight.rows()];

@@ -216,7 +216,10 @@ static Type withElement(Type type, Type element) {
 }
 
 Value Emitter::widen(Value x) {
-  if (!getElementTypeOrSelf(x.getType()).isBF16())
+  Type element = getElementTypeOrSelf(x.getType());
+  if (element.isInteger(8))
+    return arith::SIToFPOp::create(b, loc, withElement(x.getType(), b.getF32Type()), x);
+  if (!element.isBF16())
     return x;
   auto type = dyn_cast<VectorType>(x.getType());
   if (registers.isGPU() && type && type.getNumElements() % 2 == 0) { // in pairs: a shift and a mask

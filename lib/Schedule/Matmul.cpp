@@ -6,6 +6,7 @@
 // cache. A result of bf16 is summed in scratch memory, a block of rows at a time.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
+#include "xf/Schedule/Pack.h"
 #include "xf/Schedule/RegisterTile.h"
 
 namespace mlir::xf {
@@ -18,6 +19,7 @@ struct Product {
   bool transposeA, transposeB;
   int64_t n;              // static; m and k may be dynamic
   bool packed = false;    // B is as xf.pack gives it
+  bool quantized = false; // and of i8
   bool inScratch = false; // C is memory of a block, whose first row is `firstRow`
   Value firstRow = {}, firstColumn = {};
 
@@ -256,14 +258,22 @@ private:
       auto columnOf = [&](int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); };
       // A panel of ours is one of xf.pack's, or a part of one.
       Value packedPanel, packedColumn;
+      SmallVector<Value> scales; // where it is quantized
       if (p.packed) {
         packedPanel = e.make<arith::DivSIOp>(column, e.index(PackOp::columns));
         packedColumn = e.make<arith::RemSIOp>(column, e.index(PackOp::columns));
       }
-      auto b = [&](Value k, int64_t v) {
-        Value lane = e.index(v * e.registers.width);
-        return p.packed ? e.loadVector(buffer, {packedPanel, k, e.add(packedColumn, lane)}, e.registers.width)
-                        : e.loadVector(buffer, {index, e.sub(k, kBegin), lane}, e.registers.width);
+      auto packedLane = [&](int64_t v) { return e.add(packedColumn, e.index(v * e.registers.width)); };
+      if (p.quantized)
+        for (int64_t v = 0; v < vectors; ++v)
+          scales.push_back(e.loadVector(viewAsScales(e, p.b), e.add(scalesOfPanel(e, p.b, packedPanel), packedLane(v)),
+                                        e.registers.width));
+      Value rowsBefore = e.index(p.quantized ? PackOp::scaleRows : 0);
+      auto b = [&](Value k, int64_t v) -> Value {
+        if (!p.packed)
+          return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
+        Value weight = e.loadVector(buffer, {packedPanel, e.add(k, rowsBefore), packedLane(v)}, e.registers.width);
+        return p.quantized ? e.mul(weight, scales[v]) : weight;
       };
       emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
                 {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a, b,
@@ -376,7 +386,8 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
          false,
          true,
          0,
-         linear.isPacked()};
+         linear.isPacked(),
+         linear.isQuantized()};
   } else {
     auto matmul = cast<MatmulOp>(root);
     p = {e.placeOf(matmul.getA()),

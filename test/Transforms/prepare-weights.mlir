@@ -4,6 +4,14 @@
 // RUN: xf-opt %s --xf-prepare-weights | FileCheck %s --check-prefix=FREE
 // RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --target=cuda --precision=bf16 --compile-to=outline | FileCheck %s --check-prefix=COPIED
 
+// RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --quantize=int8 --compile-to=input | FileCheck %s --check-prefix=INT8
+
+// Of i8 with --quantize.
+// INT8-LABEL: func.func @decode(
+// INT8: xf.get_prepared @embedding.weight : tensor<1x132x32xi8>
+// INT8-LABEL: func.func @prepare(
+// INT8: xf.pack %{{.*}} : (tensor<20x128xf32>) -> tensor<1x132x32xi8>
+
 // CHECK-LABEL: func.func @loss(
 // CHECK-NOT: xf.get_prepared
 // CHECK-LABEL: func.func @encode(

@@ -52,6 +52,10 @@ int main(int argc, char **argv) {
                  "bf16: of activations and of the weights that products read; tf32: of what products on a GPU take of "
                  "f32, a processor taking all; sums, parameters and the optimizer are f32")
       ->option_text("f32|bf16|tf32");
+  app.add_option("--quantize", options.quantize,
+                 "int8: predictions read the weights of products as 8-bit integers with a scale a row, a quarter of "
+                 "the memory they read otherwise; training and what is saved stay f32")
+      ->option_text("none|int8");
   app.add_option("--recompute", options.recompute,
                  "what the backward computes again instead of keeping: nothing, all, or as little as lets a training "
                  "step work in so much memory (for --report-tokens; such as 512M)")

@@ -16,6 +16,7 @@ struct CompileOptions {
   std::string vocab, sourceVocab, targetVocab, weights, weightsMap;
   std::string target = "cpu", cpu = "native", recompute = "none"; // target: or cuda
   std::string gpu;                                                // of target cuda; empty: sm_80
+  std::string quantize = "none"; // or int8: how predictions read the weights of products
   std::string precision = "f32"; // or bf16: what kernels hand each other; or tf32: what products on a GPU take of it
   std::string compileTo, compileFrom, dumpStages;
   std::string check;           // a folder for what the stages are checked with

@@ -7,6 +7,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "xf/Autodiff/Passes.h"
+#include "xf/Dialect/XF/Transforms/Passes.h"
 #include <optional>
 
 namespace mlir::xf {
@@ -33,7 +34,7 @@ struct StageOptions {
   std::string cpu = "native";
   std::string gpu; // as "sm_80": kernels are for it
   Precision precision = Precision::F32;
-  bool packsWeights = true; // those of predictions, for products on a processor
+  WeightForm weights = WeightForm::Packed; // of predictions
 };
 
 /// "none", "full", or a price in operations a byte.

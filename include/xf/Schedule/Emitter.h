@@ -153,6 +153,8 @@ public:
   void waitForCopies();
   /// The elements of these numbers (i32, in row-major order) of memory of static shape.
   Value gather(Value memref, Value numbers);
+  /// The first `count` elements of these columns (i32) of a row, zeros beyond; processors only.
+  Value gatherOfRow(Value memref, Value row, Value columns, int64_t count);
   /// Asks for a cache line that is read (or written) soon; an address past the end of memory does nothing.
   void prefetch(Value memref, ValueRange at, bool write = false) {
     if (registers.isGPU())
@@ -300,6 +302,12 @@ Value emitLog(Emitter &e, Value x);
 Value emitGelu(Emitter &e, Value x);
 /// Its derivative; absolute error below 2e-7.
 Value emitGeluDerivative(Emitter &e, Value x);
+/// x times the logistic function at x, or at what gelu_tanh has for x; error below 5e-7 of the result.
+Value emitSilu(Emitter &e, Value x);
+Value emitGeluTanh(Emitter &e, Value x);
+/// Their derivatives; absolute error below 5e-7.
+Value emitSiluDerivative(Emitter &e, Value x);
+Value emitGeluTanhDerivative(Emitter &e, Value x);
 /// Good to 3e-8 of the result before rounding.
 Value emitTanh(Emitter &e, Value x);
 /// One of these of a number.

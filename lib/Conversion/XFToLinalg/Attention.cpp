@@ -23,6 +23,44 @@ Value mergeHeads(TensorBuilder &b, Value x) {
   return tensor::CollapseShapeOp::create(b, x, ArrayRef<ReassociationIndices>{{0}, {1, 2}});
 }
 
+/// Heads of the query that share one of keys and values.
+template <typename OpT> int64_t headsPerKey(OpT op) {
+  return static_cast<int64_t>(op.getHeads()) / op.getKeyValueHeadCount();
+}
+/// tokens x (K * features) as tokens x heads x features, what each head of `query` reads: of the rows that `row` gives
+/// for loop 0, as many as `rows` has.
+template <typename OpT>
+Value splitKeys(TensorBuilder &b, OpT op, Value x, Value query, Value rows,
+                function_ref<Number(ArrayRef<Number>)> row) {
+  Value split = splitHeads(b, x, op.getKeyValueHeadCount());
+  Value read = b.empty({{rows, 0}, {query, 1}, {split, 2}}, getElementTypeOrSelf(x.getType()));
+  return b.map(elements(read), perRow(rows), [&](ArrayRef<Number> v) {
+    Number head = b.index(1);
+    int64_t shared = headsPerKey(op);
+    return b.element(split, {row(v), shared == 1 ? head : head / static_cast<double>(shared), b.index(2)});
+  });
+}
+template <typename OpT> Value splitKeys(TensorBuilder &b, OpT op, Value x, Value query) {
+  if (headsPerKey(op) == 1)
+    return splitHeads(b, x, op.getHeads());
+  Value rows = b.empty({{x, 0}}, b.getI32Type());
+  return splitKeys(b, op, x, query, rows, [&](ArrayRef<Number>) { return b.index(0); });
+}
+/// A gradient of what splitKeys gave, tokens x heads x features, as one of its operand: sums over heads that share one.
+Value mergeKeys(TensorBuilder &b, AttentionBackwardOp op, Value x) {
+  if (headsPerKey(op) == 1)
+    return mergeHeads(b, x);
+  auto type = cast<RankedTensorType>(x.getType());
+  int64_t keyHeads = op.getKeyValueHeadCount(), shared = headsPerKey(op), features = type.getDimSize(2);
+  SmallVector<OpFoldResult> sizes = {tensor::getMixedSize(b, b.getLoc(), x, 0), b.getIndexAttr(keyHeads),
+                                     b.getIndexAttr(shared), b.getIndexAttr(features)};
+  auto groups = RankedTensorType::get({type.getDimSize(0), keyHeads, shared, features}, type.getElementType());
+  Value split = tensor::ExpandShapeOp::create(b, groups, x, ArrayRef<ReassociationIndices>{{0}, {1, 2}, {3}}, sizes);
+  Value zeros = b.filled(b.empty({{split, 0}, {split, 1}, {split, 3}}, type.getElementType()), 0);
+  return mergeHeads(
+      b, b.reduce({zeros, {0, 1, 3}}, elements(split), [](ArrayRef<Number> v, Number sum) { return sum + v[0]; }));
+}
+
 /// All numbers of a list but the last, or but the first.
 Value leaveOut(TensorBuilder &b, Value list, bool first) {
   Value one = arith::ConstantIndexOp::create(b, 1), count = tensor::DimOp::create(b, list, 0);
@@ -228,10 +266,11 @@ struct Scores {
 
 Results lower(AttentionOp op, TensorBuilder &b) {
   Visible visible(b, op, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets());
-  Scores scores(b, op, splitHeads(b, op.getQuery(), op.getHeads()), splitHeads(b, op.getKey(), op.getHeads()), visible);
+  Value query = splitHeads(b, op.getQuery(), op.getHeads());
+  Scores scores(b, op, query, splitKeys(b, op, op.getKey(), query), visible);
   Value logSumExp = scores.logSumExp();
   Value weights = scores.drop(scores.probabilities(logSumExp), op.getRandom(), op.getSite(), op.getRate());
-  return {mergeHeads(b, scores.weigh(weights, splitHeads(b, op.getValue(), op.getHeads()))), logSumExp};
+  return {mergeHeads(b, scores.weigh(weights, splitKeys(b, op, op.getValue(), query))), logSumExp};
 }
 
 /// 0 where nobody sees a key, be the derivative infinite there.
@@ -282,7 +321,8 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
   auto split = [&](Value x) { return splitHeads(b, x, op.getHeads()); };
   Visible visible(b, op, op.getQuery(), op.getQueryOffsets(), op.getKeyOffsets());
   double scale = op.getScale().convertToDouble();
-  Value query = split(op.getQuery()), key = split(op.getKey()), value = split(op.getValue());
+  Value query = split(op.getQuery()), key = splitKeys(b, op, op.getKey(), query),
+        value = splitKeys(b, op, op.getValue(), query);
   Value cotangent = split(op.getCotangent()), result = split(op.getForwardResult());
   Scores scores(b, op, query, key, visible);
   auto drop = [&](Value block) { return scores.drop(block, op.getRandom(), op.getSite(), op.getRate()); };
@@ -306,28 +346,26 @@ Results lower(AttentionBackwardOp op, TensorBuilder &b) {
   Value queryGradient = scores.weigh(ofScores, key);
   Value keyGradient =
       b.contract({b.filled(scores.emptyLike(key), 0), {j, h, d}}, {ofScores, {t, h, j}}, {query, {t, h, d}});
-  Results results{mergeHeads(b, queryGradient), mergeHeads(b, keyGradient), mergeHeads(b, valueGradient)};
+  Results results{mergeHeads(b, queryGradient), mergeKeys(b, op, keyGradient), mergeKeys(b, op, valueGradient)};
   llvm::append_range(results, captured);
   return results;
 }
 
 Results lower(AttentionWeightsOp op, TensorBuilder &b) {
-  Value query = op.getQuery(), key = op.getKey();
+  Value query = splitHeads(b, op.getQuery(), op.getHeads());
   Visible visible(b, op);
-  Scores scores(b, op, splitHeads(b, query, op.getHeads()), splitHeads(b, key, op.getHeads()), visible);
+  Scores scores(b, op, query, splitKeys(b, op, op.getKey(), query), visible);
   Value weights = scores.probabilities(scores.logSumExp());
   return {b.map({b.empty(op), {h, t, j}}, {{weights, {t, h, j}}}, [](ArrayRef<Number> v) { return v[0]; })};
 }
 
 Results lower(CachedAttentionOp op, TensorBuilder &b) {
   Visible visible(b, op);
+  Value query = splitHeads(b, op.getQuery(), op.getHeads());
   auto listed = [&](Value cache) {
-    Value split = splitHeads(b, cache, op.getHeads());
-    Value rows = b.empty({{op.getRows(), 0}, {split, 1}, {split, 2}}, getElementTypeOrSelf(split.getType()));
-    return b.map(elements(rows), perRow(op.getRows()),
-                 [&](ArrayRef<Number> row) { return b.element(split, {row[0].toInteger(0), b.index(1), b.index(2)}); });
+    return splitKeys(b, op, cache, query, op.getRows(), [](ArrayRef<Number> row) { return row[0].toInteger(0); });
   };
-  Scores scores(b, op, splitHeads(b, op.getQuery(), op.getHeads()), listed(op.getKey()), visible);
+  Scores scores(b, op, query, listed(op.getKey()), visible);
   return {mergeHeads(b, scores.weigh(scores.probabilities(scores.logSumExp()), listed(op.getValue())))};
 }
 } // namespace mlir::xf

@@ -127,13 +127,20 @@ private:
 //===-- The lowerings, by family ------------------------------------------===//
 using Results = SmallVector<Value>;
 Results lower(AddOp op, TensorBuilder &b);
+Results lower(MultiplyOp op, TensorBuilder &b);
 Results lower(CastOp op, TensorBuilder &b);
 Results lower(ReluOp op, TensorBuilder &b);
 Results lower(GeluOp op, TensorBuilder &b);
+Results lower(GeluTanhOp op, TensorBuilder &b);
+Results lower(SiluOp op, TensorBuilder &b);
 Results lower(ReluBackwardOp op, TensorBuilder &b);
 Results lower(GeluBackwardOp op, TensorBuilder &b);
+Results lower(GeluTanhBackwardOp op, TensorBuilder &b);
+Results lower(SiluBackwardOp op, TensorBuilder &b);
 Results lower(DropoutOp op, TensorBuilder &b);
 Results lower(SinusoidalOp op, TensorBuilder &b);
+Results lower(RotaryAnglesOp op, TensorBuilder &b);
+Results lower(RotaryOp op, TensorBuilder &b);
 Results lower(EmbeddingOp op, TensorBuilder &b);
 Results lower(EmbeddingBackwardOp op, TensorBuilder &b);
 Results lower(PositionIdsOp op, TensorBuilder &b);

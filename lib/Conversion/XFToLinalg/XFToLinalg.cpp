@@ -19,7 +19,8 @@ struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalg
       TensorBuilder b(op->getLoc(), op);
       Results results =
           llvm::TypeSwitch<Operation *, Results>(op)
-              .Case<AddOp, CastOp, ReluOp, GeluOp, ReluBackwardOp, GeluBackwardOp, DropoutOp, SinusoidalOp, EmbeddingOp,
+              .Case<AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp, GeluBackwardOp,
+                    GeluTanhBackwardOp, SiluBackwardOp, DropoutOp, SinusoidalOp, RotaryAnglesOp, RotaryOp, EmbeddingOp,
                     EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp, LayerNormOp,
                     LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
                     MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp, LearningRateOp, AttentionOp,

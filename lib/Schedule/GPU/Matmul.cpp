@@ -162,6 +162,9 @@ LogicalResult scheduleMatmulGPU(func::FuncOp kernel, const RegisterFile &registe
   Operation *root = &body.front();
   auto linear = dyn_cast<LinearOp>(root);
   auto matmul = dyn_cast<MatmulOp>(root);
+  if (linear && linear.isQuantized())
+    return linear.emitOpError() << "has no schedule for a GPU: stage 'schedule' takes quantized weights for processors "
+                                   "alone";
   Emitter e(kernel, registers);
   Value aMemory = e.placeOf(root->getOperand(0)), bMemory = e.placeOf(root->getOperand(1)), initial;
   bool packed = linear && linear.isPacked(), transposeA = matmul && matmul.getTransposeA(),
@@ -252,6 +255,8 @@ Attribute chooseBlockMatmul(func::FuncOp kernel) {
 
 LogicalResult schedulePackGPU(func::FuncOp kernel, const RegisterFile &registers) {
   auto pack = cast<PackOp>(kernel.getBody().front().front());
+  if (pack.isQuantized())
+    return pack.emitOpError() << "has no schedule for a GPU: stage 'schedule' quantizes weights for processors alone";
   Emitter e(kernel, registers);
   static_assert(PackOp::columns == 32, "a panel's columns are a warp");
   Value weight = e.placeOf(pack.getWeight()), packed = e.placeOf(pack.getResult());

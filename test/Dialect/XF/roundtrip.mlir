@@ -202,6 +202,15 @@ func.func @pack(%w: tensor<2048x512xf32>) -> tensor<64x512x32xf32> {
   return %p : tensor<64x512x32xf32>
 }
 
+// CHECK-LABEL: @quantized(
+// CHECK: xf.pack {{.*}} -> tensor<64x516x32xi8>
+// CHECK: xf.linear {{.*}} tensor<64x516x32xi8>
+func.func @quantized(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>) -> tensor<?x2048xf32> {
+  %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x516x32xi8>
+  %y = xf.linear %x, %p : (tensor<?x512xf32>, tensor<64x516x32xi8>) -> tensor<?x2048xf32>
+  return %y : tensor<?x2048xf32>
+}
+
 // CHECK-LABEL: @matmul(
 // CHECK: xf.matmul
 func.func @matmul(%dy: tensor<?x2048xf32>, %x: tensor<?x512xf32>) -> tensor<2048x512xf32> {
@@ -294,6 +303,27 @@ func.func @attention(%q: tensor<?x512xf32>, %k: tensor<?x512xf32>, %v: tensor<?x
   %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) scale(0.125) causal
     : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
   return %o, %lse : tensor<?x512xf32>, tensor<?x8xf32>
+}
+
+// CHECK-LABEL: @key_value_heads(
+// CHECK: xf.attention %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) causal :
+// CHECK: xf.attention_backward %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) causal :
+// CHECK: xf.attention_weights %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) :
+// CHECK: xf.cached_attention %{{.*}} heads(8) key_value_heads(2) scale(1.250000e-01) :
+// CHECK: xf.multi_head_attention {{.*}} heads(8) key_value_heads(2) head_dims(64, 64) causal :
+func.func @key_value_heads(%q: tensor<?x512xf32>, %k: tensor<?x128xf32>, %v: tensor<?x128xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x128xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>) {
+  %o, %lse = xf.attention %q, %k, %v offsets(%qo, %ko) heads(8) key_value_heads(2) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x512xf32>, tensor<?x8xf32>)
+  %dq, %dk, %dv = xf.attention_backward %q, %q, %k, %v, %o, %lse offsets(%qo, %ko) heads(8) key_value_heads(2) scale(0.125) causal
+    : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?x512xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>)
+    -> (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>)
+  %w = xf.attention_weights %q, %k heads(8) key_value_heads(2) scale(0.125) : (tensor<?x512xf32>, tensor<?x128xf32>) -> tensor<8x?x?xf32>
+  %c = xf.cached_attention %q, %k, %v rows(%qo, %ko) heads(8) key_value_heads(2) scale(0.125)
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  %a = xf.multi_head_attention "attention" (%q, %k, %v) offsets(%qo, %ko) heads(8) key_value_heads(2) head_dims(64, 64) causal
+    : (tensor<?x512xf32>, tensor<?x128xf32>, tensor<?x128xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
+  return %dq, %dk, %w, %c, %a : tensor<?x512xf32>, tensor<?x128xf32>, tensor<8x?x?xf32>, tensor<?x512xf32>, tensor<?x512xf32>
 }
 
 // CHECK-LABEL: @score(

@@ -135,14 +135,16 @@ Layer activation(Random &random, const char *name) {
 Layer attention(Random &random, std::string masks, double rate) {
   bool causal = masks == "causal";
   std::vector<int64_t> queries = {2, 0, 1, 3}, keys = {random.upTo(1, 4), 2, causal ? 1 : 0, random.upTo(1, 4)};
-  int64_t heads = random.upTo(1, 3), keyWidth = heads * random.upTo(1, 3), valueWidth = heads * random.upTo(1, 3);
+  // Heads with keys and values of their own, or in groups that share them.
+  int64_t keyHeads = random.upTo(1, 3), group = random.upTo(0, 1) ? random.upTo(1, 3) : 1, heads = keyHeads * group;
+  int64_t keyWidth = keyHeads * random.upTo(1, 3), valueWidth = keyHeads * random.upTo(1, 3);
   int64_t queryRows = 6, keyRows = keys[0] + keys[1] + keys[2] + keys[3];
-  std::string q = matrix(queryRows, keyWidth), k = matrix(keyRows, keyWidth), v = matrix(keyRows, valueWidth),
-              y = matrix(queryRows, valueWidth);
+  std::string q = matrix(queryRows, group * keyWidth), k = matrix(keyRows, keyWidth), v = matrix(keyRows, valueWidth),
+              y = matrix(queryRows, group * valueWidth);
   Layer layer{{{"query", q}, {"key", k}, {"value", v}},
               "",
               queryRows,
-              valueWidth,
+              group * valueWidth,
               {{"query_offsets", offsets(queries)}, {"key_offsets", offsets(keys)}}};
   bool lengths = masks.find("lengths") != std::string::npos;
   if (lengths)
@@ -152,10 +154,11 @@ Layer attention(Random &random, std::string masks, double rate) {
     layer.body = "%site = arith.constant 5 : i64\n";
   }
   layer.body += fmt::format(
-      "%y, %lse = xf.attention %query, %key, %value offsets(%query_offsets, %key_offsets) heads({}) "
+      "%y, %lse = xf.attention %query, %key, %value offsets(%query_offsets, %key_offsets) heads({}) {} "
       "scale(0.7) {} {} : ({}, {}, {}, tensor<5xi32>, tensor<5xi32>{}{}) -> ({}, {})",
-      heads, masks, rate > 0 ? fmt::format("dropout({}, %random, %site)", rate) : "", q, k, v,
-      lengths ? ", tensor<6xi32>" : "", rate > 0 ? ", tensor<2xi64>, i64" : "", y, matrix(queryRows, heads));
+      heads, group > 1 ? fmt::format("key_value_heads({})", keyHeads) : "", masks,
+      rate > 0 ? fmt::format("dropout({}, %random, %site)", rate) : "", q, k, v, lengths ? ", tensor<6xi32>" : "",
+      rate > 0 ? ", tensor<2xi64>, i64" : "", y, matrix(queryRows, heads));
   return layer;
 }
 } // namespace

@@ -98,6 +98,30 @@ TEST(Ops, PackedWeight) {
     EXPECT_EQ(y[row], weight(row, 0) - 2 * weight(row, 1)) << row;
 }
 
+TEST(Ops, QuantizedWeight) {
+  // Rows of scales 2 / 127, 0 and .5 / 127; 1 / (2 / 127) is 63.5, which goes to the even neighbour.
+  Tensor packed = evaluate("%y = xf.pack %w : (tensor<3x2xf32>) -> tensor<1x6x32xi8>", "tensor<1x6x32xi8>",
+                           {{"w", "tensor<3x2xf32>"}}, {{"w", reals({3, 2}, {-2, 1, 0, 0, 0.1, 0.5})}});
+  auto line = [&](int64_t k, int64_t column) { return packed.integer((4 + k) * 32 + column); };
+  EXPECT_EQ(line(0, 0), -127);
+  EXPECT_EQ(line(1, 0), 64);
+  EXPECT_EQ(line(0, 1), 0);
+  EXPECT_EQ(line(0, 2), 25); // 25.4
+  EXPECT_EQ(line(1, 2), 127);
+  EXPECT_EQ(line(0, 3), 0); // of no row
+  Tensor y =
+      evaluate("%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x3xf32>", "tensor<?x3xf32>",
+               {{"x", pairs}, {"p", "tensor<1x6x32xi8>"}}, {{"x", reals({1, 2}, {1, -2})}, {"p", packed}});
+  EXPECT_NEAR(y[0], (-127 - 2 * 64) * 2 / 127.0, 1e-6);
+  EXPECT_EQ(y[1], 0);
+  EXPECT_NEAR(y[2], (25 - 2 * 127) * 0.5 / 127, 1e-6);
+  Tensor none = evaluate("%p = xf.pack %w : (tensor<1x2xf32>) -> tensor<1x6x32xi8>\n"
+                         "%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x1xf32>",
+                         "tensor<?x1xf32>", {{"x", pairs}, {"w", "tensor<1x2xf32>"}},
+                         {{"x", reals({1, 2}, {1, 1})}, {"w", reals({1, 2}, {std::nan(""), 1})}});
+  EXPECT_TRUE(std::isnan(none[0]));
+}
+
 TEST(Ops, MatmulInto) {
   Tensors inputs = {{"a", reals({3, 2}, {1, 2, 3, 4, 5, 6})},
                     {"b", reals({3, 2}, {1, 0, 0, 1, 1, 1})},
@@ -163,6 +187,103 @@ TEST(Ops, MasksOfAttention) {
   expectValues(weights("causal window(1)", false), {0, half, half, 0, 0, 0, 0, half, half, 0, 0, 0, 0, half, half});
   expectValues(weights("lengths(%n)", true), {0, 0, 0, 0, 0, third, third, third, 0, 0, .2, .2, .2, .2, .2});
   expectValues(weights("window(1) lengths(%n)", true), {0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, half, half});
+}
+
+// Four heads that share two of keys and values, in sequences of 1 query, 1 key and 2 queries, 3 keys: plain attention
+// in Python over keys and values written twice, its gradients by complex steps.
+TEST(Ops, GroupedHeads) {
+  Tensors inputs = {{"q", reals({3, 8}, {-1.25, 0.5,  -0.5, 1.25, 0.25,  -0.75, 1, 0,  -1,   0.75,  -0.25, -1.25,
+                                         0.5,   -0.5, 1.25, 0.25, -0.75, 1,     0, -1, 0.75, -0.25, -1.25, 0.5})},
+                    {"k", reals({4, 4}, {-1.5, 1, 0, -1, 1.5, 0.5, -0.5, -1.5, 1, 0, -1, 1.5, 0.5, -0.5, -1.5, 1})},
+                    {"v", reals({4, 2}, {-2, 1, -1, 2, 0, -2, 1, -1})},
+                    {"dy", reals({3, 4}, {-1, 1, 3, 0, 2, -1, 1, 3, 0, 2, -1, 1})},
+                    {"qo", offsets({1, 2})},
+                    {"ko", offsets({1, 3})}};
+  const std::string eights = "tensor<?x8xf32>", fours = "tensor<?x4xf32>",
+                    given = "heads(4) key_value_heads(2) scale(0.5)";
+  std::vector<std::pair<std::string, std::string>> arguments = {{"q", eights}, {"k", fours}, {"v", pairs},
+                                                                {"dy", fours}, {"qo", ids},  {"ko", ids}};
+  auto forward = [&](const char *results) {
+    return evaluate(fmt::format("{} = xf.attention %q, %k, %v offsets(%qo, %ko) {} : (tensor<?x8xf32>, "
+                                "tensor<?x4xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> "
+                                "(tensor<?x4xf32>, tensor<?x4xf32>)",
+                                results, given),
+                    fours, arguments, inputs);
+  };
+  Tensor result = forward("%y, %lse"), logSumExp = forward("%o, %y");
+  expectValues(result, {-2, -2, 1, 1, 0.041639562869196345, 0.2443136723709814, 0.4086841448767022, -0.3077863602429323,
+                        -0.041639562869196345, 0.16495373901923205, 0.17253704890839394, -0.9855897973634777});
+  expectValues(logSumExp,
+               {1.1875, 1, 0.375, 0, 0.5999139483851879, 1.019948871746835, 0.8563488932416534, 0.5282291969385504,
+                0.724913948385188, 1.1193380844056782, 0.7288108068424861, 1.9368072227396658});
+
+  inputs["o"] = result, inputs["lse"] = logSumExp;
+  arguments.insert(arguments.end(), {{"o", fours}, {"lse", fours}});
+  auto backward = [&](const char *results, const std::string &type) {
+    return evaluate(fmt::format("{} = xf.attention_backward %dy, %q, %k, %v, %o, %lse offsets(%qo, %ko) {} : "
+                                "(tensor<?x4xf32>, tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x2xf32>, "
+                                "tensor<?x4xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> "
+                                "(tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x2xf32>)",
+                                results, given),
+                    type, arguments, inputs);
+  };
+  expectValues(backward("%y, %dk, %dv", eights), {0,
+                                                  0,
+                                                  0,
+                                                  0,
+                                                  0,
+                                                  0,
+                                                  0,
+                                                  0,
+                                                  -0.3326832088896179,
+                                                  -0.33268320888961783,
+                                                  0.15551766026330308,
+                                                  0.15551766026330308,
+                                                  0.2970107178190215,
+                                                  -1.2216489532633534,
+                                                  0.754857799556966,
+                                                  -3.5782614305691856,
+                                                  0,
+                                                  0,
+                                                  -0.3231472140918692,
+                                                  -0.3231472140918692,
+                                                  -0.2915462232715274,
+                                                  1.2514615644970577,
+                                                  0.10278681835990709,
+                                                  -0.6048005838367944});
+  expectValues(backward("%dq, %y, %dv", fours),
+               {0, 0, 0, 0, 0.291732296046712, -0.11819543854644966, 1.1811396513218748, 0.30385589143738506,
+                0.004142995554160059, -0.00513365871604665, -0.8724104667393714, -0.27873367091963763,
+                -0.2958752916008721, 0.12332909726249645, -0.3087291845825031, -0.02512222051774744});
+  expectValues(backward("%dq, %dk, %y", pairs), {0, 3, 0.9152880636920955, 1.2712041151615796, 1.0005509412099343,
+                                                 1.4864141276087048, 1.084160995097971, 1.2423817572297153});
+
+  // The second sequence alone: its probabilities, and both its queries over its keys in another order.
+  std::vector<double> q(8 * 2), k(4 * 3);
+  for (int64_t i = 0; i < 16; ++i)
+    q[i] = inputs["q"][8 + i];
+  for (int64_t i = 0; i < 12; ++i)
+    k[i] = inputs["k"][4 + i];
+  expectValues(evaluate("%y = xf.attention_weights %q, %k " + given +
+                            " : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<4x?x?xf32>",
+                        "tensor<4x?x?xf32>", {{"q", eights}, {"k", fours}},
+                        {{"q", reals({2, 8}, q)}, {"k", reals({3, 4}, k)}}),
+               {0.31273035405298855, 0.3328997290248267,  0.3543699169221849,  0.3543699169221849,  0.3328997290248267,
+                0.31273035405298855, 0.21872306959481308, 0.31824018843939245, 0.4630367419657945,  0.25427521259046565,
+                0.32649583579983665, 0.4192289516096977,  0.5453383271076292,  0.2273308364461854,  0.2273308364461854,
+                0.48248241385199203, 0.2749101926475822,  0.2426073935004257,  0.35763970965955033, 0.38070548922158337,
+                0.26165480111886624, 0.13542907292729126, 0.3918770161453516,  0.47269391092735713});
+  expectValues(evaluate("%y = xf.cached_attention %q, %k, %v rows(%rows, %starts) " + given +
+                            " : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x2xf32>, tensor<?xi32>, tensor<?xi32>) -> "
+                            "tensor<?x4xf32>",
+                        fours, {{"q", eights}, {"k", fours}, {"v", pairs}, {"rows", ids}, {"starts", ids}},
+                        {{"q", reals({2, 8}, q)},
+                         {"k", inputs["k"]},
+                         {"v", inputs["v"]},
+                         {"rows", integers({3, 1, 2, 2, 3, 1})},
+                         {"starts", offsets({3, 3})}}),
+               {0.041639562869196345, 0.2443136723709814, 0.4086841448767022, -0.3077863602429323,
+                -0.041639562869196345, 0.16495373901923205, 0.17253704890839394, -0.9855897973634777});
 }
 
 // The weights of one sequence, and its last query over a cache in another order: what attention gives.

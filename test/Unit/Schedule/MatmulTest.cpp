@@ -91,6 +91,55 @@ INSTANTIATE_TEST_SUITE_P(Extents, MatmulOfBF16,
                          testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{130, 33}, Shape{520, 200}),
                          [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
 
+// The products of what quantizing leaves of a weight, and not more than half a step an element from those of the
+// weight.
+using QuantizedMatmul = Matmul;
+TEST_P(QuantizedMatmul, AgreesWithDoubles) {
+  auto [in, out] = GetParam();
+  std::string text = fmt::format(R"(
+func.func @quantized(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}) -> (tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
+  %p = xf.pack %w : (tensor<{1}x{0}xf32>) -> tensor<{2}x{3}x32xi8>
+  %0 = xf.linear %x, %p bias %b : (tensor<?x{0}xf32>, tensor<{2}x{3}x32xi8>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  %y = xf.relu %0 : tensor<?x{1}xf32>
+  return %y : tensor<?x{1}xf32>
+}}
+func.func @whole(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}}) -> (tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
+  %0 = xf.linear %x, %w bias %b : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  %y = xf.relu %0 : tensor<?x{1}xf32>
+  return %y : tensor<?x{1}xf32>
+}})",
+                                 in, out, (out + 31) / 32, in + 4);
+  Module reference(text);
+  Tensor weight = normal({out, in}, 1);
+  for (int64_t k = 0; k < in; ++k)
+    weight(out - 1, k) = 0;
+  for (int64_t rows : {0, 1, 5, 13}) {
+    Tensor x = normal({rows, in}, 2);
+    Tensors inputs = {{"x", x}, {"w", weight}, {"b", normal({out}, 3)}};
+    Tensors expected = reference.run("quantized", inputs);
+    for (unsigned width : vectorWidths()) {
+      Compiled compiled(text, width);
+      expectClose(compiled.run("quantized", inputs), expected, 1e-4,
+                  fmt::format("{} rows, vectors of {}", rows, width));
+    }
+    expectClose(Compiled(text, upstream).run("quantized", inputs), expected, 1e-4,
+                fmt::format("{} rows, linalg", rows));
+    Tensor whole = reference.run("whole", inputs)["y"];
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < out; ++c) {
+        double most = 0, sum = 0;
+        for (int64_t k = 0; k < in; ++k) {
+          most = std::max(most, std::abs(weight(c, k)));
+          sum += std::abs(x(r, k));
+        }
+        EXPECT_LE(std::abs(whole(r, c) - expected["y"](r, c)), most / 127 / 2 * sum * 1.0001);
+      }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Extents, QuantizedMatmul,
+                         testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{130, 33}, Shape{2100, 40}),
+                         [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
+
 // A row's bits depend on that row alone: not on how many come with it (few rows take another path), nor on the threads.
 TEST(MatmulKernels, KeepTheirBits) {
   for (auto [in, out, narrow] :

@@ -92,22 +92,47 @@ LogicalResult expectFinite(Operation *op, StringRef what, APFloat number) {
                            << llvm::formatv("{0}", number.convertToDouble()).str();
 }
 
-/// heads divides the features of `value`.
-LogicalResult expectHeads(Operation *op, StringRef what, Value value, int64_t heads) {
-  if (failed(expectSize(op, "heads", heads)))
+/// heads divides the features of `value`; `of` says which heads.
+LogicalResult expectHeads(Operation *op, StringRef what, Value value, int64_t heads, StringRef of = "heads") {
+  if (failed(expectSize(op, of, heads)))
     return failure();
   if (dimSize(value, 1) % heads == 0)
     return success();
-  return op->emitOpError() << "expected the features of '" << what << "' to be a multiple of heads (" << heads
+  return op->emitOpError() << "expected the features of '" << what << "' to be a multiple of " << of << " (" << heads
                            << "), but got " << dimSize(value, 1);
 }
 
-/// Query and key agree on heads * d_k; the message speaks of head dims.
-LogicalResult expectSameHeadDim(Operation *op, Value query, Value key, int64_t heads) {
-  if (dimSize(query, 1) == dimSize(key, 1))
+/// Those of keys and values, where they are told apart.
+LogicalResult expectKeyValueHeads(Operation *op, int64_t heads, std::optional<uint64_t> keyValueHeads) {
+  if (!keyValueHeads)
     return success();
-  return op->emitOpError() << "expected 'key' head dim to match 'query' (" << dimSize(query, 1) / heads << "), but got "
-                           << dimSize(key, 1) / heads;
+  if (failed(expectSize(op, "heads", heads)) || failed(expectSize(op, "key_value_heads", *keyValueHeads)))
+    return failure();
+  if (heads % *keyValueHeads == 0)
+    return success();
+  return op->emitOpError() << "expected key_value_heads to divide heads (" << heads << "), but got " << *keyValueHeads;
+}
+
+/// Query and key agree on d_k, and every head has one; the message speaks of head dims.
+template <typename OpT> LogicalResult verifyHeadsOfKeys(OpT op) {
+  if (failed(expectKeyValueHeads(op, op.getHeads(), op.getKeyValueHeads())) ||
+      failed(expectHeads(op, "query", op.getQuery(), op.getHeads())))
+    return failure();
+  int64_t queryDim = op.getKeyFeatures(), keyHeads = op.getKeyValueHeadCount(), keyFeatures = dimSize(op.getKey(), 1);
+  if (keyFeatures == queryDim * keyHeads)
+    return success();
+  if (op.getKeyValueHeads() && keyFeatures % keyHeads != 0)
+    return expectHeads(op, "key", op.getKey(), keyHeads, "key_value_heads");
+  return op.emitOpError() << "expected 'key' head dim to match 'query' (" << queryDim << "), but got "
+                          << keyFeatures / keyHeads;
+}
+
+/// Features that are turned in pairs.
+LogicalResult expectPairs(Operation *op, StringRef what, int64_t features) {
+  if (features >= 2 && features % 2 == 0)
+    return success();
+  return op->emitOpError() << "expected " << what << " to be even and at least 2 for rotary positions, but got "
+                           << features;
 }
 
 template <typename OpT> LogicalResult verifyWindow(OpT op) {
@@ -170,8 +195,8 @@ static LogicalResult verifyPrepared(Op op, SymbolTableCollection &symbols, Ranke
   if (!param) // C1
     return op.emitOpError() << "expected '" << op.getName() << "' to be a parameter of the module";
   auto type = cast<RankedTensorType>(param.getType());
-  if (type.getRank() == 2 &&
-      (type.getShape() == prepared.getShape() || PackOp::packedType(type).getShape() == prepared.getShape()))
+  if (type.getRank() == 2 && (type.getShape() == prepared.getShape() ||
+                              PackOp::packedType(type, prepared.getElementType()).getShape() == prepared.getShape()))
     return success();
   InFlightDiagnostic diagnostic = op.emitOpError() << "expected a form of parameter '" << op.getName() << "' of shape "
                                                    << shapeString(type) << ", but got " << shapeString(prepared);
@@ -317,6 +342,8 @@ LogicalResult MultiHeadAttentionOp::verify() {
        {std::pair<StringRef, int64_t>{"heads", getHeads()}, {"d_k", getDK()}, {"d_v", getDV()}}) // C2
     if (failed(expectSize(*this, what, value)))
       return failure();
+  if (failed(expectKeyValueHeads(*this, getHeads(), getKeyValueHeads())))
+    return failure();
   for (auto [what, width] : {std::pair<StringRef, int64_t>{"heads * d_k", getHeads() * getDK()},
                              {"heads * d_v", getHeads() * getDV()}}) // of factors below 2^31
     if (failed(expectSize(*this, what, width)))
@@ -324,6 +351,16 @@ LogicalResult MultiHeadAttentionOp::verify() {
   if (failed(expectExtent(*this, "result", getResult(), 0, dimSize(getQuery(), 0), "the rows of 'query'")) || // C3
       failed(verifyMasks(*this)))                                                                             // C4, C5
     return failure();
+  if (getAngles()) { // C7
+    if (failed(expectPairs(*this, "d_k", getDK())) ||
+        failed(expectShape(*this, "angles", getAngles(), {dimSize(getQuery(), 0), static_cast<int64_t>(getDK())},
+                           "the rows of 'query' x d_k")) ||
+        failed(expectExtent(*this, "key", getKey(), 0, dimSize(getQuery(), 0), "the rows of 'query'")))
+      return failure();
+    if (getQueryOffsets() != getKeyOffsets())
+      return emitOpError() << "expected 'rotary' where queries and keys are in the same sequences, but got offsets of "
+                              "queries and others of keys";
+  }
   return expectRate(*this, "dropout", getDropout());
 }
 
@@ -387,17 +424,53 @@ LogicalResult SinusoidalOp::verify() { // C1
   return expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features");
 }
 
+LogicalResult RotaryAnglesOp::verify() {
+  int64_t features = dimSize(getResult(), 1);
+  if (failed(expectPairs(*this, "features", features)) || // C1
+      failed(expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features")))
+    return failure();
+  for (auto [what, value] :
+       {std::pair<StringRef, double>{"theta", getTheta().convertToDouble()}, {"factor", getFactor().convertToDouble()}})
+    if (!(value > 0 && std::isfinite(value))) // C2
+      return emitOpError() << "expected " << what << " to be a number greater than 0, but got "
+                           << llvm::formatv("{0}", value).str();
+  if (!getOriginal() && !getLow() && !getHigh())
+    return success();
+  if (!getOriginal() || !getLow() || !getHigh()) // C3
+    return emitOpError() << "expected 'original' to have three numbers, as in original(8192, 1.0, 4.0)";
+  if (static_cast<int64_t>(*getOriginal()) < 1)
+    return emitOpError() << "expected 'original' to be of at least 1 position, but got "
+                         << static_cast<int64_t>(*getOriginal());
+  double low = getLow()->convertToDouble(), high = getHigh()->convertToDouble();
+  if (low > 0 && low < high && std::isfinite(high))
+    return success();
+  return emitOpError() << "expected the factors of 'original' to rise from above 0, but got "
+                       << llvm::formatv("{0} and {1}", low, high).str();
+}
+
+LogicalResult RotaryOp::verify() {
+  if (failed(expectHeads(*this, "x", getX(), getHeads()))) // C1
+    return failure();
+  int64_t features = dimSize(getX(), 1) / static_cast<int64_t>(getHeads());
+  if (failed(expectPairs(*this, "the features of a head", features)))
+    return failure();
+  return expectShape(*this, "angles", getAngles(), {dimSize(getX(), 0), features}, // C2
+                     "the rows of 'x' x the features of a head");
+}
+
 //===-- Linear ------------------------------------------------------------===//
 LogicalResult LinearOp::verify() {
-  if (failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
+  if (!isQuantized() &&
+      failed(expectExtent(*this, "weight", getWeight(), 1, dimSize(getX(), 1), "the features of 'x'"))) // C1
     return failure();
   if (isPacked()) {
     int64_t out = dimSize(getResult(), 1);
     if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, out, "the features of the result"))) // C2
       return failure();
     auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
-    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix).getShape(), // C4
-                           "out / 32, rounded up, x in x 32")))
+    Type element = getElementTypeOrSelf(getWeight().getType());
+    if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix, element).getShape(), // C4
+                           isQuantized() ? "out / 32, rounded up, x in + 4 x 32" : "out / 32, rounded up, x in x 32")))
       return failure();
     return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), out}, "the rows of 'x' x out"); // C3
   }
@@ -409,8 +482,10 @@ LogicalResult LinearOp::verify() {
 }
 
 LogicalResult PackOp::verify() { // C1
-  return expectShape(*this, "result", getResult(), packedType(getWeight().getType()).getShape(),
-                     "the rows of 'weight' / 32, rounded up, x its features x 32");
+  Type element = getResult().getType().getElementType();
+  return expectShape(*this, "result", getResult(), packedType(getWeight().getType(), element).getShape(),
+                     isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 4 x 32"
+                                   : "the rows of 'weight' / 32, rounded up, x its features x 32");
 }
 
 LogicalResult MatmulOp::verify() { // C1
@@ -448,46 +523,58 @@ LogicalResult DropoutOp::verify() { return expectRate(*this, "rate", getRate());
 
 //===-- Norm --------------------------------------------------------------===//
 static LogicalResult verifyRowStatistics(Operation *op, Value x, Value mean, Value deviation) {
-  if (failed(expectShape(op, "mean", mean, {dimSize(x, 0)}, "a number a row of 'x'")))
+  if (mean && failed(expectShape(op, "mean", mean, {dimSize(x, 0)}, "a number a row of 'x'")))
     return failure();
   return expectShape(op, "reciprocal_deviation", deviation, {dimSize(x, 0)}, "a number a row of 'x'");
 }
 
+/// What a norm has where its mean is not taken to be 0, and only there.
+static LogicalResult expectUnlessRMS(Operation *op, StringRef what, bool isThere, bool rms) {
+  if (isThere != rms)
+    return success();
+  return op->emitOpError() << "expected " << (rms ? "no " : "") << what << (rms ? " with" : " without")
+                           << " 'rms', but got " << (isThere ? "one" : "none");
+}
+
 LogicalResult LayerNormOp::verify() {
-  if (failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) || // C1
-      failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
+  if (failed(expectUnlessRMS(*this, "'bias'", getBias() != Value(), getRms())) ||                         // C3
+      failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) || // C1
+      (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, dimSize(getX(), 1), "the features of 'x'"))) ||
       failed(expectEpsilon(*this, getEpsilon()))) // C2
     return failure();
   return expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'");
 }
 
-LogicalResult LayerNormBackwardOp::verify() { // C1
-  if (failed(expectShape(*this, "cotangent", getCotangent(), getX().getType().getShape(), "that of 'x'")) ||
+LogicalResult LayerNormBackwardOp::verify() {
+  if (failed(expectUnlessRMS(*this, "result 'mean'", getMean() != Value(), getRms())) || // C2
+      failed(expectShape(*this, "cotangent", getCotangent(), getX().getType().getShape(), "that of 'x'")) || // C1
       failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
       failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'")))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }
 
-LogicalResult LayerNormParameterBackwardOp::verify() { // C1
+LogicalResult LayerNormParameterBackwardOp::verify() {
+  if (!getMean() != !getBias()) // C2
+    return emitOpError() << "expected a gradient of 'bias' with 'mean', and none without, but got "
+                         << (getBias() ? "one without" : "none with");
   SmallVector<int64_t> shape{dimSize(getX(), 1)};
   auto weight = cast<RankedTensorType>(getWeight().getType());
   if (weight.getRank() == 2 && !weight.isDynamicDim(0) && weight.getDimSize(0) > 0)
     shape.insert(shape.begin(), weight.getDimSize(0));
   StringRef why = shape.size() == 2 ? "parts x the features of 'x'" : "the features of 'x'";
-  if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) ||
+  if (failed(expectShape(*this, "x", getX(), getCotangent().getType().getShape(), "that of 'cotangent'")) || // C1
       failed(expectShape(*this, "weight", getWeight(), shape, why)) ||
-      failed(expectShape(*this, "bias", getBias(), shape, why)))
+      (getBias() && failed(expectShape(*this, "bias", getBias(), shape, why))))
     return failure();
   return verifyRowStatistics(*this, getX(), getMean(), getReciprocalDeviation());
 }
 
 //===-- Attention ---------------------------------------------------------===//
 template <typename OpT> static LogicalResult verifyAttentionOperands(OpT op) {
-  if (failed(expectFinite(op, "scale", op.getScale())) ||
-      failed(expectHeads(op, "query", op.getQuery(), op.getHeads())) ||
-      failed(expectHeads(op, "value", op.getValue(), op.getHeads())) ||         // C1
-      failed(expectSameHeadDim(op, op.getQuery(), op.getKey(), op.getHeads()))) // C2
+  if (failed(expectFinite(op, "scale", op.getScale())) || failed(verifyHeadsOfKeys(op)) || // C1, C2
+      failed(expectHeads(op, "value", op.getValue(), op.getKeyValueHeadCount(),
+                         op.getKeyValueHeads() ? "key_value_heads" : "heads"))) // C1
     return failure();
   return expectExtent(op, "value", op.getValue(), 0, dimSize(op.getKey(), 0), "the rows of 'key'"); // C3
 }
@@ -499,10 +586,16 @@ template <typename OpT> static LogicalResult verifyAttentionDropout(OpT op) {
   return success();
 }
 
+/// What has a row a query and a block of features a head, as many as values have.
+template <typename OpT> static LogicalResult expectOfHeads(OpT op, StringRef what, Value value) {
+  int64_t heads = op.getHeads();
+  return expectShape(op, what, value, {dimSize(op.getQuery(), 0), heads * op.getValueFeatures()},
+                     op.getKeyValueHeadCount() == heads ? "the rows of 'query' x the features of 'value'"
+                                                        : "the rows of 'query' x heads * the head dim of 'value'");
+}
+
 LogicalResult AttentionOp::verify() {
-  if (failed(verifyAttentionOperands(*this)) ||
-      failed(expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
-                         "the rows of 'query' x the features of 'value'")) || // C4
+  if (failed(verifyAttentionOperands(*this)) || failed(expectOfHeads(*this, "result", getResult())) || // C4
       failed(expectShape(*this, "log_sum_exp", getLogSumExp(),
                          {dimSize(getQuery(), 0), static_cast<int64_t>(getHeads())}, "the rows of 'query' x heads")) ||
       failed(verifyMasks(*this))) // C6, C7
@@ -512,8 +605,7 @@ LogicalResult AttentionOp::verify() {
 
 LogicalResult AttentionBackwardOp::verify() {
   if (failed(verifyAttentionOperands(*this)) || failed(verifyMasks(*this)) || // C1
-      failed(expectShape(*this, "cotangent", getCotangent(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
-                         "the rows of 'query' x the features of 'value'")) ||
+      failed(expectOfHeads(*this, "cotangent", getCotangent())) ||
       failed(expectShape(*this, "forward_result", getForwardResult(), getCotangent().getType().getShape(),
                          "that of 'cotangent'")) ||
       failed(expectShape(*this, "log_sum_exp", getLogSumExp(),
@@ -561,8 +653,8 @@ LogicalResult AttentionBackwardOp::verifyRegions() {
 }
 
 LogicalResult AttentionWeightsOp::verify() {
-  if (failed(expectFinite(*this, "scale", getScale())) || failed(expectHeads(*this, "query", getQuery(), getHeads())) ||
-      failed(expectSameHeadDim(*this, getQuery(), getKey(), getHeads())) || failed(verifyMasks(*this))) // C1
+  if (failed(expectFinite(*this, "scale", getScale())) || failed(verifyHeadsOfKeys(*this)) ||
+      failed(verifyMasks(*this))) // C1
     return failure();
   return expectShape(*this, "result", getResult(),
                      {static_cast<int64_t>(getHeads()), dimSize(getQuery(), 0), dimSize(getKey(), 0)},
@@ -573,8 +665,7 @@ LogicalResult CachedAttentionOp::verify() {
   if (failed(verifyAttentionOperands(*this)) || // C1, C3
       failed(verifyWindow(*this)))              // C4
     return failure();
-  return expectShape(*this, "result", getResult(), {dimSize(getQuery(), 0), dimSize(getValue(), 1)},
-                     "the rows of 'query' x the features of 'value'"); // C2
+  return expectOfHeads(*this, "result", getResult()); // C2
 }
 
 LogicalResult CacheWriteOp::verify() { // C1

@@ -5,6 +5,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Transforms/InliningUtils.h"
 #include "xf/Dialect/XF/IR/Score.h"
+#include <cmath>
+#include <numbers>
 
 using namespace mlir;
 using namespace mlir::xf;
@@ -144,9 +146,28 @@ void LinearOp::build(OpBuilder &builder, OperationState &state, Value x, Value w
   build(builder, state, result, x, weight, bias);
 }
 
-RankedTensorType PackOp::packedType(RankedTensorType weight) {
-  return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, weight.getDimSize(1), columns},
-                               weight.getElementType());
+SmallVector<double> RotaryAnglesOp::getFrequencies() {
+  int64_t features = getResult().getType().getDimSize(1);
+  double factor = getFactor().convertToDouble();
+  SmallVector<double> frequencies;
+  for (int64_t i = 0; i < features / 2; ++i) {
+    double frequency =
+        std::pow(getTheta().convertToDouble(), -2 * static_cast<double>(i) / static_cast<double>(features));
+    double kept = 0; // the part that no factor divides
+    if (getOriginal()) {
+      double low = getLow()->convertToDouble(), high = getHigh()->convertToDouble(),
+             turns = static_cast<double>(*getOriginal()) * frequency / (2 * std::numbers::pi);
+      kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    }
+    frequencies.push_back(frequency * ((1 - kept) / factor + kept));
+  }
+  return frequencies;
+}
+
+RankedTensorType PackOp::packedType(RankedTensorType weight, Type element) {
+  element = element ? element : weight.getElementType();
+  int64_t rows = weight.getDimSize(1) + (element.isInteger(8) ? scaleRows : 0);
+  return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, rows, columns}, element);
 }
 
 RankedTensorType BlockStatisticsOp::statisticsType(RankedTensorType logits) {

@@ -98,11 +98,11 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
 };
 } // namespace
 
-void buildInputStage(OpPassManager &pm, bool packsWeights) {
+void buildInputStage(OpPassManager &pm, WeightForm weights) {
   pm.addPass(createCheckModelPass());
   pm.addPass(createResolvePass());
   pm.addPass(createDeriveEntriesPass());
-  pm.addPass(createPrepareWeightsPass({packsWeights}));
+  pm.addPass(createPrepareWeightsPass({weights}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSymbolDCEPass());

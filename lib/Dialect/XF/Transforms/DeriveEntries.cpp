@@ -313,7 +313,8 @@ private:
         auto weights = AttentionWeightsOp::create(
             b, op.getLoc(), type, mapping.lookup(attention.getQuery()), mapping.lookup(attention.getKey()),
             mapping.lookupOrNull(attention.getLengths()), capturesOf(attention, mapping), attention.getHeadsAttr(),
-            attention.getScaleAttr(), attention.getCausalAttr(), attention.getWindowAttr());
+            attention.getKeyValueHeadsAttr(), attention.getScaleAttr(), attention.getCausalAttr(),
+            attention.getWindowAttr());
         cloneScore(attention, weights.getScore());
         if (name.empty())
           name = "attention." + std::to_string(results.size());
@@ -405,7 +406,7 @@ private:
         auto cached = CachedAttentionOp::create(
             b, op.getLoc(), attention.getResult().getType(), mapping.lookup(attention.getQuery()), key, value,
             argument(rows), argument(rows + 1), capturesOf(attention, mapping), attention.getHeadsAttr(),
-            attention.getScaleAttr(), attention.getWindowAttr());
+            attention.getKeyValueHeadsAttr(), attention.getScaleAttr(), attention.getWindowAttr());
         cloneScore(attention, cached.getScore());
         mapping.map(attention.getResult(), cached);
       } else {

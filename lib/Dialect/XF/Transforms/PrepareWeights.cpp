@@ -13,6 +13,13 @@ namespace {
 struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
   using PrepareWeightsPassBase::PrepareWeightsPassBase;
 
+  /// What predictions read of a weight.
+  RankedTensorType formOf(RankedTensorType weight) {
+    if (form == WeightForm::Kept)
+      return weight;
+    return PackOp::packedType(weight, form == WeightForm::Int8 ? IntegerType::get(&getContext(), 8) : Type());
+  }
+
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     SetVector<Attribute> prepared; // names
@@ -25,9 +32,7 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
       for (LinearOp linear : llvm::make_early_inc_range(entry.getOps<LinearOp>()))
         if (auto weight = linear.getWeight().getDefiningOp<GetParamOp>()) {
           b.setInsertionPoint(linear);
-          auto type = cast<RankedTensorType>(weight.getType());
-          if (pack)
-            type = PackOp::packedType(type);
+          RankedTensorType type = formOf(cast<RankedTensorType>(weight.getType()));
           linear.getWeightMutable().assign(
               GetPreparedOp::create(b, linear.getLoc(), type, weight.getNameAttr()).getResult());
           prepared.insert(weight.getNameAttr());
@@ -44,8 +49,8 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
       auto type = cast<RankedTensorType>(symbols.lookup<ParamOp>(name.getValue()).getType());
       Location loc = NameLoc::get(name.getAttr());
       Value weight = GetParamOp::create(b, loc, type, name);
-      if (pack)
-        weight = PackOp::create(b, loc, PackOp::packedType(type), weight);
+      if (form != WeightForm::Kept)
+        weight = PackOp::create(b, loc, formOf(type), weight);
       SetPreparedOp::create(b, loc, name, weight);
     }
     func::ReturnOp::create(b, prepare.getLoc());

@@ -267,12 +267,12 @@ private:
   FailureOr<Value> rewriteAttention(Scope &scope, MultiHeadAttentionOp op) {
     Location loc = op.getLoc();
     std::string name = op.getName().str();
-    int64_t heads = op.getHeads();
+    int64_t heads = op.getHeads(), keyHeads = op.getKeyValueHeads().value_or(heads);
     SmallVector<Value> projected;
     for (auto [what, input, width] :
          {std::tuple<const char *, Value, int64_t>{".query", op.getQuery(), heads * op.getDK()},
-          {".key", op.getKey(), heads * op.getDK()},
-          {".value", op.getValue(), heads * op.getDV()}}) {
+          {".key", op.getKey(), keyHeads * op.getDK()},
+          {".value", op.getValue(), keyHeads * op.getDV()}}) {
       FailureOr<Value> value = linear(scope, loc, name + what, input, width, op.getBias());
       if (failed(value))
         return failure();
@@ -284,12 +284,12 @@ private:
     auto sumType = RankedTensorType::get({queryType.getDimSize(0), heads}, queryType.getElementType());
     bool drops = !op.getDropout().isZero();
     Value site = drops ? takeSites(scope, loc, 1) : Value();
-    auto attention =
-        AttentionOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), TypeRange{resultType, sumType},
-                            projected[0], projected[1], projected[2], op.getQueryOffsets(), op.getKeyOffsets(),
-                            op.getLengths(), drops ? scope.random : Value(), site, op.getCaptures(), op.getHeadsAttr(),
-                            scope.b.getF32FloatAttr(static_cast<float>(1 / std::sqrt(op.getDK()))), op.getCausalAttr(),
-                            op.getWindowAttr(), op.getDropoutAttr());
+    auto attention = AttentionOp::create(
+        scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), TypeRange{resultType, sumType}, projected[0],
+        projected[1], projected[2], op.getQueryOffsets(), op.getKeyOffsets(), op.getLengths(),
+        drops ? scope.random : Value(), site, op.getCaptures(), op.getHeadsAttr(), op.getKeyValueHeadsAttr(),
+        scope.b.getF32FloatAttr(static_cast<float>(1 / std::sqrt(op.getDK()))), op.getCausalAttr(), op.getWindowAttr(),
+        op.getDropoutAttr());
     attention.getScore().takeBody(op.getScore());
     return linear(scope, loc, name + ".output", attention.getResult(), op.getResult().getType().getDimSize(1),
                   op.getBias());

@@ -350,3 +350,102 @@ func.func @f(%x: tensor<?x8xf32>) {
   %p = xf.attention_weights %x, %x heads(2) scale(0x7FC00000) : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<2x?x?xf32>
   return
 }
+
+// -----
+
+// xf.attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x6xf32>, %v: tensor<?x6xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected key_value_heads to divide heads (4), but got 3}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(3) scale(1.0) : (tensor<?x8xf32>, tensor<?x6xf32>, tensor<?x6xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected key_value_heads to be at least 1, but got 0}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(0) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x5xf32>, %v: tensor<?x4xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected the features of 'key' to be a multiple of key_value_heads (2), but got 5}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x5xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x5xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected the features of 'value' to be a multiple of key_value_heads (2), but got 5}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x5xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C2
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'key' head dim to match 'query' (2), but got 4}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x16xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention C4
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %v: tensor<?x6xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention' op expected 'result' to have shape ? x 12 (the rows of 'query' x heads * the head dim of 'value'), but got ? x 6}}
+  %y, %lse = xf.attention %q, %k, %v offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x6xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x6xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_backward C1
+func.func @f(%dy: tensor<?x4xf32>, %q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %lse: tensor<?x4xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention_backward' op expected 'cotangent' to have shape ? x 8 (the rows of 'query' x heads * the head dim of 'value'), but got ? x 4}}
+  %dq, %dk, %dv = xf.attention_backward %dy, %q, %k, %k, %q, %lse offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x4xf32>, tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x8xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_backward C2
+func.func @f(%dy: tensor<?x8xf32>, %q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %lse: tensor<?x4xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.attention_backward' op expected 'key_gradient' to have shape ? x 4 (that of the operand), but got ? x 8}}
+  %dq, %dk, %dv = xf.attention_backward %dy, %q, %k, %k, %q, %lse offsets(%o, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x8xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x4xf32>)
+  return
+}
+
+// -----
+
+// xf.attention_weights C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x6xf32>) {
+  // expected-error@+1 {{'xf.attention_weights' op expected key_value_heads to divide heads (4), but got 3}}
+  %y = xf.attention_weights %q, %k heads(4) key_value_heads(3) scale(1.0) : (tensor<?x8xf32>, tensor<?x6xf32>) -> tensor<4x?x?xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C1
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected 'key' head dim to match 'query' (2), but got 4}}
+  %y = xf.cached_attention %q, %k, %k rows(%r, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+// xf.cached_attention C2
+func.func @f(%q: tensor<?x8xf32>, %k: tensor<?x4xf32>, %r: tensor<?xi32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.cached_attention' op expected 'result' to have shape ? x 8 (the rows of 'query' x heads * the head dim of 'value'), but got ? x 4}}
+  %y = xf.cached_attention %q, %k, %k rows(%r, %o) heads(4) key_value_heads(2) scale(1.0) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x4xf32>
+  return
+}

@@ -207,3 +207,21 @@ func.func @f(%x: tensor<?x8xf32>) {
   %y = xf.feed_forward "f" (%x) hidden(16) : (tensor<?x8xf32>) -> tensor<?x8xf32>
   return
 }
+
+// -----
+
+// xf.multi_head_attention C2
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected key_value_heads to divide heads (4), but got 3}}
+  %y = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(4) key_value_heads(3) head_dims(4, 4) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C2
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected key_value_heads to be at least 1, but got 0}}
+  %y = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(4) key_value_heads(0) head_dims(4, 4) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}

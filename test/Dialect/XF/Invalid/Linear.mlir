@@ -55,6 +55,24 @@ func.func @f(%w: tensor<33x8xf32>) {
 
 // -----
 
+// xf.pack C1, of i8
+func.func @f(%w: tensor<33x8xf32>) {
+  // expected-error@+1 {{'xf.pack' op expected 'result' to have shape 2 x 12 x 32 (the rows of 'weight' / 32, rounded up, x its features + 4 x 32), but got 2 x 8 x 32}}
+  %p = xf.pack %w : (tensor<33x8xf32>) -> tensor<2x8x32xi8>
+  return
+}
+
+// -----
+
+// xf.linear C4, of i8
+func.func @f(%x: tensor<?x8xf32>, %p: tensor<2x8x32xi8>) {
+  // expected-error@+1 {{'xf.linear' op expected 'weight' to have shape 2 x 12 x 32 (out / 32, rounded up, x in + 4 x 32), but got 2 x 8 x 32}}
+  %y = xf.linear %x, %p : (tensor<?x8xf32>, tensor<2x8x32xi8>) -> tensor<?x33xf32>
+  return
+}
+
+// -----
+
 // xf.matmul C1
 func.func @f(%a: tensor<?x8xf32>, %b: tensor<9x4xf32>) {
   // expected-error@+1 {{'xf.matmul' op expected 'b' to match the contracted extent of 'a' (8), but got 9}}

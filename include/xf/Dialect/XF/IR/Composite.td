@@ -33,23 +33,25 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
   let summary = "multi-head attention";
   let description = [{
     Paper, 3.2.2: `Concat(head_1, ..., head_h) W^O`, `head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V)`, scale 1 / sqrt(d_k). Declares `name.query`, `name.key`, `name.value`, `name.output`,
-    each `.weight` and with `bias` also `.bias`. Masks and the score region are those of xf.attention.
+    each `.weight` and with `bias` also `.bias`. Masks, `key_value_heads` (K; without, heads) and the score region are those of xf.attention: the projections of key and value are to K * d_k and K * d_v features.
+    `rotary` turns queries and keys by angles as xf.rotary does; those of keys are the queries', as tokens of one sequence.
 
-    - C1: key and value have as many rows. C2: heads, d_k, d_v and their products are from 1 to 2^31 - 1. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
+    - C1: key and value have as many rows. C2: heads, key_value_heads, d_k, d_v and the products of heads are from 1 to 2^31 - 1, and key_value_heads divides heads. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
+    - C7: angles has query's rows and d_k features, which are even, and queries and keys are in the same sequences (one value of offsets).
 
     ```mlir
     %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal
       : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$name, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, I64Attr:$d_k, I64Attr:$d_v,
+  let arguments = (ins StrAttr:$name, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Optional<XF_Matrix>:$angles, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, OptionalAttr<I64Attr>:$key_value_heads, I64Attr:$d_k, I64Attr:$d_v,
                        UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let regions = (region MaxSizedRegion<1>:$score);
   let hasRegionVerifier = 1;
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
-    $name `(` $query `,` $key `,` $value `)` `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` `head_dims` `(` $d_k `,` $d_v `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
-    (`lengths` `(` $lengths^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
+    $name `(` $query `,` $key `,` $value `)` `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` (`key_value_heads` `(` $key_value_heads^ `)`)? `head_dims` `(` $d_k `,` $d_v `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
+    (`lengths` `(` $lengths^ `)`)? (`rotary` `(` $angles^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
 }
 
@@ -57,24 +59,29 @@ def XF_FeedForwardOp : XF_Composite<"feed_forward"> {
   let summary = "position-wise feed-forward network";
   let description = [{
     Paper, 3.3: `activation(x W_1 + b_1) W_2 + b_2`, dropout between where given (tensor2tensor). Declares `name.in.weight`, `name.out.weight`, and with `bias` `name.in.bias`, `name.out.bias`.
+    `gated` has `activation(x W_gate) * (x W_1)` for the activation (Shazeer 2020, "GLU Variants"; Llama's is that of silu), of which `name.gate.weight`, with `bias` `name.gate.bias`, is one more.
 
     - C1: hidden is from 1 to 2^31 - 1. C2: result has x's type.
 
     ```mlir
     %f = xf.feed_forward "feed_forward" (%x) hidden(2048) relu bias : (tensor<?x512xf32>) -> tensor<?x512xf32>
     ```
+
+    ```mlir
+    %f = xf.feed_forward "feed_forward" (%x) hidden(1408) silu gated : (tensor<?x512xf32>) -> tensor<?x512xf32>
+    ```
   }];
-  let arguments = (ins StrAttr:$name, XF_Matrix:$x, I64Attr:$hidden, XF_ActivationKindAttr:$activation, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, I64Attr:$hidden, XF_ActivationKindAttr:$activation, UnitAttr:$gated, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
-    $name `(` $x `)` `hidden` `(` $hidden `)` $activation (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `:` functional-type(operands, results)
+    $name `(` $x `)` `hidden` `(` $hidden `)` $activation (`gated` $gated^)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
 }
 
 def XF_AddNormOp : XF_Composite<"add_norm"> {
   let summary = "LayerNorm(x + Dropout(Sublayer(x)))";
   let description = [{
-    Paper, 3.1 and 5.4; d2l's AddNorm. Declares `name.weight` (ones) and `name.bias` (zeros).
+    Paper, 3.1 and 5.4; d2l's AddNorm. Declares `name.weight` (ones) and `name.bias` (zeros); with `rms`, which normalises as in xf.layer_norm, the weight alone.
 
     - C1: x, sublayer and result have one type. C2: epsilon is finite and not negative.
 
@@ -82,15 +89,15 @@ def XF_AddNormOp : XF_Composite<"add_norm"> {
     %y = xf.add_norm "attention_norm" (%x, %a) dropout(0.1) : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$name, XF_Matrix:$x, XF_Matrix:$sublayer, DefaultValuedAttr<F32Attr, "0.0f">:$dropout, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, XF_Matrix:$sublayer, DefaultValuedAttr<F32Attr, "0.0f">:$dropout, UnitAttr:$rms, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
   let results = (outs XF_Matrix:$result);
-  let assemblyFormat = "$name `(` $x `,` $sublayer `)` (`dropout` `(` $dropout^ `)`)? (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$name `(` $x `,` $sublayer `)` (`dropout` `(` $dropout^ `)`)? (`rms` $rms^)? (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
 }
 
 def XF_NormOp : XF_Composite<"norm"> {
   let summary = "LayerNorm(x)";
   let description = [{
-    The norm before a sublayer (pre-norm), after the last layer, or after the embedding. Declares `name.weight` (ones) and `name.bias` (zeros).
+    The norm before a sublayer (pre-norm), after the last layer, or after the embedding. Declares `name.weight` (ones) and `name.bias` (zeros); with `rms`, which normalises as in xf.layer_norm, the weight alone.
 
     - C1: x and result have one type. C2: epsilon is finite and not negative.
 
@@ -98,9 +105,9 @@ def XF_NormOp : XF_Composite<"norm"> {
     %n = xf.norm "attention_norm" (%x) : (tensor<?x512xf32>) -> tensor<?x512xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$name, XF_Matrix:$x, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
+  let arguments = (ins StrAttr:$name, XF_Matrix:$x, UnitAttr:$rms, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon);
   let results = (outs XF_Matrix:$result);
-  let assemblyFormat = "$name `(` $x `)` (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$name `(` $x `)` (`rms` $rms^)? (`epsilon` `(` $epsilon^ `)`)? attr-dict `:` functional-type(operands, results)";
 }
 
 def XF_ResidualOp : XF_Composite<"residual"> {

@@ -20,6 +20,29 @@ def XF_AddOp : XF_Primitive<"add", "Elementwise", [XF_Differentiable, SameOperan
   let backward = [{ return {cotangents[0], cotangents[0]}; }];
 }
 
+def XF_MultiplyOp : XF_Primitive<"multiply", "Elementwise", [XF_Differentiable, SameOperandsAndResultType, Commutative]> {
+  let summary = "a gate: product element by element";
+  let description = [{
+    `result = a b`.
+    - C1: one type throughout.
+
+    ```mlir
+    %y = xf.multiply %gate, %x : tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins XF_Activations:$a, XF_Activations:$b);
+  let results = (outs XF_Activations:$result);
+  let flops = [{ extent.elements(getResult()) }];
+  let assemblyFormat = "$a `,` $b attr-dict `:` type($result)";
+  let backward = [{
+    ::llvm::SmallVector<::mlir::Value> grads(2);
+    for (unsigned i : {0, 1})
+      if (active[i])
+        grads[i] = MultiplyOp::create(builder, loc, getType(), cotangents[0], getOperand(1 - i));
+    return grads;
+  }];
+}
+
 def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
   let summary = "the same numbers in memory of another type";
   let description = [{
@@ -76,6 +99,35 @@ def XF_GeluOp : XF_Activation<"gelu", [{
   let flops = [{ 5 * extent.elements(getResult()) }];
 }
 
+def XF_GeluTanhOp : XF_Activation<"gelu_tanh", [{
+    return {GeluTanhBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())};
+  }]> {
+  let summary = "gelu by a hyperbolic tangent";
+  let description = [{
+    `result = x / 2 (1 + tanh u)`, `u = sqrt(2 / pi) (x + 0.044715 x^3)` (Hendrycks & Gimpel 2016; GPT-2, Gemma).
+    - C1: one type throughout.
+
+    ```mlir
+    %h = xf.gelu_tanh %x : tensor<?x2048xf32>
+    ```
+  }];
+  let flops = [{ 8 * extent.elements(getResult()) }];
+}
+def XF_SiluOp : XF_Activation<"silu", [{
+    return {SiluBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getX())};
+  }]> {
+  let summary = "x times the logistic function of x";
+  let description = [{
+    `result = x / (1 + exp(-x))` (Elfwing, Uchibe, Doya 2018), also called swish.
+    - C1: one type throughout.
+
+    ```mlir
+    %h = xf.silu %x : tensor<?x2048xf32>
+    ```
+  }];
+  let flops = [{ 4 * extent.elements(getResult()) }];
+}
+
 class XF_ActivationBackward<string mnemonic> : XF_Primitive<mnemonic, "Elementwise", [SameOperandsAndResultType]> {
   let arguments = (ins XF_Activations:$cotangent, XF_Activations:$saved);
   let results = (outs XF_Activations:$result);
@@ -104,6 +156,31 @@ def XF_GeluBackwardOp : XF_ActivationBackward<"gelu_backward"> {
     ```
   }];
   let flops = [{ 11 * extent.elements(getResult()) }];
+}
+
+def XF_GeluTanhBackwardOp : XF_ActivationBackward<"gelu_tanh_backward"> {
+  let summary = "gradient of gelu_tanh from its operand";
+  let description = [{
+    `result = cotangent ((1 + tanh u) / 2 + x / 2 (1 - tanh^2 u) u')`, where saved is gelu_tanh's operand x, `u = sqrt(2 / pi) (x + 0.044715 x^3)` and u' its derivative.
+    - C1: one type throughout.
+
+    ```mlir
+    %dx = xf.gelu_tanh_backward %dy, %x : tensor<?x2048xf32>
+    ```
+  }];
+  let flops = [{ 16 * extent.elements(getResult()) }];
+}
+def XF_SiluBackwardOp : XF_ActivationBackward<"silu_backward"> {
+  let summary = "gradient of silu from its operand";
+  let description = [{
+    `result = cotangent s (1 + x (1 - s))`, where saved is silu's operand x, and `s = 1 / (1 + exp(-x))`.
+    - C1: one type throughout.
+
+    ```mlir
+    %dx = xf.silu_backward %dy, %x : tensor<?x2048xf32>
+    ```
+  }];
+  let flops = [{ 8 * extent.elements(getResult()) }];
 }
 
 def XF_DropoutOp : XF_Primitive<"dropout", "Elementwise", [XF_Differentiable, TypesMatchWith<"result has x's type", "x", "result", "$_self">]> {

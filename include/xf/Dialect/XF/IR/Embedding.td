@@ -110,4 +110,69 @@ def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
   let assemblyFormat = "$positions (`halves` $halves^)? (`first` `(` $first^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
+
+def XF_RotaryAnglesOp : XF_Primitive<"rotary_angles", "Elementwise", [XF_OwnStatistics]> {
+  let summary = "cosines and sines of rotary positions";
+  let description = [{
+    By what angles xf.rotary turns the pairs of features of a head of D features: `result[t, i] = cos(p[t] f[i])`, `result[t, D/2 + i] = sin(p[t] f[i])` for `i < D/2`, with `f[i] = theta^(-2i/D)` (Su et al. 2021). They are f32 at any precision.
+
+    `factor(s)` divides the frequencies by s, which puts s times as many positions where a model has learnt them. With `original(n, low, high)` it does so for wavelengths `2 pi / f` above `n / low`, not for those below `n / high`,
+    and in part between them: `f (1 - m) / s + f m` with `m = (n f / (2 pi) - low) / (high - low)` (Llama 3, which had learnt n positions).
+
+    - C1: result is tokens x features, which are even and at least 2. C2: theta and factor are finite and greater than 0. C3: `original` has at least 1 position, and 0 < low < high, finite.
+
+    ```mlir
+    %angles = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> tensor<?x64xf32>
+    ```
+
+    ```mlir
+    %angles = xf.rotary_angles %positions theta(500000.0) factor(8.0) original(8192, 1.0, 4.0) : (tensor<?xi32>) -> tensor<?x128xf32>
+    ```
+  }];
+  let arguments = (ins XF_Ids:$positions, F64Attr:$theta, DefaultValuedAttr<F64Attr, "1.0">:$factor, OptionalAttr<I64Attr>:$original, OptionalAttr<F64Attr>:$low, OptionalAttr<F64Attr>:$high);
+  let results = (outs XF_Matrix:$result);
+  let flops = [{ 2 * extent.elements(getResult()) }];
+  let assemblyFormat = [{
+    $positions `theta` `(` $theta `)` (`factor` `(` $factor^ `)`)? (`original` `(` $original^ `,` $low `,` $high `)`)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+  let extraDeclaration = [{
+    /// f[i] for i < D/2.
+    ::llvm::SmallVector<double> getFrequencies();
+  }];
+  let extraDefinition = [{
+    bool $cppClass::isStatistic(unsigned) { return true; }
+  }];
+}
+
+def XF_RotaryOp : XF_Primitive<"rotary", "Row", [XF_Differentiable, TypesMatchWith<"result has x's type", "x", "result", "$_self">]> {
+  let summary = "rotary positions: pairs of features turned by angles";
+  let description = [{
+    For every head of D features and `c < D/2`, with the cosines and sines of xf.rotary_angles (Su et al. 2021; pairs are D/2 apart, as in Llama):
+    `result[c] = x[c] cos[c] - x[c + D/2] sin[c]`, `result[c + D/2] = x[c + D/2] cos[c] + x[c] sin[c]`. `inverse` turns back: sines count as negative, as in the gradient. Angles have no gradient.
+
+    | operand | shape |
+    |---|---|
+    | x | tokens x (heads * D) |
+    | angles | tokens x D |
+
+    - C1: heads divides x's features, and those of a head are even. C2: angles has x's rows and the features of a head.
+
+    ```mlir
+    %y = xf.rotary %x, %angles heads(8) : tensor<?x512xf32>, tensor<?x64xf32>
+    ```
+
+    ```mlir
+    %dx = xf.rotary %dy, %angles heads(8) inverse : tensor<?x512xf32>, tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x, XF_Matrix:$angles, I64Attr:$heads, UnitAttr:$inverse);
+  let results = (outs XF_Matrix:$result);
+  let flops = [{ 3 * extent.elements(getX()) }];
+  let assemblyFormat = "$x `,` $angles `heads` `(` $heads `)` (`inverse` $inverse^)? attr-dict `:` type($x) `,` type($angles)";
+  let hasVerifier = 1;
+  let backward = [{
+    return {RotaryOp::create(builder, loc, getX().getType(), cotangents[0], getAngles(), getHeads(), !getInverse()), ::mlir::Value()};
+  }];
+}
 #endif

@@ -35,8 +35,8 @@ def XF_Float : AnyTypeOf<[F32, BF16], "f32 or bf16">;
 def XF_Activations : RankedTensorOf<[XF_Float]>;     // tokens x features
 def XF_Rows : 1DTensorOf<[XF_Float]>;                // one number a token
 def XF_Matrix : 2DTensorOf<[XF_Float]>;
-def XF_PackedWeight : 3DTensorOf<[XF_Float]>;        // as xf.pack gives it
-def XF_Weight : TensorRankOf<[XF_Float], [2, 3]>;    // a matrix, or packed
+def XF_PackedWeight : 3DTensorOf<[F32, BF16, I8]>;   // as xf.pack gives it
+def XF_Weight : AnyTypeOf<[XF_Matrix, XF_PackedWeight], "a matrix, or a packed weight">;
 def XF_Vector : 1DTensorOf<[XF_Float]>;
 def XF_Scalar : 0DTensorOf<[XF_Float]>;
 def XF_Ids : 1DTensorOf<[I32]>;                      // token ids, labels, positions, row lists
@@ -77,7 +77,8 @@ def XF_PositionKind : XF_Enum<"PositionKind", [
   I32EnumAttrCase<"SinusoidalHalves", 2, "sinusoidal_halves">, I32EnumAttrCase<"Learned", 3, "learned">]>;
 def XF_PositionKindAttr : XF_EnumAttr<XF_PositionKind, "positions">;
 def XF_ActivationKind : XF_Enum<"ActivationKind", [
-  I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">]>;
+  I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">, I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+  I32EnumAttrCase<"Silu", 3, "silu">]>;
 def XF_ActivationKindAttr : XF_EnumAttr<XF_ActivationKind, "activation">;
 def XF_KernelKind : XF_Enum<"KernelKind", [
   I32EnumAttrCase<"Elementwise", 0, "elementwise">, // each element of a row from the same element of the operands

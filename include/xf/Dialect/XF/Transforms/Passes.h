@@ -6,14 +6,17 @@
 #include "mlir/Pass/PassManager.h"
 
 namespace mlir::xf {
+/// How predictions read the weights of products: as they are, of which a later stage may make a copy of another type; in
+/// panels, as products on processors read them; or in panels of i8 (xf.pack).
+enum class WeightForm { Kept, Packed, Int8 };
+
 #define GEN_PASS_DECL
 #include "xf/Dialect/XF/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION
 #include "xf/Dialect/XF/Transforms/Passes.h.inc"
 
-/// The stage: a model of composite ops to primitive ops and entry points (docs/Stages.md). Weights of predictions are
-/// packed, or only kept apart.
-void buildInputStage(OpPassManager &pm, bool packsWeights = true);
+/// The stage: a model of composite ops to primitive ops and entry points (docs/Stages.md).
+void buildInputStage(OpPassManager &pm, WeightForm weights = WeightForm::Packed);
 } // namespace mlir::xf
 
 #endif

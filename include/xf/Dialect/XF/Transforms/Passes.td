@@ -34,9 +34,12 @@ def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
   let summary = "pack the weights of predictions once";
   let description = [{
     Where `@encode` and `@decode` multiply by a parameter, they read its packed form instead (xf.get_prepared), and `@prepare` computes it (xf.pack, xf.set_prepared). The two are inlined: their layers no longer read what those of
-    the training do. With `pack=false` what is kept is the weight as it is, of which a later stage makes a copy of another type.
+    the training do. With `form=kept` what is kept is the weight as it is, of which a later stage makes a copy of another type; with `form=int8` it is quantized.
   }];
-  let options = [Option<"pack", "pack", "bool", "true", "keep weights in panels, as products on processors read them">];
+  let options = [Option<"form", "form", "::mlir::xf::WeightForm", "::mlir::xf::WeightForm::Packed", "how weights are kept", [{::llvm::cl::values(
+                        clEnumValN(::mlir::xf::WeightForm::Kept, "kept", "as they are"),
+                        clEnumValN(::mlir::xf::WeightForm::Packed, "packed", "in panels, as products on processors read them"),
+                        clEnumValN(::mlir::xf::WeightForm::Int8, "int8", "in panels of i8, with a scale a column"))}]>];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }
 
