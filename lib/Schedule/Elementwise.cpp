@@ -85,7 +85,8 @@ FailureOr<SmallVector<Value>> Evaluator::waves(Operation *op, Value positions, i
 }
 
 FailureOr<SmallVector<Value>> Evaluator::turned(RotaryOp op) {
-  Value x = memory.lookup(op.getX()).memref, angles = memory.lookup(op.getAngles()).memref;
+  Value x = e.placeOf(op.getX()),
+        angles = e.placeOf(op.getAngles()); // not a copy of a row, of which others write parts
   int64_t features = op.getAngles().getType().getDimSize(1), half = features / 2;
   // Where a thread's vector begins: its share, or all of it.
   Value share = e.registers.isGPU() ? e.mul(e.lane(), e.index(e.registers.perThread)) : e.index(0);

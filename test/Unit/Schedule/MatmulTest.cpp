@@ -40,6 +40,23 @@ func.func @backward(%dy: tensor<?x{1}xf32> {{xf.name = "residual", xf.dims = ["r
   %sum = xf.matmul %dy, %x into %into transpose_a : (tensor<?x{1}xf32>, tensor<?x{0}xf32>, tensor<{1}x{0}xf32>) -> tensor<{1}x{0}xf32>
   return %dx, %dw, %sum : tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}x{0}xf32>
 }}
+func.func @gated(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}, %b: tensor<{1}xf32> {{xf.name = "b"}})
+    -> (tensor<?x{1}xf32> {{xf.name = "gate"}}, tensor<?x{1}xf32> {{xf.name = "y"}}) attributes {{xf.entry}} {{
+  %0 = xf.linear %x, %w bias %b : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>, tensor<{1}xf32>) -> tensor<?x{1}xf32>
+  %1 = xf.silu %0 : tensor<?x{1}xf32>
+  %2 = xf.linear %x, %w : (tensor<?x{0}xf32>, tensor<{1}x{0}xf32>) -> tensor<?x{1}xf32>
+  %y = xf.multiply %1, %2 : tensor<?x{1}xf32>
+  return %0, %y : tensor<?x{1}xf32>, tensor<?x{1}xf32>
+}}
+func.func @gated_backward(%dy: tensor<?x{1}xf32> {{xf.name = "residual", xf.dims = ["rows"]}}, %x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}})
+    -> (tensor<?x{0}xf32> {{xf.name = "gate"}}, tensor<?x{0}xf32> {{xf.name = "in"}}) attributes {{xf.entry}} {{
+  %0 = xf.matmul %dy, %w : (tensor<?x{1}xf32>, tensor<{1}x{0}xf32>) -> tensor<?x{0}xf32>
+  %1 = xf.multiply %0, %x : tensor<?x{0}xf32>
+  %gate = xf.silu_backward %1, %x : tensor<?x{0}xf32>
+  %2 = xf.gelu_tanh %x : tensor<?x{0}xf32>
+  %in = xf.multiply %0, %2 : tensor<?x{0}xf32>
+  return %gate, %in : tensor<?x{0}xf32>, tensor<?x{0}xf32>
+}}
 func.func @transposed(%a: tensor<{0}x{1}xf32> {{xf.name = "a"}}, %w: tensor<{1}x{0}xf32> {{xf.name = "w"}}) -> (tensor<{1}x{1}xf32> {{xf.name = "both"}}, tensor<{1}x{1}xf32> {{xf.name = "none"}}) attributes {{xf.entry}} {{
   %both = xf.matmul %a, %w transpose_a transpose_b : (tensor<{0}x{1}xf32>, tensor<{1}x{0}xf32>) -> tensor<{1}x{1}xf32>
   %none = xf.matmul %w, %a : (tensor<{1}x{0}xf32>, tensor<{0}x{1}xf32>) -> tensor<{1}x{1}xf32>
@@ -67,7 +84,7 @@ void check(const std::string &text, const Shape &shape, const std::vector<unsign
                       {"into", normal({out, in}, 5)},
                       {"a", normal({in, out}, 6)},
                       {"random", random}};
-    for (const char *entry : {"linear", "packed", "epilogue", "backward", "transposed"}) {
+    for (const char *entry : {"linear", "packed", "epilogue", "backward", "gated", "gated_backward", "transposed"}) {
       Tensors expected = reference.run(entry, inputs);
       for (auto &[way, module] : compiled)
         expectClose(module.run(entry, inputs), expected, tolerance,
