@@ -69,7 +69,8 @@ public:
 };
 
 //===-- Inputs ----------------------------------------------------------------===//
-StageChecker::Result StageChecker::prepare(ModuleOp module) {
+StageChecker::Result StageChecker::prepare(ModuleOp module, const std::string &given) {
+  weights = given;
   if (std::error_code code = llvm::sys::fs::create_directories(folder, /*IgnoreExisting=*/true, llvm::sys::fs::all_all))
     return Failure{userMistake, "can't write into '" + folder + "': " + code.message()};
   if (weights.empty()) {

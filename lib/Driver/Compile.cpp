@@ -6,6 +6,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "xf/Driver/Check.h"
 #include "xf/Driver/Diagnostics.h"
+#include "xf/Driver/Embedded.h"
 #include "xf/Driver/Functions.h"
 #include "xf/Driver/Header.h"
 #include "xf/Driver/Job.h"
@@ -19,16 +20,12 @@
 #include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Report.h"
-#include "xf/Runtime/Text/Vocabulary.h"
-#include "xf/Runtime/WeightsMap.h"
 #include "xf/Target/Target.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/Signals.h"
 #include <chrono>
 #include <deque>
 #include <limits>
@@ -41,6 +38,7 @@ int fail(int code, const llvm::Twine &message) {
   llvm::errs() << "xf-compile: error: " << message << "\n";
   return code;
 }
+int fail(const ::xf::runtime::Error &error) { return fail(error.exitCode, error.message); }
 
 class Compilation {
 public:
@@ -124,23 +122,12 @@ private:
     if (!options.check.empty() && job.from == Stage::input)
       if (std::optional<std::string> path = dumped(Stage::input))
         input = *path;
-    // The sizes of the model's vocabularies are those of the files.
-    for (auto [name, path, key] :
-         {std::tuple<const char *, const std::string &, const char *>{"vocabulary", options.vocab, "vocabulary"},
-          {"source_vocabulary", options.sourceVocab, "source_vocabulary"},
-          {"target_vocabulary", options.targetVocab, "target_vocabulary"}}) {
-      if (path.empty())
-        continue;
-      auto vocabulary = ::xf::runtime::Vocabulary::load(path);
-      if (!vocabulary)
-        return fail(userMistake, vocabulary.error().message);
-      if (StringRef(input).starts_with("preset:"))
-        if (int code = setVocabularySize(key, path, vocabulary->size()))
-          return code;
-      blobs.push_back({name, path});
-      vocabularies.push_back({key, path, vocabulary->size()});
-    }
-    module = loadModel(input, context);
+    if (isHuggingFace(input))
+      if (int code = openFolder())
+        return code;
+    if (auto opened = files.openVocabularies(folder ? &*folder : nullptr, input); !opened)
+      return fail(opened.error());
+    module = folder ? parseModel(folderText, input, context) : loadModel(input, context);
     if (!module)
       return userMistake;
     if (input == options.input)
@@ -159,6 +146,31 @@ private:
     return 0;
   }
 
+  /// Reads a folder of Hugging Face's.
+  int openFolder() {
+    auto read = readHuggingFace(input, options.weights, /*withVocabulary=*/options.vocab.empty());
+    if (!read)
+      return fail(read.error());
+    folder = std::move(*read);
+    llvm::Expected<std::string> text = modelText(folder->model);
+    if (!text)
+      return fail(userMistake, llvm::toString(text.takeError()));
+    folderText = *text;
+    for (const std::string &warning : folder->warnings)
+      llvm::errs() << "xf-compile: warning: " << warning << "\n";
+    for (const std::string &note : options.verbose ? folder->notes : std::vector<std::string>())
+      llvm::errs() << "xf-compile: " << note << "\n";
+    // Commands that need weights would ask for them by names that only this compiler can map.
+    if (job.to == Stage::link && !options.output.empty() && !options.printInput && folder->weights.empty() &&
+        options.weights.empty())
+      return fail(userMistake,
+                  "expected weights in '" + input +
+                      "' (model.safetensors, or model.safetensors.index.json and what it names), but there "
+                      "are none; --weights=FILE.safetensors gives them, and --print-input, --compile-to "
+                      "and --fit need none");
+    return 0;
+  }
+
   /// Whether it is the stage to begin with that takes this module next.
   int checkForm(ModuleOp module) {
     auto [first, last] = nextStages(module);
@@ -170,90 +182,9 @@ private:
                                  (options.compileFrom.empty() ? "none" : stageName(job.from)));
   }
 
-  /// A model may know more tokens than its vocabulary if it says so: weights of other projects have rows to spare.
-  int setVocabularySize(StringRef key, const std::string &path, int64_t size) {
-    SmallVector<StringRef> keys;
-    StringRef(options.input).split(keys, ',');
-    for (StringRef assignment : llvm::reverse(keys)) {
-      auto [name, value] = assignment.split('=');
-      int64_t given;
-      if (name != key || value.getAsInteger(10, given))
-        continue;
-      return given >= size ? 0
-                           : fail(userMistake, llvm::formatv("expected key '{0}' to be at least the tokens of '{1}' "
-                                                             "({2}), but got {3}",
-                                                             key, path, size, given));
-    }
-    input += "," + key.str() + "=" + std::to_string(size);
-    return 0;
-  }
-
-  /// Whether the model knows all tokens of its vocabularies; the executable would say so later, on another machine.
-  int checkVocabularies(ModuleOp module) {
-    for (auto entry : module.getOps<func::FuncOp>()) {
-      auto requirements = entry->getAttrOfType<ArrayAttr>("xf.requirements");
-      if (!requirements)
-        continue;
-      auto inputs = entry->getAttrOfType<ArrayAttr>("xf.inputs");
-      for (auto requirement : requirements.getAsRange<RequirementAttr>()) {
-        StringRef input = cast<DictionaryAttr>(inputs[requirement.getInput()]).getAs<StringAttr>("name").getValue();
-        bool isSource = input == "source_ids", isTarget = input == "target_ids" || input == "ids" || input == "labels";
-        if (requirement.getKind() != RequirementKind::Below ||
-            llvm::any_of(requirement.getSize().asArrayRef().drop_front(), [](int64_t c) { return c != 0; }))
-          continue;
-        int64_t most = requirement.getSize()[0]; // tables that are no inputs are of one size
-        for (const auto &[key, path, tokens] : vocabularies)
-          if (((isSource && key != "target_vocabulary") || (isTarget && key != "source_vocabulary")) && tokens > most)
-            return fail(userMistake, "expected '" + path + "' to have at most as many tokens as the model (" +
-                                         std::to_string(most) + ", " + requirement.getOf().getValue() + "), but got " +
-                                         std::to_string(tokens));
-      }
-    }
-    return 0;
-  }
-
-  /// The executable would refuse what doesn't match, later and on another machine.
   int loadWeights(ModuleOp module) {
-    if (options.weights.empty())
-      return 0;
-    namespace runtime = ::xf::runtime;
-    std::vector<runtime::Parameter> parameters;
-    for (auto param : module.getOps<ParamOp>()) {
-      ArrayRef<int64_t> shape = param.getType().getShape();
-      runtime::Parameter &parameter = parameters.emplace_back();
-      parameter.name = param.getSymName().str();
-      parameter.shape.assign(shape.begin(), shape.end());
-    }
-    auto file = runtime::Safetensors::open(options.weights);
-    if (!file)
-      return fail(userMistake, file.error().message);
-    std::string path = options.weights;
-    runtime::MappedFile bytes;
-    if (!options.weightsMap.empty()) {
-      auto mapped = runtime::mapWeights(*file, options.weightsMap, parameters);
-      if (!mapped)
-        return fail(userMistake, mapped.error().message);
-      llvm::SmallString<128> temporary;
-      if (std::error_code code = llvm::sys::fs::createTemporaryFile("xf-weights", "safetensors", temporary))
-        return fail(userMistake, "can't write a temporary file: " + code.message());
-      mappedWeights.setFile(temporary);
-      llvm::sys::RemoveFileOnSignal(temporary);
-      path = temporary.str();
-      if (auto written = runtime::writeSafetensors(path, runtime::viewsOf(*mapped)); !written)
-        return fail(userMistake, written.error().message);
-      auto opened = runtime::MappedFile::open(path);
-      if (!opened)
-        return fail(ourMistake, opened.error().message);
-      bytes = std::move(*opened);
-      file = runtime::Safetensors::parse(bytes.data(), options.weights + "' with the names of '" + options.weightsMap);
-      if (!file)
-        return fail(ourMistake, file.error().message);
-    }
-    if (!parameters.empty()) // a module after stage 'target' has none any more
-      if (auto same = runtime::checkParameters(module.getName().value_or("model").str(), parameters, *file); !same)
-        return fail(userMistake, same.error().message);
-    blobs.push_back({"weights", path});
-    return 0;
+    auto loaded = files.loadWeights(module, folder ? &*folder : nullptr);
+    return loaded ? 0 : fail(loaded.error());
   }
 
   int runStage(ModuleOp module, Stage stage) {
@@ -310,7 +241,7 @@ private:
       if (auto found = ::xf::runtime::Device::find(); !found)
         return fail(userMistake, "--check runs the kernels of --target=" + options.target + " on an NVIDIA GPU, but " +
                                      found.error().message + "; --target=cpu runs those for the processor");
-    StageChecker checker(options.check, options.weights, job.stages.precision == Precision::BF16);
+    StageChecker checker(options.check, job.stages.precision == Precision::BF16);
     auto exitCode = [](const StageChecker::Result &result) {
       return result ? fail(result->exitCode, result->message) : 0;
     };
@@ -331,7 +262,7 @@ private:
       if (stage == first) {
         if (int code = loadWeights(*module))
           return code;
-        if (int code = exitCode(checker.prepare(*module)))
+        if (int code = exitCode(checker.prepare(*module, files.weights())))
           return code;
       }
       if (stage <= Stage::outline)
@@ -428,9 +359,12 @@ private:
     return workspaceAt(step, dimsOfBatch(step, job.tokens(), job.sequences()));
   }
 
-  /// A preset is shown as it was written, with the names a reader recognises; a file as the module it holds.
+  /// A preset or a folder is shown as it was written, with the names a reader recognises; a file as the module it
+  /// holds.
   int print(ModuleOp module) {
     StringRef preset(input);
+    if (folder)
+      return writeOutput(options.output.empty() ? "-" : options.output, [&](raw_ostream &os) { os << folderText; });
     if (!preset.consume_front("preset:"))
       return write(module);
     return writeOutput(options.output.empty() ? "-" : options.output,
@@ -537,9 +471,8 @@ private:
     std::string executable = llvm::sys::fs::getMainExecutable(nullptr, reinterpret_cast<void *>(&::xf::compile));
     std::string kit = (llvm::sys::path::parent_path(llvm::sys::path::parent_path(executable)) + "/lib/xf").str();
     HeaderNames names(options.output);
-    llvm::Expected<std::string> linked =
-        linkProgram(job.kind, job.cpu, parts, kit, names.model, llvm::sys::path::filename(options.output),
-                    /*hasText=*/!vocabularies.empty());
+    llvm::Expected<std::string> linked = linkProgram(job.kind, job.cpu, parts, kit, names.model,
+                                                     llvm::sys::path::filename(options.output), files.hasText());
     if (llvm::Error error = linked.takeError()) {
       int code = ourMistake;
       std::string message;
@@ -563,8 +496,8 @@ private:
   /// Makes the object of the program that the module before stage `next` is, for the target at hand, and the archive
   /// of its kernels. Files go along with the one for the processor, or the only one.
   int compileProgram(ModuleOp module, Stage next, std::string &program, std::string &kernels) {
-    if (int code = checkVocabularies(module))
-      return code;
+    if (auto known = files.checkVocabularies(module); !known)
+      return fail(known.error());
     auto start = std::chrono::steady_clock::now();
     if (next == Stage::schedule && !job.isForGPU()) {
       // Here, and not with each kernel: the program tells what was chosen.
@@ -600,7 +533,7 @@ private:
     llvm::SmallVector<char, 0> object;
     llvm::raw_svector_ostream stream(object);
     bool withFiles = !job.forBoth || !job.isForGPU();
-    if (failed(emitObject(module, job.cpu, withFiles ? std::optional(ArrayRef(blobs)) : std::nullopt, stream)))
+    if (failed(emitObject(module, job.cpu, withFiles ? std::optional(files.blobs()) : std::nullopt, stream)))
       return ourMistake;
     program = stream.str();
     record("program", start);
@@ -683,14 +616,10 @@ private:
   Job job; // once there are two programs to make, of the one at hand
   std::pair<OwningOpRef<ModuleOp>, Stage> forProcessor{nullptr, Stage::link}; // of two targets; before this stage
   std::string input;                                                          // with the sizes of the vocabularies
-  std::vector<Blob> blobs;
-  llvm::FileRemover mappedWeights;
+  std::optional<HuggingFaceModel> folder;                                     // that the input is
+  std::string folderText;                                                     // its module
+  EmbeddedFiles files{options};
   std::vector<Time> times;
-  struct VocabularySize {
-    std::string key, path; // of the preset; of the file
-    int64_t tokens;
-  };
-  std::vector<VocabularySize> vocabularies;
 };
 } // namespace
 

@@ -10,14 +10,19 @@ namespace mlir::xf {
 /// What may have been meant by a file that can't be read.
 static std::string hintFor(StringRef input, std::error_code problem) {
   if (problem == std::errc::is_a_directory)
-    return "; expected FILE.mlir or preset:NAME (a folder of --dump-stages is for --check, one in Hugging Face's "
-           "layout "
-           "is not supported)";
+    return "; expected FILE.mlir, preset:NAME, or a folder in Hugging Face's layout, which has a config.json (one of "
+           "--dump-stages is for --check)";
   llvm::Expected<std::string> preset = presetText(input);
   if (preset)
     return ("; did you mean 'preset:" + input + "'?").str();
   llvm::consumeError(preset.takeError());
   return "";
+}
+
+static OwningOpRef<ModuleOp> parse(std::unique_ptr<llvm::MemoryBuffer> buffer, MLIRContext &context) {
+  auto sources = std::make_shared<llvm::SourceMgr>();
+  sources->AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
+  return parseSourceFile<ModuleOp>(sources, &context);
 }
 
 OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
@@ -39,8 +44,10 @@ OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
                  << "expected '" << input << "' to be a model in MLIR, but it is no text",
              nullptr;
   }
-  auto sources = std::make_shared<llvm::SourceMgr>();
-  sources->AddNewSourceBuffer(std::move(buffer), llvm::SMLoc());
-  return parseSourceFile<ModuleOp>(sources, &context);
+  return parse(std::move(buffer), context);
+}
+
+OwningOpRef<ModuleOp> parseModel(StringRef text, StringRef name, MLIRContext &context) {
+  return parse(llvm::MemoryBuffer::getMemBufferCopy(text, name), context);
 }
 } // namespace mlir::xf

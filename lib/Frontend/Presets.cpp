@@ -134,30 +134,26 @@ std::string decimal(double rate) {
   return StringRef(text).contains('.') ? text : text.insert(exponent, ".0");
 }
 
+/// The keys of a preset, or of another source of models.
 class Configuration {
 public:
   static llvm::Expected<Configuration> parse(StringRef specification) {
-    Configuration result;
-    SmallVector<StringRef> parts;
-    specification.split(parts, ',');
-    const Preset *preset = llvm::find_if(presets, [&](const Preset &p) { return parts.front() == p.name; });
+    auto [name, given] = specification.split(',');
+    const Preset *preset = llvm::find_if(presets, [&](const Preset &p) { return name == p.name; });
     if (preset == std::end(presets))
-      return llvm::createStringError("unknown preset '" + parts.front().str() + "'; " + meant(parts.front(), presets));
-    result.presetName = preset->name;
-    result.kind = preset->kind;
-    for (const Key &key : configurationKeys())
-      if (key.kinds & result.kind)
-        result.known.push_back(key);
-    for (const Key &key : result.known)
-      result.values[key.name] = key.base;
-    SmallVector<StringRef> own;
-    StringRef(kindOf(result.kind).keys).split(own, ',', -1, /*KeepEmpty=*/false);
-    StringRef(preset->keys).split(own, ',', -1, /*KeepEmpty=*/false);
-    for (StringRef part : own)
-      if (llvm::Error error = result.set(part))
+      return llvm::createStringError("unknown preset '" + name.str() + "'; " + meant(name, presets));
+    Configuration result(preset->kind, preset->name, "preset '" + name.str() + "'", {"preset", preset->name});
+    if (llvm::Error error = result.setAll(preset->keys))
+      return std::move(error);
+    if (specification.size() > name.size())
+      if (llvm::Error error = result.setAll(given))
         return std::move(error);
-    for (StringRef part : ArrayRef(parts).drop_front())
-      if (llvm::Error error = result.set(part))
+    return result.finish();
+  }
+  static llvm::Expected<Configuration> of(const ModelKeys &model) {
+    Configuration result(model.kind, model.name, model.origin, {"hugging_face", model.architecture});
+    for (const std::string &key : model.keys)
+      if (llvm::Error error = result.set(key))
         return std::move(error);
     return result.finish();
   }
@@ -165,18 +161,37 @@ public:
   int64_t number(StringRef key) const { return std::stoll(values.at(key.str())); }
   const std::string &text(StringRef key) const { return values.at(key.str()); }
   bool is(StringRef key, StringRef value) const { return values.at(key.str()) == value; }
-  std::string presetName;
   ModelKind kind;
-  std::vector<Key> known; // of this kind of model
+  std::string name, origin;                     // of the module; what messages say the keys are of
+  std::pair<std::string, std::string> madeFrom; // what the module's keys say of it
+  std::vector<Key> known;                       // of this kind of model
   std::map<std::string, std::string> values;
 
 private:
+  Configuration(ModelKind kind, std::string name, std::string origin, std::pair<std::string, std::string> madeFrom)
+      : kind(kind), name(std::move(name)), origin(std::move(origin)), madeFrom(std::move(madeFrom)) {
+    for (const Key &key : configurationKeys())
+      if (key.kinds & kind)
+        known.push_back(key);
+    for (const Key &key : known)
+      values[key.name] = key.base;
+    llvm::cantFail(setAll(kindOf(kind).keys));
+  }
+
+  llvm::Error setAll(StringRef assignments) {
+    SmallVector<StringRef> parts;
+    if (!assignments.empty())
+      assignments.split(parts, ',');
+    for (StringRef part : parts)
+      if (llvm::Error error = set(part))
+        return error;
+    return llvm::Error::success();
+  }
   llvm::Error set(StringRef assignment) {
     auto [name, value] = assignment.split('=');
     auto key = llvm::find_if(known, [&](const Key &k) { return name == k.name; });
     if (key == known.end())
-      return llvm::createStringError("unknown key '" + name.str() + "' of preset '" + presetName + "'; " +
-                                     meant(name, known));
+      return llvm::createStringError("unknown key '" + name.str() + "' of " + origin + "; " + meant(name, known));
     if (!key->admits(value))
       return llvm::createStringError("expected key '" + name.str() + "' to be " + key->expected() + ", but got '" +
                                      value.str() + "'");
@@ -234,10 +249,10 @@ public:
 
   std::string write() {
     KindOf kind = kindOf(c.kind);
-    line("// " + c.presetName + ": " + kind.title + (preNorm ? ", pre-norm" : ", post-norm") +
+    line("// " + c.name + ": " + kind.title + (preNorm ? ", pre-norm" : ", post-norm") +
          (c.kind == Pairs ? " (Vaswani et al. 2017)" : ""));
-    line("module @" + llvm::join(llvm::split(c.presetName, '-'), "_") + " attributes {xf.kind = \"" +
-         nameOf(c.kind).str() + "\", xf.config = {" + configuration() + "}} {");
+    line("module @" + llvm::join(llvm::split(c.name, '-'), "_") + " attributes {xf.kind = \"" + nameOf(c.kind).str() +
+         "\", xf.config = {" + configuration() + "}} {");
     if (c.number("layers") > 0) {
       if (c.kind != Language)
         writeLayer("encoder");
@@ -253,12 +268,16 @@ private:
   void line(const llvm::Twine &content) { text += content.str() + "\n"; }
 
   std::string configuration() {
-    std::vector<std::string> entries{"preset = \"" + c.presetName + "\""};
+    std::vector<std::string> entries{c.madeFrom.first + " = \"" + c.madeFrom.second + "\""};
     for (const Key &key : c.known) {
       const std::string &value = c.text(key.name);
+      if (value.empty())
+        continue;
       bool boolean = value == "true" || value == "false";
       bool word = llvm::is_contained(llvm::split(key.choices, '|'), value);
-      std::string attribute = key.type == Key::Integer && !word                  ? value + " : i64"
+      std::string attribute = key.type == Key::Integer && !word ? value + " : i64"
+                              : key.type == Key::Tokens
+                                  ? "array<i64: " + llvm::join(llvm::split(value, '+'), ", ") + ">"
                               : key.type == Key::Rate || key.type == Key::Number ? value + " : f64"
                               : boolean                                          ? value
                                                                                  : "\"" + value + "\"";
@@ -347,18 +366,19 @@ private:
     return c.number("key_value_heads") == c.number("heads") ? ""
                                                             : " key_value_heads(" + c.text("key_value_heads") + ")";
   }
+  bool hasBias(StringRef sublayer) { return c.is("bias", "all") || c.is("bias", sublayer); }
   std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool self, bool causal) {
     return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}){14} "
                          "head_dims({5}, {6}){7}{8}{9}{12} : ({10}, {10}, {10}, {11}, {11}{13}) -> {10}",
                          name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
-                         self ? selfMasks(causal) : "", c.is("bias", "all") ? " bias" : "",
+                         self ? selfMasks(causal) : "", hasBias("attention") ? " bias" : "",
                          dropout("attention_dropout"), x, ids, score(self, causal),
                          self && relative() ? ", " + biases(causal) : "", keyValueHeads())
         .str();
   }
   std::string feedForward(StringRef input) {
     return llvm::formatv("xf.feed_forward \"feed_forward\" ({0}) hidden({1}) {2}{3}{4} : ({5}) -> {5}", input,
-                         c.number("d_ff"), c.text("activation"), c.is("bias", "none") ? "" : " bias",
+                         c.number("d_ff"), c.text("activation"), hasBias("feed_forward") ? " bias" : "",
                          dropout("activation_dropout"), x)
         .str();
   }
@@ -504,6 +524,13 @@ private:
 
 llvm::Expected<std::string> presetText(StringRef specification) {
   llvm::Expected<Configuration> configuration = Configuration::parse(specification);
+  if (!configuration)
+    return configuration.takeError();
+  return Writer(*configuration).write();
+}
+
+llvm::Expected<std::string> modelText(const ModelKeys &model) {
+  llvm::Expected<Configuration> configuration = Configuration::of(model);
   if (!configuration)
     return configuration.takeError();
   return Writer(*configuration).write();

@@ -15,8 +15,8 @@ using nlohmann::json;
 
 static constexpr std::string_view checksumKey = "xf.checksum";
 static constexpr std::pair<ElementType, const char *> typeNames[] = {
-    {ElementType::F32, "F32"}, {ElementType::I32, "I32"},   {ElementType::I64, "I64"},
-    {ElementType::F64, "F64"}, {ElementType::Bool, "BOOL"}, {ElementType::BF16, "BF16"}, {ElementType::F16, "F16"}};
+    {ElementType::F32, "F32"},   {ElementType::I32, "I32"},   {ElementType::I64, "I64"}, {ElementType::F64, "F64"},
+    {ElementType::Bool, "BOOL"}, {ElementType::BF16, "BF16"}, {ElementType::F16, "F16"}};
 static constexpr int64_t maximalHeader = 100'000'000; // the format's own limit
 
 namespace {

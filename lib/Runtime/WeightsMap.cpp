@@ -2,6 +2,7 @@
 // Rules in the order of the file; the first whose pattern is a tensor's name decides what becomes of it.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/WeightsMap.h"
+#include "xf/Runtime/Parameters.h"
 
 #include <algorithm>
 #include <cstring>
@@ -20,6 +21,7 @@ struct Rule {
   std::vector<std::string> placeholders; // in the order of the expression's groups
   std::vector<std::string> to;           // none: the tensor is left out
   bool transposed = false;
+  std::optional<int64_t> addRow; // which row is added to those of what else becomes the name
   bool matched = false;
 };
 } // namespace
@@ -64,17 +66,13 @@ static bool compilePattern(Rule &rule) {
   return whole;
 }
 
-static Expected<std::vector<Rule>> readRules(const std::string &path) {
-  Expected<MappedFile> file = MappedFile::open(path);
-  if (!file)
-    return file.error();
+static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
   auto invalid = [&](const std::string &problem) {
-    return userError(fmt::format("weights map '{}': {}", path, problem));
+    return userError(fmt::format("weights map '{}': {}", map.name, problem));
   };
   ordered_json json;
   try {
-    json = ordered_json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/true,
-                               /*ignore_comments=*/true);
+    json = ordered_json::parse(map.json, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
   } catch (const ordered_json::parse_error &problem) {
     std::string reason = problem.what(); // "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
     return invalid(reason.substr(std::min(reason.find("] ") + 2, reason.size())));
@@ -90,10 +88,14 @@ static Expected<std::vector<Rule>> readRules(const std::string &path) {
     const ordered_json *to = &value;
     if (value.is_object()) {
       for (const auto &[key, setting] : value.items())
-        if (key != "to" && !(key == "transposed" && setting.is_boolean()))
-          return invalid(
-              fmt::format("'{}': expected \"to\" and \"transposed\": true or false, but got '{}'", pattern, key));
+        if (key != "to" && !(key == "transposed" && setting.is_boolean()) &&
+            !(key == "add_row" && setting.is_number_unsigned()))
+          return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false or \"add_row\": a row's "
+                                     "number, but got '{}'",
+                                     pattern, key));
       rule.transposed = value.value("transposed", false);
+      if (value.contains("add_row"))
+        rule.addRow = value["add_row"].get<int64_t>();
       to = value.contains("to") ? &value["to"] : nullptr;
     }
     auto add = [&](const ordered_json &name) {
@@ -137,10 +139,10 @@ static OwnedTensor transpose(const TensorView &tensor) {
   int64_t rows = tensor.shape[0], columns = tensor.shape[1];
   OwnedTensor result(std::string(tensor.name), tensor.type, {columns, rows});
   const char *from = static_cast<const char *>(tensor.data); // at any address
+  int64_t width = byteWidth(tensor.type);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t column = 0; column < columns; ++column)
-      std::memcpy(result.as<float>() + column * rows + row, from + (row * columns + column) * sizeof(float),
-                  sizeof(float));
+      std::memcpy(result.as<char>() + (column * rows + row) * width, from + (row * columns + column) * width, width);
   return result;
 }
 
@@ -172,57 +174,118 @@ static Expected<std::vector<OwnedTensor>> split(const TensorView &tensor, const 
   return parts;
 }
 
-Expected<std::vector<OwnedTensor>> xf::runtime::mapWeights(const Safetensors &file, const std::string &mapPath,
-                                                           std::span<const Parameter> parameters) {
-  Expected<std::vector<Rule>> rules = readRules(mapPath);
-  if (!rules)
-    return rules.error();
+namespace {
+/// Brings one tensor after another under its new name.
+class Mapper {
+public:
+  Mapper(std::vector<Rule> rules, std::span<const Parameter> parameters)
+      : rules(std::move(rules)), parameters(parameters) {}
+
+  Expected<void> add(TensorView tensor, const std::string &path);
+  /// Adds the rows, once everything is there.
+  Expected<std::vector<OwnedTensor>> finish(const std::string &path, const WeightsMap &map);
+
+private:
+  struct Row {
+    TensorView tensor;
+    std::string to;
+    int64_t number;
+  };
+  std::vector<Rule> rules;
+  std::span<const Parameter> parameters;
   std::vector<OwnedTensor> result;
   std::map<std::string, std::string_view> given; // by which tensor
-  for (TensorView tensor : file.tensors()) {
-    std::cmatch match;
-    auto rule = std::find_if(rules->begin(), rules->end(), [&](const Rule &r) {
-      return std::regex_match(tensor.name.begin(), tensor.name.end(), match, r.expression);
-    });
-    std::vector<std::string> names{std::string(tensor.name)};
-    if (rule != rules->end()) {
-      rule->matched = true;
-      names.clear();
-      for (const std::string &name : rule->to)
-        names.push_back(substitute(name, *rule, match));
-      if (names.empty())
-        continue;
-    }
-    for (const std::string &name : names)
-      if (auto [other, isNew] = given.emplace(name, tensor.name); !isNew)
-        return userError(fmt::format("'{}' and '{}' of '{}' both become '{}'; null leaves one out", other->second,
-                                     tensor.name, file.path(), name));
-    std::optional<OwnedTensor> turned;
-    if (rule != rules->end() && rule->transposed) {
-      if (tensor.shape.size() != 2 || tensor.type != ElementType::F32)
-        return userError(fmt::format("expected '{}' to be an f32 matrix, which rule '{}' transposes, but got {} {}",
-                                     tensor.name, rule->pattern, xf::runtime::name(tensor.type),
-                                     formatShape(tensor.shape)));
-      turned = transpose(tensor);
-      tensor.shape = turned->view().shape;
-      tensor.data = turned->view().data;
-    }
-    if (names.size() > 1) {
-      if (tensor.shape.empty())
-        return userError(fmt::format("expected '{}' to have rows, which rule '{}' takes apart, but it is one number",
-                                     tensor.name, rule->pattern));
-      Expected<std::vector<OwnedTensor>> parts = split(tensor, names, parameters);
-      if (!parts)
-        return parts.error();
-      result.insert(result.end(), parts->begin(), parts->end());
-      continue;
-    }
-    OwnedTensor &copy = result.emplace_back(names[0], tensor.type, tensor.shape);
-    std::memcpy(copy.as<char>(), tensor.data, tensor.bytes());
+  std::vector<Row> rows;
+};
+} // namespace
+
+Expected<void> Mapper::add(TensorView tensor, const std::string &path) {
+  std::cmatch match;
+  auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule &r) {
+    return std::regex_match(tensor.name.begin(), tensor.name.end(), match, r.expression);
+  });
+  std::vector<std::string> names{std::string(tensor.name)};
+  if (rule != rules.end()) {
+    rule->matched = true;
+    names.clear();
+    for (const std::string &name : rule->to)
+      names.push_back(substitute(name, *rule, match));
+    if (names.empty())
+      return {};
   }
-  for (const Rule &rule : *rules)
+  if (rule != rules.end() && rule->addRow) {
+    if (tensor.shape.size() != 2 || !isReal(tensor.type) || *rule->addRow >= tensor.shape[0])
+      return userError(fmt::format(
+          "expected '{}' to be a matrix of numbers with a row {}, which rule '{}' adds, but got {} {}", tensor.name,
+          *rule->addRow, rule->pattern, xf::runtime::name(tensor.type), formatShape(tensor.shape)));
+    for (const std::string &name : names)
+      rows.push_back({tensor, name, *rule->addRow});
+    return {};
+  }
+  for (const std::string &name : names)
+    if (auto [other, isNew] = given.emplace(name, tensor.name); !isNew)
+      return userError(fmt::format("'{}' and '{}' of '{}' both become '{}'; null leaves one out", other->second,
+                                   tensor.name, path, name));
+  std::optional<OwnedTensor> turned;
+  if (rule != rules.end() && rule->transposed) {
+    if (tensor.shape.size() != 2)
+      return userError(fmt::format("expected '{}' to be a matrix, which rule '{}' transposes, but got {} {}",
+                                   tensor.name, rule->pattern, xf::runtime::name(tensor.type),
+                                   formatShape(tensor.shape)));
+    turned = transpose(tensor);
+    tensor.shape = turned->view().shape;
+    tensor.data = turned->view().data;
+  }
+  if (names.size() > 1) {
+    if (tensor.shape.empty())
+      return userError(fmt::format("expected '{}' to have rows, which rule '{}' takes apart, but it is one number",
+                                   tensor.name, rule->pattern));
+    Expected<std::vector<OwnedTensor>> parts = split(tensor, names, parameters);
+    if (!parts)
+      return parts.error();
+    result.insert(result.end(), parts->begin(), parts->end());
+    return {};
+  }
+  OwnedTensor &copy = result.emplace_back(names[0], tensor.type, tensor.shape);
+  std::memcpy(copy.as<char>(), tensor.data, tensor.bytes());
+  return {};
+}
+
+Expected<std::vector<OwnedTensor>> Mapper::finish(const std::string &path, const WeightsMap &map) {
+  for (const Rule &rule : rules)
     if (!rule.matched && !rule.to.empty())
       return userError(
-          fmt::format("weights map '{}': no tensor of '{}' has the name '{}'", mapPath, file.path(), rule.pattern));
-  return result;
+          fmt::format("weights map '{}': no tensor of '{}' has the name '{}'", map.name, path, rule.pattern));
+  for (const Row &row : rows) {
+    auto to = std::find_if(result.begin(), result.end(),
+                           [&](const OwnedTensor &tensor) { return tensor.view().name == row.to; });
+    int64_t width = row.tensor.shape[1];
+    if (to == result.end() || !isReal(to->view().type) || to->view().shape.empty() || to->view().shape.back() != width)
+      return userError(fmt::format("a row of '{}' is added to '{}', but there is no such tensor of width {}",
+                                   row.tensor.name, row.to, width));
+    OwnedTensor sum(row.to, ElementType::F32, to->view().shape);
+    copyReals(to->view(), sum.as<float>());
+    TensorView values = row.tensor;
+    values.shape = {width};
+    values.data = static_cast<char *>(values.data) + row.number * values.bytes();
+    std::vector<float> added(width);
+    copyReals(values, added.data());
+    for (int64_t i = 0, count = sum.view().elements(); i < count; ++i)
+      sum.as<float>()[i] += added[i % width];
+    *to = std::move(sum);
+  }
+  return std::move(result);
+}
+
+Expected<std::vector<OwnedTensor>> xf::runtime::mapWeights(std::span<const Safetensors> files, const WeightsMap &map,
+                                                           std::span<const Parameter> parameters) {
+  Expected<std::vector<Rule>> rules = readRules(map);
+  if (!rules)
+    return rules.error();
+  Mapper mapper(std::move(*rules), parameters);
+  for (const Safetensors &file : files)
+    for (const TensorView &tensor : file.tensors())
+      if (Expected<void> added = mapper.add(tensor, file.path()); !added)
+        return added.error();
+  return mapper.finish(files.front().path(), map);
 }

@@ -128,6 +128,9 @@ RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
   SmallVector<Type> types(kernel.getArgumentTypes());
   llvm::append_range(types, kernel.getResultTypes());
   block.perThread = shareOfThread(types, columns);
+  for (auto rotary : body.getOps<RotaryOp>())
+    while (!holdsHalves(rotary, block.perThread))
+      block.perThread = block.perThread == 8 ? 4 : 1;
   int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 1 ? 16 : 32 / block.perThread;
   if (takesSums(body) && columns > most * warp) { // a row that a warp's registers don't hold is a block's
     // Where shared memory has it, a processor has several blocks: some compute while others read. Where the block's

@@ -79,6 +79,8 @@ private:
         value = number.getValueAsDouble();
       else if (auto text = dyn_cast<StringAttr>(attribute.getValue()))
         value = text.getValue().str();
+      else if (auto numbers = dyn_cast<DenseI64ArrayAttr>(attribute.getValue()))
+        value = json::Array(numbers.asArrayRef());
     }
     return object;
   }

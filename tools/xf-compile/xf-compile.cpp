@@ -22,7 +22,9 @@ int main(int argc, char **argv) {
   xf::CompileOptions options;
   CLI::App app{"Compiles a Transformer into an executable that trains and infers.", "xf-compile"};
   bool listPresets = false;
-  app.add_option("INPUT", options.input, "FILE.mlir, FILE.mlirbc, - (standard input), or preset:NAME[,key=value...]")
+  app.add_option(
+         "INPUT", options.input,
+         "FILE.mlir, FILE.mlirbc, - (standard input), preset:NAME[,key=value...], or a folder in Hugging Face's layout")
       ->option_text(" ");
   app.add_option("-o", options.output, "what to write")->option_text("FILE");
   app.add_option("--emit", options.emit,
@@ -112,7 +114,7 @@ int main(int argc, char **argv) {
   if (listPresets)
     return std::cout << xf::listPresets() << std::flush ? 0 : fail("can't write the results to stdout");
   if (options.input.empty())
-    return fail("a model is needed: FILE.mlir or preset:NAME (see --list-presets)");
+    return fail("a model is needed: FILE.mlir, preset:NAME (see --list-presets) or a folder in Hugging Face's layout");
   try {
     return xf::compile(options);
   } catch (const xf::runtime::Raised &raised) { // threads that the system refuses

@@ -20,8 +20,7 @@ struct RecordedValue {
 class StageChecker {
 public:
   /// Files go to `folder`, and inputs come from there if it has them. `isNarrow`: some values become bf16 at `outline`.
-  StageChecker(std::string folder, std::string weights, bool isNarrow)
-      : folder(std::move(folder)), weights(std::move(weights)), isNarrow(isNarrow) {}
+  StageChecker(std::string folder, bool isNarrow) : folder(std::move(folder)), isNarrow(isNarrow) {}
 
   struct Failure {
     int exitCode;
@@ -29,8 +28,9 @@ public:
   };
   using Result = std::optional<Failure>;
 
-  /// Reads the inputs of the entry points of a module after `input`, or makes them up.
-  Result prepare(ModuleOp module);
+  /// Reads the inputs of the entry points of a module after `input`, or makes them up; and so the weights, where no
+  /// file of them is given.
+  Result prepare(ModuleOp module, const std::string &weights);
 
   /// Interprets a module after `stage` and compares with the stage before. Says on stdout what agrees.
   Result interpret(ModuleOp module, Stage stage);

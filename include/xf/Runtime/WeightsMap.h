@@ -10,9 +10,14 @@
 
 namespace xf::runtime {
 
-/// The tensors of `file` as the map at `mapPath` names them. Whether they are those of the model is not looked at, but
-/// for the rows of what is taken apart.
-Expected<std::vector<OwnedTensor>> mapWeights(const Safetensors &file, const std::string &mapPath,
+/// A map of names, as JSON, and what messages call it.
+struct WeightsMap {
+  std::string json, name;
+};
+
+/// The tensors of the files, of which there is one at least, as the map names them. Whether they are those of the model
+/// is not looked at, but for the rows of what is taken apart.
+Expected<std::vector<OwnedTensor>> mapWeights(std::span<const Safetensors> files, const WeightsMap &map,
                                               std::span<const Parameter> parameters);
 
 } // namespace xf::runtime

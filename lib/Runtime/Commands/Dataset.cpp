@@ -183,7 +183,7 @@ static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const
     return userError(fmt::format("expected --length to be at most the model's learned positions ({}), but got {}; a "
                                  "preset's key max_positions gives it more",
                                  longest, options.length));
-  Expected<TokenStream> stream = readStream(options.text, *vocabulary);
+  Expected<TokenStream> stream = readStream(options.text, *vocabulary, TextForm::of(session.program).isWhole);
   if (!stream)
     return stream.error();
   if (auto note = describeSkipped(stream->skipped, stream->firstSkipped, stream->lines, "lines"))

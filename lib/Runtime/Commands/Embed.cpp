@@ -139,13 +139,18 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
 
 void xf::runtime::addEmbed(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<EmbedOptions>();
+  options->pooling = session.program.model.value("pooling", options->pooling);
+  options->raw = !session.program.model.value("unit_length", true);
   CLI::App *command = app.add_subcommand("embed", "Turn lines from stdin into vectors on stdout, a line each");
   addModelOption(*command, session, options->model);
   command
       ->add_option("--pooling", options->pooling,
                    "What a line's vector is made of: the mean of its tokens' states, or the first's")
+      ->capture_default_str()
       ->check(CLI::IsMember({"mean", "first"}));
-  command->add_flag("--raw", options->raw, "Leave the vectors' lengths as they are, instead of 1");
+  command->add_flag(
+      "--raw,!--unit-length", options->raw,
+      "Leave the vectors' lengths as they are, instead of 1; or make them 1, where the model leaves them");
   addExecutionOptions(*command, session);
   command->callback(
       [&session, &action, options] { action = [&session, options] { return embed(session, *options); }; });

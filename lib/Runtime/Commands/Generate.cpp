@@ -17,7 +17,8 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
   Expected<Vocabulary> vocabulary = openVocabulary(session);
   if (!vocabulary)
     return vocabulary.error();
-  Expected<std::vector<int32_t>> prompt = encodePrompt(options.prompt, *vocabulary, "--prompt");
+  Expected<std::vector<int32_t>> prompt =
+      encodePrompt(options.prompt, *vocabulary, TextForm::of(session.program), "--prompt");
   if (!prompt)
     return prompt.error();
   Expected<ModelState> model = session.loadModel(options.model);

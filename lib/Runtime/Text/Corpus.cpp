@@ -95,13 +95,22 @@ Expected<SentencePairs> xf::runtime::readPairs(const std::string &sourcePath, co
   return pairs;
 }
 
-Expected<TokenStream> xf::runtime::readStream(const std::string &path, const Vocabulary &vocabulary) {
+Expected<TokenStream> xf::runtime::readStream(const std::string &path, const Vocabulary &vocabulary, bool isWhole) {
   Expected<Lines> lines = Lines::read(path);
   if (!lines)
     return lines.error();
   TokenStream stream;
   stream.lines = int64_t(lines->lines.size());
   stream.ids.push_back(vocabulary.bos());
+  if (isWhole) {
+    Expected<std::vector<int32_t>> ids =
+        vocabulary.encode(withoutByteOrderMark({lines->file.data().data(), lines->file.data().size()}));
+    if (!ids)
+      return userError(fmt::format("'{}': {}", path, ids.error().message));
+    stream.ids.insert(stream.ids.end(), ids->begin(), ids->end());
+    stream.ids.push_back(vocabulary.eos());
+    return stream;
+  }
   for (size_t i = 0; i < lines->lines.size(); ++i) {
     if (lines->lines[i].size() > maxLineBytes) {
       if (stream.skipped++ == 0)

@@ -74,10 +74,12 @@ Expected<int32_t> Reader::read(std::span<const int32_t> tokens, uint64_t step) {
 }
 
 Expected<std::vector<int32_t>> xf::runtime::encodePrompt(std::string_view prompt, const Vocabulary &vocabulary,
-                                                         const std::string &place) {
-  std::vector<int32_t> tokens{vocabulary.bos()};
+                                                         TextForm form, const std::string &place) {
+  std::vector<int32_t> tokens;
+  if (form.begins || prompt.empty()) // there is nothing else to go on with
+    tokens.push_back(vocabulary.bos());
   while (true) {
-    size_t end = prompt.find('\n');
+    size_t end = form.isWhole ? prompt.npos : prompt.find('\n');
     std::string_view line = prompt.substr(0, end);
     if (Expected<void> valid = checkLine(line, place); !valid)
       return valid.error();
@@ -86,35 +88,76 @@ Expected<std::vector<int32_t>> xf::runtime::encodePrompt(std::string_view prompt
       return userError(place + ": " + ids.error().message);
     tokens.insert(tokens.end(), ids->begin(), ids->end());
     if (end == prompt.npos)
-      return tokens;
+      break;
     tokens.push_back(vocabulary.eos());
     prompt.remove_prefix(end + 1);
   }
+  if (tokens.empty()) // of text that is nothing
+    tokens.push_back(vocabulary.bos());
+  return tokens;
+}
+
+namespace {
+/// Gives a text that grows by tokens, line by line.
+class LineGiver {
+public:
+  LineGiver(const Vocabulary &vocabulary, TextForm form, const std::function<Expected<void>(std::string)> &give)
+      : vocabulary(vocabulary), form(form), give(give) {}
+
+  Expected<void> take(int32_t token);
+  Expected<void> finish();
+
+private:
+  const Vocabulary &vocabulary;
+  TextForm form;
+  const std::function<Expected<void>(std::string)> &give;
+  std::vector<int32_t> tokens; // of a whole text all, else of the line
+  size_t given = 0;            // bytes of a whole text
+};
+} // namespace
+
+Expected<void> LineGiver::take(int32_t token) {
+  if (!form.isWhole && token == vocabulary.eos())
+    return give(vocabulary.decode(std::exchange(tokens, {})));
+  tokens.push_back(token);
+  std::string piece = form.isWhole ? vocabulary.piece(token) : "";
+  if (piece.find('\n') == piece.npos && piece != "<0x0A>")
+    return {};
+  // What a token is depends on those before it.
+  std::string text = vocabulary.decode(tokens);
+  for (size_t end; (end = text.find('\n', given)) != text.npos; given = end + 1)
+    if (Expected<void> done = give(text.substr(given, end - given)); !done)
+      return done;
+  return {};
+}
+
+Expected<void> LineGiver::finish() {
+  if (tokens.empty())
+    return {};
+  std::string rest = vocabulary.decode(tokens);
+  rest.erase(0, given);
+  return rest.empty() && form.isWhole ? Expected<void>() : give(rest);
 }
 
 Expected<void> xf::runtime::generateText(Session &session, const ModelState &model, const Vocabulary &vocabulary,
                                          std::vector<int32_t> prompt, const GeneratorOptions &options,
                                          const std::function<Expected<void>(std::string)> &give) {
   Reader reader(session, model, options.sampling);
-  std::vector<int32_t> line; // not given yet
-  auto take = [&](int32_t token) -> Expected<void> {
-    if (token != vocabulary.eos()) {
-      line.push_back(token);
-      return {};
-    }
-    return give(vocabulary.decode(std::exchange(line, {})));
-  };
+  TextForm form = TextForm::of(session.program);
+  LineGiver giver(vocabulary, form, give);
   for (int32_t token : prompt)
-    if (Expected<void> given = take(token); !given)
+    if (Expected<void> given = giver.take(token); !given)
       return given.error();
   std::vector<int32_t> next = std::move(prompt);
   for (int64_t step = 0; step < options.maxLength; ++step) {
     Expected<int32_t> token = reader.read(next, uint64_t(step));
     if (!token)
       return token.error();
-    if (Expected<void> given = take(*token); !given)
+    if (form.isWhole && vocabulary.ends(*token))
+      break;
+    if (Expected<void> given = giver.take(*token); !given)
       return given.error();
     next = {*token};
   }
-  return line.empty() ? Expected<void>() : give(vocabulary.decode(line));
+  return giver.finish();
 }

@@ -135,7 +135,8 @@ Expected<std::string> Text::generate(const ModelState &model, std::string_view p
       {"seed", &sampling.seed, wholeFrom0}};
   if (Expected<void> read = readOptions("generate", options, known); !read)
     return read.error();
-  Expected<std::vector<int32_t>> ids = encodePrompt(prompt, vocabularies.target, "prompt");
+  Expected<std::vector<int32_t>> ids =
+      encodePrompt(prompt, vocabularies.target, TextForm::of(session.program), "prompt");
   if (!ids)
     return ids.error();
   std::vector<std::string> lines;

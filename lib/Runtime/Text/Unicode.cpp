@@ -16,13 +16,16 @@ struct LowerCase {
   uint32_t first, last, stride;
   int32_t difference;
 };
-#include "UnicodeTables.inc"
-
-struct CodePoint {
-  uint32_t value;
-  size_t length; // in bytes
-  bool valid;
+struct CombiningClass {
+  uint32_t first, last, order;
 };
+struct Decomposition {
+  uint32_t composed, first, second;
+  bool composes; // again
+
+  bool operator<(uint32_t c) const { return composed < c; }
+};
+#include "UnicodeTables.inc"
 } // namespace
 
 /// The row whose interval holds `c`, if any.
@@ -32,8 +35,7 @@ template <typename Row, size_t N> static const Row *find(const Row (&table)[N], 
   return row != std::begin(table) && c <= row[-1].last ? row - 1 : nullptr;
 }
 
-/// The code point at the start of `text`, which is not empty; an invalid byte stands for itself.
-static CodePoint decode(std::string_view text) {
+Character xf::runtime::firstCharacter(std::string_view text) {
   auto byte = [&](size_t i) { return uint8_t(text[i]); };
   uint32_t lead = byte(0);
   if (lead < 0x80)
@@ -54,7 +56,7 @@ static CodePoint decode(std::string_view text) {
   return {value, length, true};
 }
 
-static void append(std::string &text, uint32_t c) {
+void xf::runtime::appendCharacter(std::string &text, uint32_t c) {
   if (c < 0x80) {
     text += char(c);
   } else if (c < 0x800) {
@@ -67,12 +69,21 @@ static void append(std::string &text, uint32_t c) {
   }
 }
 
+bool Character::isLetter() const { return valid && find(letters, value); }
+bool Character::isNumber() const { return valid && find(numbers, value); }
+bool Character::isPunctuation() const { return valid && find(punctuation, value); }
+bool Character::isOther() const { return valid && find(others, value); }
+bool Character::isNonSpacingMark() const { return valid && find(nonSpacingMarks, value); }
+bool Character::isSpace() const { // Python has four separators more
+  return valid && find(whiteSpace, value) && !(value >= 0x1C && value <= 0x1F);
+}
+
 std::optional<size_t> xf::runtime::findInvalidUtf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    CodePoint c = decode(text.substr(at));
+    Character c = firstCharacter(text.substr(at));
     if (!c.valid)
       return at;
-    at += c.length;
+    at += c.bytes;
   }
   return std::nullopt;
 }
@@ -81,20 +92,128 @@ std::string xf::runtime::toLower(std::string_view text) {
   std::string lower;
   lower.reserve(text.size());
   while (!text.empty()) {
-    CodePoint c = decode(text);
+    Character c = firstCharacter(text);
     const LowerCase *row = c.valid ? find(lowerCase, c.value) : nullptr;
     if (row && (c.value - row->first) % row->stride == 0)
-      append(lower, c.value + row->difference);
+      appendCharacter(lower, c.value + row->difference);
     else
-      lower += text.substr(0, c.length);
-    text.remove_prefix(c.length);
+      lower += text.substr(0, c.bytes);
+    text.remove_prefix(c.bytes);
   }
   return lower;
 }
 
+static constexpr uint32_t hangul = 0xAC00, hangulEnd = 0xD7A4, leading = 0x1100, vowel = 0x1161, trailing = 0x11A7;
+static constexpr uint32_t leadings = 19, vowels = 21, trailings = 28; // of these, one stands for none
+
+/// Appends what `c` is made of.
+static void decompose(std::u32string &text, uint32_t c) {
+  if (c >= hangul && c < hangulEnd) {
+    uint32_t index = c - hangul;
+    text += {char32_t(leading + index / (vowels * trailings)), char32_t(vowel + index / trailings % vowels)};
+    if (index % trailings)
+      text += char32_t(trailing + index % trailings);
+    return;
+  }
+  const Decomposition *row = std::lower_bound(std::begin(decompositions), std::end(decompositions), c);
+  if (row == std::end(decompositions) || row->composed != c) {
+    text += char32_t(c);
+    return;
+  }
+  decompose(text, row->first);
+  if (row->second)
+    decompose(text, row->second);
+}
+
+/// What two characters make, or 0.
+static uint32_t compose(uint32_t first, uint32_t second) {
+  if (first - leading < leadings && second - vowel < vowels)
+    return hangul + ((first - leading) * vowels + second - vowel) * trailings;
+  if (first >= hangul && first < hangulEnd && (first - hangul) % trailings == 0 &&
+      second - trailing - 1 < trailings - 1)
+    return first + second - trailing;
+  static const std::vector<const Decomposition *> byParts = [] {
+    std::vector<const Decomposition *> rows;
+    for (const Decomposition &row : decompositions)
+      if (row.composes && row.second)
+        rows.push_back(&row);
+    std::sort(rows.begin(), rows.end(), [](const Decomposition *a, const Decomposition *b) {
+      return std::pair(a->first, a->second) < std::pair(b->first, b->second);
+    });
+    return rows;
+  }();
+  auto row = std::lower_bound(byParts.begin(), byParts.end(), std::pair(first, second),
+                              [](const Decomposition *row, const std::pair<uint32_t, uint32_t> &parts) {
+                                return std::pair(row->first, row->second) < parts;
+                              });
+  return row != byParts.end() && (*row)->first == first && (*row)->second == second ? (*row)->composed : 0;
+}
+
+static uint32_t combiningClass(uint32_t c) {
+  const CombiningClass *row = find(combiningClasses, c);
+  return row ? row->order : 0;
+}
+
+/// Taken apart, with the marks of a character in their order. Bytes that are not UTF-8 are above all characters.
+static std::u32string decomposedCharacters(std::string_view text) {
+  constexpr uint32_t invalid = 0x110000;
+  std::u32string characters;
+  while (!text.empty()) {
+    Character c = firstCharacter(text);
+    if (c.valid)
+      decompose(characters, c.value);
+    else
+      characters += char32_t(invalid + c.value);
+    text.remove_prefix(c.bytes);
+  }
+  for (auto mark = characters.begin(); mark != characters.end();) {
+    auto end = std::find_if(mark, characters.end(), [](uint32_t c) { return combiningClass(c) == 0; });
+    std::stable_sort(mark, end, [](uint32_t a, uint32_t b) { return combiningClass(a) < combiningClass(b); });
+    mark = end == characters.end() ? end : end + 1;
+  }
+  return characters;
+}
+
+static std::string toUtf8(std::u32string_view characters) {
+  std::string text;
+  for (uint32_t c : characters)
+    if (c < 0x110000)
+      appendCharacter(text, c);
+    else
+      text += char(c - 0x110000);
+  return text;
+}
+
+std::string xf::runtime::decomposed(std::string_view text) { return toUtf8(decomposedCharacters(text)); }
+
+std::string xf::runtime::composed(std::string_view text) {
+  if (std::all_of(text.begin(), text.end(), [](char c) { return uint8_t(c) < 0x80; }))
+    return std::string(text);
+  std::u32string characters = decomposedCharacters(text), result;
+  size_t starter = 0; // the last character that others may join
+  uint32_t last = 0;  // the class of what came after it and stayed
+  bool hasStarter = false;
+  for (uint32_t c : characters) {
+    uint32_t order = combiningClass(c);
+    bool isNext = hasStarter && result.size() == starter + 1;
+    if (hasStarter && (isNext || (last < order && last != 0)))
+      if (uint32_t both = compose(result[starter], c)) {
+        result[starter] = char32_t(both);
+        continue;
+      }
+    if (order == 0) {
+      starter = result.size();
+      hasStarter = true;
+    }
+    last = order;
+    result += char32_t(c);
+  }
+  return toUtf8(result);
+}
+
 CharacterWidth xf::runtime::widthOfFirst(std::string_view text) {
-  CodePoint c = decode(text);
-  return {c.length, !c.valid ? 1 : find(combining, c.value) ? 0 : find(wide, c.value) ? 2 : 1};
+  Character c = firstCharacter(text);
+  return {c.bytes, !c.valid ? 1 : find(combining, c.value) ? 0 : find(wide, c.value) ? 2 : 1};
 }
 
 /// Splits at white space, and, if asked, around every character that is no word character.
@@ -102,9 +221,9 @@ static std::vector<std::string_view> split(std::string_view text, bool atPunctua
   std::vector<std::string_view> pieces;
   bool open = false; // whether the last piece may grow
   for (size_t at = 0; at < text.size();) {
-    CodePoint c = decode(text.substr(at));
-    std::string_view here = text.substr(at, c.length);
-    at += c.length;
+    Character c = firstCharacter(text.substr(at));
+    std::string_view here = text.substr(at, c.bytes);
+    at += c.bytes;
     if (c.valid && find(whiteSpace, c.value)) {
       open = false;
       continue;

@@ -1,11 +1,11 @@
 //===- Vocabulary.cpp - Text to token ids and back ------------------------------------===//
-// The three kinds behind the interface; which a file is, its first bytes say.
+// The kinds behind the interface, and some of them; which a file is, its first bytes say.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Text/Vocabulary.h"
+#include "VocabularyFile.h"
 #include "xf/Runtime/Files.h"
 #include "xf/Runtime/Text/Unicode.h"
 
-#include <charconv>
 #include <fmt/format.h>
 #include <limits>
 #include <sentencepiece_processor.h>
@@ -13,7 +13,6 @@
 
 using namespace xf::runtime;
 
-static constexpr std::string_view wordMagic = "xf-vocabulary ";
 static constexpr std::string_view specialTokens[] = {"<unk>", "<s>", "</s>"};
 
 std::string_view xf::runtime::plainReason(std::string_view message) {
@@ -21,14 +20,6 @@ std::string_view xf::runtime::plainReason(std::string_view message) {
   if (size_t end = message.rfind("] "); end != message.npos)
     return message.substr(end + 2);
   return message;
-}
-
-/// `text` as a whole number, if it is one.
-static std::optional<int64_t> parseNumber(std::string_view text) {
-  int64_t value = 0;
-  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failure == std::errc() && end == text.data() + text.size() && !text.empty() ? std::optional(value)
-                                                                                     : std::nullopt;
 }
 
 std::vector<std::string> xf::runtime::tokenizeWords(std::string_view line, bool lowercase) {
@@ -79,8 +70,6 @@ struct WordModel final : Vocabulary::Model {
   std::string decode(std::span<const int32_t> ids) const override {
     std::string text;
     for (int32_t id : ids) {
-      if (id == bos || id == eos)
-        continue;
       text += text.empty() ? "" : " ";
       text += tokens[id < 0 || id >= size ? unknown : id];
     }
@@ -106,8 +95,7 @@ struct IdsModel final : Vocabulary::Model {
   std::string decode(std::span<const int32_t> ids) const override {
     std::string text;
     for (int32_t id : ids)
-      if (id != bos && id != eos)
-        text += fmt::format("{}{}", text.empty() ? "" : " ", id);
+      text += fmt::format("{}{}", text.empty() ? "" : " ", id);
     return text;
   }
   std::string piece(int32_t id) const override { return std::to_string(id); }
@@ -122,33 +110,23 @@ Vocabulary Vocabulary::ids(int64_t size) {
 }
 
 /// Fills `model` from a word vocabulary's text, or says what is wrong with it.
-static Expected<void> parseWords(std::string_view text, const std::string &name, WordModel &model) {
-  size_t headerEnd = text.find('\n');
-  std::vector<std::string_view> header = splitWhiteSpace(text.substr(0, headerEnd));
-  auto field = [&](size_t i, std::string_view key) -> std::optional<int64_t> {
-    return i < header.size() && header[i].starts_with(key) ? parseNumber(header[i].substr(key.size())) : std::nullopt;
-  };
-  if (header.size() > 1 && header[1] != "1")
-    return userError(
-        fmt::format("vocabulary '{}': expected format version 1, but got '{}'", name, header[1].substr(0, 40)));
-  std::optional<int64_t> lowercase = field(3, "lowercase="), count = field(4, "tokens=");
-  if (headerEnd == text.npos || header.size() != 5 || (header[2] != "word" && header[2] != "split") || !lowercase ||
-      *lowercase < 0 || *lowercase > 1 || !count || *count < 0)
+static Expected<void> parseWords(VocabularyFile &file, WordModel &model) {
+  const std::string &name = file.name;
+  std::optional<int64_t> lowercase = file.field("lowercase"), count = file.field("tokens");
+  if (file.header.size() != 5 || (file.kind() != "word" && file.kind() != "split") || !lowercase || *lowercase < 0 ||
+      *lowercase > 1 || !count || *count < 0)
     return userError(fmt::format("vocabulary '{}': expected its first line to be "
                                  "'xf-vocabulary 1 word|split lowercase=0|1 tokens=N'",
                                  name));
   model.lowercase = *lowercase;
-  model.split = header[2] == "split";
-  for (text.remove_prefix(headerEnd + 1); !text.empty();) {
-    size_t end = text.find('\n');
-    if (end == text.npos)
-      return userError(fmt::format("vocabulary '{}': truncated in line {}", name, model.tokens.size() + 2));
-    std::string_view token = text.substr(0, end);
-    if (token.empty() || findInvalidUtf8(token))
-      return userError(
-          fmt::format("vocabulary '{}', line {}: expected a token in UTF-8", name, model.tokens.size() + 2));
-    model.tokens.emplace_back(token);
-    text.remove_prefix(end + 1);
+  model.split = file.kind() == "split";
+  while (!file.rest.empty()) {
+    Expected<std::string_view> token = file.line();
+    if (!token)
+      return token.error();
+    if (token->empty() || findInvalidUtf8(*token))
+      return file.wrong("expected a token in UTF-8");
+    model.tokens.emplace_back(*token);
   }
   model.size = int64_t(model.tokens.size());
   if (model.size != *count)
@@ -178,7 +156,7 @@ static Expected<void> parseSentencePiece(std::span<const char> bytes, const std:
     return userError(fmt::format("vocabulary '{}': expected at most 2 GiB", name));
   sentencepiece::SetMinLogLevel(3); // its own messages would go to stderr: ours say the same
   auto corrupt = [&](std::string_view reason) {
-    return userError(fmt::format("vocabulary '{}' is neither a SentencePiece model nor a word vocabulary, "
+    return userError(fmt::format("vocabulary '{}' is neither a SentencePiece model nor a vocabulary of xf's, "
                                  "or it is truncated or corrupt{}{}",
                                  name, reason.empty() ? "" : ": ", reason));
   };
@@ -206,9 +184,16 @@ Expected<Vocabulary> Vocabulary::parse(std::span<const char> bytes, const std::s
   std::string_view text(bytes.data(), bytes.size());
   if (text.empty())
     return userError(fmt::format("vocabulary '{}' is empty", name));
-  if (text.starts_with(wordMagic)) {
+  if (text.starts_with(VocabularyFile::magic)) {
+    VocabularyFile file;
+    if (Expected<void> opened = file.open(text, name); !opened)
+      return opened.error();
+    if (file.kind() == "word-pieces" || file.kind() == "byte-pairs") {
+      auto model = file.kind() == "word-pieces" ? parseWordPieces(file) : parseBytePairs(file);
+      return model ? Expected<Vocabulary>(Vocabulary(*model)) : model.error();
+    }
     auto model = std::make_shared<WordModel>();
-    if (Expected<void> done = parseWords(text, name, *model); !done)
+    if (Expected<void> done = parseWords(file, *model); !done)
       return done.error();
     return Vocabulary(model);
   }
@@ -216,6 +201,27 @@ Expected<Vocabulary> Vocabulary::parse(std::span<const char> bytes, const std::s
   if (Expected<void> done = parseSentencePiece(bytes, name, *model); !done)
     return done.error();
   return Vocabulary(model);
+}
+
+Vocabulary::Vocabulary(std::shared_ptr<const Model> model)
+    : model(std::move(model)), begin(this->model->bos), endMarks{this->model->eos} {}
+
+Expected<void> Vocabulary::setMarks(std::optional<int64_t> bos, std::span<const int64_t> eos) {
+  for (std::optional<int64_t> id : {bos, eos.empty() ? std::nullopt : std::optional(*std::ranges::max_element(eos))})
+    if (id && (*id < 0 || *id > std::numeric_limits<int32_t>::max()))
+      return userError(fmt::format("expected a mark to be a token, but got {}", *id));
+  begin = bos ? int32_t(*bos) : begin;
+  if (!eos.empty())
+    endMarks.assign(eos.begin(), eos.end());
+  return {};
+}
+
+std::string Vocabulary::decode(std::span<const int32_t> ids) const {
+  std::vector<int32_t> text;
+  for (int32_t id : ids)
+    if (id != begin && !ends(id))
+      text.push_back(id);
+  return model->decode(text);
 }
 
 Expected<Vocabulary> Vocabulary::load(const std::string &path) {
@@ -226,14 +232,14 @@ Expected<Vocabulary> Vocabulary::load(const std::string &path) {
 }
 
 std::string xf::runtime::writeSplitVocabulary(std::span<const std::string_view> tokens) {
-  std::string text = fmt::format("{}1 split lowercase=0 tokens={}\n", wordMagic, tokens.size());
+  std::string text = fmt::format("{}1 split lowercase=0 tokens={}\n", VocabularyFile::magic, tokens.size());
   for (std::string_view token : tokens)
     text += fmt::format("{}\n", token);
   return text;
 }
 
 std::string xf::runtime::writeWordVocabulary(std::span<const std::string> words, bool lowercase) {
-  std::string text = fmt::format("{}1 word lowercase={} tokens={}\n", wordMagic, int(lowercase),
+  std::string text = fmt::format("{}1 word lowercase={} tokens={}\n", VocabularyFile::magic, int(lowercase),
                                  words.size() + std::size(specialTokens));
   for (std::string_view token : specialTokens)
     text += fmt::format("{}\n", token);

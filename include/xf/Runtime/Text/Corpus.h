@@ -11,6 +11,7 @@
 #include <optional>
 
 namespace xf::runtime {
+struct Program;
 
 /// A line longer than this is no sentence; it is skipped without being encoded.
 constexpr size_t maxLineBytes = size_t(1) << 16;
@@ -44,13 +45,21 @@ Expected<SentencePairs> readPairs(const std::string &sourcePath, const std::stri
                                   const Vocabulary &source, const Vocabulary &target, int64_t maxTokens = 0,
                                   bool sourceEnds = true);
 
-/// A text for a language model: BOS, then every line with EOS after it.
+/// What a language model's texts are: lines with an end mark each, or whole texts, whose lines end as they do in files;
+/// and whether a text that it goes on with has a begin mark before it.
+struct TextForm {
+  bool isWhole = false, begins = true;
+
+  static TextForm of(const Program &program);
+};
+
+/// A text for a language model: BOS, then every line, or all of it, with EOS after it.
 struct TokenStream {
   std::vector<int32_t> ids;
   int64_t lines = 0;                     // of the file
   int64_t skipped = 0, firstSkipped = 0; // of them, left out as too long
 };
-Expected<TokenStream> readStream(const std::string &path, const Vocabulary &vocabulary);
+Expected<TokenStream> readStream(const std::string &path, const Vocabulary &vocabulary, bool isWhole = false);
 
 /// "97% of 1200 tokens are unknown to the vocabulary": of the wrong file, perhaps, or by the wrong vocabulary. Nothing
 /// where at most a tenth is.

@@ -5,6 +5,7 @@
 #define XF_RUNTIME_TEXT_GENERATOR_H
 
 #include "xf/Runtime/Decoder.h"
+#include "xf/Runtime/Text/Corpus.h"
 #include "xf/Runtime/Text/Sampling.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 
@@ -15,12 +16,13 @@ struct GeneratorOptions {
   SamplingOptions sampling;
 };
 
-/// A begin mark and the prompt, with an end mark after every line but the last, which goes on. `place` is what messages
-/// start with.
-Expected<std::vector<int32_t>> encodePrompt(std::string_view prompt, const Vocabulary &vocabulary,
+/// A begin mark and the prompt; where texts are lines, with an end mark after every one but the last, which goes on.
+/// `place` is what messages start with.
+Expected<std::vector<int32_t>> encodePrompt(std::string_view prompt, const Vocabulary &vocabulary, TextForm form,
                                             const std::string &place);
 
 /// Goes on with a prompt, and gives its text and what was generated, line by line; the last one may not be at its end.
+/// A whole text ends at an end mark.
 Expected<void> generateText(Session &session, const ModelState &model, const Vocabulary &vocabulary,
                             std::vector<int32_t> prompt, const GeneratorOptions &options,
                             const std::function<Expected<void>(std::string)> &give);

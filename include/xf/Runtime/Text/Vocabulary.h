@@ -1,19 +1,22 @@
 //===- Vocabulary.h - Text to token ids and back --------------------------------------===//
-// One interface over SentencePiece models, xf's own word vocabularies, and plain token ids where a model
-// has no vocabulary. A vocabulary is one file, `V.model`, that is also embedded in executables.
+// One interface over SentencePiece models, xf's own vocabularies, and plain token ids where a model has no vocabulary.
+// A vocabulary is one file, `V.model`, that is also embedded in executables; ImportVocabulary.h makes some of others'.
 //
 // A word vocabulary is text: the line `xf-vocabulary 1 word lowercase=1 tokens=N`, then N lines of a token
 // each, ids from 0: `<unk>`, `<s>`, `</s>` and the words. Its tokens are the matches of \w+|[^\w\s]. The kind `split`
 // in place of `word` is a list that another project made: text comes split at white space, `<s>` and `</s>` may have
-// any ids, and what is unknown is `<unk>`, or 0 where the list has none.
+// any ids, and what is unknown is `<unk>`, or 0 where the list has none. `word-pieces` are BERT's (WordPieces.cpp),
+// `byte-pairs` GPT-2's and its successors' (BytePairs.cpp).
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_TEXT_VOCABULARY_H
 #define XF_RUNTIME_TEXT_VOCABULARY_H
 
 #include "xf/Runtime/Error.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,12 +34,16 @@ public:
 
   /// The ids of a line, without BOS and EOS. Only a vocabulary of ids can refuse.
   Expected<std::vector<int32_t>> encode(std::string_view line) const { return model->encode(line); }
-  /// The text of ids; BOS and EOS print nothing, ids outside the vocabulary print as the unknown token.
-  std::string decode(std::span<const int32_t> ids) const { return model->decode(ids); }
+  /// The text of ids; marks print nothing, ids outside the vocabulary print as the unknown token.
+  std::string decode(std::span<const int32_t> ids) const;
 
   int64_t size() const { return model->size; }
-  int32_t bos() const { return model->bos; }
-  int32_t eos() const { return model->eos; }
+  int32_t bos() const { return begin; }
+  int32_t eos() const { return endMarks.front(); }
+  /// Whether a text ends with this token: EOS, or another one of a model that knows several.
+  bool ends(int32_t id) const { return std::find(endMarks.begin(), endMarks.end(), id) != endMarks.end(); }
+  /// What the model says of its marks, in place of what the vocabulary does; the first of `eos` is EOS.
+  Expected<void> setMarks(std::optional<int64_t> bos, std::span<const int64_t> eos);
   int32_t unknown() const { return model->unknown; }
   /// The token as the vocabulary spells it; of an id outside the vocabulary, which a model's table may have, the
   /// unknown one.
@@ -52,8 +59,10 @@ public:
   };
 
 private:
-  explicit Vocabulary(std::shared_ptr<const Model> model) : model(std::move(model)) {}
+  explicit Vocabulary(std::shared_ptr<const Model> model);
   std::shared_ptr<const Model> model;
+  int32_t begin;
+  std::vector<int32_t> endMarks;
 };
 
 /// A word vocabulary's file. `words` come without the three special tokens.
