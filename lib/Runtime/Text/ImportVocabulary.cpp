@@ -153,9 +153,9 @@ struct BytePairs {
   std::string cut = "gpt2";
   int digits = 0;
   bool composes = false, wholeFirst = false, prefixesSpace = false;
-  std::map<int64_t, std::pair<char, std::string>> tokens; // kind and bytes by id
-  std::unordered_map<std::string, int64_t> idOf;          // by spelling
-  std::vector<std::pair<int64_t, int64_t>> merges;
+  std::map<int64_t, std::pair<char, std::string>> tokens{}; // kind and bytes by id
+  std::unordered_map<std::string, int64_t> idOf{};          // by spelling
+  std::vector<std::pair<int64_t, int64_t>> merges{};
 
   Error wrong(std::string_view problem) const { return userError(fmt::format("vocabulary '{}': {}", name, problem)); }
 
