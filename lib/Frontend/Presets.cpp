@@ -93,6 +93,10 @@ constexpr std::pair<const char *, const char *> otherNames[] = {
     {"num_attention_heads", "heads"},
     {"n_head", "heads"},
     {"nhead", "heads"},
+    {"num_key_value_heads", "key_value_heads"},
+    {"num_kv_heads", "key_value_heads"},
+    {"n_kv_heads", "key_value_heads"},
+    {"num_query_groups", "key_value_heads"},
     {"intermediate_size", "d_ff"},
     {"dim_feedforward", "d_ff"},
     {"ffn_num_hiddens", "d_ff"},
@@ -224,6 +228,11 @@ private:
                   .str());
         values[head] = std::to_string(width / heads);
       }
+    if (values["key_value_heads"].empty())
+      values["key_value_heads"] = std::to_string(heads);
+    if (heads % number("key_value_heads") != 0)
+      return llvm::createStringError("expected key_value_heads to divide heads (" + std::to_string(heads) +
+                                     "), but got " + text("key_value_heads"));
     if (is("positions", "sinusoidal_halves") && (width % 2 != 0 || width < 4))
       return llvm::createStringError(
           "expected d_model to be even and at least 4 for sinusoidal positions in halves, but got " +
@@ -352,14 +361,19 @@ private:
            (biased ? ", %biases: " + biases(causal) : "") + "):\n" + lines + "      xf.yield " + score +
            " : f32\n    }";
   }
+  /// Where they are not as many as heads.
+  std::string keyValueHeads() {
+    return c.number("key_value_heads") == c.number("heads") ? ""
+                                                            : " key_value_heads(" + c.text("key_value_heads") + ")";
+  }
   bool hasBias(StringRef sublayer) { return c.is("bias", "all") || c.is("bias", sublayer); }
   std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool self, bool causal) {
-    return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}) "
+    return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}){14} "
                          "head_dims({5}, {6}){7}{8}{9}{12} : ({10}, {10}, {10}, {11}, {11}{13}) -> {10}",
                          name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
                          self ? selfMasks(causal) : "", hasBias("attention") ? " bias" : "",
                          dropout("attention_dropout"), x, ids, score(self, causal),
-                         self && relative() ? ", " + biases(causal) : "")
+                         self && relative() ? ", " + biases(causal) : "", keyValueHeads())
         .str();
   }
   std::string feedForward(StringRef input) {

@@ -63,6 +63,8 @@ private:
 
   /// Whether `op`, which uses `operand` of `group`, can be computed where the group's results are still in cache.
   bool mayJoin(Operation *op, KernelKind kind, Value operand, const Group &group) {
+    if (isa<RotaryOp>(op)) // it reads other columns too: from memory
+      return false;
     if (isa<BlockStatisticsOp>(op)) { // it sees blocks of the product
       if (group.kind != KernelKind::Matmul)
         return false;

@@ -13,9 +13,9 @@ struct SumPartsPass : impl::SumPartsPassBase<SumPartsPass> {
   void runOnOperation() override {
     SmallVector<LayerNormParameterBackwardOp> found;
     getOperation().walk([&](LayerNormParameterBackwardOp op) {
-      auto rows = op.getMean().getDefiningOp<LayerNormBackwardOp>();
+      auto rows = op.getReciprocalDeviation().getDefiningOp<LayerNormBackwardOp>();
       if (!op.getParts() && rows && rows->getBlock() == op->getBlock() && rows.getX() == op.getX() &&
-          rows.getCotangent() == op.getCotangent() && rows.getReciprocalDeviation() == op.getReciprocalDeviation())
+          rows.getCotangent() == op.getCotangent() && rows.getMean() == op.getMean())
         found.push_back(op);
     });
     for (LayerNormParameterBackwardOp op : found)
@@ -26,7 +26,8 @@ struct SumPartsPass : impl::SumPartsPassBase<SumPartsPass> {
     OpBuilder builder(op);
     auto vector = cast<RankedTensorType>(op.getWeight().getType());
     auto type = RankedTensorType::get({parts, vector.getDimSize(0)}, vector.getElementType());
-    auto sums = LayerNormParameterBackwardOp::create(builder, builder.getUnknownLoc(), type, type, op.getCotangent(),
+    SmallVector<Type> types(op->getNumResults(), type);
+    auto sums = LayerNormParameterBackwardOp::create(builder, builder.getUnknownLoc(), types, op.getCotangent(),
                                                      op.getX(), op.getMean(), op.getReciprocalDeviation());
     for (auto [whole, part] : llvm::zip(op->getResults(), sums->getResults()))
       whole.replaceAllUsesWith(ColumnSumOp::create(builder, op.getLoc(), vector, part));

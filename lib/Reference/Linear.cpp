@@ -32,7 +32,7 @@ Tensor reference::pack(const Tensor &weight) {
 Tensor reference::quantize(const Tensor &weight) {
   constexpr int64_t columns = PackOp::columns;
   int64_t in = weight.columns(), panelBytes = (in + PackOp::scaleRows) * columns;
-  Tensor packed = Tensor::integers({llvm::divideCeil(weight.rows(), columns), in + PackOp::scaleRows, columns});
+  Tensor packed = Tensor::integers({(weight.rows() + columns - 1) / columns, in + PackOp::scaleRows, columns});
   for (int64_t row = 0; row < weight.rows(); ++row) {
     int64_t panel = row / columns * panelBytes, column = row % columns;
     double most = 0;

@@ -8,12 +8,13 @@
 namespace mlir::xf {
 namespace {
 void emit(Emitter &e, AttentionOp op) {
-  AttentionTask task(e, e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))}), e.placeOf(op.getQueryOffsets()),
-                     e.placeOf(op.getKeyOffsets()), op.getHeads(), AttentionMasks(e, op));
+  SmallVector<Value> tile = e.splitTile({e.index(static_cast<int64_t>(op.getHeads()))});
+  AttentionTask task(e, tile[0], tile[1], keyHeadOf(e, op, tile[1]), e.placeOf(op.getQueryOffsets()),
+                     e.placeOf(op.getKeyOffsets()), AttentionMasks(e, op));
   // A block of keys is packed once for a turn of queries.
   int64_t queriesPerTurn = e.schedule<AttentionScheduleAttr>().getTurn();
   int64_t width = e.registers.width, heads = op.getHeads();
-  int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
+  int64_t dK = op.getKeyFeatures(), dV = op.getValueFeatures();
   Value packedKeys = task.allocateTransposed(dK), values = task.allocateRows(task.keysPerBlock, dV),
         queries = task.allocateRows(queriesPerTurn, dK), scores = task.allocateScores(),
         sums = e.allocate({queriesPerTurn, (dV + width - 1) / width * width});
@@ -30,7 +31,7 @@ void emit(Emitter &e, AttentionOp op) {
   e.loop(e.index(0), task.queryCount, queriesPerTurn, [&](Value turnBegin) {
     Value turnEnd = e.min(e.add(turnBegin, e.index(queriesPerTurn)), task.queryCount);
     Value turn = e.sub(turnEnd, turnBegin);
-    task.copyRows(query, dK, e.add(task.queryStart, turnBegin), turn, queries);
+    task.copyRows(query, task.head, dK, e.add(task.queryStart, turnBegin), turn, queries);
     e.loop(e.index(0), turn, 1, [&](Value r) {
       e.store(e.f32(-1e30), maxima, r);
       e.store(e.f32(0), totals, r);
@@ -52,7 +53,7 @@ void emit(Emitter &e, AttentionOp op) {
       };
       auto keyBlock = [&] {
         task.packTransposed(key, dK, keyRow, keysHere, packedKeys, op.getScale().convertToDouble() * scoreFactor);
-        task.copyRows(value, dV, keyRow, keysHere, values);
+        task.copyRows(value, task.keyHead, dV, keyRow, keysHere, values);
         e.loop(turnBegin, turnEnd, task.queriesPerBlock, [&](Value queryBegin) {
           Value queryEnd = e.min(e.add(queryBegin, e.index(task.queriesPerBlock)), turnEnd);
           KeyRange keys = task.inBlock(task.visibleKeys(queryBegin, queryEnd), keyBegin, keysHere);
@@ -108,8 +109,8 @@ void emit(Emitter &e, AttentionOp op) {
               });
             });
             task.accumulate(
-                sums, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
-                [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst, /*sumsAreScratch=*/true);
+                sums, {}, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
+                [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst);
           };
           whereScores(task.masks.window ? task.isAny(keys) : Value(), queryBegin, queryEnd, keys, block);
         });
@@ -124,7 +125,7 @@ void emit(Emitter &e, AttentionOp op) {
       if (result)
         e.columns(dV, 1, [&](Value c, ArrayRef<int64_t> lanes) {
           Value average = e.mul(e.loadVector(sums, {r, c}, width), inverse);
-          e.storeVector(e.select(sees, average, e.splat(0)), result, {row, task.column(c, dV)}, lanes[0]);
+          e.storeVector(e.select(sees, average, e.splat(0)), result, {row, task.column(task.head, c, dV)}, lanes[0]);
         });
       if (logSumExp) {
         Value sum = e.fma(e.load(maxima, r), e.f32(M_LN2), emitOnNumber(e, emitLog, total));
@@ -136,12 +137,13 @@ void emit(Emitter &e, AttentionOp op) {
       {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
 }
 
-/// A few queries over listed rows: keys are gathered, a vector of scores at a time.
+/// A few queries over listed rows: keys are gathered, a vector of scores at a time. Heads that share one of keys and
+/// values take turns at a few rows of it, which the first of them has brought into the first cache.
 void emit(Emitter &e, CachedAttentionOp op) {
-  int64_t width = e.registers.width, heads = op.getHeads();
-  int64_t dK = op.getQuery().getType().getDimSize(1) / heads, dV = op.getValue().getType().getDimSize(1) / heads;
-  SmallVector<Value> tile = e.splitTile({e.index(heads)});
-  Value row = tile[0], head = tile[1], rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
+  int64_t width = e.registers.width, keyHeads = op.getKeyValueHeadCount(), shared = op.getHeads() / keyHeads;
+  int64_t dK = op.getKeyFeatures(), dV = op.getValueFeatures();
+  SmallVector<Value> tile = e.splitTile({e.index(keyHeads)});
+  Value row = tile[0], keyHead = tile[1], rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), value = e.placeOf(op.getValue()),
         result = e.placeOf(op.getResult());
   Value begin = e.toIndex(e.load(offsets, row)), end = e.toIndex(e.load(offsets, e.add(row, e.index(1))));
@@ -156,15 +158,21 @@ void emit(Emitter &e, CachedAttentionOp op) {
     return lanes;
   };
   SmallVector<int64_t> kLanes = lanesOf(dK), vLanes = lanesOf(dV);
-  auto column = [&](int64_t features, int64_t v) { return e.add(e.mul(head, e.index(features)), e.index(v * width)); };
+  auto column = [&](Value head, int64_t features, int64_t v) {
+    return e.add(e.mul(head, e.index(features)), e.index(v * width));
+  };
   Value scale = e.splat(op.getScale().convertToDouble());
-  SmallVector<Value> queries;
-  for (auto [v, lanes] : llvm::enumerate(kLanes))
-    queries.push_back(e.mul(e.loadVector(query, {row, column(dK, v)}, lanes), scale));
+  auto queriesOf = [&](Value head) {
+    SmallVector<Value> queries;
+    for (auto [v, lanes] : llvm::enumerate(kLanes))
+      queries.push_back(e.mul(e.loadVector(query, {row, column(head, dK, v)}, lanes), scale));
+    return queries;
+  };
   // Rows lie anywhere in memory. The next task is the same row's next head, or the first one of the row that follows,
   // whose list follows too.
-  Value lastHead = e.compare(arith::CmpIPredicate::eq, head, e.index(heads - 1)),
-        nextHead = e.select(lastHead, e.index(0), e.add(head, e.index(1))), lastKey = e.sub(e.dim(rows, 0), e.index(1));
+  Value lastHead = e.compare(arith::CmpIPredicate::eq, keyHead, e.index(keyHeads - 1)),
+        nextHead = e.select(lastHead, e.index(0), e.add(keyHead, e.index(1))),
+        lastKey = e.sub(e.dim(rows, 0), e.index(1));
   auto prefetchNext = [&](Value keyRow, Value at) {
     Value there = e.min(e.add(at, e.sub(end, begin)), lastKey);
     Value nextRow = e.select(lastHead, e.toIndex(e.load(rows, there)), keyRow);
@@ -172,59 +180,104 @@ void emit(Emitter &e, CachedAttentionOp op) {
       for (int64_t c = 0; c < features; c += 16)
         e.prefetch(memory, {nextRow, e.add(e.mul(nextHead, e.index(features)), e.index(c))});
   };
+  Value laneNumbers = e.laneNumbers(), firstHead = shared == 1 ? keyHead : e.mul(keyHead, e.index(shared));
+  ScoreRegion region(e, op.getScore(), op.getCaptures(), firstHead);
+  /// What a head has seen so far: the largest score, the sum of the powers relative to it, that of their values.
   SmallVector<Value> initial{e.f32(-1e30), e.f32(0)};
   initial.append(vLanes.size(), e.splat(0));
-  Value laneNumbers = e.laneNumbers();
-  ScoreRegion region(e, op.getScore(), op.getCaptures(), head);
-  if (region)
-    region.setQuery(e.sub(e.sub(end, begin), e.index(1)));
-  SmallVector<Value> sums = e.loop(seen, end, width, initial, [&](Value first, ValueRange carried) {
-    Value count = e.min(e.sub(end, first), e.index(width));
-    e.loop(e.index(0), count, 1, [&](Value j) {
-      Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
-      prefetchNext(keyRow, e.add(first, j));
-      Value dot = e.splat(0);
-      for (auto [v, lanes] : llvm::enumerate(kLanes))
-        dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(dK, v)}, lanes), dot);
-      e.store(e.reduce(vector::CombiningKind::ADD, dot), scores, j);
+  auto overRows = [&](ArrayRef<Value> queries, Value from, Value to, ValueRange state) {
+    return e.loop(from, to, width, state, [&](Value first, ValueRange carried) {
+      Value count = e.min(e.sub(end, first), e.index(width));
+      e.loop(e.index(0), count, 1, [&](Value j) {
+        Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
+        if (shared == 1)
+          prefetchNext(keyRow, e.add(first, j));
+        Value dot = e.splat(0);
+        for (auto [v, lanes] : llvm::enumerate(kLanes))
+          dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(keyHead, dK, v)}, lanes), dot);
+        e.store(e.reduce(vector::CombiningKind::ADD, dot), scores, j);
+      });
+      Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
+      Value s = e.loadVector(scores, e.index(0), width);
+      if (region) {
+        s = region.apply(s, e.sub(first, begin))[0];
+        valid = e.make<arith::AndIOp>(valid, region.isScore(s));
+      }
+      s = e.select(valid, s, e.splat(-1e30));
+      Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
+      Value p = e.select(valid, emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
+      Value correction = emitExp(e, e.splat(e.sub(carried[0], now)));
+      Value firstLane = e.firstLane(correction);
+      e.storeVector(p, scores, e.index(0), width);
+      SmallVector<Value> scaled{now, e.add(e.mul(carried[1], firstLane), e.reduce(vector::CombiningKind::ADD, p))},
+          outputs;
+      for (Value output : carried.drop_front(2))
+        outputs.push_back(e.mul(output, correction));
+      llvm::append_range(scaled, e.loop(e.index(0), count, 1, outputs, [&](Value j, ValueRange partial) {
+        Value valueRow = e.toIndex(e.load(rows, e.add(first, j))), weight = e.splat(e.load(scores, j));
+        SmallVector<Value> next;
+        for (auto [v, lanes] : llvm::enumerate(vLanes))
+          next.push_back(e.fma(weight, e.loadVector(value, {valueRow, column(keyHead, dV, v)}, lanes), partial[v]));
+        return next;
+      }));
+      return scaled;
     });
-    Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
-    Value s = e.loadVector(scores, e.index(0), width);
-    if (region) {
-      s = region.apply(s, e.sub(first, begin))[0];
-      valid = e.make<arith::AndIOp>(valid, region.isScore(s));
-    }
-    s = e.select(valid, s, e.splat(-1e30));
-    Value now = e.maximum(carried[0], e.reduce(vector::CombiningKind::MAXNUMF, s));
-    Value p = e.select(valid, emitExp(e, e.sub(s, e.splat(now))), e.splat(0));
-    Value correction = emitExp(e, e.splat(e.sub(carried[0], now)));
-    Value firstLane = e.firstLane(correction);
-    e.storeVector(p, scores, e.index(0), width);
-    SmallVector<Value> scaled{now, e.add(e.mul(carried[1], firstLane), e.reduce(vector::CombiningKind::ADD, p))},
-        outputs;
-    for (Value output : carried.drop_front(2))
-      outputs.push_back(e.mul(output, correction));
-    llvm::append_range(scaled, e.loop(e.index(0), count, 1, outputs, [&](Value j, ValueRange partial) {
-      Value valueRow = e.toIndex(e.load(rows, e.add(first, j))), weight = e.splat(e.load(scores, j));
-      SmallVector<Value> next;
-      for (auto [v, lanes] : llvm::enumerate(vLanes))
-        next.push_back(e.fma(weight, e.loadVector(value, {valueRow, column(dV, v)}, lanes), partial[v]));
-      return next;
-    }));
-    return scaled;
-  });
-  Value inverse =
-      e.splat(e.select(e.compare(arith::CmpFPredicate::UGT, sums[1], e.f32(0)), e.div(e.f32(1), sums[1]), e.f32(0)));
-  for (auto [v, lanes] : llvm::enumerate(vLanes))
-    e.storeVector(e.mul(sums[2 + v], inverse), result, {row, column(dV, v)}, lanes);
-  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}});
+  };
+  auto setHead = [&](Value head) {
+    if (!region)
+      return;
+    if (head != firstHead)
+      region.setHead(head);
+    region.setQuery(e.sub(e.sub(end, begin), e.index(1)));
+  };
+  auto finish = [&](Value head, ValueRange state) {
+    Value total = state[1];
+    Value inverse =
+        e.splat(e.select(e.compare(arith::CmpFPredicate::UGT, total, e.f32(0)), e.div(e.f32(1), total), e.f32(0)));
+    for (auto [v, lanes] : llvm::enumerate(vLanes))
+      e.storeVector(e.mul(state[2 + v], inverse), result, {row, column(head, dV, v)}, lanes);
+  };
+  if (shared == 1) {
+    setHead(keyHead);
+    finish(keyHead, overRows(queriesOf(keyHead), seen, end, initial));
+  } else {
+    int64_t vectors = vLanes.size();
+    Value numbers = e.allocate({shared, 2}), sums = e.allocate({shared, vectors * width});
+    auto stateOf = [&](Value member) {
+      SmallVector<Value> state{e.load(numbers, {member, e.index(0)}), e.load(numbers, {member, e.index(1)})};
+      for (int64_t v = 0; v < vectors; ++v)
+        state.push_back(e.loadVector(sums, {member, e.index(v * width)}, width));
+      return state;
+    };
+    auto keep = [&](Value member, ValueRange state) {
+      for (int64_t i : {0, 1})
+        e.store(state[i], numbers, {member, e.index(i)});
+      for (int64_t v = 0; v < vectors; ++v)
+        e.storeVector(state[2 + v], sums, {member, e.index(v * width)}, width);
+    };
+    auto forHeads = [&](function_ref<void(Value head, Value member)> body) {
+      e.loop(e.index(0), e.index(shared), 1, [&](Value member) { body(e.add(firstHead, member), member); });
+    };
+    forHeads([&](Value, Value member) { keep(member, initial); });
+    constexpr int64_t step = 32; // rows, of every vector's width a multiple
+    e.loop(seen, end, step, [&](Value from) {
+      Value to = e.min(e.add(from, e.index(step)), end);
+      e.loop(from, to, 1, [&](Value at) { prefetchNext(e.toIndex(e.load(rows, at)), at); });
+      forHeads([&](Value head, Value member) {
+        setHead(head);
+        keep(member, overRows(queriesOf(head), from, to, stateOf(member)));
+      });
+    });
+    forHeads([&](Value head, Value member) { finish(head, stateOf(member)); });
+  }
+  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, keyHeads, 0, 1}});
 }
 
 /// To look at: plain loops, a task for each head.
 void emit(Emitter &e, AttentionWeightsOp op) {
-  int64_t dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
+  int64_t dK = op.getKeyFeatures();
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult()),
-        head = e.tile();
+        head = e.tile(), keyHead = keyHeadOf(e, op, head);
   Value queries = e.dim(query, 0), keys = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
   AttentionMasks masks(e, op);
   ScoreRegion region(e, op.getScore(), op.getCaptures(), head);
@@ -236,8 +289,9 @@ void emit(Emitter &e, AttentionWeightsOp op) {
     e.loop(e.index(0), keys, 1, [&](Value j) { e.store(e.f32(0), result, {head, i, j}); });
     Value most = e.loop(begin, visible, 1, e.f32(-1e30), [&](Value j, ValueRange carried) {
       Value dot = e.loop(e.index(0), e.index(dK), 1, e.f32(0), [&](Value c, ValueRange sum) {
-        Value at = e.add(e.mul(head, e.index(dK)), c);
-        return SmallVector<Value>{e.fma(e.load(query, {i, at}), e.load(key, {j, at}), sum[0])};
+        Value q = e.load(query, {i, e.add(e.mul(head, e.index(dK)), c)}),
+              k = e.load(key, {j, e.add(e.mul(keyHead, e.index(dK)), c)});
+        return SmallVector<Value>{e.fma(q, k, sum[0])};
       })[0];
       dot = e.mul(dot, scale);
       if (region)

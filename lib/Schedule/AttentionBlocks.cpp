@@ -52,15 +52,14 @@ KeyRange AttentionMasks::seeing(Emitter &e, Value j, Value queryCount, Value key
   return queries;
 }
 
-AttentionTask::AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
-                             const AttentionMasks &masks)
+AttentionTask::AttentionTask(Emitter &e, Value sequence, Value head, Value keyHead, Value queryOffsets,
+                             Value keyOffsets, const AttentionMasks &masks)
     : e(e), queriesPerBlock(e.schedule<AttentionScheduleAttr>().getQueries()),
-      keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), heads(heads), panel(vectors * e.registers.width),
-      masks(masks) {
-  head = tile[1];
+      keysPerBlock(e.schedule<AttentionScheduleAttr>().getKeys()), panel(vectors * e.registers.width), masks(masks),
+      head(head), keyHead(keyHead) {
   for (auto [offsets, start, count] :
        {std::tuple(queryOffsets, &queryStart, &queryCount), {keyOffsets, &keyStart, &keyCount}}) {
-    auto [first, rows] = rowsOf(e, offsets, tile[0]);
+    auto [first, rows] = rowsOf(e, offsets, sequence);
     *start = e.toIndex(first);
     *count = e.toIndex(rows);
   }
@@ -68,8 +67,8 @@ AttentionTask::AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffset
   headsAhead = e.select(isShort, e.index(1), e.index(0));
 }
 
-void AttentionTask::prefetchNextHead(Value matrix, Value row, Value c, int64_t features) {
-  Value next = e.add(column(c, features), e.mul(headsAhead, e.index(features)));
+void AttentionTask::prefetchNextHead(Value matrix, Value head, Value row, Value c, int64_t features) {
+  Value next = e.add(column(head, c, features), e.mul(headsAhead, e.index(features)));
   e.prefetch(matrix, {row, next});
 }
 
@@ -133,8 +132,8 @@ void AttentionTask::packTransposed(Value matrix, int64_t features, Value rowBegi
     auto block = [&](Value c, int64_t lanes) {
       SmallVector<Value> lines;
       for (Value row : rows) {
-        prefetchNextHead(matrix, row, c, features);
-        lines.push_back(e.loadVector(matrix, {row, column(c, features)}, lanes));
+        prefetchNextHead(matrix, keyHead, row, c, features);
+        lines.push_back(e.loadVector(matrix, {row, column(keyHead, c, features)}, lanes));
       }
       lines = e.transpose(lines);
       for (int64_t i = 0; i < lanes; ++i)
@@ -149,14 +148,14 @@ void AttentionTask::packTransposed(Value matrix, int64_t features, Value rowBegi
   });
 }
 
-void AttentionTask::copyRows(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer) {
+void AttentionTask::copyRows(Value matrix, Value head, int64_t features, Value rowBegin, Value count, Value buffer) {
   int64_t width = e.registers.width;
   e.loop(e.index(0), count, 1, [&](Value row) {
     Value from = e.add(rowBegin, row);
     for (int64_t c = 0; c < features; c += width) {
-      prefetchNextHead(matrix, from, e.index(c), features);
-      e.storeVector(e.loadVector(matrix, {from, column(e.index(c), features)}, std::min(width, features - c)), buffer,
-                    {row, e.index(c)}, width);
+      prefetchNextHead(matrix, head, from, e.index(c), features);
+      e.storeVector(e.loadVector(matrix, {from, column(head, e.index(c), features)}, std::min(width, features - c)),
+                    buffer, {row, e.index(c)}, width);
     }
   });
 }
@@ -177,13 +176,13 @@ void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin,
   });
 }
 
-void AttentionTask::accumulate(Value sums, Value sumStart, KeyRange rows, Value copied, KeyRange ks, int64_t features,
-                               function_ref<Value(Value, Value)> a, Value isFirst, bool sumsAreScratch) {
+void AttentionTask::accumulate(Value sums, Value sumHead, Value sumStart, KeyRange rows, Value copied, KeyRange ks,
+                               int64_t features, function_ref<Value(Value, Value)> a, Value isFirst) {
   int64_t width = e.registers.width;
   e.columns(features, vectors, [&](Value c, ArrayRef<int64_t> lanes) {
     auto own = [&](int64_t v) { return e.add(c, e.index(v * width)); };
     auto at = [&](Value row, int64_t v) {
-      return SmallVector<Value>{e.add(sumStart, row), sumsAreScratch ? own(v) : column(own(v), features)};
+      return SmallVector<Value>{e.add(sumStart, row), sumHead ? column(sumHead, own(v), features) : own(v)};
     };
     emitTiles(e, startOf(rows, 1), rows.end, startOf(ks, 1), ks.end,
               {rowsOfTile(e.registers), static_cast<int64_t>(lanes.size()),

@@ -128,6 +128,9 @@ RegisterFile blockOfRows(func::FuncOp kernel, RegisterFile block) {
   SmallVector<Type> types(kernel.getArgumentTypes());
   llvm::append_range(types, kernel.getResultTypes());
   block.perThread = shareOfThread(types, columns);
+  for (auto rotary : body.getOps<RotaryOp>())
+    while (!holdsHalves(rotary, block.perThread))
+      block.perThread = block.perThread == 8 ? 4 : 1;
   int64_t warp = RegisterFile::warpThreads * block.perThread, most = block.perThread == 1 ? 16 : 32 / block.perThread;
   if (takesSums(body) && columns > most * warp) { // a row that a warp's registers don't hold is a block's
     // Where shared memory has it, a processor has several blocks: some compute while others read. Where the block's
@@ -251,13 +254,18 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
       return kernel.emitOpError() << "expected 'parts' of 'xf.schedule' to be 1 of a product whose number of rows is "
                                      "not known, but got "
                                   << matmul.getParts();
-  bool isBackward = isa<AttentionBackwardOp>(rootOf(kernel));
-  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && isBackward)
+  auto backward = dyn_cast<AttentionBackwardOp>(rootOf(kernel));
+  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && backward) {
     if (attention.getColumns() != 64)
       return kernel.emitOpError() << "expected 'columns' of 'xf.schedule' to be 64 backward, as registers have it, "
                                      "but got "
                                   << attention.getColumns();
-  if (auto attention = dyn_cast<TensorCoreAttentionScheduleAttr>(given); attention && isBackward)
+    int64_t heads = backward.getHeads(), keyHeads = backward.getKeyValueHeadCount();
+    if (attention.getOrdered() && heads != keyHeads)
+      return kernel.emitOpError() << "expected 'ordered' of 'xf.schedule' to be false where heads (" << heads
+                                  << ") share those of keys and values (" << keyHeads << "), but got true";
+  }
+  if (auto attention = dyn_cast<TensorCoreAttentionScheduleAttr>(given); attention && backward)
     if (attention.getRows() != 16)
       return kernel.emitOpError()
              << "expected 'rows' of 'xf.schedule' to be 16 backward, as registers have it, but got "

@@ -53,7 +53,7 @@ Value inOneRow(Emitter &e, Value memory) {
 ColumnSums::ColumnSums(Emitter &e)
     : e(e), root(&e.kernel.getBody().front().front()), norm(dyn_cast<LayerNormParameterBackwardOp>(root)),
       matrix(e.placeOf(root->getOperand(0))), columns(cast<MemRefType>(matrix.getType()).getDimSize(1)),
-      count(norm ? 2 : 1) {}
+      count(root->getNumResults()) {}
 
 SmallVector<Value> ColumnSums::loadRow(Value row, Value column, ArrayRef<int64_t> lanes, Value condition) {
   SmallVector<Value> loaded;
@@ -66,10 +66,9 @@ SmallVector<Value> ColumnSums::loadRow(Value row, Value column, ArrayRef<int64_t
   loadVectors(matrix);
   if (norm) {
     loadVectors(e.placeOf(norm.getX()));
-    for (Value number : {norm.getMean(), norm.getReciprocalDeviation()}) {
-      Value from = e.placeOf(number);
-      loaded.push_back(condition ? e.loadWhere(condition, from, row) : e.load(from, row));
-    }
+    for (Value number : {Value(norm.getMean()), Value(norm.getReciprocalDeviation())})
+      if (Value from = number ? e.placeOf(number) : Value())
+        loaded.push_back(condition ? e.loadWhere(condition, from, row) : e.load(from, row));
   }
   return loaded;
 }
@@ -77,20 +76,21 @@ SmallVector<Value> ColumnSums::loadRow(Value row, Value column, ArrayRef<int64_t
 SmallVector<Value> ColumnSums::addRow(ArrayRef<Value> loaded, ValueRange sums) {
   int64_t vectors = sums.size() / count;
   SmallVector<Value> next;
-  for (int64_t v = 0; v < vectors; ++v)
-    next.push_back(e.add(sums[v], loaded[v]));
+  if (count == 2 || !norm)
+    for (int64_t v = 0; v < vectors; ++v)
+      next.push_back(e.add(sums[v], loaded[v]));
   if (norm) {
-    Value r = e.splat(loaded.back()), mean = e.splat(loaded.drop_back().back());
+    Value r = e.splat(loaded.back()), mean = norm.getMean() ? e.splat(loaded.drop_back().back()) : Value();
     for (int64_t v = 0; v < vectors; ++v) {
-      Value h = e.mul(e.sub(loaded[vectors + v], mean), r);
-      next.push_back(e.fma(loaded[v], h, sums[vectors + v]));
+      Value x = loaded[vectors + v], h = e.mul(mean ? e.sub(x, mean) : x, r);
+      next.push_back(e.fma(loaded[v], h, sums[sums.size() - vectors + v]));
     }
   }
   return next;
 }
 
 void ColumnSums::store(int64_t sum, Value column, ArrayRef<int64_t> lanes, ValueRange vectors) {
-  Value tensor = !norm ? root->getResult(0) : sum == 0 ? Value(norm.getBias()) : Value(norm.getWeight());
+  Value tensor = root->getResult(count - 1 - sum); // a norm's bias, where it has one, before its weight
   if (Value place = inOneRow(e, e.placeOf(tensor)))
     for (auto [v, vector] : llvm::enumerate(vectors))
       e.storeVector(vector, place, at(e, column, v), lanes[v]);

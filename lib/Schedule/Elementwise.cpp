@@ -69,16 +69,62 @@ FailureOr<SmallVector<Value>> Evaluator::map(ValueRange operands,
   return results;
 }
 
+FailureOr<SmallVector<Value>> Evaluator::waves(Operation *op, Value positions, int64_t first) {
+  Value number = e.load(memory.lookup(positions).memref, row);
+  if (first)
+    number = e.add(number, arith::ConstantIntOp::create(e.b, e.loc, first, 32));
+  Value position = e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), number).getResult());
+  return map(ValueRange(), [&](ArrayRef<Value>, int64_t vector) {
+    auto entry = [&](int64_t table) { return e.loadVector(rowNumbers[op][table], column(vector), lanes[vector]); };
+    // The product's own rounding error, and what the frequency's took: an argument of 100,000 keeps its last bits.
+    Value angle = e.mul(position, entry(0));
+    Value rest = e.fma(position, entry(1), e.fma(position, entry(0), arith::NegFOp::create(e.b, e.loc, angle)));
+    auto [sine, cosine] = emitSinCos(e, angle, rest);
+    return e.select(e.compare(arith::CmpFPredicate::OGT, entry(2), e.splat(0.5)), sine, cosine);
+  });
+}
+
+FailureOr<SmallVector<Value>> Evaluator::turned(RotaryOp op) {
+  Value x = memory.lookup(op.getX()).memref, angles = memory.lookup(op.getAngles()).memref;
+  int64_t features = op.getAngles().getType().getDimSize(1), half = features / 2;
+  // Where a thread's vector begins: its share, or all of it.
+  Value share = e.registers.isGPU() ? e.mul(e.lane(), e.index(e.registers.perThread)) : e.index(0);
+  bool hasTables = rowNumbers.contains(op);
+  return map(op.getX(), [&](ArrayRef<Value> own, int64_t vector) {
+    int64_t count = lanes[vector];
+    Value cosine, sine, other;
+    if (hasTables) { // row numbers: by column the other one, that of its angles, and the sign of the sine
+      auto entry = [&](int64_t table) { return e.loadVector(rowNumbers[op][table], column(vector), count); };
+      Value pair = entry(1);
+      other = e.gatherOfRow(x, row, entry(0), count);
+      cosine = e.gatherOfRow(angles, row, pair, count);
+      sine = e.mul(e.gatherOfRow(angles, row, e.add(pair, e.splatI32(half)), count), entry(2));
+    } else {
+      Value begin = e.add(column(vector), share), place = e.make<arith::RemUIOp>(begin, e.index(features));
+      Value isFirst = e.compare(arith::CmpIPredicate::ult, place, e.index(half));
+      Value pair = e.select(isFirst, place, e.sub(place, e.index(half)));
+      auto load = [&](Value from, Value at) { return e.loadVector(from, {row, e.sub(at, share)}, count); };
+      other = load(x, e.select(isFirst, e.add(begin, e.index(half)), e.sub(begin, e.index(half))));
+      cosine = load(angles, pair);
+      double sign = op.getInverse() ? -1 : 1;
+      sine = e.mul(load(angles, e.add(pair, e.index(half))), e.splat(e.select(isFirst, e.f32(-sign), e.f32(sign))));
+    }
+    return e.fma(own[0], cosine, e.mul(other, sine));
+  });
+}
+
 LogicalResult Evaluator::compute(Operation *op) {
   using Arguments = ArrayRef<Value>;
   using Values = FailureOr<SmallVector<Value>>;
   auto numbers = [&](unsigned i) { return e.splat(rowNumbers[op][i]); };
+  auto minus = [&](Value x, unsigned i) { return i < rowNumbers[op].size() ? e.sub(x, numbers(i)) : x; };
   auto ofNumbers = [&](function_ref<Value(Arguments)> function) {
     return map(op->getOperands(), [&](Arguments x, int64_t) { return function(x); });
   };
   Values result =
       llvm::TypeSwitch<Operation *, Values>(op)
           .Case([&](AddOp) { return ofNumbers([&](Arguments x) { return e.add(x[0], x[1]); }); })
+          .Case([&](MultiplyOp) { return ofNumbers([&](Arguments x) { return e.mul(x[0], x[1]); }); })
           .Case([&](CastOp cast) {
             bool rounds = cast.getType().getElementType().isBF16();
             return ofNumbers([&](Arguments x) { return rounds ? e.widen(e.narrow(x[0])) : x[0]; });
@@ -92,6 +138,14 @@ LogicalResult Evaluator::compute(Operation *op) {
           .Case([&](GeluOp) { return ofNumbers([&](Arguments x) { return emitGelu(e, x[0]); }); })
           .Case([&](GeluBackwardOp) {
             return ofNumbers([&](Arguments x) { return e.mul(x[0], emitGeluDerivative(e, x[1])); });
+          })
+          .Case([&](GeluTanhOp) { return ofNumbers([&](Arguments x) { return emitGeluTanh(e, x[0]); }); })
+          .Case([&](GeluTanhBackwardOp) {
+            return ofNumbers([&](Arguments x) { return e.mul(x[0], emitGeluTanhDerivative(e, x[1])); });
+          })
+          .Case([&](SiluOp) { return ofNumbers([&](Arguments x) { return emitSilu(e, x[0]); }); })
+          .Case([&](SiluBackwardOp) {
+            return ofNumbers([&](Arguments x) { return e.mul(x[0], emitSiluDerivative(e, x[1])); });
           })
           .Case([&](DropoutOp dropout) {
             Philox philox(e, memory.lookup(dropout.getRandom()).memref, memory.lookup(dropout.getSite()).memref);
@@ -110,35 +164,21 @@ LogicalResult Evaluator::compute(Operation *op) {
                   e.mul(e.loadVector(memory.lookup(embedding.getTable()).memref, {id, column(vector)}, count), scale));
             return Values(values);
           })
-          .Case([&](SinusoidalOp sinusoidal) { // row numbers: the tables of columns
-            Value number = e.load(memory.lookup(sinusoidal.getPositions()).memref, row);
-            if (auto first = static_cast<int64_t>(sinusoidal.getFirst()))
-              number = e.add(number, arith::ConstantIntOp::create(e.b, e.loc, first, 32));
-            Value position = e.splat(arith::SIToFPOp::create(e.b, e.loc, e.b.getF32Type(), number).getResult());
-            return map(ValueRange(), [&](Arguments, int64_t vector) {
-              auto entry = [&](int64_t table) {
-                return e.loadVector(rowNumbers[op][table], column(vector), lanes[vector]);
-              };
-              // The product's own rounding error, and what the frequency's took: an argument of 10,000 keeps its
-              // last bits.
-              Value angle = e.mul(position, entry(0));
-              Value rest =
-                  e.fma(position, entry(1), e.fma(position, entry(0), arith::NegFOp::create(e.b, e.loc, angle)));
-              auto [sine, cosine] = emitSinCos(e, angle, rest);
-              return e.select(e.compare(arith::CmpFPredicate::OGT, entry(2), e.splat(0.5)), sine, cosine);
-            });
+          .Case([&](SinusoidalOp sinusoidal) {
+            return waves(op, sinusoidal.getPositions(), static_cast<int64_t>(sinusoidal.getFirst()));
           })
-          .Case([&](LayerNormOp norm) { // row numbers: mean, 1 / deviation
+          .Case([&](RotaryAnglesOp angles) { return waves(op, angles.getPositions(), /*first=*/0); })
+          .Case([&](RotaryOp rotary) { return turned(rotary); })
+          .Case([&](LayerNormOp norm) { // row numbers: 1 / deviation, mean (of an RMS norm none)
             return map(norm.getX(), [&](Arguments x, int64_t vector) {
-              return e.fma(e.mul(e.sub(x[0], numbers(0)), numbers(1)), columnNumber(norm.getWeight(), vector),
-                           columnNumber(norm.getBias(), vector));
+              Value h = e.mul(minus(x[0], 1), numbers(0)), weight = columnNumber(norm.getWeight(), vector);
+              return norm.getBias() ? e.fma(h, weight, columnNumber(norm.getBias(), vector)) : e.mul(h, weight);
             });
           })
-          .Case([&](LayerNormBackwardOp norm) { // row numbers: mean, 1 / deviation, mean g, mean g h
+          .Case([&](LayerNormBackwardOp norm) { // row numbers: 1 / deviation, mean g h, mean, mean g (or neither)
             return map({norm.getCotangent(), norm.getX()}, [&](Arguments x, int64_t vector) {
-              Value h = e.mul(e.sub(x[1], numbers(0)), numbers(1)),
-                    g = e.mul(x[0], columnNumber(norm.getWeight(), vector));
-              return e.mul(numbers(1), e.sub(e.sub(g, numbers(2)), e.mul(h, numbers(3))));
+              Value h = e.mul(minus(x[1], 2), numbers(0)), g = e.mul(x[0], columnNumber(norm.getWeight(), vector));
+              return e.mul(numbers(0), e.sub(minus(g, 3), e.mul(h, numbers(1))));
             });
           })
           .Case([&](LogSoftmaxOp softmax) { // row number: log sum exp
@@ -167,16 +207,18 @@ LogicalResult Evaluator::addTo(LayerNormParameterBackwardOp sums, Value part) {
   FailureOr<SmallVector<Value>> cotangent = get(sums.getCotangent()), x = get(sums.getX());
   if (failed(cotangent) || failed(x))
     return failure();
-  Value mean = rowNumber(sums.getMean()), r = rowNumber(sums.getReciprocalDeviation());
+  Value mean = sums.getMean() ? rowNumber(sums.getMean()) : Value(), r = rowNumber(sums.getReciprocalDeviation());
   auto add = [&](Value result, function_ref<Value(Value sum, size_t vector)> next) {
-    if (Value place = e.placeOf(result)) // where anybody wants it
+    if (Value place = e.placeOf(result)) // where it is, and anybody wants it
       for (auto [vector, count] : llvm::enumerate(lanes)) {
         SmallVector<Value> at{part, column(vector)};
         e.storeVector(next(e.loadVector(place, at, count), vector), place, at, count);
       }
   };
-  add(sums.getWeight(),
-      [&](Value sum, size_t vector) { return e.fma((*cotangent)[vector], e.mul(e.sub((*x)[vector], mean), r), sum); });
+  add(sums.getWeight(), [&](Value sum, size_t vector) {
+    Value d = mean ? e.sub((*x)[vector], mean) : (*x)[vector];
+    return e.fma((*cotangent)[vector], e.mul(d, r), sum);
+  });
   add(sums.getBias(), [&](Value sum, size_t vector) { return e.add(sum, (*cotangent)[vector]); });
   return success();
 }
@@ -187,7 +229,8 @@ int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
   if (llvm::any_of(ops, llvm::IsaPred<DropoutOp>))
     return 64 / registers.width;
   // The terms of a function fill 16 registers; two at once need 32.
-  bool hasFunction = llvm::any_of(ops, llvm::IsaPred<GeluOp, CrossEntropyBackwardOp, SinusoidalOp>);
+  bool hasFunction = llvm::any_of(ops, llvm::IsaPred<GeluOp, GeluTanhOp, GeluTanhBackwardOp, SiluBackwardOp,
+                                                     CrossEntropyBackwardOp, SinusoidalOp, RotaryAnglesOp>);
   return hasFunction && registers.count < 32 ? 1 : 2;
 }
 

@@ -167,6 +167,13 @@ void Emitter::waitForCopies() {
   NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
 }
 
+Value Emitter::gatherOfRow(Value memref, Value row, Value columns, int64_t count) {
+  auto vector = cast<VectorType>(vectorType(getElementTypeOrSelf(memref.getType())));
+  Value nothing = arith::ConstantOp::create(b, loc, b.getZeroAttr(vector));
+  return widen(vector::GatherOp::create(b, loc, vector, memref, ValueRange{row, index(0)}, columns, partialMask(count),
+                                        nothing));
+}
+
 Value Emitter::gather(Value memref, Value numbers) {
   auto type = cast<MemRefType>(memref.getType());
   if (registers.isGPU()) {

@@ -107,6 +107,46 @@ Value emitGeluDerivative(Emitter &e, Value x) {
   return e.add(e.div(e.mul(x, numerator), denominator), e.splat(0.5));
 }
 
+/// The logistic function 1 / (1 + exp(-x)) from -88 on, and exp(-x).
+static std::pair<Value, Value> emitLogistic(Emitter &e, Value x) {
+  Value power = emitExp(e, arith::NegFOp::create(e.b, e.loc, x));
+  return {e.div(e.splat(1), e.add(e.splat(1), power)), power};
+}
+/// x where it is at least `least`, NaN included.
+static Value atLeast(Emitter &e, double least, Value x) { return e.maximum(e.splat(least), x); }
+
+// Down to where they are below 2^-110 these functions are as they are there: no product of an infinity with 0.
+constexpr double leastOfSilu = -87, leastOfGeluTanh = -10;
+
+Value emitSilu(Emitter &e, Value x) {
+  x = atLeast(e, leastOfSilu, x);
+  return e.mul(x, emitLogistic(e, x).first);
+}
+
+Value emitSiluDerivative(Emitter &e, Value x) {
+  // s (1 + x (1 - s)), where 1 - s = s exp(-x) loses nothing.
+  x = e.minimum(e.splat(-leastOfSilu), atLeast(e, leastOfSilu, x));
+  auto [s, power] = emitLogistic(e, x);
+  return e.mul(s, e.fma(x, e.mul(s, power), e.splat(1)));
+}
+
+// (1 + tanh u) / 2 is the logistic function of 2 u = x (a + b x^2).
+constexpr double cubicA = 1.5957691216057308, cubicB = 0.071354816272600247;
+
+Value emitGeluTanh(Emitter &e, Value x) {
+  x = atLeast(e, leastOfGeluTanh, x);
+  Value twice = e.mul(x, e.fma(e.mul(x, x), e.splat(cubicB), e.splat(cubicA)));
+  return e.mul(x, emitLogistic(e, twice).first);
+}
+
+Value emitGeluTanhDerivative(Emitter &e, Value x) {
+  x = e.minimum(e.splat(-leastOfGeluTanh), atLeast(e, leastOfGeluTanh, x));
+  Value square = e.mul(x, x), twice = e.mul(x, e.fma(square, e.splat(cubicB), e.splat(cubicA))),
+        slope = e.fma(square, e.splat(3 * cubicB), e.splat(cubicA));
+  auto [s, power] = emitLogistic(e, twice);
+  return e.mul(s, e.fma(e.mul(x, slope), e.mul(s, power), e.splat(1)));
+}
+
 Value emitTanh(Emitter &e, Value x) {
   // x P(x^2) / Q(x^2) up to 8.7, where it is 1.
   x = e.minimum(e.splat(8.7), e.maximum(e.splat(-8.7), x)); // NaN stays NaN

@@ -6,14 +6,18 @@
 // that row alone; where sums of parts of the rows are wanted too, a tile is a part.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/xxhash.h"
 #include <cmath>
 
 namespace mlir::xf {
 namespace {
 
+/// Whether a matrix has columns of its own.
 bool isTable(Operation *op, Value value) {
   auto embedding = dyn_cast<EmbeddingOp>(op);
-  return embedding && embedding.getTable() == value;
+  auto rotary = dyn_cast<RotaryOp>(op);
+  return (embedding && embedding.getTable() == value) || (rotary && rotary.getAngles() == value);
 }
 
 /// The ops for which `reduce` sums over a row, and which begin a pass therefore.
@@ -179,33 +183,73 @@ private:
       for (Operation *op : pass.ops)
         if (auto sinusoidal = dyn_cast<SinusoidalOp>(op))
           setTables(sinusoidal);
+        else if (auto angles = dyn_cast<RotaryAnglesOp>(op))
+          setTables(angles);
+        else if (auto rotary = dyn_cast<RotaryOp>(op); rotary && !e.registers.isGPU())
+          setTables(rotary);
   }
 
-  /// Tables of every column's frequency, what rounding took from it, and 1 where the column takes the sine.
   void setTables(SinusoidalOp op) {
     bool halves = op.getHalves();
+    setTables(
+        op, "sinusoidal",
+        [&](int64_t column) {
+          double exponent = halves ? static_cast<double>(column % (columns / 2)) / (columns / 2 - 1)
+                                   : static_cast<double>(column / 2 * 2) / columns;
+          return std::pow(10000.0, -exponent);
+        },
+        [&](int64_t column) { return halves ? column < columns / 2 : column % 2 == 0; });
+  }
+  void setTables(RotaryAnglesOp op) {
+    SmallVector<double> frequencies = op.getFrequencies();
+    setTables(
+        op, "rotary", [&](int64_t column) { return frequencies[column % (columns / 2)]; },
+        [&](int64_t column) { return column >= columns / 2; });
+  }
+  /// Tables of every column's frequency, what rounding took from it, and 1 where the column takes the sine.
+  void setTables(Operation *op, const char *kind, function_ref<double(int64_t)> frequencyOf,
+                 function_ref<bool(int64_t)> takesSine) {
     SmallVector<float> frequencies, rests, sines;
     for (int64_t column = 0; column < columns; ++column) {
-      double exponent = halves ? static_cast<double>(column % (columns / 2)) / (columns / 2 - 1)
-                               : static_cast<double>(column / 2 * 2) / columns;
-      double frequency = std::pow(10000.0, -exponent);
+      double frequency = frequencyOf(column);
       frequencies.push_back(frequency);
       rests.push_back(frequency - frequencies.back());
-      sines.push_back(halves ? column < columns / 2 : column % 2 == 0);
+      sines.push_back(takesSine(column));
     }
-    StringRef kind = halves ? "halves" : "interleaved";
+    evaluator.setRowNumbers(op,
+                            {table<float>(kind, frequencies), table<float>(kind, rests), table<float>(kind, sines)});
+  }
+  /// Tables of every column's other one in its head, the column of their angle, and the sign of its sine; none where
+  /// vectors hold halves of heads.
+  void setTables(RotaryOp op) {
+    if (holdsHalves(op, e.registers.width))
+      return;
+    SmallVector<int32_t> others, pairs;
+    SmallVector<float> signs;
+    int64_t features = op.getAngles().getType().getDimSize(1), half = features / 2;
+    for (int64_t column = 0; column < columns; ++column) {
+      int64_t place = column % features;
+      bool isFirst = place < half;
+      others.push_back(isFirst ? column + half : column - half);
+      pairs.push_back(isFirst ? place : place - half);
+      signs.push_back(isFirst != op.getInverse() ? -1 : 1);
+    }
     evaluator.setRowNumbers(
-        op, {table("frequencies", kind, frequencies), table("rests", kind, rests), table("sines", kind, sines)});
+        op, {table<int32_t>("rotary", others), table<int32_t>("rotary", pairs), table<float>("rotary", signs)});
   }
 
-  Value table(StringRef what, StringRef kind, ArrayRef<float> values) {
+  template <typename T> Value table(const char *kind, ArrayRef<T> values) {
     auto module = e.function->getParentOfType<ModuleOp>();
-    std::string name = ("sinusoidal_" + what + "_" + kind + "_" + llvm::Twine(columns)).str();
-    auto type = MemRefType::get({columns}, e.b.getF32Type());
+    auto bytes = llvm::ArrayRef(reinterpret_cast<const uint8_t *>(values.data()), values.size() * sizeof(T));
+    std::string name = (llvm::Twine(kind) + "_" + llvm::Twine(columns) + "_" +
+                        llvm::utohexstr(llvm::xxh3_64bits(bytes), /*LowerCase=*/true))
+                           .str();
+    Type element = std::is_same_v<T, float> ? Type(e.b.getF32Type()) : e.b.getI32Type();
+    auto type = MemRefType::get({columns}, element);
     if (!module.lookupSymbol(name)) {
       OpBuilder::InsertionGuard guard(e.b);
       e.b.setInsertionPointToStart(module.getBody());
-      auto data = DenseElementsAttr::get(RankedTensorType::get({columns}, e.b.getF32Type()), values);
+      auto data = DenseElementsAttr::get(RankedTensorType::get({columns}, element), values);
       memref::GlobalOp::create(e.b, e.loc, name, e.b.getStringAttr("private"), type, data, /*constant=*/true,
                                e.b.getI64IntegerAttr(64));
     }
@@ -323,25 +367,35 @@ private:
       return e.div(e.f32(1), math::SqrtOp::create(e.b, e.loc, variance));
     };
     if (auto norm = dyn_cast<LayerNormOp>(op)) {
-      Value mean = meanOf(norm.getX());
+      Value mean = norm.getRms() ? Value() : meanOf(norm.getX());
       Value squares = rowReduce(row, norm.getX(), sum, [&](ArrayRef<Value> v, Value, int64_t) {
-        Value d = e.sub(v[0], e.splat(mean));
+        Value d = mean ? e.sub(v[0], e.splat(mean)) : v[0];
         return SmallVector<Value>{e.mul(d, d)};
       })[0];
-      evaluator.setRowNumbers(op, {mean, reciprocalDeviation(squares, norm.getEpsilon())});
+      SmallVector<Value> numbers{reciprocalDeviation(squares, norm.getEpsilon())};
+      if (mean)
+        numbers.push_back(mean);
+      evaluator.setRowNumbers(op, numbers);
     } else if (auto norm = dyn_cast<LayerNormBackwardOp>(op)) {
-      Value mean = meanOf(norm.getX());
+      Value mean = norm.getRms() ? Value() : meanOf(norm.getX());
       // What the cotangent has to do with x needs no deviation yet: one pass sums it and the squares.
-      SmallVector<Value> sums =
-          rowReduce(row, {norm.getCotangent(), norm.getX()}, {sum, sum, sum},
-                    [&](ArrayRef<Value> v, Value column, int64_t lanes) {
-                      Value g = e.mul(v[0], e.loadVector(e.placeOf(norm.getWeight()), column, lanes)),
-                            d = e.sub(v[1], e.splat(mean));
-                      return SmallVector<Value>{g, e.mul(g, d), e.mul(d, d)};
-                    });
-      Value r = reciprocalDeviation(sums[2], norm.getEpsilon());
-      evaluator.setRowNumbers(op, {mean, r, e.div(sums[0], count), e.mul(e.div(sums[1], count), r)});
-      storeNumber(norm.getMean(), mean, row);
+      SmallVector<vector::CombiningKind> kinds(mean ? 3 : 2, sum);
+      SmallVector<Value> sums = rowReduce(
+          row, {norm.getCotangent(), norm.getX()}, kinds, [&](ArrayRef<Value> v, Value column, int64_t lanes) {
+            Value g = e.mul(v[0], e.loadVector(e.placeOf(norm.getWeight()), column, lanes)),
+                  d = mean ? e.sub(v[1], e.splat(mean)) : v[1];
+            SmallVector<Value> terms{e.mul(g, d), e.mul(d, d)};
+            if (mean)
+              terms.push_back(g);
+            return terms;
+          });
+      Value r = reciprocalDeviation(sums[1], norm.getEpsilon());
+      SmallVector<Value> numbers{r, e.mul(e.div(sums[0], count), r)};
+      if (mean) {
+        numbers.append({mean, e.div(sums[2], count)});
+        storeNumber(norm.getMean(), mean, row);
+      }
+      evaluator.setRowNumbers(op, numbers);
       storeNumber(norm.getReciprocalDeviation(), r, row);
     } else if (isa<LogSoftmaxOp, CrossEntropyOp>(op)) {
       Value logits = op->getOperand(0);

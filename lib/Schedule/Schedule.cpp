@@ -5,7 +5,6 @@
 #include "xf/Dialect/XFG/IR/XFG.h"
 #include "xf/Schedule/Choices.h"
 #include "xf/Schedule/Passes.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::xf {
 #define GEN_PASS_DEF_CHOOSESCHEDULESPASS
@@ -19,29 +18,7 @@ ScheduleTarget gpuTarget(StringRef gpu, bool usesTF32) {
 }
 
 namespace {
-/// Schedules read the keys and values of a head beside its queries.
-LogicalResult expectHeadsOfTheirOwn(func::FuncOp kernel) {
-  for (Operation &op : kernel.getOps())
-    if (LogicalResult result = llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-                                   .Case<AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp>(
-                                       [](auto attention) -> LogicalResult {
-                                         int64_t heads = attention.getHeads(),
-                                                 keyHeads = attention.getKeyValueHeadCount();
-                                         if (heads == keyHeads)
-                                           return success();
-                                         return attention.emitOpError()
-                                                << "has no schedule yet where heads (" << heads
-                                                << ") share those of keys and values (" << keyHeads << ")";
-                                       })
-                                   .Default(success());
-        failed(result))
-      return failure();
-  return success();
-}
-
 LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
-  if (failed(expectHeadsOfTheirOwn(kernel)))
-    return failure();
   if (failed(setSchedule(kernel, target)))
     return failure();
   takeOutCasts(kernel);
@@ -76,7 +53,7 @@ LogicalResult schedule(func::FuncOp kernel, const ScheduleTarget &target) {
 LogicalResult scheduleGPU(func::FuncOp kernel, ScheduleTarget target) {
   if (kernel->hasAttr("xf.grid"))
     return schedulePlannedGPU(kernel, target.registers);
-  if (failed(verifyKernel(kernel)) || failed(expectHeadsOfTheirOwn(kernel)))
+  if (failed(verifyKernel(kernel)))
     return failure();
   takeOutCasts(kernel);
   auto kind = cast<KernelKindAttr>(kernel->getAttr("xf.kernel")).getValue();

@@ -22,8 +22,7 @@ ScoreRegion::ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value 
     for (Value result : op.getResults())
       levels[result] = level;
   }
-  scalars[block->getArgument(ScoreHead)] = head;
-  emit(OfHead);
+  setHead(head);
 }
 
 /// Of a multiplication by a constant: the other operand and the constant; or null.
@@ -81,6 +80,11 @@ Value ScoreRegion::timesDerivative(Value x, Value derivative, Value probability)
   if (!mayDerivativeBeInfinite())
     return product;
   return e.select(e.compare(arith::CmpFPredicate::UNE, probability, e.f32(0)), product, e.f32(0));
+}
+
+void ScoreRegion::setHead(Value head) {
+  scalars[block->getArgument(ScoreHead)] = head;
+  emit(OfHead);
 }
 
 void ScoreRegion::setQuery(Value position) {

@@ -34,6 +34,19 @@ LogicalResult verifyKernel(func::FuncOp kernel) {
       return expected("have no '" + op.getName().getStringRef() + "'");
     if (own == 0 && !hasMany)
       return expected("begin with its op, but got '" + op.getName().getStringRef() + "'");
+    if (auto rotary = dyn_cast<RotaryOp>(op)) { // of which it reads other columns than it is about to write
+      auto isArgument = [&](Value value) {
+        while (auto cast = value.getDefiningOp<CastOp>(); cast && isTakenOut(cast))
+          value = cast.getX();
+        auto argument = dyn_cast<BlockArgument>(value);
+        return argument && llvm::none_of(llvm::seq(kernel.getNumResults()), [&](unsigned result) {
+                 auto place = kernel.getResultAttrOfType<IntegerAttr>(result, "xf.in_place");
+                 return place && place.getInt() == argument.getArgNumber();
+               });
+      };
+      if (!isArgument(rotary.getX()) || !isArgument(rotary.getAngles()))
+        return expected("be given what 'xf.rotary' takes, in memory that it does not write");
+    }
     if (kind == KernelKind::TopK && llvm::any_of(op.getResults(), [](Value result) { return result.use_empty(); }))
       return expected("return every result of '" + op.getName().getStringRef() + "', which computes in their memory");
   }

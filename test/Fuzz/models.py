@@ -41,6 +41,7 @@ KEYS = {
     "layers": lambda rng: rng.choice([0, 1, 1, 2, 2, 3, 4]),
     "d_model": lambda rng: rng.choice([3, 4, 6, 8, 12, 16, 17, 20, 33, 40]),
     "heads": lambda rng: rng.choice([1, 2, 3, 4, 5]),
+    "key_value_heads": lambda rng: rng.choice([1, 1, 2, 3]),
     "d_k": width,
     "d_v": width,
     "d_ff": lambda rng: rng.choice([1, 2, 7, 16, 31, 50, 64]),
@@ -96,6 +97,10 @@ def specification(rng):
         keys |= {"tied": "true", "norm": "post", "positions": "sinusoidal"}
     if keys.get("tied") == "true":
         keys.pop("target_vocabulary", None)
+    if rng.randrange(2):
+        del keys["key_value_heads"]
+    else:
+        keys["heads"] *= keys["key_value_heads"]
     if not keys["positions"].startswith("sinusoidal"):
         keys["first_position"] = 0
     if keys["positions"] == "sinusoidal_halves":

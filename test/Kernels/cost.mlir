@@ -32,6 +32,13 @@ func.func private @cached_attention(%x: tensor<?x8xf32>, %keys: tensor<?x8xf32>,
   return %0 : tensor<?x8xf32>
 }
 
+// Four heads of queries and two of keys: what they compute is of the four, what they read of the two.
+// CHECK-DAG: #[[GROUPED:.*]] = affine_map<()[s0, s1, s2, s3] -> (s2 * 48, s0 * 64 + s2 * 36 + s3 * 4)>
+func.func private @grouped(%x: tensor<?x8xf32>, %keys: tensor<?x4xf32>, %values: tensor<?x4xf32>, %rows: tensor<?xi32>, %offsets: tensor<?xi32>) -> (tensor<?x8xf32> {xf.extents = [array<i64: 0, 0>]}) attributes {xf.kernel = #xf<kernel attention>} {
+  %0 = xf.cached_attention %x, %keys, %values rows(%rows, %offsets) heads(4) key_value_heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
 // CHECK-LABEL: func.func @entry
 // CHECK: xf.dispatch @linear {{.*}} cost #[[LINEAR]]
 func.func @entry(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}, %w: tensor<4x8xf32>) -> tensor<?x4xf32> attributes {xf.entry} {
@@ -50,7 +57,14 @@ func.func @attend(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}, %of
   %0, %1 = xf.dispatch @attention "attention" (%x, %offsets, %offsets) : (tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
   return %0, %1 : tensor<?x8xf32>, tensor<?x2xf32>
 }
-// CHECK-LABEL: func.func @decode
+// CHECK-LABEL: func.func @decode_grouped
+// CHECK: xf.dispatch @grouped {{.*}} cost #[[GROUPED]]
+func.func @decode_grouped(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["rows"]}, %cache: tensor<?x4xf32> {xf.name = "cache", xf.dims = ["cache_tokens"]},
+                          %list: tensor<?xi32> {xf.name = "list", xf.dims = ["cache_rows"]}, %offsets: tensor<?xi32> {xf.name = "offsets", xf.dims = ["rows_plus_1"]}) -> tensor<?x8xf32> attributes {xf.entry} {
+  %0 = xf.dispatch @grouped "attention" (%x, %cache, %cache, %list, %offsets) : (tensor<?x8xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+// CHECK-LABEL: func.func @decode(
 // CHECK: xf.dispatch @cache_write {{.*}} cost #[[WRITE]]
 // CHECK: xf.dispatch @cached_attention {{.*}} cost #[[CACHED]]
 func.func @decode(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["rows"]}, %cache: tensor<?x8xf32> {xf.name = "cache", xf.dims = ["cache_tokens"]}, %slots: tensor<?xi32> {xf.name = "slots", xf.dims = ["rows"]},

@@ -97,6 +97,24 @@ func.func private @large(%do16: tensor<?x64xbf16>, %q16: tensor<?x64xbf16>, %k16
   return %dt : tensor<?x40000xf32>
 }
 
+// Of single queries over a cache: heads that share keys are warps of a block, as many as divide their number and are eight at most.
+// CHECK-LABEL: func.func private @cached
+// CHECK-SAME: xf.grid = [array<i64: 0, 0, 0, 1>, array<i64: -1, 4, 0, 1>]
+// CHECK-SAME: xf.threads = 192
+func.func private @cached(%q: tensor<?x192xf32>, %k: tensor<?x16xf32>, %v: tensor<?x16xf32>, %rows: tensor<?xi32>, %ro: tensor<?xi32>) -> tensor<?x192xf32>
+    attributes {xf.kernel = #xf<kernel attention>} {
+  %o = xf.cached_attention %q, %k, %v rows(%rows, %ro) heads(24) key_value_heads(2) scale(0.25) : (tensor<?x192xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x192xf32>
+  return %o : tensor<?x192xf32>
+}
+// CHECK-LABEL: func.func private @cached_alone
+// CHECK-SAME: xf.grid = [array<i64: 0, 0, 0, 1>, array<i64: -1, 24, 0, 1>]
+// CHECK-SAME: xf.threads = 32
+func.func private @cached_alone(%q: tensor<?x192xf32>, %k: tensor<?x192xf32>, %v: tensor<?x192xf32>, %rows: tensor<?xi32>, %ro: tensor<?xi32>) -> tensor<?x192xf32>
+    attributes {xf.kernel = #xf<kernel attention>} {
+  %o = xf.cached_attention %q, %k, %v rows(%rows, %ro) heads(24) scale(0.25) : (tensor<?x192xf32>, tensor<?x192xf32>, tensor<?x192xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x192xf32>
+  return %o : tensor<?x192xf32>
+}
+
 // -----
 
 func.func private @trained(%do: tensor<?x8xf32>, %q: tensor<?x8xf32>, %k: tensor<?x8xf32>, %v: tensor<?x8xf32>, %o: tensor<?x8xf32>, %lse: tensor<?x2xf32>, %qo: tensor<?xi32>, %ko: tensor<?xi32>, %slopes: tensor<2xf32>)

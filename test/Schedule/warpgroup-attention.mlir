@@ -69,6 +69,24 @@ func.func private @wide(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: tensor<?x1x
   return %dq, %dk, %dv : !m, !m, !m
 }
 
+// Six heads, of which three share one of keys and values: boxes of all of them by one map, and backward the grid of queries.
+// CHECK-LABEL: func.func private @shared
+// CHECK-SAME: xf.grid = [array<i64: 0, 0, 0, 128>, array<i64: -1, 6, 0, 1>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
+// CHECK: arith.divui {{.*}} : i32
+// CHECK: xfg.copy_in
+func.func private @shared(%q: tensor<?x384xbf16>, %k: !m, %v: !m, %qo: !i, %ko: !i) -> (tensor<?x384xbf16>, tensor<?x6xf32>) attributes {xf.kernel = #xf<kernel attention>} {
+  %o, %s = xf.attention %q, %k, %v offsets(%qo, %ko) heads(6) key_value_heads(2) scale(0.125) causal : (tensor<?x384xbf16>, !m, !m, !i, !i) -> (tensor<?x384xbf16>, tensor<?x6xf32>)
+  return %o, %s : tensor<?x384xbf16>, tensor<?x6xf32>
+}
+// CHECK-LABEL: func.func private @shared_backward
+// CHECK-SAME: xf.grid = [array<i64: 1, 0, 1, 128>, array<i64: -1, 6, 0, 1>]
+// CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2>
+func.func private @shared_backward(%do: tensor<?x384xbf16>, %q: tensor<?x384xbf16>, %k: !m, %v: !m, %o: tensor<?x384xbf16>, %s: tensor<?x6xf32>, %qo: !i, %ko: !i) -> (tensor<?x384xbf16>, !m, !m) attributes {xf.kernel = #xf<kernel attention_backward>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(6) key_value_heads(2) scale(0.125) causal : (tensor<?x384xbf16>, tensor<?x384xbf16>, !m, !m, tensor<?x384xbf16>, tensor<?x6xf32>, !i, !i) -> (tensor<?x384xbf16>, !m, !m)
+  return %dq, %dk, %dv : tensor<?x384xbf16>, !m, !m
+}
+
 //--- given.mlir
 !m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
@@ -120,6 +138,19 @@ func.func private @columns(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo:
     attributes {xf.kernel = #xf<kernel attention_backward>, xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>} {
   %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) scale(0.125) : (!m, !m, !m, !m, !m, !s, !i, !i) -> (!m, !m, !m)
   return %dq, %dk, %dv : !m, !m, !m
+}
+
+// -----
+
+!m = tensor<?x128xbf16>
+!n = tensor<?x64xbf16>
+!s = tensor<?x2xf32>
+!i = tensor<?xi32>
+// expected-error @+1 {{expected 'ordered' of 'xf.schedule' to be false where heads (2) share those of keys and values (1), but got true}}
+func.func private @ordered(%do: !m, %q: !m, %k: !n, %v: !n, %o: !m, %s: !s, %qo: !i, %ko: !i) -> (!m, !n, !n)
+    attributes {xf.kernel = #xf<kernel attention_backward>, xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2, ordered = true>} {
+  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) key_value_heads(1) scale(0.125) : (!m, !m, !n, !n, !m, !s, !i, !i) -> (!m, !n, !n)
+  return %dq, %dk, %dv : !m, !n, !n
 }
 
 // -----

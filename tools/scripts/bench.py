@@ -348,9 +348,10 @@ SCORES = {  # by name: captured tensors, and a region's body up to %s and the de
 def attention_module(work):
     """Attention, and with its gradients; the inputs of both, and the operations of the forward."""
     heads, d = work["heads"], work["head_dim"]
+    key_heads = work.get("key_value_heads", heads)
     lengths = work.get("lengths") or [work["query_length"]] * work["batch"]
-    rows, lse = tensor(None, heads * d), tensor(None, heads)
-    given = f"offsets(%offsets, %offsets) heads({heads}) scale({d ** -0.5!r})" + (" causal" if work.get("causal") else "")
+    rows, keys, lse = tensor(None, heads * d), tensor(None, key_heads * d), tensor(None, heads)
+    given = f"offsets(%offsets, %offsets) heads({heads}){'' if key_heads == heads else f' key_value_heads({key_heads})'} scale({d ** -0.5!r})" + (" causal" if work.get("causal") else "")
     given += f" window({work['window']})" if "window" in work else ""
     captured, body, derivative = SCORES.get(work.get("score"), ({}, "", ""))
     tables = {name: tensor(heads, columns) for name, columns in captured.items()}
@@ -368,24 +369,25 @@ def attention_module(work):
     xf.yield {", ".join(yielded)} : {", ".join("f32" for _ in yielded)}
   }}"""
 
-    arguments = {k: (rows, ["tokens"]) for k in ("query", "key", "value")} | {"offsets": (IDS, ["sequences_plus_1"])}
+    arguments = {"query": (rows, ["tokens"]), "key": (keys, ["tokens"]), "value": (keys, ["tokens"]), "offsets": (IDS, ["sequences_plus_1"])}
     arguments |= {name: (table, []) for name, table in tables.items()}
     types = "".join(f", {table}" for table in tables.values())
     sums = {name: tensor(None, heads * columns) for name, columns in captured.items()}
-    forward = f"%o, %lse = xf.attention %query, %key, %value {given}{score('%s')} : ({rows}, {rows}, {rows}, {IDS}, {IDS}{types}) -> ({rows}, {lse})"
+    forward = f"%o, %lse = xf.attention %query, %key, %value {given}{score('%s')} : ({rows}, {keys}, {keys}, {IDS}, {IDS}{types}) -> ({rows}, {lse})"
     backward = (
         f"%dq, %dk, %dv{''.join(f', %d{name}' for name in sums)} = xf.attention_backward %cotangent, %query, %key, %value, %o, %lse {given}{score('%s', '%d')}"
-        f" : ({', '.join([rows] * 5)}, {lse}, {IDS}, {IDS}{types}) -> ({', '.join([rows] * 3 + list(sums.values()))})"
+        f" : ({rows}, {rows}, {keys}, {keys}, {rows}, {lse}, {IDS}, {IDS}{types}) -> ({', '.join([rows, keys, keys, *sums.values()])})"
     )
     module = entry("forward", arguments, forward, {"result": ("%o", rows)})
     module += entry(
         "forward_backward",
         arguments | {"cotangent": (rows, ["tokens"])},
         forward + "\n  " + backward,
-        {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", rows), "value_gradient": ("%dv", rows)} | {f"{name}_gradient": (f"%d{name}", t) for name, t in sums.items()},
+        {"query_gradient": ("%dq", rows), "key_gradient": ("%dk", keys), "value_gradient": ("%dv", keys)} | {f"{name}_gradient": (f"%d{name}", t) for name, t in sums.items()},
     )
     rng, tokens = random.Random(0), sum(lengths)
-    values = {k: ("F32", [tokens, heads * d], random_floats(tokens * heads * d, rng)) for k in ("query", "key", "value", "cotangent")}
+    widths = {"query": heads * d, "key": key_heads * d, "value": key_heads * d, "cotangent": heads * d}
+    values = {k: ("F32", [tokens, width], random_floats(tokens * width, rng)) for k, width in widths.items()}
     inputs = {k: v for k, v in values.items() if k != "cotangent"} | {"offsets": offsets(lengths)}
     inputs |= {name: ("F32", [heads, columns], random_floats(heads * columns, rng)) for name, columns in captured.items()}
     flop = 4 * heads * d * sum(n * min(n, 2 * work.get("window", n) + 1) for n in lengths) / (2 if work.get("causal") else 1)
@@ -549,7 +551,7 @@ def main():
         for result in measure(work, options, folder):
             line = fixed | {"threads": options.threads} | result
             tell({k: line[k] for k in FIELDS if k in line})
-        if options.peers:
+        if options.peers and "key_value_heads" not in work:  # which their scripts would not heed
             for line in bench_peers.run(section, work, options):
                 tell(line)
 

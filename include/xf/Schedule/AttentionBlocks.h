@@ -1,6 +1,7 @@
 //===- AttentionBlocks.h - what attention's two passes share ----*- C++ -*-===//
-// One task is one head of one sequence: its rows of the packed batch, blocks of keys packed for the products, masks,
-// dropout. Scores are in units of log 2, so that probabilities are powers of two.
+// One task is one head of one sequence, or the heads that share a head of keys and values: its rows of the packed
+// batch, blocks of keys packed for the products, masks, dropout. Scores are in units of log 2, so that probabilities
+// are powers of two.
 //===----------------------------------------------------------------------===//
 #ifndef XF_SCHEDULE_ATTENTIONBLOCKS_H
 #define XF_SCHEDULE_ATTENTIONBLOCKS_H
@@ -49,12 +50,23 @@ struct AttentionMasks {
   Value lengths; // or null
 };
 
-/// One (sequence, head) of a packed batch.
+/// How many heads of the queries share one of keys and values.
+template <typename OpT> int64_t sharersOf(OpT op) {
+  return static_cast<int64_t>(op.getHeads()) / op.getKeyValueHeadCount();
+}
+
+/// The head of keys and values that head `head` of the query reads.
+template <typename OpT> Value keyHeadOf(Emitter &e, OpT op, Value head) {
+  return sharersOf(op) == 1 ? head : e.make<arith::DivSIOp>(head, e.index(sharersOf(op)));
+}
+
+/// One (sequence, head) of a packed batch. What has columns of a head is said with it: `head` of queries and results,
+/// `keyHead` of keys and values.
 struct AttentionTask {
   static constexpr int64_t vectors = 2; // of a register tile
 
-  /// In the emitter's tile (sequence, head).
-  AttentionTask(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
+  /// Where the task goes through heads that share one, `head` is set for each.
+  AttentionTask(Emitter &e, Value sequence, Value head, Value keyHead, Value queryOffsets, Value keyOffsets,
                 const AttentionMasks &masks);
 
   /// The key that query i stands at.
@@ -72,12 +84,12 @@ struct AttentionTask {
   Value mayHaveScores(ScoreRegion &region, Value begin, Value end, KeyRange keys, Value keyBegin);
   /// The key to start at where keys are taken by `step`.
   Value startOf(KeyRange keys, int64_t step);
-  /// Columns of head `head` of width `features`: column(c) = head * features + c.
-  Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
+  /// Columns of a head of width `features`: column(head, c) = head * features + c.
+  Value column(Value head, Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
 
   /// Asks for the vector at `c` that the next head's task will read in this row: heads lie side by side, and
   /// where sequences are short each task would begin by waiting for memory.
-  void prefetchNextHead(Value matrix, Value row, Value c, int64_t features);
+  void prefetchNextHead(Value matrix, Value head, Value row, Value c, int64_t features);
 
   /// Scratch for a block of scores, for keys packed by packTransposed, and for `count` rows copied by copyRows.
   Value allocateScores();
@@ -86,19 +98,19 @@ struct AttentionTask {
     // An odd number of cache lines a row spreads the rows over all sets; in place they would share few.
     return e.allocate({count, ((features + 15) / 16 / 2 * 2 + 1) * 16});
   }
-  /// Packs `count` rows of `matrix` from `rowBegin`, times `factor`, transposed: panels of rows x features x panel;
-  /// rows past the end repeat the last.
+  /// Packs `count` rows of keys or values from `rowBegin`, times `factor`, transposed: panels of rows x features x
+  /// panel; rows past the end repeat the last.
   void packTransposed(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer, double factor = 1);
-  /// Copies them as they lie.
-  void copyRows(Value matrix, int64_t features, Value rowBegin, Value count, Value buffer);
+  /// Copies those of `matrix` as they lie.
+  void copyRows(Value matrix, Value head, int64_t features, Value rowBegin, Value count, Value buffer);
   /// scores[r][j] = sum over c of copied[rowBegin + r][c] packed[c][j], for `rows` rows and the panels that have
   /// `keys`.
   void scoreProduct(Value copied, int64_t features, Value rowBegin, Value rows, Value packed, KeyRange keys,
                     Value scores);
-  /// sums[sumStart + r, :] of this head += sum over k of a(r, k) copied[k, :], for rows `rows` and k in `ks`. Where
-  /// `isFirst` (a bool, or null for never) the sums begin at zero.
-  void accumulate(Value sums, Value sumStart, KeyRange rows, Value copied, KeyRange ks, int64_t features,
-                  function_ref<Value(Value row, Value k)> a, Value isFirst, bool sumsAreScratch = false);
+  /// sums[sumStart + r, :] of `sumHead`, or all of what is scratch where that is null, += sum over k of a(r, k)
+  /// copied[k, :], for rows `rows` and k in `ks`. Where `isFirst` (a bool, or null for never) the sums begin at zero.
+  void accumulate(Value sums, Value sumHead, Value sumStart, KeyRange rows, Value copied, KeyRange ks, int64_t features,
+                  function_ref<Value(Value row, Value k)> a, Value isFirst);
 
   /// Runs `body(key, masked, carried)` over the keys `visible` of a block, `step` at a time: unmasked where all of a
   /// step are known to be visible.
@@ -114,9 +126,9 @@ struct AttentionTask {
 
   Emitter &e;
   int64_t queriesPerBlock, keysPerBlock; // of the block of scores
-  int64_t heads, panel;
+  int64_t panel;
   AttentionMasks masks;
-  Value head, queryStart, queryCount, keyStart, keyCount;
+  Value head, keyHead, queryStart, queryCount, keyStart, keyCount;
 
 private:
   Value headsAhead; // 1 where sequences are short, else 0

@@ -65,6 +65,10 @@ private:
   Value columnNumber(Value tensor, int64_t vector) {
     return e.loadVector(memory.lookup(tensor).memref, column(vector), lanes[vector]);
   }
+  /// Sines, or cosines, of a position and the frequencies in the op's tables.
+  FailureOr<SmallVector<Value>> waves(Operation *op, Value positions, int64_t first);
+  /// Vectors of x beside those half a head away, in memory, turned.
+  FailureOr<SmallVector<Value>> turned(RotaryOp op);
   FailureOr<SmallVector<Value>> map(ValueRange operands, function_ref<Value(ArrayRef<Value>, int64_t)> function);
 
   Emitter &e;
@@ -75,6 +79,9 @@ private:
   Value row, firstColumn;
   SmallVector<int64_t> lanes;
 };
+
+/// Whether vectors of `share` columns never hold both halves of a head.
+inline bool holdsHalves(RotaryOp op, int64_t share) { return op.getAngles().getType().getDimSize(1) / 2 % share == 0; }
 
 /// Elements of a row of the matrices that a kernel on rows works on; 0 where there are none.
 int64_t columnsOfRows(Block &body);

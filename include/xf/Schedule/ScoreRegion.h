@@ -10,7 +10,7 @@
 namespace mlir::xf {
 class ScoreRegion {
 public:
-  /// Of an op of the kernel that is emitted; `head` is an index.
+  /// Of an op of the kernel that is emitted; `head` is an index, of the first head where there are more.
   ScoreRegion(Emitter &e, Region &region, ValueRange captures, Value head);
   /// Whether there is one; without it nothing else may be called.
   explicit operator bool() const { return block; }
@@ -32,6 +32,8 @@ public:
   /// Whether they ever tell.
   bool masksBlocks() { return mayHaveScores({e.index(0), e.index(0)}, {e.index(0), e.index(0)}) != nullptr; }
 
+  /// For another head.
+  void setHead(Value head);
   /// For the query that stands at key `position`.
   void setQuery(Value position);
   /// What the region yields, of the scores of `width` keys from `key` (an index) on: a vector, or with the derivative

@@ -7,6 +7,10 @@ namespace {
 /// The normal distribution function and density.
 Number distribution(Number x) { return (unary<math::ErfOp>(x * M_SQRT1_2) + 1) * 0.5; }
 Number density(Number x) { return exp(x * x * -0.5) * (M_2_SQRTPI * M_SQRT1_2 * 0.5); }
+constexpr double rootOf2ByPi = M_2_SQRTPI * M_SQRT1_2;
+/// The hyperbolic tangent in gelu_tanh.
+Number tanhOf(Number x) { return unary<math::TanhOp>((x * x * x * 0.044715 + x) * rootOf2ByPi); }
+Number logistic(Number x) { return Number(1) / (exp(x * -1) + 1); }
 
 template <typename OpT> Results lowerElements(OpT op, TensorBuilder &b, TensorBuilder::Body body) {
   SmallVector<Indexed> inputs = llvm::map_to_vector(op->getOperands(), elements);
@@ -18,12 +22,24 @@ Results lower(AddOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] + v[1]; });
 }
 
+Results lower(MultiplyOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * v[1]; });
+}
+
 Results lower(CastOp op, TensorBuilder &b) {
   return lowerElements(op, b, [&](ArrayRef<Number> v) { return v[0].toFloat(op.getType().getElementType()); });
 }
 
 Results lower(ReluOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return maximum(v[0], 0); });
+}
+
+Results lower(GeluTanhOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * (tanhOf(v[0]) + 1) * 0.5; });
+}
+
+Results lower(SiluOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * logistic(v[0]); });
 }
 
 Results lower(ReluBackwardOp op, TensorBuilder &b) {
@@ -36,6 +52,20 @@ Results lower(GeluOp op, TensorBuilder &b) {
 
 Results lower(GeluBackwardOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * (distribution(v[1]) + v[1] * density(v[1])); });
+}
+
+Results lower(GeluTanhBackwardOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) {
+    Number x = v[1], t = tanhOf(x), slope = (x * x * (3 * 0.044715) + 1) * rootOf2ByPi;
+    return v[0] * (t + 1 + x * (t * t * -1 + 1) * slope) * 0.5;
+  });
+}
+
+Results lower(SiluBackwardOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) {
+    Number s = logistic(v[1]);
+    return v[0] * s * (v[1] * (s * -1 + 1) + 1);
+  });
 }
 
 Results lower(DropoutOp op, TensorBuilder &b) {

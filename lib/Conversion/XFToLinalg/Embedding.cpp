@@ -71,4 +71,32 @@ Results lower(SinusoidalOp op, TensorBuilder &b) {
     return select(isSine, unary<math::SinOp>(angle), unary<math::CosOp>(angle)).toFloat(type);
   })};
 }
+
+Results lower(RotaryAnglesOp op, TensorBuilder &b) {
+  Type f64 = b.getF64Type(), type = getElementTypeOrSelf(op.getType());
+  SmallVector<double> frequencies = op.getFrequencies();
+  auto half = static_cast<int64_t>(frequencies.size());
+  Value table = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(RankedTensorType::get({half}, f64), ArrayRef<double>(frequencies)));
+  return {b.map(matrix(b.empty(op)), perRow(op.getPositions()), [&](ArrayRef<Number> position) {
+    Number column = b.index(1), isCosine = column < half;
+    Number angle = position[0].toFloat(f64) * b.element(table, {select(isCosine, column, column - half)});
+    return select(isCosine, unary<math::CosOp>(angle), unary<math::SinOp>(angle)).toFloat(type);
+  })};
+}
+
+Results lower(RotaryOp op, TensorBuilder &b) {
+  int64_t features = cast<RankedTensorType>(op.getAngles().getType()).getDimSize(1), half = features / 2;
+  Type type = getElementTypeOrSelf(op.getType());
+  return {b.map(matrix(b.empty(op)), matrix(op.getX()), [&](ArrayRef<Number> x) {
+    Number row = b.index(0), column = b.index(1);
+    Number place = binary<arith::AddFOp, arith::RemSIOp>(column, features), isFirst = place < half;
+    Number pair = select(isFirst, place, place - half);
+    Number other = b.element(op.getX(), {row, select(isFirst, column + half, column - half)});
+    Number cosine = b.element(op.getAngles(), {row, pair}).toFloat(type),
+           sine = b.element(op.getAngles(), {row, pair + half}).toFloat(type);
+    Number sign = b.constant(type, op.getInverse() ? -1 : 1);
+    return x[0] * cosine + other * sine * select(isFirst, sign * -1, sign);
+  })};
+}
 } // namespace mlir::xf

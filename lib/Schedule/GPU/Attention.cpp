@@ -9,8 +9,12 @@
 
 namespace mlir::xf {
 
-AttentionBlock::AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads)
-    : e(e), heads(heads), head(tile[1]) {
+AttentionBlock::AttentionBlock(Emitter &e, int64_t heads, int64_t sharers, Value head)
+    : e(e), heads(heads), sharers(sharers), head(head), keyHead(sharers == 1 ? head : e.div(head, e.index(sharers))) {}
+
+AttentionBlock::AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
+                               int64_t sharers)
+    : AttentionBlock(e, heads, sharers, tile[1]) {
   if (auto schedule = dyn_cast_or_null<PlainAttentionScheduleAttr>(e.kernel->getAttr("xf.schedule")))
     isTight = schedule.getTight();
   for (auto [offsets, start, count] :
@@ -21,7 +25,7 @@ AttentionBlock::AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffs
   }
 }
 
-Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t features) {
+Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t features, Side ySide) {
   // 16 bytes of both at a time, or 8, where heads begin at multiples of them: a thread's rows are its own.
   auto shareOf = [&](Value memory) -> int64_t {
     auto type = cast<MemRefType>(memory.getType());
@@ -42,20 +46,21 @@ Value AttentionBlock::dot(Value x, Value xRow, Value y, Value yRow, int64_t feat
     return numbers;
   };
   return loop(e.index(0), e.index(features), share, e.f32(0), [&](Value c, ValueRange carried) {
-    Value at = column(c, features), sum = carried[0];
-    for (auto [a, b] : llvm::zip(load(x, xRow, at), load(y, yRow, at)))
+    Value at = column(c, features, OfQueries), sum = carried[0];
+    Value other = ySide == OfKeys && sharers > 1 ? column(c, features, OfKeys) : at;
+    for (auto [a, b] : llvm::zip(load(x, xRow, at), load(y, yRow, other)))
       sum = e.fma(a, b, sum);
     return SmallVector<Value>{sum};
   })[0];
 }
 
 SmallVector<Value> AttentionBlock::accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix,
-                                              function_ref<Value(Value)> rowOf, int64_t features) {
+                                              Side side, function_ref<Value(Value)> rowOf, int64_t features) {
   return loop(begin, end, 1, sums, [&](Value i, ValueRange carried) {
     Value weight = e.fromLane(weights, e.toI32(i)), row = rowOf(i);
     SmallVector<Value> next;
     forVectors(features, [&](int64_t v, int64_t lanes) {
-      Value at = column(e.index(v * e.registers.width), features);
+      Value at = column(e.index(v * e.registers.width), features, side);
       next.push_back(e.fma(weight, e.loadVector(matrix, {row, at}, lanes), carried[v]));
     });
     return next;
@@ -124,7 +129,7 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
       Value own = e.add(e.add(j, e.index(v * width)), e.lane());
       seen.push_back(block.isIn(own, q.keys));
       scores.push_back(block.where(seen.back(), none, [&] {
-        Value score = e.mul(block.dot(q.query, q.row, q.key, q.keyRow(own), q.dK), q.scale);
+        Value score = e.mul(block.dot(q.query, q.row, q.key, q.keyRow(own), q.dK, block.OfKeys), q.scale);
         return q.region ? e.mul(q.region.applyTo(score, e.toI32(own))[0], e.f32(M_LOG2E)) : score;
       }));
       if (q.region)
@@ -150,7 +155,7 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
       Value first = e.add(j, e.index(v * width));
       Value skipped = e.make<arith::MaxSIOp>(e.sub(turnBegin, first), e.index(0));
       outputs = block.accumulate(
-          outputs, weight, skipped, e.min(e.sub(q.keys.end, first), e.index(width)), q.value,
+          outputs, weight, skipped, e.min(e.sub(q.keys.end, first), e.index(width)), q.value, block.OfKeys,
           [&](Value k) { return q.keyRow(e.add(first, k)); }, q.dV);
     }
     llvm::append_range(next, outputs);
@@ -164,7 +169,7 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
     Value inverse = e.div(e.f32(1), total);
     block.forVectors(q.dV, [&](int64_t v, int64_t lanes) {
       e.storeVector(e.select(sees, e.mul(sums[2 + v], inverse), e.f32(0)), q.result,
-                    {q.row, block.column(e.index(v * width), q.dV)}, lanes);
+                    {q.row, block.column(e.index(v * width), q.dV, block.OfQueries)}, lanes);
     });
   }
   if (q.logSumExp) {
@@ -176,14 +181,13 @@ void emitQuery(Emitter &e, AttentionBlock &block, Query &q, ProbabilityDropout *
 }
 
 template <typename OpT> Query queryOf(Emitter &e, OpT op, Value head) {
-  int64_t heads = op.getHeads();
   Query q{.region = ScoreRegion(e, op.getScore(), op.getCaptures(), head)};
   q.query = e.placeOf(op.getQuery());
   q.key = e.placeOf(op.getKey());
   q.value = e.placeOf(op.getValue());
   q.result = e.placeOf(op.getResult());
-  q.dK = op.getQuery().getType().getDimSize(1) / heads;
-  q.dV = op.getValue().getType().getDimSize(1) / heads;
+  q.dK = op.getKeyFeatures();
+  q.dV = op.getValueFeatures();
   q.scale = e.f32(op.getScale().convertToDouble() * (q.region ? 1 : M_LOG2E));
   return q;
 }
@@ -191,7 +195,7 @@ template <typename OpT> Query queryOf(Emitter &e, OpT op, Value head) {
 void emit(Emitter &e, AttentionOp op) {
   int64_t heads = op.getHeads();
   AttentionBlock block(e, e.splitTile({e.index(heads)}), e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()),
-                       heads);
+                       heads, sharersOf(op));
   AttentionMasks masks(e, op);
   ProbabilityDropout dropout(e, op.getRandom(), op.getSite(), op.getRate());
   Query q = queryOf(e, op, block.head);
@@ -208,11 +212,23 @@ void emit(Emitter &e, AttentionOp op) {
       {{static_cast<int64_t>(cast<BlockArgument>(op.getQueryOffsets()).getArgNumber()), 0, -1, 1}, {-1, heads, 0, 1}});
 }
 
-/// A query over listed rows: a warp each.
+/// The warps of a block: those heads that share one of keys, or some of them.
+int64_t warpsOf(CachedAttentionOp op) {
+  constexpr int64_t most = 8;
+  int64_t warps = std::min(sharersOf(op), most);
+  while (sharersOf(op) % warps)
+    --warps;
+  return warps;
+}
+
+/// A query over listed rows: a warp each. Heads that share keys are one block's: what one has read is in its
+/// processor's cache for the others.
 void emit(Emitter &e, CachedAttentionOp op) {
-  int64_t heads = op.getHeads();
-  SmallVector<Value> tile = e.splitTile({e.index(heads)});
-  AttentionBlock block(e, heads, tile[1]);
+  int64_t heads = op.getHeads(), warps = warpsOf(op);
+  SmallVector<Value> tile = e.splitTile({e.index(heads / warps)});
+  if (warps > 1)
+    tile[1] = e.add(e.mul(tile[1], e.index(warps)), e.warp());
+  AttentionBlock block(e, heads, sharersOf(op), tile[1]);
   Value rows = e.placeOf(op.getRows()), offsets = e.placeOf(op.getRowOffsets());
   Query q = queryOf(e, op, block.head);
   q.row = tile[0];
@@ -224,14 +240,15 @@ void emit(Emitter &e, CachedAttentionOp op) {
   auto keyRow = [&](Value key) { return e.toIndex(e.load(rows, e.add(begin, key))); };
   q.keyRow = keyRow;
   emitQuery(e, block, q, nullptr);
-  e.finish({{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads, 0, 1}});
+  e.finish(
+      {{static_cast<int64_t>(cast<BlockArgument>(op.getQuery()).getArgNumber()), 0, 0, 1}, {-1, heads / warps, 0, 1}});
 }
 
 /// To look at: a block a head.
 void emit(Emitter &e, AttentionWeightsOp op) {
-  int64_t width = e.registers.width, dK = op.getQuery().getType().getDimSize(1) / op.getHeads();
+  int64_t width = e.registers.width, dK = op.getKeyFeatures();
   Value query = e.placeOf(op.getQuery()), key = e.placeOf(op.getKey()), result = e.placeOf(op.getResult());
-  AttentionBlock block(e, op.getHeads(), e.tile());
+  AttentionBlock block(e, op.getHeads(), sharersOf(op), e.tile());
   Value queries = e.dim(query, 0), keyCount = e.dim(key, 0), scale = e.f32(op.getScale().convertToDouble());
   AttentionMasks masks(e, op);
   ScoreRegion region(e, op.getScore(), op.getCaptures(), block.head);
@@ -244,7 +261,7 @@ void emit(Emitter &e, AttentionWeightsOp op) {
       return e.loop(e.index(0), keyCount, width, initial, [&](Value first, ValueRange carried) {
         Value j = e.add(first, e.lane());
         Value score = block.where(block.isIn(j, keys), e.f32(otherwise), [&] {
-          Value product = e.mul(block.dot(query, i, key, j, dK), scale);
+          Value product = e.mul(block.dot(query, i, key, j, dK, block.OfKeys), scale);
           return region ? region.applyTo(product, e.toI32(j))[0] : product;
         });
         return body(j, score, carried);
@@ -289,8 +306,8 @@ RegisterFile blockOfAttention(func::FuncOp kernel, RegisterFile block) {
 
 LogicalResult scheduleAttentionGPU(func::FuncOp kernel, const RegisterFile &registers) {
   RegisterFile block = blockOfAttention(kernel, registers);
-  if (isa<CachedAttentionOp>(kernel.getBody().front().front()))
-    block.warps = 1;
+  if (auto op = dyn_cast<CachedAttentionOp>(kernel.getBody().front().front()))
+    block.warps = warpsOf(op);
   scheduleForward(kernel, block, [&](Emitter &e, auto op) {
     if constexpr (std::is_same_v<decltype(op), AttentionOp>)
       if (Attribute schedule = e.kernel->getAttr("xf.schedule"); !isa<PlainAttentionScheduleAttr>(schedule))

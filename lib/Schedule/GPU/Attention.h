@@ -16,15 +16,20 @@ RegisterFile blockOfAttention(func::FuncOp kernel, RegisterFile block);
 struct AttentionBlock {
   static constexpr int64_t step = 64; // keys for which dropout draws at once
 
-  /// In a tile (sequence, head).
-  AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads);
+  /// In a tile (sequence, head); `sharers` heads of queries share one of keys and values.
+  AttentionBlock(Emitter &e, ArrayRef<Value> tile, Value queryOffsets, Value keyOffsets, int64_t heads,
+                 int64_t sharers);
   /// Without a sequence: of a head alone.
-  AttentionBlock(Emitter &e, int64_t heads, Value head) : e(e), heads(heads), head(head) {}
+  AttentionBlock(Emitter &e, int64_t heads, int64_t sharers, Value head);
 
   /// The key that query i stands at.
   Value position(Value i) { return e.add(i, e.sub(keyCount, queryCount)); }
+  /// Whose columns are meant: those of the head, or of the one of keys and values that it reads.
+  enum Side { OfQueries, OfKeys };
   /// Columns of the head of width `features`.
-  Value column(Value c, int64_t features) { return e.add(e.mul(head, e.index(features)), c); }
+  Value column(Value c, int64_t features, Side side) {
+    return e.add(e.mul(side == OfKeys ? keyHead : head, e.index(features)), c);
+  }
   /// Whether `key` is one of `keys`.
   Value isIn(Value key, KeyRange keys) {
     Value below = e.compare(arith::CmpIPredicate::slt, key, keys.end);
@@ -35,11 +40,11 @@ struct AttentionBlock {
     using Values = SmallVector<Value>;
     return e.choose(condition, [&] { return Values{value()}; }, [&] { return Values{otherwise}; })[0];
   }
-  /// The head's product of a row of x and a row of y: each thread's own.
-  Value dot(Value x, Value xRow, Value y, Value yRow, int64_t features);
+  /// The head's product of a row of x, which is a side of queries, and a row of y: each thread's own.
+  Value dot(Value x, Value xRow, Value y, Value yRow, int64_t features, Side ySide);
   /// sums + lanes `begin` .. `end` of `weights` times the rows `rowOf(lane)` of `matrix`; the sums are vectors over the
   /// head's features.
-  SmallVector<Value> accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix,
+  SmallVector<Value> accumulate(ValueRange sums, Value weights, Value begin, Value end, Value matrix, Side side,
                                 function_ref<Value(Value)> rowOf, int64_t features);
   /// The vectors of `features`: body(number, lanes).
   void forVectors(int64_t features, function_ref<void(int64_t, int64_t)> body);
@@ -54,8 +59,8 @@ struct AttentionBlock {
 
   Emitter &e;
   bool isTight = false;
-  int64_t heads;
-  Value head, queryStart, queryCount, keyStart, keyCount;
+  int64_t heads, sharers;
+  Value head, keyHead, queryStart, queryCount, keyStart, keyCount;
 };
 } // namespace mlir::xf
 

@@ -1,7 +1,8 @@
 //===- AttentionBackward.cpp - schedule of attention's backward for GPUs --===//
 // The plain form of FlashAttention-2 (Dao 2023): a block takes one head of one sequence. First each of its warps sums a
 // query's gradient over the keys, then a key's and its value's over the queries; probabilities are computed again from
-// log_sum_exp both times. Nothing is shared, so nothing needs an order but each sum's own.
+// log_sum_exp both times. Nothing is shared, so nothing needs an order but each sum's own. Where heads share keys,
+// their blocks share the sums of a sequence's keys, each of which goes through the queries of all these heads.
 //===----------------------------------------------------------------------===//
 #include "Attention.h"
 #include "AttentionTensorCore.h"
@@ -13,13 +14,13 @@ namespace {
 class BackwardBlock {
 public:
   BackwardBlock(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile)
-      : e(e), block(e, tile, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads()),
+      : e(e),
+        block(e, tile, e.placeOf(op.getQueryOffsets()), e.placeOf(op.getKeyOffsets()), op.getHeads(), sharersOf(op)),
         masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
         region(e, op.getScore(), op.getCaptures(), block.head), scale(op.getScale().convertToDouble()),
         cotangent(e.placeOf(op.getCotangent())), query(e.placeOf(op.getQuery())), key(e.placeOf(op.getKey())),
         value(e.placeOf(op.getValue())), forward(e.placeOf(op.getForwardResult())),
-        logSumExp(e.placeOf(op.getLogSumExp())), dK(op.getQuery().getType().getDimSize(1) / op.getHeads()),
-        dV(op.getValue().getType().getDimSize(1) / op.getHeads()) {}
+        logSumExp(e.placeOf(op.getLogSumExp())), dK(op.getKeyFeatures()), dV(op.getValueFeatures()) {}
 
   void emit(Value dQuery, Value dKey, Value dValue) {
     int64_t width = e.registers.width;
@@ -30,42 +31,25 @@ public:
         Value j = e.add(first, e.lane()), seen = block.isIn(j, keys);
         Value difference = block.where(seen, e.f32(0), [&] { return terms(row, j, correction).difference; });
         return block.accumulate(
-            carried, difference, e.index(0), e.min(e.sub(keys.end, first), e.index(width)), key,
+            carried, difference, e.index(0), e.min(e.sub(keys.end, first), e.index(width)), key, block.OfKeys,
             [&](Value k) { return e.add(block.keyStart, e.add(first, k)); }, dK);
       };
-      write(dQuery, row, forKeys(i, keys, zeros(dK), step), dK);
+      write(dQuery, row, forKeys(i, keys, zeros(dK), step), dK, block.OfQueries);
     });
-    e.rows(e.index(0), block.keyCount, [&](Value j) {
-      SmallVector<Value> initial = zeros(dK);
-      llvm::append_range(initial, zeros(dV));
-      size_t split = zeros(dK).size();
-      SmallVector<Value> sums =
-          block.forColumns(region, /*areQueries=*/true, j, e.index(0), block.queryCount, width, initial,
-                           [&](Value first, ValueRange carried) {
-                             // Past the last query the last one again, which no sum takes.
-                             Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
-                             Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
-                             using Values = SmallVector<Value>;
-                             Values pair = e.choose(
-                                 seen,
-                                 [&] {
-                                   if (region)
-                                     region.setQuery(block.position(i));
-                                   Terms t = terms(row, j, correctionOf(row));
-                                   return Values{t.probability, t.difference};
-                                 },
-                                 [&] { return Values{e.f32(0), e.f32(0)}; });
-                             Value count = e.min(e.sub(block.queryCount, first), e.index(width));
-                             auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
-                             SmallVector<Value> next = block.accumulate(carried.take_front(split), pair[1], e.index(0),
-                                                                        count, query, rowOf, dK);
-                             llvm::append_range(next, block.accumulate(carried.drop_front(split), pair[0], e.index(0),
-                                                                       count, cotangent, rowOf, dV));
-                             return next;
-                           });
+    SmallVector<Value> initial = zeros(dK);
+    size_t split = initial.size();
+    llvm::append_range(initial, zeros(dV));
+    Value ofGroup = block.sharers == 1 ? Value() : e.make<arith::RemSIOp>(block.head, e.index(block.sharers));
+    auto share = [&](Value number) { // where the keys begin that are the block's, of those that share the head
+      return e.div(e.mul(block.keyCount, number), e.index(block.sharers));
+    };
+    Value begin = ofGroup ? share(ofGroup) : e.index(0),
+          end = ofGroup ? share(e.add(ofGroup, e.index(1))) : block.keyCount;
+    e.rows(begin, end, [&](Value j) {
+      SmallVector<Value> sums = forHeads(initial, [&](ValueRange carried) { return addQueries(j, carried, split); });
       Value row = e.add(block.keyStart, j);
-      write(dKey, row, ArrayRef(sums).take_front(split), dK);
-      write(dValue, row, ArrayRef(sums).drop_front(split), dV);
+      write(dKey, row, ArrayRef(sums).take_front(split), dK, block.OfKeys);
+      write(dValue, row, ArrayRef(sums).drop_front(split), dV, block.OfKeys);
     });
   }
 
@@ -105,6 +89,45 @@ public:
   }
 
 private:
+  /// For the heads that share the block's keys, in their order: the block's head is each of them.
+  SmallVector<Value> forHeads(ValueRange initial, function_ref<SmallVector<Value>(ValueRange)> body) {
+    if (block.sharers == 1)
+      return body(initial);
+    Value first = e.mul(block.keyHead, e.index(block.sharers));
+    return e.loop(first, e.add(first, e.index(block.sharers)), 1, initial, [&](Value head, ValueRange carried) {
+      block.head = head;
+      if (region)
+        region.setHead(head);
+      return body(carried);
+    });
+  }
+  /// The sums for a key, and for its value from `split` on, and what the head's queries add to them.
+  SmallVector<Value> addQueries(Value j, ValueRange sums, size_t split) {
+    int64_t width = e.registers.width;
+    return block.forColumns(region, /*areQueries=*/true, j, e.index(0), block.queryCount, width, sums,
+                            [&](Value first, ValueRange carried) {
+                              // Past the last query the last one again, which no sum takes.
+                              Value i = e.min(e.add(first, e.lane()), e.sub(block.queryCount, e.index(1)));
+                              Value row = e.add(block.queryStart, i), seen = block.isIn(j, visible(i));
+                              using Values = SmallVector<Value>;
+                              Values pair = e.choose(
+                                  seen,
+                                  [&] {
+                                    if (region)
+                                      region.setQuery(block.position(i));
+                                    Terms t = terms(row, j, correctionOf(row));
+                                    return Values{t.probability, t.difference};
+                                  },
+                                  [&] { return Values{e.f32(0), e.f32(0)}; });
+                              Value count = e.min(e.sub(block.queryCount, first), e.index(width));
+                              auto rowOf = [&](Value k) { return e.add(block.queryStart, e.add(first, k)); };
+                              Values next = block.accumulate(carried.take_front(split), pair[1], e.index(0), count,
+                                                             query, block.OfQueries, rowOf, dK);
+                              llvm::append_range(next, block.accumulate(carried.drop_front(split), pair[0], e.index(0),
+                                                                        count, cotangent, block.OfQueries, rowOf, dV));
+                              return next;
+                            });
+  }
   /// For the keys that a query sees, by vectors.
   SmallVector<Value> forKeys(Value query, KeyRange keys, ValueRange initial, Emitter::LoopBody body) {
     if (region)
@@ -119,14 +142,15 @@ private:
   };
   Terms terms(Value row, Value j, Value correction) {
     Value keyRow = e.add(block.keyStart, j);
-    Value score = e.mul(block.dot(query, row, key, keyRow, dK), e.f32(region ? scale : scale * M_LOG2E)), derivative;
+    Value score = e.mul(block.dot(query, row, key, keyRow, dK, block.OfKeys), e.f32(region ? scale : scale * M_LOG2E)),
+          derivative;
     if (region) {
       SmallVector<Value> yielded = region.applyTo(score, e.toI32(j));
       score = e.mul(yielded[0], e.f32(M_LOG2E));
       derivative = yielded[1];
     }
     Value sum = e.mul(e.load(logSumExp, {row, block.head}), e.f32(M_LOG2E));
-    Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV);
+    Value p = emitExp2(e, e.sub(score, sum)), dp = block.dot(cotangent, row, value, keyRow, dV, block.OfKeys);
     Value isScore = region ? region.isScore(score) : Value();
     if (region)
       p = e.select(isScore, p, e.f32(0));
@@ -145,7 +169,7 @@ private:
   /// What dS subtracts from scale dP, or with a region from dP: D = sum of dP P = sum of the result times its
   /// cotangent.
   Value correctionOf(Value row) {
-    return e.mul(block.dot(cotangent, row, forward, row, dV), e.f32(region ? -1 : -scale));
+    return e.mul(block.dot(cotangent, row, forward, row, dV, block.OfQueries), e.f32(region ? -1 : -scale));
   }
   KeyRange visible(Value i) { return masks.visible(e, i, block.queryStart, block.queryCount, block.keyCount); }
 
@@ -154,9 +178,9 @@ private:
     block.forVectors(features, [&](int64_t, int64_t) { result.push_back(e.f32(0)); });
     return result;
   }
-  void write(Value matrix, Value row, ArrayRef<Value> sums, int64_t features) {
+  void write(Value matrix, Value row, ArrayRef<Value> sums, int64_t features, AttentionBlock::Side side) {
     block.forVectors(features, [&](int64_t v, int64_t lanes) {
-      e.storeVector(sums[v], matrix, {row, block.column(e.index(v * e.registers.width), features)}, lanes);
+      e.storeVector(sums[v], matrix, {row, block.column(e.index(v * e.registers.width), features, side)}, lanes);
     });
   }
 

@@ -11,13 +11,14 @@ namespace {
 /// What the choice is made by: of an op, and what memory holds of it.
 struct Attended {
   template <typename OpT>
-  Attended(func::FuncOp kernel, OpT op, ValueRange matrices)
+  Attended(func::FuncOp kernel, OpT op, ArrayRef<std::pair<Value, int64_t>> matrices)
       : context(kernel.getContext()), hasDropout(op.getRandom()), hasRegion(!op.getScore().empty()),
-        hasWindow(op.getWindow()), hasLengths(op.getLengths()), isCausal(op.getCausal()) {
+        hasWindow(op.getWindow()), hasLengths(op.getLengths()), isCausal(op.getCausal()),
+        sharesKeys(sharersOf(op) > 1) {
     bool areBF16 = true;
-    for (Value matrix : matrices) {
+    for (auto [matrix, features] : matrices) {
       auto type = cast<RankedTensorType>(kernel.getArgumentTypes()[cast<BlockArgument>(matrix).getArgNumber()]);
-      widths.push_back(type.getDimSize(1) / static_cast<int64_t>(op.getHeads()));
+      widths.push_back(features);
       areBF16 &= type.getElementType().isBF16();
       if (widths.size() <= 4) // not what the forward has left, of which little is read
         isForTensorCores &= areBF16 && widths.back() <= 128;
@@ -40,7 +41,7 @@ struct Attended {
   }
 
   MLIRContext *context;
-  bool hasDropout, hasRegion, hasWindow, hasLengths, isCausal;
+  bool hasDropout, hasRegion, hasWindow, hasLengths, isCausal, sharesKeys;
   bool isForTensorCores = true, isForWarpgroups = true;
   bool hasVectors;             // whether all rows of heads are read by 16 bytes
   SmallVector<int64_t> widths; // of heads in the matrices
@@ -68,7 +69,7 @@ void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpg
     // Five products in place of seven, with sums in order; it has run on no GPU yet, and `true` chooses it. A region
     // may mask blocks, which only the block itself passes over.
     constexpr bool ordersSums = false;
-    if (ordersSums && !a.hasRegion)
+    if (ordersSums && !a.hasRegion && !a.sharesKeys)
       forms.push_back(a.onWarpgroups(64, /*inTurn=*/false, /*isOrdered=*/true));
     if (a.widest() <= 64 ? extras <= 1 : extras == 0 && !a.hasLengths)
       forms.push_back(a.onWarpgroups(64));
@@ -90,7 +91,14 @@ void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpg
 }
 
 Attended attendedOf(func::FuncOp kernel, AttentionBackwardOp op) {
-  return {kernel, op, {op.getCotangent(), op.getQuery(), op.getKey(), op.getValue(), op.getForwardResult()}};
+  int64_t features = op.getKeyFeatures(), valueFeatures = op.getValueFeatures();
+  return {kernel,
+          op,
+          {{op.getCotangent(), valueFeatures},
+           {op.getQuery(), features},
+           {op.getKey(), features},
+           {op.getValue(), valueFeatures},
+           {op.getForwardResult(), valueFeatures}}};
 }
 } // namespace
 
@@ -100,7 +108,12 @@ SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget 
   SmallVector<Attribute> forms;
   Operation *root = rootOf(kernel);
   if (auto op = dyn_cast<AttentionOp>(root))
-    addForward(forms, Attended(kernel, op, {op.getQuery(), op.getKey(), op.getValue()}), target.hasWarpgroups);
+    addForward(forms,
+               Attended(kernel, op,
+                        {{op.getQuery(), op.getKeyFeatures()},
+                         {op.getKey(), op.getKeyFeatures()},
+                         {op.getValue(), op.getValueFeatures()}}),
+               target.hasWarpgroups);
   else if (auto op = dyn_cast<AttentionBackwardOp>(root); op && op.getCapturedGradients().empty())
     addBackward(forms, attendedOf(kernel, op), target.hasWarpgroups);
   else

@@ -13,7 +13,7 @@ class Forward {
 public:
   Forward(Emitter &e, AttentionOp op)
       : e(e), op(op), core(e), heads(op.getHeads()), query(e, e.placeOf(op.getQuery()), heads),
-        key(e, e.placeOf(op.getKey()), heads), value(e, e.placeOf(op.getValue()), heads),
+        key(e, e.placeOf(op.getKey()), heads, sharersOf(op)), value(e, e.placeOf(op.getValue()), heads, sharersOf(op)),
         keySteps(llvm::divideCeil(key.features, 16)), valueSteps(llvm::divideCeil(value.features, 16)),
         rowTiles(e.schedule<TensorCoreAttentionScheduleAttr>().getRows() / 16),
         isTight(e.schedule<TensorCoreAttentionScheduleAttr>().getTight()), masks(e, op),

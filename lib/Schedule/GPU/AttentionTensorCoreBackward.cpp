@@ -3,6 +3,8 @@
 // the gradient of its queries over their keys, then those of its keys and values over their queries, with scores
 // transposed, so that every sum is one warp's and no block adds to another's. A causal mask leaves late queries and
 // early keys most, which are those of one block in turn. Sums leave few registers: the schedule says how to save some.
+// Where heads share keys, the second half of a block is of a head of keys, and goes through the queries of all of
+// these.
 //===----------------------------------------------------------------------===//
 #include "AttentionTensorCore.h"
 #include <cmath>
@@ -13,11 +15,12 @@ class Backward {
 public:
   Backward(Emitter &e, AttentionBackwardOp op)
       : e(e), op(op), core(e), schedule(e.schedule<TensorCoreAttentionScheduleAttr>()), heads(op.getHeads()),
-        cotangent(matrixOf(op.getCotangent())), query(matrixOf(op.getQuery())), key(matrixOf(op.getKey())),
-        value(matrixOf(op.getValue())), forward(matrixOf(op.getForwardResult())),
-        logSumExp(e.placeOf(op.getLogSumExp())), keySteps(llvm::divideCeil(key.features, 16)),
-        valueSteps(llvm::divideCeil(value.features, 16)), together(std::max(key.features, value.features) > 64 ? 2 : 4),
-        masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        sharers(sharersOf(op)), cotangent(matrixOf(op.getCotangent())), query(matrixOf(op.getQuery())),
+        key(matrixOf(op.getKey(), sharers)), value(matrixOf(op.getValue(), sharers)),
+        forward(matrixOf(op.getForwardResult())), logSumExp(e.placeOf(op.getLogSumExp())),
+        keySteps(llvm::divideCeil(key.features, 16)), valueSteps(llvm::divideCeil(value.features, 16)),
+        together(std::max(key.features, value.features) > 64 ? 2 : 4), masks(e, op),
+        dropout(e, op.getRandom(), op.getSite(), op.getRate()),
         region(e, op.getScore(), op.getCaptures(), headOf(e, heads)), copied(e, key.features, value.features),
         scale(op.getScale().convertToDouble()), kept(dropout ? 1 / (1 - dropout.rate.convertToDouble()) : 1),
         isScaled(region || scale <= 0), factor(M_LOG2E * (isScaled ? 1 : scale)),
@@ -44,17 +47,29 @@ public:
       block.isTight = isTight;
       emitQueries(block, HeadMatrix(e, dQuery, heads));
     });
-    auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks);
+    // Keys that several heads share are more work than any queries: of those, early ones, the first blocks take one
+    // each.
+    Value keyHeads = e.i32(heads / sharers);
+    auto loop = sharers == 1 ? scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks)
+                             : scf::ForOp::create(e.b, e.loc, e.toI32(e.tile()), e.mul(blocksOf(keys), keyHeads),
+                                                  e.mul(blocks, e.i32(heads)));
     OpBuilder::InsertionGuard guard(e.b);
     e.b.setInsertionPoint(loop.getBody()->getTerminator());
-    RowBlock block(e, core, loop.getInductionVar(), keys, 1);
+    number = loop.getInductionVar();
+    HeadMatrix keyGradient(e, dKey, heads, sharers), valueGradient(e, dValue, heads, sharers);
+    if (sharers > 1) {
+      Value keyHead = e.make<arith::RemUIOp>(number, keyHeads);
+      number = e.make<arith::DivUIOp>(number, keyHeads);
+      for (HeadMatrix *matrix : {&key, &value, &keyGradient, &valueGradient})
+        *matrix = matrix->of(keyHead);
+    }
+    RowBlock block(e, core, number, keys, 1);
     block.isTight = isTight;
-    HeadMatrix key(e, dKey, heads), value(e, dValue, heads);
     if (inTurn) {
-      emitKeys(block, nullptr, &value);
-      emitKeys(block, &key, nullptr);
+      emitKeys(block, nullptr, &valueGradient);
+      emitKeys(block, &keyGradient, nullptr);
     } else {
-      emitKeys(block, &key, &value);
+      emitKeys(block, &keyGradient, &valueGradient);
     }
   }
 
@@ -62,10 +77,14 @@ private:
   static constexpr int64_t columns = CopiedRows::step / 8; // of 8
   static constexpr int64_t drawn = 64;                     // keys for which dropout draws together
 
-  HeadMatrix matrixOf(Value tensor) { return HeadMatrix(e, e.placeOf(tensor), heads); }
+  HeadMatrix matrixOf(Value tensor, int64_t sharers = 1) { return HeadMatrix(e, e.placeOf(tensor), heads, sharers); }
   void emitQueries(RowBlock &block, HeadMatrix dQuery);
   /// The gradients of both, or of one of them.
   void emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue);
+  /// For the heads that share the block's keys, in their order, of which each is `head` then.
+  SmallVector<Value> forHeads(ValueRange initial, function_ref<SmallVector<Value>(ValueRange)> body);
+  /// Of the queries (i32).
+  Value headNow() { return head ? head : e.toI32(headOf(e, heads)); }
   void copyStatistics(Value row, Value count, Value stage, bool withCorrections);
   /// For every step: the ten rounds' keys would take registers from the products.
   ProbabilityDropout dropoutReadAnew() { return {e, op.getRandom(), op.getSite(), op.getRate()}; }
@@ -125,7 +144,7 @@ private:
   /// A row's log_sum_exp in powers of two, with the other sign.
   Value shiftOf(Value row, Value inside) {
     return e.where(inside, e.b.getF32Type(),
-                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), headOf(e, heads)}), e.f32(-M_LOG2E)); });
+                   [&] { return e.mul(e.load(logSumExp, {e.toIndex(row), e.toIndex(headNow())}), e.f32(-M_LOG2E)); });
   }
   /// What a score has become, to be multiplied by `factor`, and the derivative where there is a region, whose query is
   /// set.
@@ -162,7 +181,8 @@ private:
   AttentionBackwardOp op;
   TensorCore core;
   TensorCoreAttentionScheduleAttr schedule;
-  int64_t heads;
+  int64_t heads, sharers; // of the queries, and how many of them share one of keys and values
+  Value head;             // of queries, where that is not the block's
   HeadMatrix cotangent, query, key, value, forward;
   Value logSumExp;
   int64_t keySteps, valueSteps, together; // columns of 8 whose scores are computed together
@@ -207,7 +227,7 @@ void Backward::emitQueries(RowBlock &block, HeadMatrix dQuery) {
     SmallVector<Value> bits;
     for (const RowBlock::Row &row : dropout ? ArrayRef(block.rows) : ArrayRef<RowBlock::Row>()) {
       ProbabilityDropout again = isTight ? dropoutReadAnew() : dropout;
-      Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), e.toI32(headOf(e, heads)));
+      Value philoxRow = e.add(e.mul(row.number, e.i32(heads)), headNow());
       keeps.push_back(keepsOfStep(e, core, again, philoxRow, keyBegin));
       if (isTight)
         bits.push_back(core.bitsOf(keeps.back()));
@@ -274,7 +294,7 @@ void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
   Value part = e.make<arith::DivUIOp>(warp, e.i32(2)),
         firstCounter = e.mul(e.make<arith::RemUIOp>(warp, e.i32(2)), e.i32(counters));
   Value query = e.add(e.add(row, e.mul(part, e.i32(32))), lane);
-  Value philoxRow = e.add(e.mul(query, e.i32(heads)), e.toI32(headOf(e, heads)));
+  Value philoxRow = e.add(e.mul(query, e.i32(heads)), headNow());
   Value inGroup = e.make<arith::AndIOp>(firstKey, e.i32(drawn - 1));
   Value column = e.make<arith::ShRSIOp>(e.sub(firstKey, inGroup), e.i32(2));
   // What a thread stores is of the key that its lane says.
@@ -302,95 +322,112 @@ void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
   });
 }
 
+SmallVector<Value> Backward::forHeads(ValueRange initial, function_ref<SmallVector<Value>(ValueRange)> body) {
+  if (sharers == 1)
+    return body(initial);
+  Value first = e.mul(key.head, e.i32(sharers));
+  return e.loop(first, e.add(first, e.i32(sharers)), 1, initial, [&](Value number, ValueRange carried) {
+    head = number;
+    for (HeadMatrix *matrix : {&cotangent, &query, &forward})
+      *matrix = matrix->of(head);
+    if (region)
+      region.setHead(e.toIndex(head));
+    return body(carried);
+  });
+}
+
 void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue) {
   SmallVector<Fragment> keys = loadLefts(block, key, keySteps);
   HeldRows held = dKey ? hold(block, value, heldSteps) : HeldRows();
   int64_t keySums = dKey ? keySteps * 2 : 0, valueSums = dValue ? valueSteps * 2 : 0;
   SmallVector<Fragment> zeros(keySums + valueSums, core.zeros());
-  SmallVector<Value> results = block.forSequences(
-      keyOffsets, queryOffsets, keyOffsets, flattened(zeros), [&](const Sequence &sequence, ValueRange carried) {
-        return block.forColumns(
-            sequence, masks, region, /*areKeys=*/true, copied, carried,
-            [&](Value queryBegin, Value stage) {
-              Value row = e.add(sequence.queryStart, queryBegin), count = e.sub(sequence.queryCount, queryBegin);
-              core.copyRows(query, row, count, copied.first, stage);
-              core.copyRows(cotangent, row, count, copied.second, stage);
-              copyStatistics(row, count, stage, dKey);
-              if (dropout)
-                drawKeeps(e.sub(block.begin, sequence.keyStart), row, stage);
-            },
-            [&](Value queryBegin, Value stage, Value needsMask, ValueRange carried) {
-              SmallVector<Fragment> gradients = fragmentsOf(carried);
-              MutableArrayRef<Fragment> keyGradient = MutableArrayRef(gradients).take_front(keySums),
-                                        valueGradient = MutableArrayRef(gradients).drop_front(keySums);
-              Value firstQuery = e.add(queryBegin, core.pair);
-              Value queryPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
-                    queryPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
-                    cotangentPlace = core.placeOfRight(copied.second, /*transposed=*/false, stage),
-                    cotangentPlaceTransposed = core.placeOfRight(copied.second, /*transposed=*/true, stage);
-              Value stageIndex = stage ? e.toIndex(stage) : e.index(0), pairIndex = e.toIndex(core.pair);
-              for (int64_t first = 0; first < columns; first += together) {
-                SmallVector<Fragment> scores = scoresOf(keys, copied.first, queryPlace, first), derivatives = scores;
-                SmallVector<Value> keyNumbers;
-                for (RowBlock::Row &row : block.rows)
-                  keyNumbers.push_back(e.sub(row.number, sequence.keyStart));
-                SmallVector<Value> bits; // of a row those of the thread's queries
-                for (Value key : dropout ? ArrayRef(keyNumbers) : ArrayRef<Value>()) {
-                  Value firstKey = e.sub(block.begin, sequence.keyStart);
-                  Value at = e.sub(key, e.make<arith::AndIOp>(firstKey, e.i32(-drawn)));
-                  Value all = e.load(keptBits, {stageIndex, e.toIndex(at), e.index(first * 8 / 32)});
-                  bits.push_back(e.make<arith::ShRUIOp>(all, core.pair));
-                }
-                auto queryOf = [&](int64_t n, int64_t c) { return e.add(firstQuery, e.i32((first + n) * 8 + c)); };
-                for (int64_t n = 0; n < together; ++n)
-                  for (int64_t c = 0; c < 2; ++c) {
-                    if (region)
-                      region.setQuery(e.toIndex(sequence.positionOf(e, queryOf(n, c))));
-                    Value length;
-                    if (masks.lengths) {
-                      Value last = e.sub(sequence.queryCount, e.i32(1));
-                      length = e.load(masks.lengths, e.toIndex(e.add(sequence.queryStart, e.min(queryOf(n, c), last))));
-                    }
-                    for (int64_t number = 0; number < 2; ++number) {
-                      int64_t i = number * 2 + c;
-                      std::tie(scores[n][i], derivatives[n][i]) = scoreOf(scores[n][i], keyNumbers[number]);
-                      if (length)
-                        scores[n][i] = e.select(e.compare(arith::CmpIPredicate::slt, keyNumbers[number], length),
-                                                scores[n][i], e.f32(-std::numeric_limits<float>::infinity()));
-                    }
+  auto addHead = [&](ValueRange sums) {
+    return block.forSequences(
+        keyOffsets, queryOffsets, keyOffsets, sums, [&](const Sequence &sequence, ValueRange carried) {
+          return block.forColumns(
+              sequence, masks, region, /*areKeys=*/true, copied, carried,
+              [&](Value queryBegin, Value stage) {
+                Value row = e.add(sequence.queryStart, queryBegin), count = e.sub(sequence.queryCount, queryBegin);
+                core.copyRows(query, row, count, copied.first, stage);
+                core.copyRows(cotangent, row, count, copied.second, stage);
+                copyStatistics(row, count, stage, dKey);
+                if (dropout)
+                  drawKeeps(e.sub(block.begin, sequence.keyStart), row, stage);
+              },
+              [&](Value queryBegin, Value stage, Value needsMask, ValueRange carried) {
+                SmallVector<Fragment> gradients = fragmentsOf(carried);
+                MutableArrayRef<Fragment> keyGradient = MutableArrayRef(gradients).take_front(keySums),
+                                          valueGradient = MutableArrayRef(gradients).drop_front(keySums);
+                Value firstQuery = e.add(queryBegin, core.pair);
+                Value queryPlace = core.placeOfRight(copied.first, /*transposed=*/false, stage),
+                      queryPlaceTransposed = core.placeOfRight(copied.first, /*transposed=*/true, stage),
+                      cotangentPlace = core.placeOfRight(copied.second, /*transposed=*/false, stage),
+                      cotangentPlaceTransposed = core.placeOfRight(copied.second, /*transposed=*/true, stage);
+                Value stageIndex = stage ? e.toIndex(stage) : e.index(0), pairIndex = e.toIndex(core.pair);
+                for (int64_t first = 0; first < columns; first += together) {
+                  SmallVector<Fragment> scores = scoresOf(keys, copied.first, queryPlace, first), derivatives = scores;
+                  SmallVector<Value> keyNumbers;
+                  for (RowBlock::Row &row : block.rows)
+                    keyNumbers.push_back(e.sub(row.number, sequence.keyStart));
+                  SmallVector<Value> bits; // of a row those of the thread's queries
+                  for (Value key : dropout ? ArrayRef(keyNumbers) : ArrayRef<Value>()) {
+                    Value firstKey = e.sub(block.begin, sequence.keyStart);
+                    Value at = e.sub(key, e.make<arith::AndIOp>(firstKey, e.i32(-drawn)));
+                    Value all = e.load(keptBits, {stageIndex, e.toIndex(at), e.index(first * 8 / 32)});
+                    bits.push_back(e.make<arith::ShRUIOp>(all, core.pair));
                   }
-                maskWhere(needsMask, block, scores, firstQuery, first);
-                SmallVector<Fragment> differences(together, core.zeros());
-                if (dKey)
-                  differences = scoresOf(held.fragments, copied.second, cotangentPlace, first, held.place);
-                for (int64_t n = 0; n < together; ++n)
-                  for (int64_t c = 0; c < 2; ++c) {
-                    Value at = e.add(pairIndex, e.index((first + n) * 8 + c));
-                    Value shift = e.load(statistics, {stageIndex, e.index(0), at}),
-                          correction = e.load(statistics, {stageIndex, e.index(1), at});
-                    for (int64_t number = 0; number < 2; ++number) {
-                      int64_t i = number * 2 + c;
-                      Value p = probabilityOf(scores[n][i], shift), dP = differences[n][i];
-                      scores[n][i] = p;
-                      if (dropout) {
-                        Value keep = core.isSet(bits[number], (first + n) * 8 % 32 + c);
-                        scores[n][i] = e.select(keep, p, e.f32(0));
-                        dP = e.select(keep, dP, e.f32(0));
+                  auto queryOf = [&](int64_t n, int64_t c) { return e.add(firstQuery, e.i32((first + n) * 8 + c)); };
+                  for (int64_t n = 0; n < together; ++n)
+                    for (int64_t c = 0; c < 2; ++c) {
+                      if (region)
+                        region.setQuery(e.toIndex(sequence.positionOf(e, queryOf(n, c))));
+                      Value length;
+                      if (masks.lengths) {
+                        Value last = e.sub(sequence.queryCount, e.i32(1));
+                        length =
+                            e.load(masks.lengths, e.toIndex(e.add(sequence.queryStart, e.min(queryOf(n, c), last))));
                       }
-                      Value difference = e.mul(p, e.sub(dP, correction));
-                      differences[n][i] =
-                          region ? region.timesDerivative(difference, derivatives[n][i], p) : difference;
+                      for (int64_t number = 0; number < 2; ++number) {
+                        int64_t i = number * 2 + c;
+                        std::tie(scores[n][i], derivatives[n][i]) = scoreOf(scores[n][i], keyNumbers[number]);
+                        if (length)
+                          scores[n][i] = e.select(e.compare(arith::CmpIPredicate::slt, keyNumbers[number], length),
+                                                  scores[n][i], e.f32(-std::numeric_limits<float>::infinity()));
+                      }
                     }
-                  }
-                if (dValue)
-                  accumulate(valueGradient, scores, copied.second, cotangentPlaceTransposed, first);
-                if (dKey)
-                  accumulate(keyGradient, differences, copied.first, queryPlaceTransposed, first);
-              }
-              return flattened(gradients);
-            });
-      });
-  SmallVector<Fragment> gradients = fragmentsOf(results);
+                  maskWhere(needsMask, block, scores, firstQuery, first);
+                  SmallVector<Fragment> differences(together, core.zeros());
+                  if (dKey)
+                    differences = scoresOf(held.fragments, copied.second, cotangentPlace, first, held.place);
+                  for (int64_t n = 0; n < together; ++n)
+                    for (int64_t c = 0; c < 2; ++c) {
+                      Value at = e.add(pairIndex, e.index((first + n) * 8 + c));
+                      Value shift = e.load(statistics, {stageIndex, e.index(0), at}),
+                            correction = e.load(statistics, {stageIndex, e.index(1), at});
+                      for (int64_t number = 0; number < 2; ++number) {
+                        int64_t i = number * 2 + c;
+                        Value p = probabilityOf(scores[n][i], shift), dP = differences[n][i];
+                        scores[n][i] = p;
+                        if (dropout) {
+                          Value keep = core.isSet(bits[number], (first + n) * 8 % 32 + c);
+                          scores[n][i] = e.select(keep, p, e.f32(0));
+                          dP = e.select(keep, dP, e.f32(0));
+                        }
+                        Value difference = e.mul(p, e.sub(dP, correction));
+                        differences[n][i] =
+                            region ? region.timesDerivative(difference, derivatives[n][i], p) : difference;
+                      }
+                    }
+                  if (dValue)
+                    accumulate(valueGradient, scores, copied.second, cotangentPlaceTransposed, first);
+                  if (dKey)
+                    accumulate(keyGradient, differences, copied.first, queryPlaceTransposed, first);
+                }
+                return flattened(gradients);
+              });
+        });
+  };
+  SmallVector<Fragment> gradients = fragmentsOf(forHeads(flattened(zeros), addHead));
   if (dKey)
     store(block, *dKey, ArrayRef(gradients).take_front(keySums), scale * kept);
   if (dValue)

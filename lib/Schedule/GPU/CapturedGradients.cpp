@@ -105,7 +105,7 @@ public:
   Scores(Emitter &e, AttentionBackwardOp op, ArrayRef<Value> tile, CapturedSums &sums)
       : e(e), sums(sums), core(e), heads(op.getHeads()), head(tile[1]),
         cotangent(matrixOf(e.placeOf(op.getCotangent()))), query(matrixOf(e.placeOf(op.getQuery()))),
-        key(matrixOf(e.placeOf(op.getKey()))), value(matrixOf(e.placeOf(op.getValue()))),
+        key(matrixOf(e.placeOf(op.getKey()), sharersOf(op))), value(matrixOf(e.placeOf(op.getValue()), sharersOf(op))),
         forward(matrixOf(e.placeOf(op.getForwardResult()))), logSumExp(e.placeOf(op.getLogSumExp())), masks(e, op),
         dropout(e, op.getRandom(), op.getSite(), op.getRate()), region(e, op.getScore(), op.getCaptures(), head),
         copied(e, key.features, value.features, stages), scale(op.getScale().convertToDouble()),
@@ -146,7 +146,7 @@ private:
     SmallVector<Value> elements, values; // of one of a thread's rows, in the order of `forThread`
   };
 
-  HeadMatrix matrixOf(Value memory) { return HeadMatrix(e, memory, heads); }
+  HeadMatrix matrixOf(Value memory, int64_t sharers = 1) { return HeadMatrix(e, memory, heads, sharers); }
   SmallVector<Fragment> loadLefts(const RowBlock &block, const HeadMatrix &matrix) {
     SmallVector<Fragment> result;
     for (int64_t column = 0; column < matrix.features; column += 16)
@@ -263,12 +263,9 @@ private:
 int64_t warpsOnTensorCores(func::FuncOp kernel, AttentionBackwardOp op) {
   constexpr int64_t mostAdditions = 4; // which lie in registers
   auto adds = op.getScore().front().getOps<AddGradientOp>();
-  int64_t heads = op.getHeads();
   if (std::distance(adds.begin(), adds.end()) > mostAdditions || !isForTensorCores(kernel, op))
     return 0;
-  auto featuresOf = [&](Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / heads; };
-  return CapturedSums::warpsFor(op, tensorCoreWarps,
-                                Scores::sharedBytes(featuresOf(op.getKey()), featuresOf(op.getValue())),
+  return CapturedSums::warpsFor(op, tensorCoreWarps, Scores::sharedBytes(op.getKeyFeatures(), op.getValueFeatures()),
                                 Scores::bytesOfWarp());
 }
 

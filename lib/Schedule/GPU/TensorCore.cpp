@@ -22,10 +22,11 @@ SmallVector<Fragment> fragmentsOf(ValueRange values) {
   return fragments;
 }
 
-HeadMatrix::HeadMatrix(Emitter &e, Value memory, int64_t heads) : heads(heads), first(0) {
+HeadMatrix::HeadMatrix(Emitter &e, Value memory, int64_t heads, int64_t sharers)
+    : heads(heads), sharers(sharers), first(0) {
   auto type = cast<MemRefType>(memory.getType());
   pitch = pitchOf(type);
-  features = perHead = type.getDimSize(1) / heads;
+  features = perHead = type.getDimSize(1) / (heads / sharers);
   element = type.getElementType();
   this->memory = pointerOf(e, memory, NVVM::NVVMMemorySpace::Global);
 }
@@ -35,6 +36,19 @@ HeadMatrix HeadMatrix::from(int64_t column) const {
   result.first += column;
   result.features -= column;
   return result;
+}
+
+HeadMatrix HeadMatrix::of(Value head) const {
+  HeadMatrix result = *this;
+  result.head = head;
+  return result;
+}
+
+Value HeadMatrix::headThere(Emitter &e) const {
+  if (head)
+    return head;
+  Value ofBlock = e.toI32(headOf(e, heads));
+  return sharers == 1 ? ofBlock : e.make<arith::DivUIOp>(ofBlock, e.i32(sharers));
 }
 
 SharedRows::SharedRows(Emitter &e, int64_t rows, int64_t features, int64_t stages)

@@ -27,21 +27,29 @@ inline Value headOf(Emitter &e, int64_t heads) {
   return e.toIndex(e.make<arith::RemUIOp>(e.toI32(e.tile()), e.i32(heads)));
 }
 
-/// Columns of the block's head in a packed batch in memory.
+/// Columns of the block's head in a packed batch in memory, where as many of the heads as share one there have the
+/// same.
 struct HeadMatrix {
-  HeadMatrix(Emitter &e, Value memory, int64_t heads);
+  HeadMatrix(Emitter &e, Value memory, int64_t heads, int64_t sharers = 1);
 
-  int64_t heads, perHead, first, pitch; // columns of a head, which of them is the first here, and from row to row
-  int64_t features;                     // of them, those here
-  Type element;                         // bf16 or f32
-  Value memory;                         // where the rows begin
+  int64_t heads, sharers;
+  Value head;                    // of those in memory (i32), if it is not the block's
+  int64_t perHead, first, pitch; // columns of a head, which of them is the first here, and from row to row
+  int64_t features;              // of them, those here
+  Type element;                  // bf16 or f32
+  Value memory;                  // where the rows begin
   /// Where in a row (i32).
-  Value begin(Emitter &e) const { return e.add(e.mul(e.toI32(headOf(e, heads)), e.i32(perHead)), e.i32(first)); }
+  Value begin(Emitter &e) const { return e.add(e.mul(headThere(e), e.i32(perHead)), e.i32(first)); }
   /// Whether 16 bytes may be copied at once, and elements read and written in pairs.
   bool hasVectors() const { return element.isBF16() && pitch % 8 == 0 && features % 8 == 0; }
   bool hasPairs() const { return pitch % 2 == 0 && features % 2 == 0; }
   /// The head's features from an even number of them on.
   HeadMatrix from(int64_t column) const;
+  /// Those of a head (i32) of memory's.
+  HeadMatrix of(Value head) const;
+
+private:
+  Value headThere(Emitter &e) const;
 };
 
 /// Rows of bf16 in shared memory, `features` long and zeros after them up to a multiple of 16. Rows begin an odd number

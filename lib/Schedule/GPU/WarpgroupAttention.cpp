@@ -11,9 +11,9 @@ class Forward {
 public:
   Forward(Emitter &e, AttentionOp op)
       : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), columns(schedule.getColumns()),
-        heads(op.getHeads()), tile(e.splitTile({e.index(heads)})), head(tile[1]), query(e.placeOf(op.getQuery())),
-        result(e.placeOf(op.getResult())), features(featuresOf(query)), valueFeatures(featuresOf(op.getValue())),
-        masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
+        heads(op.getHeads()), sharers(sharersOf(op)), tile(e.splitTile({e.index(heads)})), head(tile[1]),
+        query(e.placeOf(op.getQuery())), result(e.placeOf(op.getResult())), features(op.getKeyFeatures()),
+        valueFeatures(op.getValueFeatures()), masks(e, op), dropout(e, op.getRandom(), op.getSite(), op.getRate()),
         region(e, op.getScore(), op.getCaptures(), head),
         productScale(op.getScale().convertToDouble() * (region ? region.takeScoreFactor() : 1)),
         factor(region ? 1 : productScale * M_LOG2E), queryMap(boxesOf(e, query, WarpgroupRows::blockRows, features)),
@@ -34,8 +34,11 @@ private:
     SmallVector<Value> flat() const { return {outputs, maxima[0], maxima[1], sums[0], sums[1]}; }
     static State of(ValueRange values) { return {values[0], {values[1], values[2]}, {values[3], values[4]}}; }
   };
-  int64_t featuresOf(Value matrix) { return cast<ShapedType>(matrix.getType()).getDimSize(1) / heads; }
   Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
+  Value columnOfKeys(int64_t features) {
+    return sharers == 1 ? columnOf(features)
+                        : e.mul(e.make<arith::DivUIOp>(e.toI32(head), e.i32(sharers)), e.i32(features));
+  }
   SmallVector<Value> forSteps(WarpgroupRows &block, ValueRange initial, WarpgroupRows::Body body) {
     SmallVector<Value> carried{e.i32(0)};
     llvm::append_range(carried, initial);
@@ -58,7 +61,7 @@ private:
   AttentionOp op;
   TensorCore core;
   WarpgroupAttentionScheduleAttr schedule;
-  int64_t columns, heads;
+  int64_t columns, heads, sharers; // `sharers` of the queries' heads have one of keys and values
   SmallVector<Value> tile;
   Value head, query, result;
   int64_t features, valueFeatures;
@@ -106,8 +109,8 @@ void Forward::copy(WarpgroupRows &block) {
     Step at = steps.first();
     block.forSteps(steps, at, steps.end, {}, [&](Step step, ValueRange) {
       Value now = steps.turnOf(e, step), row = e.add(sequence.keyStart, e.mul(step.number, e.i32(columns)));
-      keys.fill(keyMap, row, columnOf(features), now);
-      values.fill(valueMap, row, columnOf(valueFeatures), now);
+      keys.fill(keyMap, row, columnOfKeys(features), now);
+      values.fill(valueMap, row, columnOfKeys(valueFeatures), now);
       return SmallVector<Value>();
     });
     return SmallVector<Value>{steps.turnOf(e, at)};

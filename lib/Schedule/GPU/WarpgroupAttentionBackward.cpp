@@ -8,7 +8,7 @@ namespace mlir::xf {
 
 WarpgroupBackward::WarpgroupBackward(Emitter &e, AttentionBackwardOp op, Value head)
     : e(e), op(op), core(e), schedule(e.schedule<WarpgroupAttentionScheduleAttr>()), heads(op.getHeads()), head(head),
-      features(featuresOf(op.getQuery())), valueFeatures(featuresOf(op.getValue())), masks(e, op),
+      features(op.getKeyFeatures()), valueFeatures(op.getValueFeatures()), masks(e, op),
       dropout(e, op.getRandom(), op.getSite(), op.getRate()), scale(op.getScale().convertToDouble()),
       region(e, op.getScore(), op.getCaptures(), head), isWide(std::max(features, valueFeatures) > 64),
       isTight(isWide || schedule.getInTurn()), productScale(scale * (region ? region.takeScoreFactor() : M_LOG2E)),
@@ -33,12 +33,12 @@ WarpgroupBackward::WarpgroupBackward(Emitter &e, AttentionBackwardOp op, Value h
 }
 
 WarpgroupBackward::Values WarpgroupBackward::fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow,
-                                                  ArrayRef<std::pair<TileRing *, Value>> rings) {
+                                                  Value head, ArrayRef<std::pair<TileRing *, Value>> rings) {
   Step at = steps.first();
   rows.forSteps(steps, at, steps.end, {}, [&](Step now, ValueRange) {
     Value row = e.add(firstRow, e.mul(now.number, e.i32(step)));
     for (auto [ring, map] : rings)
-      ring->fill(map, row, columnOf(ring->type.getColumns()), steps.turnOf(e, now));
+      ring->fill(map, row, columnOf(head, ring->type.getColumns()), steps.turnOf(e, now));
     return Values();
   });
   return {steps.turnOf(e, at)};

@@ -42,8 +42,8 @@ protected:
   /// Leaves its number there, and how many keys it sees (null: loaded here).
   void share(const SharedQuery &query, Value place, Value number, Value length = {});
 
-  /// Fills the rings of a step's rows by maps of them. Gives the turn that comes next.
-  Values fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow,
+  /// Fills the rings of a step's rows by maps of them, with a head of theirs. Gives the turn that comes next.
+  Values fill(WarpgroupRows &rows, const ColumnSteps &steps, Value firstRow, Value head,
               ArrayRef<std::pair<TileRing *, Value>> rings);
   /// Where a warpgroup's threads share numbers in a turn. What others still read is of the turn before.
   Value placeOf(WarpgroupRows &rows, Value turn);
@@ -67,8 +67,7 @@ protected:
     auto type = MemRefType::get(shape, element, AffineMap(), space);
     return xfg::CreateMemoryOp::create(e.b, e.loc, type, e.allocateDynamic(type.getNumElements() * 4));
   }
-  int64_t featuresOf(Value matrix) { return cast<RankedTensorType>(matrix.getType()).getDimSize(1) / heads; }
-  Value columnOf(int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
+  Value columnOf(Value head, int64_t features) { return e.mul(e.toI32(head), e.i32(features)); }
   /// Takes a product to a score in powers of two, and gives the derivative: where there is a region, whose query is
   /// set.
   Value applyRegion(Value &product, Value key) {

@@ -1,7 +1,8 @@
 //===- WarpgroupAttentionHalves.cpp - backward in two halves --------------===//
 // Like the form of mma.sync (AttentionTensorCoreBackward.cpp), so that no block adds to another's sums: first a block's
 // rows are queries, then they are keys, with scores transposed; the latter twice where a schedule sums the gradients of
-// values and keys in turn.
+// values and keys in turn. Where heads share keys, the second half of a block is of a head of keys, and goes through
+// the queries of all of these.
 //===----------------------------------------------------------------------===//
 #include "WarpgroupAttentionBackward.h"
 
@@ -10,7 +11,8 @@ namespace {
 class Halves : public WarpgroupBackward {
 public:
   Halves(Emitter &e, AttentionBackwardOp op)
-      : WarpgroupBackward(e, op, headOf(e, op.getHeads())), results(e, schedule.getStages(), step, valueFeatures) {
+      : WarpgroupBackward(e, op, headOf(e, op.getHeads())), sharers(sharersOf(op)),
+        results(e, schedule.getStages(), step, valueFeatures) {
     queryBlocks = boxesOf(e, query, WarpgroupRows::blockRows, features);
     cotangentBlocks = boxesOf(e, cotangent, WarpgroupRows::blockRows, valueFeatures);
     keySteps = boxesOf(e, key, step, features);
@@ -32,15 +34,19 @@ public:
 private:
   void emit(bool computes);
   Value emitQueries(WarpgroupRows &rows, bool computes);
+  /// For the heads that share the block's keys, in their order, of which each is `head` then.
+  Values forHeads(ValueRange initial, function_ref<Values(ValueRange)> body);
   /// The gradients of keys, of values, or of both.
   Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues);
   void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
                        bool withCorrections) override;
   Values addProducts(WarpgroupRows &rows, Value turn, const KeyTiles &tiles, ArrayRef<Value> probabilities,
                      ArrayRef<Value> differences, ValueRange gradients) override;
-  void store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
+  void store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map, Value head,
              int64_t features);
 
+  int64_t sharers; // heads of queries that share one of keys and values
+  Value keyHead;
   Value queryBlocks, cotangentBlocks, keySteps, valueSteps, resultSteps, queryGradient; // maps
   TileRing results; // the forward's, of the steps' queries
 };
@@ -55,7 +61,12 @@ void Halves::emit(bool computes) {
   // One block at least, for keys without queries.
   Value blocks = blocksOf(e.add(queries, e.i32(1))),
         number = e.sub(e.sub(blocks, e.i32(1)), e.make<arith::DivUIOp>(e.toI32(e.tile()), e.i32(heads)));
-  head = headOf(e, heads);
+  head = keyHead = headOf(e, heads);
+  if (sharers > 1) {
+    keyHead = e.make<arith::DivUIOp>(e.toI32(head), e.i32(sharers));
+    if (region) // which the other side may have set
+      region.setHead(head);
+  }
   Value hasQueries = e.compare(arith::CmpIPredicate::slt, e.mul(number, e.i32(blockRows)), queries);
   Values turns = e.choose(
       hasQueries,
@@ -66,10 +77,19 @@ void Halves::emit(bool computes) {
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
   turns.push_back(e.i32(0)); // of the results' ring, whose turns are fewer
-  auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns);
+  // Keys that several heads share are more work than any queries: of those, early ones, the first blocks take one each.
+  Value keyHeads = e.i32(heads / sharers);
+  auto loop = sharers == 1 ? scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns)
+                           : scf::ForOp::create(e.b, e.loc, e.toI32(e.tile()), e.mul(blocksOf(keys), keyHeads),
+                                                e.mul(blocks, e.i32(heads)), turns);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToEnd(loop.getBody());
-  WarpgroupRows rows(e, core, loop.getInductionVar(), keys, computes);
+  number = loop.getInductionVar();
+  if (sharers > 1) {
+    keyHead = e.make<arith::RemUIOp>(number, keyHeads);
+    number = e.make<arith::DivUIOp>(number, keyHeads);
+  }
+  WarpgroupRows rows(e, core, number, keys, computes);
   setFew(rows);
   Values next(loop.getRegionIterArgs());
   auto emit = [&](bool ofKeys, bool ofValues) {
@@ -87,23 +107,23 @@ void Halves::emit(bool computes) {
 }
 
 void Halves::store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
-                   int64_t features) {
+                   Value head, int64_t features) {
   Anew anew(rows, isTight);
   Values elements = elementsOf(e, accumulator);
   for (Value &element : elements)
     element = e.mul(element, e.f32(factor));
-  rows.store(elements, ring.tile(turn), map, columnOf(features));
+  rows.store(elements, ring.tile(turn), map, columnOf(head, features));
   ring.release(turn);
 }
 
 Value Halves::emitQueries(WarpgroupRows &rows, bool computes) {
   Value zero = e.i32(0);
   if (!computes) {
-    own.fill(queryBlocks, rows.begin, columnOf(features), zero);
-    ownValues.fill(cotangentBlocks, rows.begin, columnOf(valueFeatures), zero);
+    own.fill(queryBlocks, rows.begin, columnOf(head, features), zero);
+    ownValues.fill(cotangentBlocks, rows.begin, columnOf(head, valueFeatures), zero);
     return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/false, step, zero,
                          [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
-                           return fill(rows, steps, sequence.keyStart,
+                           return fill(rows, steps, sequence.keyStart, keyHead,
                                        {{&others, keySteps}, {&otherValues, valueSteps}});
                          })[0];
   }
@@ -167,7 +187,7 @@ Value Halves::emitQueries(WarpgroupRows &rows, bool computes) {
                                 });
         });
       });
-  store(rows, own, zero, results[1], scale, queryGradient, features);
+  store(rows, own, zero, results[1], scale, queryGradient, head, features);
   ownValues.release(zero);
   return results[0];
 }
@@ -230,18 +250,31 @@ Halves::Values Halves::addProducts(WarpgroupRows &, Value turn, const KeyTiles &
   return next;
 }
 
+Halves::Values Halves::forHeads(ValueRange initial, function_ref<Values(ValueRange)> body) {
+  if (sharers == 1)
+    return body(initial);
+  Value first = e.mul(e.toI32(keyHead), e.i32(sharers));
+  return e.loop(first, e.add(first, e.i32(sharers)), 1, initial, [&](Value number, ValueRange carried) {
+    head = e.toIndex(number);
+    if (region)
+      region.setHead(head);
+    return body(carried);
+  });
+}
+
 Value Halves::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues) {
   if (!computes) {
-    own.fill(keyBlocks, rows.begin, columnOf(features), ownTurn);
-    ownValues.fill(valueBlocks, rows.begin, columnOf(valueFeatures), ownTurn);
-    return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, turn,
-                         [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
-                           SmallVector<std::pair<TileRing *, Value>> rings{{&others, querySteps},
-                                                                           {&otherValues, cotangentSteps}};
-                           if (ofKeys)
-                             rings.push_back({&results, resultSteps});
-                           return fill(rows, steps, sequence.queryStart, rings);
-                         })[0];
+    own.fill(keyBlocks, rows.begin, columnOf(keyHead, features), ownTurn);
+    ownValues.fill(valueBlocks, rows.begin, columnOf(keyHead, valueFeatures), ownTurn);
+    SmallVector<std::pair<TileRing *, Value>> rings{{&others, querySteps}, {&otherValues, cotangentSteps}};
+    if (ofKeys)
+      rings.push_back({&results, resultSteps});
+    return forHeads(turn, [&](ValueRange turn) {
+      return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, turn,
+                           [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange) {
+                             return fill(rows, steps, sequence.queryStart, head, rings);
+                           });
+    })[0];
   }
   Value ownTile = own.await(ownTurn), ownValueTile = ownValues.await(ownTurn);
   KeyTiles tiles{ownTile, ownValueTile, ofKeys, ofValues};
@@ -253,22 +286,24 @@ Value Halves::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value own
   }
   if (ofValues)
     initial.push_back(zeros(valueFeatures));
-  Values sums = rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, initial,
-                              [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
-                                return rows.forOwn(steps, rings, carried, [&](Step &at) {
-                                  // Queries past the sequence's end have a log_sum_exp by which they vanish.
-                                  return rows.forMasked(
-                                      steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(), carried,
-                                      [&](Step now, bool needsMask, ValueRange carried) {
-                                        return stepOfKeys(rows, sequence, steps, now, tiles, carried, needsMask);
-                                      });
-                                });
-                              });
+  Values sums = forHeads(initial, [&](ValueRange initial) {
+    return rows.forSteps(queryOffsets, keyOffsets, masks, region, /*areKeys=*/true, step, initial,
+                         [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
+                           return rows.forOwn(steps, rings, carried, [&](Step &at) {
+                             // Queries past the sequence's end have a log_sum_exp by which they vanish.
+                             return rows.forMasked(
+                                 steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(), carried,
+                                 [&](Step now, bool needsMask, ValueRange carried) {
+                                   return stepOfKeys(rows, sequence, steps, now, tiles, carried, needsMask);
+                                 });
+                           });
+                         });
+  });
   // All of the warpgroup have waited for both tiles once one is stored: of keys that no query sees nothing else tells.
   if (ofKeys)
-    store(rows, own, ownTurn, sums[1], scale, keyGradient, features);
+    store(rows, own, ownTurn, sums[1], scale, keyGradient, keyHead, features);
   if (ofValues)
-    store(rows, ownValues, ownTurn, sums.back(), kept, valueGradient, valueFeatures);
+    store(rows, ownValues, ownTurn, sums.back(), kept, valueGradient, keyHead, valueFeatures);
   if (!ofKeys)
     own.release(ownTurn);
   if (!ofValues)

@@ -266,10 +266,10 @@ void Ordered::emitKeys() {
 }
 
 void Ordered::copy(WarpgroupRows &rows, const Keys &keys) {
-  own.fill(keyBlocks, rows.begin, columnOf(features), e.i32(0));
-  ownValues.fill(valueBlocks, rows.begin, columnOf(valueFeatures), e.i32(0));
+  own.fill(keyBlocks, rows.begin, columnOf(head, features), e.i32(0));
+  ownValues.fill(valueBlocks, rows.begin, columnOf(head, valueFeatures), e.i32(0));
   ColumnSteps steps = rows.stepsOf(keys.rows, masks, region, /*areKeys=*/true, step);
-  fill(rows, steps, keys.rows.queryStart, {{&others, querySteps}, {&otherValues, cotangentSteps}});
+  fill(rows, steps, keys.rows.queryStart, head, {{&others, querySteps}, {&otherValues, cotangentSteps}});
 }
 
 void Ordered::compute(WarpgroupRows &rows, const Keys &keys) {
@@ -438,9 +438,9 @@ void Ordered::store(WarpgroupRows rows, Value tile, Value accumulator, double fa
   auto branch = scf::IfOp::create(e.b, e.loc, isWhole, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(branch.thenBlock());
-  rows.store(elements, tile, map, columnOf(features));
+  rows.store(elements, tile, map, columnOf(head, features));
   e.b.setInsertionPointToStart(branch.elseBlock());
-  rows.store(elements, matrix, columnOf(features));
+  rows.store(elements, matrix, columnOf(head, features));
 }
 
 //===-- After: sums as rows -----------------------------------------------===//

@@ -1,6 +1,7 @@
 """attention-kernels.py NAME=KEY,VALUE[,OPTION]...: a module, as after stage outline, of attention's kernels in bf16, forward and backward.
 
-Two heads of KEY and VALUE features; options: causal, window, lengths, dropout, score, mask (a window as a score region, after what `score` makes of scores).
+Two heads of KEY and VALUE features; options: causal, window, lengths, dropout, score, mask (a window as a score region, after what `score` makes of scores), shared (six heads, of which
+three share those of keys and values).
 """
 import sys
 
@@ -39,14 +40,16 @@ def listed(pairs, text):
 
 
 def kernel(name, key, value, options, backward):
-    k, v, sums = f"tensor<?x{2 * key}xbf16>", f"tensor<?x{2 * value}xbf16>", "tensor<?x2xf32>"
+    heads = 6 if "shared" in options else 2
+    q, k, v, o = (f"tensor<?x{count * width}xbf16>" for count, width in ((heads, key), (2, key), (2, value), (heads, value)))
+    sums = f"tensor<?x{heads}xf32>"
     wide = lambda kind: kind.replace("bf16", "f32")
-    matrices = [("query", k), ("key", k), ("value", v)]
-    numbers, extra, results = [], [], [("result", v)]
+    matrices = [("query", q), ("key", k), ("value", v)]
+    numbers, extra, results = [], [], [("result", o)]
     if backward:
-        matrices, numbers = [("cotangent", v), *matrices, ("forward", v)], [("sums", sums)]
-        results = [("query_gradient", k), ("key_gradient", k), ("value_gradient", v)]
-    attributes = f"offsets(%queries_at, %keys_at) heads(2) scale({key ** -0.5:.6f})"
+        matrices, numbers = [("cotangent", o), *matrices, ("forward", o)], [("sums", sums)]
+        results = [("query_gradient", q), ("key_gradient", k), ("value_gradient", v)]
+    attributes = f"offsets(%queries_at, %keys_at) heads({heads}) " + ("key_value_heads(2) " if heads > 2 else "") + f"scale({key ** -0.5:.6f})"
     if "causal" in options:
         attributes += " causal"
     if "window" in options:

@@ -13,7 +13,7 @@ using namespace xf::gpu;
 
 namespace {
 struct Matrix {
-  int64_t rows, columns;
+  int64_t rows, columns, heads;
   std::vector<float> values;
   uint64_t address;
 };
@@ -27,23 +27,26 @@ struct Batch {
   uint64_t queryOffsetsAt, keyOffsetsAt, lengthsAt, randomAt;
   // Of (query row, head): log_sum_exp and outputs, and what a sum of as many terms may be off by.
   std::vector<double> sums, outputs, magnitudes;
+  int64_t outputColumns;
 
-  explicit Batch(const Attention &a) : a(a) {
+  explicit Batch(const Attention &a) : a(a), outputColumns(a.heads * a.valueFeatures) {
     for (auto [counts, offsets] : {std::pair(&a.queryCounts, &queryOffsets), {&a.keyCounts, &keyOffsets}})
       for (int64_t count : *counts)
         offsets->push_back(offsets->back() + int32_t(count));
     queryOffsetsAt = device.put(queryOffsets), keyOffsetsAt = device.put(keyOffsets);
     lengthsAt = device.put(a.lengths);
     randomAt = device.put(std::vector<int64_t>{a.seed, a.step});
-    query = make(queryOffsets, a.features, a.noQueries), key = make(keyOffsets, a.features, a.noKeys),
-    value = make(keyOffsets, a.valueFeatures, a.noKeys);
-    cotangent = make(queryOffsets, a.valueFeatures, a.noQueries);
+    int64_t keyHeads = a.heads / a.sharers;
+    query = make(queryOffsets, a.heads, a.features, a.noQueries);
+    key = make(keyOffsets, keyHeads, a.features, a.noKeys);
+    value = make(keyOffsets, keyHeads, a.valueFeatures, a.noKeys);
+    cotangent = make(queryOffsets, a.heads, a.valueFeatures, a.noQueries);
     attend();
   }
 
   /// The same numbers for a sequence wherever it stands. Of rows without numbers our own are zeros.
-  Matrix make(const std::vector<int32_t> &offsets, int64_t features, std::array<int64_t, 2> without) {
-    Matrix matrix{offsets.back(), a.heads * features, {}, 0};
+  Matrix make(const std::vector<int32_t> &offsets, int64_t heads, int64_t features, std::array<int64_t, 2> without) {
+    Matrix matrix{offsets.back(), heads * features, heads, {}, 0};
     std::vector<uint16_t> halves;
     for (size_t s = 0; s + 1 < offsets.size(); ++s) {
       device.state = uint32_t(features + offsets[s + 1] - offsets[s]);
@@ -60,11 +63,17 @@ struct Batch {
   }
 
   double dot(const Matrix &x, int64_t row, const Matrix &y, int64_t otherRow, int64_t head) const {
-    int64_t features = x.columns / a.heads;
+    int64_t features = x.columns / x.heads;
+    const float *ofX = &x.values[row * x.columns + firstOf(x, head)],
+                *ofY = &y.values[otherRow * y.columns + firstOf(y, head)];
     double sum = 0;
-    for (int64_t c = head * features; c < (head + 1) * features; ++c)
-      sum += double(x.values[row * x.columns + c]) * y.values[otherRow * y.columns + c];
+    for (int64_t c = 0; c < features; ++c)
+      sum += double(ofX[c]) * ofY[c];
     return sum;
+  }
+  /// The first column that a head of the queries has there.
+  int64_t firstOf(const Matrix &matrix, int64_t head) const {
+    return head / (a.heads / matrix.heads) * (matrix.columns / matrix.heads);
   }
 
   /// body(row, head, key row) of all pairs that see each other.
@@ -96,6 +105,10 @@ struct Batch {
     double x = product(row, head, keyRow);
     if (a.isUneven)
       return x * unevenness(row, keyRow);
+    if (a.isOfHead) {
+      auto firstKey = *std::prev(std::ranges::upper_bound(keyOffsets, keyRow));
+      return x + double(head * (keyRow - firstKey)) / 100;
+    }
     if (!a.hasRegion)
       return x;
     size_t s = size_t(std::ranges::upper_bound(queryOffsets, row) - queryOffsets.begin());
@@ -128,14 +141,15 @@ struct Batch {
     });
     for (double &sum : sums) // of a query that sees no key +inf
       sum = sum > 0 ? std::log(sum) : std::numeric_limits<double>::infinity();
-    outputs.assign(query.rows * value.columns, 0);
+    outputs.assign(query.rows * outputColumns, 0);
     magnitudes = outputs;
     forPairs([&](int64_t row, int64_t head, int64_t keyRow) {
       double p = kept(probability(row, head, keyRow), row, head, keyRow);
-      for (int64_t c = head * a.valueFeatures; c < (head + 1) * a.valueFeatures; ++c) {
-        double term = p * value.values[keyRow * value.columns + c];
-        outputs[row * value.columns + c] += term;
-        magnitudes[row * value.columns + c] += std::abs(term);
+      int64_t output = row * outputColumns + head * a.valueFeatures;
+      for (int64_t c = 0; c < a.valueFeatures; ++c) {
+        double term = p * value.values[keyRow * value.columns + firstOf(value, head) + c];
+        outputs[output + c] += term;
+        magnitudes[output + c] += std::abs(term);
       }
     });
   }
@@ -208,19 +222,19 @@ std::string compare(const char *name, const std::vector<float> &values, const st
 std::string Attention::forward(const std::string &ptx) {
   Batch batch(*this);
   int64_t rows = batch.query.rows, keyRows = batch.key.rows;
-  uint64_t result = batch.device.allocate(rows * batch.value.columns * 2),
+  uint64_t result = batch.device.allocate(rows * batch.outputColumns * 2),
            sums = batch.device.allocate(rows * heads * 4);
   try {
     std::vector<Batch::Argument> arguments{{batch.query.address, rows, batch.query.columns},
                                            {batch.key.address, keyRows, batch.key.columns},
                                            {batch.value.address, keyRows, batch.value.columns}};
     batch.addCommon(arguments);
-    arguments.push_back({result, rows, batch.value.columns});
+    arguments.push_back({result, rows, batch.outputColumns});
     arguments.push_back({sums, rows, heads});
     batch.run(ptx, arguments, (rows + blockRows - 1) / blockRows * heads);
-    std::vector<float> outputs = batch.device.read(result, rows, batch.value.columns, true);
-    results = {resultOf(outputs, batch.queryOffsets, batch.value.columns)};
-    std::string wrong = compare("result", outputs, batch.outputs, batch.magnitudes, batch.value.columns, 1e-2);
+    std::vector<float> outputs = batch.device.read(result, rows, batch.outputColumns, true);
+    results = {resultOf(outputs, batch.queryOffsets, batch.outputColumns)};
+    std::string wrong = compare("result", outputs, batch.outputs, batch.magnitudes, batch.outputColumns, 1e-2);
     std::vector<double> one(rows * heads, 1);
     return !wrong.empty()
                ? wrong
@@ -234,7 +248,7 @@ std::string Attention::backward(const std::string &ptx) {
   Batch batch(*this);
   int64_t rows = batch.query.rows, keyRows = batch.key.rows;
   // What the forward has left: rounded results, and log_sum_exp.
-  Matrix forward{rows, batch.value.columns, {}, 0};
+  Matrix forward{rows, batch.outputColumns, heads, {}, 0};
   std::vector<uint16_t> halves;
   for (double output : batch.outputs)
     halves.push_back(toBfloat(float(output))), forward.values.push_back(ofBfloat(halves.back()));
@@ -250,10 +264,14 @@ std::string Attention::backward(const std::string &ptx) {
     const Matrix &of;
     uint64_t address;
     std::vector<double> expected, magnitudes;
-    void add(int64_t row, int64_t column, double factor, const Matrix &x, int64_t xRow, double size) {
-      double other = x.values[xRow * x.columns + column];
-      expected[row * of.columns + column] += factor * other;
-      magnitudes[row * of.columns + column] += size * std::abs(other);
+    /// A row of x, with a factor, for the head.
+    void add(const Batch &batch, int64_t row, int64_t head, double factor, const Matrix &x, int64_t xRow, double size) {
+      int64_t to = row * of.columns + batch.firstOf(of, head), from = xRow * x.columns + batch.firstOf(x, head);
+      for (int64_t c = 0; c < x.columns / x.heads; ++c) {
+        double other = x.values[from + c];
+        expected[to + c] += factor * other;
+        magnitudes[to + c] += size * std::abs(other);
+      }
     }
   };
   auto gradientOf = [&](const char *name, const Matrix &of) {
@@ -267,13 +285,10 @@ std::string Attention::backward(const std::string &ptx) {
     double dP = batch.kept(batch.dot(batch.cotangent, row, batch.value, keyRow, head), row, head, keyRow);
     double factor = scale * p * batch.derivative(row, head, keyRow);
     double dS = factor * (dP - correction), size = factor * (std::abs(dP) + std::abs(correction));
-    for (int64_t c = head * features; c < (head + 1) * features; ++c) {
-      gradients[0].add(row, c, dS, batch.key, keyRow, size);
-      gradients[1].add(keyRow, c, dS, batch.query, row, size);
-    }
+    gradients[0].add(batch, row, head, dS, batch.key, keyRow, size);
+    gradients[1].add(batch, keyRow, head, dS, batch.query, row, size);
     double kept = batch.kept(p, row, head, keyRow);
-    for (int64_t c = head * valueFeatures; c < (head + 1) * valueFeatures; ++c)
-      gradients[2].add(keyRow, c, kept, batch.cotangent, row, kept);
+    gradients[2].add(batch, keyRow, head, kept, batch.cotangent, row, kept);
   });
   try {
     std::vector<Batch::Argument> arguments{{batch.cotangent.address, rows, batch.cotangent.columns},

@@ -15,7 +15,9 @@ struct Attention {
   int64_t heads, features, valueFeatures;
   bool causal;
   float scale;
+  int64_t sharers = 1;    // heads of the queries that have one of keys and values
   bool hasRegion = false; // 4 tanh(x / 4) + (key - query) / 20 of a score x
+  bool isOfHead = false;  // x + head key / 100
   bool isUneven = false;  // x (1 + 1 / (query + 1) + 1 / (key + 1)), the query's number being that of its key
   /// Which scores a region leaves, and masks the others: those of keys up to 40 away, of no later keys, of keys in
   /// every other block of 128. The kernel may not pass over them where that is said by comparisons of floats.

@@ -35,11 +35,17 @@ struct Kernel : CompiledKernel {
 struct Common {
   std::string arguments = "%qo: !i, %ko: !i", attributes, types = "!i, !i", declarations;
   Common(const Attention &a, bool isBackward)
-      : attributes(formatv("heads({0}) scale({1:f4}) {2}", a.heads, a.scale, a.causal ? "causal" : "").str()),
-        declarations(formatv("!k = tensor<?x{0}xf32>\n!v = tensor<?x{1}xf32>\n!kb = tensor<?x{0}xbf16>\n"
-                             "!vb = tensor<?x{1}xbf16>\n!i = tensor<?xi32>\n!s = tensor<?x{2}xf32>\n",
-                             a.heads * a.features, a.heads * a.valueFeatures, a.heads)
-                         .str()) {
+      : attributes(formatv("heads({0}) {1}scale({2:f4}) {3}", a.heads,
+                           a.sharers > 1 ? formatv("key_value_heads({0}) ", a.heads / a.sharers).str() : "", a.scale,
+                           a.causal ? "causal" : "")
+                       .str()),
+        declarations(formatv("!i = tensor<?xi32>\n!s = tensor<?x{0}xf32>\n", a.heads).str()) {
+    int64_t keyHeads = a.heads / a.sharers;
+    for (auto [name, columns] : {std::pair("q", a.heads * a.features),
+                                 {"k", keyHeads * a.features},
+                                 {"v", keyHeads * a.valueFeatures},
+                                 {"o", a.heads * a.valueFeatures}})
+      declarations += formatv("!{0} = tensor<?x{1}xf32>\n!{0}b = tensor<?x{1}xbf16>\n", name, columns).str();
     if (a.window >= 0)
       attributes += formatv(" window({0})", a.window).str();
     if (!a.lengths.empty()) {
@@ -52,7 +58,7 @@ struct Common {
       attributes += formatv(" dropout({0:f4}, %random, %site)", a.rate).str();
       types += ", tensor<2xi64>, i64";
     }
-    if (a.hasRegion || a.isUneven || a.left != Attention::All)
+    if (a.hasRegion || a.isUneven || a.isOfHead || a.left != Attention::All)
       attributes +=
           " score() {\n  ^bb0(%x: f32, %head: index, %query: index, %key: index):" + regionOf(a, isBackward) + "\n  }";
   }
@@ -109,6 +115,16 @@ struct Common {
       result = define(formatv("arith.mulf {0}, %x : f32", sum));
       derivative = define(formatv("arith.mulf {0}, %one : f32", sum));
     }
+    if (a.isOfHead) {
+      auto number = [&](const char *of) {
+        return define(
+            formatv("arith.sitofp {0} : i32 to f32", define(formatv("arith.index_cast {0} : index to i32", of))));
+      };
+      std::string slope =
+          define(formatv("arith.mulf {0}, {1} : f32", number("%head"), define("arith.constant 0.01 : f32")));
+      std::string bias = define(formatv("arith.mulf {0}, {1} : f32", slope, number("%key")));
+      result = define(formatv("arith.addf {0}, {1} : f32", result, bias));
+    }
     std::string isLeft;
     if (a.left == Attention::Window)
       isLeft = join("andi", isAtMost("%key", plus("%query", 40)), isAtMost("%query", plus("%key", 40)));
@@ -132,11 +148,11 @@ struct Common {
 Kernel forwardOf(Attention a) {
   Common common(a, /*isBackward=*/false);
   return {a, false,
-          formatv("{0}func.func private @attention(%q: !kb, %k: !kb, %v: !vb, {1}) -> (!vb, !s) "
+          formatv("{0}func.func private @attention(%q: !qb, %k: !kb, %v: !vb, {1}) -> (!ob, !s) "
                   "attributes {{xf.kernel = #xf<kernel attention>} {{\n"
-                  "  %qf = xf.cast %q : !kb to !k\n  %kf = xf.cast %k : !kb to !k\n  %vf = xf.cast %v : !vb to !v\n"
-                  "  %o, %s = xf.attention %qf, %kf, %vf offsets(%qo, %ko) {2} : (!k, !k, !v, {3}) -> (!v, !s)\n"
-                  "  %ob = xf.cast %o : !v to !vb\n  return %ob, %s : !vb, !s\n}",
+                  "  %qf = xf.cast %q : !qb to !q\n  %kf = xf.cast %k : !kb to !k\n  %vf = xf.cast %v : !vb to !v\n"
+                  "  %o, %s = xf.attention %qf, %kf, %vf offsets(%qo, %ko) {2} : (!q, !k, !v, {3}) -> (!o, !s)\n"
+                  "  %ob = xf.cast %o : !o to !ob\n  return %ob, %s : !ob, !s\n}",
                   common.declarations, common.arguments, common.attributes, common.types)
               .str()};
 }
@@ -145,14 +161,14 @@ Kernel backwardOf(Attention a, const std::string &schedule = "") {
   Common common(a, /*isBackward=*/true);
   std::string form = schedule.empty() ? "" : ", xf.schedule = " + schedule;
   return {a, true,
-          formatv("{0}func.func private @attention(%do: !vb, %q: !kb, %k: !kb, %v: !vb, %o: !vb, %s: !s, {1}) "
-                  "-> (!kb, !kb, !vb) attributes {{xf.kernel = #xf<kernel attention_backward>{4}} {{\n"
-                  "  %dof = xf.cast %do : !vb to !v\n  %qf = xf.cast %q : !kb to !k\n  %kf = xf.cast %k : !kb to !k\n"
-                  "  %vf = xf.cast %v : !vb to !v\n  %of = xf.cast %o : !vb to !v\n"
+          formatv("{0}func.func private @attention(%do: !ob, %q: !qb, %k: !kb, %v: !vb, %o: !ob, %s: !s, {1}) "
+                  "-> (!qb, !kb, !vb) attributes {{xf.kernel = #xf<kernel attention_backward>{4}} {{\n"
+                  "  %dof = xf.cast %do : !ob to !o\n  %qf = xf.cast %q : !qb to !q\n  %kf = xf.cast %k : !kb to !k\n"
+                  "  %vf = xf.cast %v : !vb to !v\n  %of = xf.cast %o : !ob to !o\n"
                   "  %dq, %dk, %dv = xf.attention_backward %dof, %qf, %kf, %vf, %of, %s offsets(%qo, %ko) {2} "
-                  ": (!v, !k, !k, !v, !v, !s, {3}) -> (!k, !k, !v)\n"
-                  "  %dqb = xf.cast %dq : !k to !kb\n  %dkb = xf.cast %dk : !k to !kb\n"
-                  "  %dvb = xf.cast %dv : !v to !vb\n  return %dqb, %dkb, %dvb : !kb, !kb, !vb\n}",
+                  ": (!o, !q, !k, !v, !o, !s, {3}) -> (!q, !k, !v)\n"
+                  "  %dqb = xf.cast %dq : !q to !qb\n  %dkb = xf.cast %dk : !k to !kb\n"
+                  "  %dvb = xf.cast %dv : !v to !vb\n  return %dqb, %dkb, %dvb : !qb, !kb, !vb\n}",
                   common.declarations, common.arguments, common.attributes, common.types, form)
               .str()};
 }
@@ -180,12 +196,13 @@ TEST(WarpgroupAttention, EveryLength) {
   }
 }
 
-// All widths of heads, those of whole panels in both places.
+// All widths of heads, those of whole panels in both places; of two heads that share keys, too.
 TEST(WarpgroupAttention, EveryWidth) {
   for (auto [features, valueFeatures] : {std::pair(32, 32), {64, 64}, {64, 128}, {96, 96}, {128, 64}, {128, 128}})
     for (bool causal : {false, true}) {
       Attention problem = attention(features, causal, 2);
       problem.valueFeatures = valueFeatures;
+      problem.sharers = causal ? 2 : 1;
       for (bool isBackward : {false, true}) {
         Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
@@ -203,8 +220,9 @@ TEST(WarpgroupAttention, Packed) {
   for (int64_t features : {32, 64, 128})
     for (bool causal : {false, true})
       for (bool isBackward : {false, true}) {
-        Kernel kernel =
-            isBackward ? backwardOf(attention(features, causal, 2)) : forwardOf(attention(features, causal, 2));
+        Attention problem = attention(features, causal, 2);
+        problem.sharers = causal ? 1 : 2;
+        Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         ASSERT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal << " " << isBackward;
         std::vector<Attention::Result> together = kernel.attention.results;
         for (size_t s = 0; s < queryCounts.size(); ++s) {
@@ -243,6 +261,7 @@ TEST(WarpgroupAttention, Dropout) {
     for (int64_t features : {64, 128}) {
       Attention problem = attention(features, causal, 2);
       problem.rate = 0.3;
+      problem.sharers = causal == (features == 64) ? 2 : 1;
       for (bool isBackward : {false, true}) {
         Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 200}, {1, 30, 40, 64, 70, 0, 260}), "") << features << causal;
@@ -260,6 +279,7 @@ TEST(WarpgroupAttention, Region) {
       for (bool isBackward : {false, true}) {
         Attention problem = attention(features, causal, 2);
         problem.hasRegion = true;
+        problem.sharers = causal == (features % 64 == 0) ? 2 : 1;
         if (features != 64) {
           problem.rate = 0.3;
           for (int64_t row = 0; row < 301; ++row)
@@ -272,6 +292,23 @@ TEST(WarpgroupAttention, Region) {
         EXPECT_EQ(kernel.run({1, 30, 0, 65, 128, 7, 70}, {1, 30, 40, 64, 70, 0, 260}), "")
             << features << causal << isBackward;
       }
+}
+
+// Groups of three heads that share keys, with a region that asks for the head. Where queries are few, a block has
+// several blocks of keys, of one head and of the other.
+TEST(WarpgroupAttention, SharedKeys) {
+  for (int64_t features : {64, 128})
+    for (bool isBackward : {false, true}) {
+      Attention problem = attention(features, /*causal=*/features == 64, 6);
+      problem.sharers = 3;
+      problem.isOfHead = true;
+      problem.rate = features == 64 ? 0 : 0.3;
+      Kernel kernel = isBackward ? backwardOf(problem) : forwardOf(problem);
+      EXPECT_TRUE(StringRef(kernel.ptx).contains("wgmma"));
+      for (auto [queries, keys] : std::vector<std::pair<std::vector<int64_t>, std::vector<int64_t>>>{
+               {{1, 30, 0, 65, 140}, {1, 30, 40, 64, 140}}, {{0, 5}, {500, 7}}, {{0}, {1}}})
+        EXPECT_EQ(kernel.run(queries, keys), "") << features << " " << isBackward << " " << keys[0];
+    }
 }
 
 // A region that is infinite, with its derivative, where a block counts rows of other sequences: before the first query,
@@ -341,6 +378,7 @@ TEST(WarpgroupAttention, PassesOverWhatRegionsMask) {
 TEST(WarpgroupAttention, Assembles) {
   Attention causal = attention(64, /*causal=*/true, 8), wide = attention(128, /*causal=*/true, 8), all = causal,
             bent = causal;
+  wide.sharers = all.sharers = 4;
   causal.rate = wide.rate = all.rate = 0.1;
   all.window = 100;
   all.lengths = {1};
@@ -379,8 +417,9 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   };
   ASSERT_EQ(forward.run({100, 30}, {700, 300}), "");
   ASSERT_EQ(backward.run({300, 30}, {300, 300}), "");
-  Attention dropped = attention(128, /*causal=*/false);
+  Attention dropped = attention(128, /*causal=*/false, 2);
   dropped.rate = 0.1;
+  dropped.sharers = 2;
   Kernel narrow = forwardOf(attention(32, /*causal=*/false)), inTurn = backwardOf(dropped);
   ASSERT_EQ(narrow.run({100, 30}, {700, 300}), "");
   ASSERT_EQ(inTurn.run({100, 30}, {200, 70}), "");
@@ -402,7 +441,8 @@ TEST(WarpgroupAttention, FindsWhatIsWrong) {
   // Panels of 32 columns: the next 16 of k are as far, but further where k runs along columns.
   expectFound(narrow, ", 2;\nmov.b64 rd_b", ", 4;\nmov.b64 rd_b", {"not"});
   expectFound(narrow, ", 64;\nmov.b64 rd_b", ", 128;\nmov.b64 rd_b", {"not"});
-  // Gradients in turn: keys and values are filled again for the second time through the queries.
+  // Gradients in turn, of keys that two heads share: keys and values are filled again for the second time through the
+  // queries.
   expectFound(inTurn, "mbarrier.arrive.shared.b64", "//", {"deadlock"});
   expectFound(inTurn, "bar.sync \t%", "// %", {"races"});
   // Tiles that the threads have read themselves are filled again.

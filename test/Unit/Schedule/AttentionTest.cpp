@@ -16,6 +16,8 @@ struct Shape {
   int64_t window = -1; // or none
   bool lengths = false;
   const struct Score *score = nullptr;
+  int64_t group = 1; // heads that read one of keys and values
+  int64_t keyHeads() const { return heads / group; }
 };
 
 /// A score region: what it captures, its body up to %s, and up to the derivative %d what that of the backward has too.
@@ -279,10 +281,14 @@ std::string masksOf(const Shape &shape) {
   return (shape.causal ? " causal" : "") + windowOf(shape) + (shape.lengths ? " lengths(%n)" : "");
 }
 
+std::string headsOf(const Shape &shape) {
+  std::string own = shape.group == 1 ? "" : fmt::format(" key_value_heads({})", shape.keyHeads());
+  return fmt::format("heads({}){}", shape.heads, own);
+}
+
 std::string attributesOf(const Shape &shape) {
-  return fmt::format("offsets(%qo, %ko) heads({}) scale({:.7f}){}{}", shape.heads,
-                     1 / std::sqrt(double(shape.keyFeatures)), masksOf(shape),
-                     shape.rate > 0 ? fmt::format(" dropout({}, %random, %site)", shape.rate) : "");
+  return fmt::format("offsets(%qo, %ko) {} scale({:.7f}){}{}", headsOf(shape), 1 / std::sqrt(double(shape.keyFeatures)),
+                     masksOf(shape), shape.rate > 0 ? fmt::format(" dropout({}, %random, %site)", shape.rate) : "");
 }
 
 std::string moduleOf(const Shape &shape) {
@@ -298,38 +304,39 @@ std::string moduleOf(const Shape &shape) {
       sumTypes += fmt::format(", tensor<?x{}xf32>", elements * shape.heads);
       sumResults += fmt::format(", tensor<?x{}xf32> {{xf.name = \"{}\"}}", elements * shape.heads, capture);
     }
-  std::string k = fmt::format("tensor<?x{}xf32>", shape.heads * shape.keyFeatures),
-              v = fmt::format("tensor<?x{}xf32>", shape.heads * shape.valueFeatures),
+  auto matrix = [](int64_t columns) { return fmt::format("tensor<?x{}xf32>", columns); };
+  std::string q = matrix(shape.heads * shape.keyFeatures), o = matrix(shape.heads * shape.valueFeatures),
+              k = matrix(shape.keyHeads() * shape.keyFeatures), v = matrix(shape.keyHeads() * shape.valueFeatures),
               lse = fmt::format("tensor<?x{}xf32>", shape.heads);
   return fmt::format(R"(
-func.func @attention(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
+func.func @attention(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {16} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {17} {{xf.name = "v", xf.dims = ["keys"]}},
     %qo: tensor<?xi32> {{xf.name = "qo", xf.dims = ["sequences_plus_1"]}}, %ko: tensor<?xi32> {{xf.name = "ko", xf.dims = ["sequences_plus_1"]}},
     %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}{9}) -> ({1} {{xf.name = "o"}}, {2} {{xf.name = "lse"}}) attributes {{xf.entry}} {{
   %site = arith.constant 3 : i64
-  %o, %lse = xf.attention %q, %k, %v {3}{10} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>{4}) -> ({1}, {2})
+  %o, %lse = xf.attention %q, %k, %v {3}{10} : ({0}, {16}, {17}, tensor<?xi32>, tensor<?xi32>{4}) -> ({1}, {2})
   return %o, %lse : {1}, {2}
 }}
-func.func @attention_backward(%do: {1} {{xf.name = "do", xf.dims = ["queries"]}}, %q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
+func.func @attention_backward(%do: {1} {{xf.name = "do", xf.dims = ["queries"]}}, %q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {16} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {17} {{xf.name = "v", xf.dims = ["keys"]}},
     %o: {1} {{xf.name = "o", xf.dims = ["queries"]}}, %lse: {2} {{xf.name = "lse", xf.dims = ["queries"]}},
     %qo: tensor<?xi32> {{xf.name = "qo", xf.dims = ["sequences_plus_1"]}}, %ko: tensor<?xi32> {{xf.name = "ko", xf.dims = ["sequences_plus_1"]}},
-    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}{9}) -> ({0} {{xf.name = "dq"}}, {0} {{xf.name = "dk"}}, {1} {{xf.name = "dv"}}{14}) attributes {{xf.entry}} {{
+    %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}, %random: tensor<2xi64> {{xf.name = "random"}}{9}) -> ({0} {{xf.name = "dq"}}, {16} {{xf.name = "dk"}}, {17} {{xf.name = "dv"}}{14}) attributes {{xf.entry}} {{
   %site = arith.constant 3 : i64
   %dq, %dk, %dv{12} = xf.attention_backward %do, %q, %k, %v, %o, %lse {3}{11}
-    : ({1}, {0}, {0}, {1}, {1}, {2}, tensor<?xi32>, tensor<?xi32>{4}) -> ({0}, {0}, {1}{13})
-  return %dq, %dk, %dv{12} : {0}, {0}, {1}{13}
+    : ({1}, {0}, {16}, {17}, {1}, {2}, tensor<?xi32>, tensor<?xi32>{4}) -> ({0}, {16}, {17}{13})
+  return %dq, %dk, %dv{12} : {0}, {16}, {17}{13}
 }}
-func.func @weights(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}{9}) -> (tensor<{5}x?x?xf32> {{xf.name = "p"}}) attributes {{xf.entry}} {{
-  %p = xf.attention_weights %q, %k heads({5}) scale(0.3){6}{10} : ({0}, {0}{7}{15}) -> tensor<{5}x?x?xf32>
+func.func @weights(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {16} {{xf.name = "k", xf.dims = ["keys"]}}, %n: tensor<?xi32> {{xf.name = "n", xf.dims = ["queries"]}}{9}) -> (tensor<{5}x?x?xf32> {{xf.name = "p"}}) attributes {{xf.entry}} {{
+  %p = xf.attention_weights %q, %k {18} scale(0.3){6}{10} : ({0}, {16}{7}{15}) -> tensor<{5}x?x?xf32>
   return %p : tensor<{5}x?x?xf32>
 }}
-func.func @cached(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {0} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {1} {{xf.name = "v", xf.dims = ["keys"]}},
+func.func @cached(%q: {0} {{xf.name = "q", xf.dims = ["queries"]}}, %k: {16} {{xf.name = "k", xf.dims = ["keys"]}}, %v: {17} {{xf.name = "v", xf.dims = ["keys"]}},
     %rows: tensor<?xi32> {{xf.name = "rows", xf.dims = ["listed"]}}, %row_offsets: tensor<?xi32> {{xf.name = "row_offsets", xf.dims = ["queries_plus_1"]}}{9}) -> ({1} {{xf.name = "o"}}) attributes {{xf.entry}} {{
-  %o = xf.cached_attention %q, %k, %v rows(%rows, %row_offsets) heads({5}) scale(0.3){8}{10} : ({0}, {0}, {1}, tensor<?xi32>, tensor<?xi32>{15}) -> {1}
+  %o = xf.cached_attention %q, %k, %v rows(%rows, %row_offsets) {18} scale(0.3){8}{10} : ({0}, {16}, {17}, tensor<?xi32>, tensor<?xi32>{15}) -> {1}
   return %o : {1}
 }}
 )",
-                     k, v, lse, attributes, more, shape.heads, masksOf(shape), lengths, windowOf(shape), declared,
-                     scoreOf(shape), scoreOf(shape, true), sums, sumTypes, sumResults, captured);
+                     q, o, lse, attributes, more, shape.heads, masksOf(shape), lengths, windowOf(shape), declared,
+                     scoreOf(shape), scoreOf(shape, true), sums, sumTypes, sumResults, captured, k, v, headsOf(shape));
 }
 
 Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const std::vector<int64_t> &keys) {
@@ -354,8 +361,8 @@ Tensors inputsOf(const Shape &shape, const std::vector<int64_t> &queries, const 
   for (int64_t i = 0; i < 300; ++i)
     documentOf.push_back(i >= 50 && i < 60 ? -i : i / 40);
   return {{"q", normal({queryRows, shape.heads * shape.keyFeatures}, 1)},
-          {"k", normal({keyRows, shape.heads * shape.keyFeatures}, 2)},
-          {"v", normal({keyRows, shape.heads * shape.valueFeatures}, 3)},
+          {"k", normal({keyRows, shape.keyHeads() * shape.keyFeatures}, 2)},
+          {"v", normal({keyRows, shape.keyHeads() * shape.valueFeatures}, 3)},
           {"do", normal({queryRows, shape.heads * shape.valueFeatures}, 4)},
           {"qo", queryOffsets},
           {"ko", keyOffsets},
@@ -389,12 +396,12 @@ void check(llvm::function_ref<std::string(unsigned)> textOf, const Shape &shape,
     auto check = [&](const char *entry) {
       Tensors expected = reference.run(entry, inputs);
       for (auto &[way, module] : compiled)
-        expectClose(
-            module.run(entry, inputs), expected, tolerance,
-            fmt::format("{} of {} sequences of {}.. queries, {} heads of {} and {}, masks '{}', dropout {}, vectors "
-                        "of {}",
-                        entry, batch.queries.size(), batch.queries.empty() ? 0 : batch.queries[0], shape.heads,
-                        shape.keyFeatures, shape.valueFeatures, masksOf(shape), shape.rate, way));
+        expectClose(module.run(entry, inputs), expected, tolerance,
+                    fmt::format("{} of {} sequences of {}.. queries, {} of {} and {}, masks '{}', dropout {}, vectors "
+                                "of {}",
+                                entry, batch.queries.size(), batch.queries.empty() ? 0 : batch.queries[0],
+                                headsOf(shape), shape.keyFeatures, shape.valueFeatures, masksOf(shape), shape.rate,
+                                way));
       return expected;
     };
     Tensors forward = check("attention");
@@ -425,14 +432,17 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Shape{2, 64, 64, false, 0}, Shape{3, 5, 7, true, 0}, Shape{2, 33, 16, false, 0.1, 9},
                     Shape{1, 128, 72, true, 0}, Shape{2, 8, 8, true, 0.1, 30, true, &relative},
                     Shape{2, 24, 40, true, 0.2, -1, true, &cappedAlibi},
-                    Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{1, 128, 127, true, 0.1},
-                    Shape{2, 64, 64, false, 0, -1, true, &relative}, Shape{2, 64, 33, true, 0.1, -1, false, &shared},
+                    Shape{1, 16, 16, false, 0, -1, false, &documents},
+                    Shape{2, 128, 127, true, 0.1, -1, false, nullptr, 2},
+                    Shape{2, 64, 64, false, 0, -1, true, &relative}, Shape{2, 64, 33, true, 0.1, -1, false, &shared, 2},
                     Shape{1, 128, 128, true, 0, -1, false, &relative}, Shape{1, 8, 16, false, 0, -1, false, &places},
                     Shape{2, 16, 16, false, 0.1, 40, false, &far}, Shape{1, 80, 64, false, 0.2, -1, true, &cappedAlibi},
-                    Shape{2, 16, 24, false, 0, -1, false, &blocks}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
-                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{2, 24, 16, true, 0, -1, false, &uneven},
+                    Shape{2, 16, 24, false, 0, -1, false, &blocks, 2}, Shape{1, 64, 128, true, 0.1, 90, true, &blocks},
+                    Shape{1, 40, 8, false, 0, -1, true, &earlier}, Shape{2, 24, 16, true, 0, -1, false, &uneven, 2},
                     Shape{1, 90, 90, false, 0, -1, false, &places}, Shape{2, 16, 32, true, 0.1, 40, true, &unevenTable},
-                    Shape{1, 16, 16, false, 0, -1, false, &ends}),
+                    Shape{1, 16, 16, false, 0, -1, false, &ends}, Shape{4, 16, 24, true, 0, -1, false, nullptr, 2},
+                    Shape{6, 5, 7, false, 0.1, 40, true, &relative, 3},
+                    Shape{2, 64, 33, false, 0, -1, false, nullptr, 2}),
     [](const auto &info) { return std::to_string(info.index); });
 
 /// Elements are sums of rounded terms that may cancel: all together within 1% of their norm, and each by its own.
@@ -490,7 +500,13 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{1, 16, 16, false, 0, -1, false, &documents}, Shape{2, 7, 4, false, 0, -1, false, &arithmetic},
                     Shape{1, 8, 8, true, 0, -1, false, &factors}, Shape{2, 5, 8, false, 0, 12, true, &factor},
                     Shape{1, 8, 8, true, 0, -1, false, &uneven}, Shape{2, 8, 5, true, 0.1, 40, true, &unevenTable},
-                    Shape{1, 8, 8, false, 0, -1, false, &ends}),
+                    Shape{1, 8, 8, false, 0, -1, false, &ends}, Shape{4, 16, 8, false, 0, -1, false, nullptr, 2},
+                    Shape{3, 5, 7, true, 0, -1, false, nullptr, 3}, Shape{6, 33, 9, true, 0.1, 20, true, nullptr, 3},
+                    Shape{8, 4, 4, false, 0.2, -1, false, nullptr, 8}, Shape{4, 1, 1, false, 0, 0, false, nullptr, 2},
+                    Shape{4, 8, 5, false, 0.1, -1, true, &cappedAlibi, 2},
+                    Shape{4, 16, 7, true, 0, -1, false, &relative, 4}, Shape{6, 8, 7, false, 0.1, -1, true, &shared, 2},
+                    Shape{4, 8, 5, false, 0, -1, false, &blocks, 2}, Shape{2, 8, 8, true, 0, -1, false, &factors, 2},
+                    Shape{3, 5, 8, false, 0, 12, true, &factor, 3}, Shape{4, 8, 8, true, 0, -1, false, &uneven, 2}),
     [](const auto &info) { return std::to_string(info.index); });
 
 // What is no number is none afterwards, wherever the interpreter has none, and leaves other sequences alone: of one
@@ -626,13 +642,14 @@ TEST(AttentionBlocks, AreNotVisitedWhereARegionMasksThem) {
 // Each sequence's rows have the bits that they have alone, and any number of threads gives the same.
 TEST(AttentionBits, SameInAnyBatchOnAnyThreads) {
   std::vector<int64_t> lengths = {70, 1, 200, 0, 33};
-  std::vector<std::tuple<unsigned, const Score *, bool>> ways{
-      {gpu, &cappedAlibi, true}, {gpu, &relative, true}, {gpu, &relative, false}, {gpu, &shared, true}};
+  std::vector<std::tuple<unsigned, const Score *, bool, int64_t>> ways{
+      {gpu, &cappedAlibi, true, 2}, {gpu, &relative, true, 1}, {gpu, &relative, false, 2}, {gpu, &shared, true, 1}};
   for (unsigned width : vectorWidths())
     for (const Score *score : {&relative, &shared})
-      ways.push_back({width, score, false});
-  for (auto [way, score, isNarrow] : ways) {
-    Shape shape{2, 16, 8, true, 0, 50, true, score};
+      for (int64_t group : {1, 2})
+        ways.push_back({width, score, false, group});
+  for (auto [way, score, isNarrow, group] : ways) {
+    Shape shape{2 * group, 16, 8, true, 0, 50, true, score, group};
     Compiled compiled(isNarrow ? inBF16(moduleOf(shape), way) : moduleOf(shape), way);
     ASSERT_TRUE(compiled.valid());
     Tensors inputs = inputsOf(shape, lengths, lengths);

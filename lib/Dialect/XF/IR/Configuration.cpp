@@ -21,6 +21,7 @@ static constexpr Key keys[] = {
     {"layers", AnyKind, "6", Key::Integer, 0, ""},
     {"d_model", AnyKind, "512", Key::Integer, 1, ""},
     {"heads", AnyKind, "8", Key::Integer, 1, ""},
+    {"key_value_heads", AnyKind, "", Key::Integer, 1, ""},
     {"d_k", AnyKind, "", Key::Integer, 1, ""},
     {"d_v", AnyKind, "", Key::Integer, 1, ""},
     {"d_ff", AnyKind, "2048", Key::Integer, 1, ""},

@@ -546,7 +546,7 @@ LogicalResult LayerNormOp::verify() {
 }
 
 LogicalResult LayerNormBackwardOp::verify() {
-  if (failed(expectUnlessRMS(*this, "result 'mean'", getMean() != Value(), getRms())) || // C2
+  if (failed(expectUnlessRMS(*this, "result 'mean'", getMean() != Value(), getRms())) ||                     // C2
       failed(expectShape(*this, "cotangent", getCotangent(), getX().getType().getShape(), "that of 'x'")) || // C1
       failed(expectExtent(*this, "weight", getWeight(), 0, dimSize(getX(), 1), "the features of 'x'")) ||
       failed(expectShape(*this, "result", getResult(), getX().getType().getShape(), "that of 'x'")))

@@ -278,6 +278,12 @@ private:
         return failure();
       projected.push_back(*value);
     }
+    if (op.getAngles())
+      for (Value &turned : MutableArrayRef(projected).take_front(2)) {
+        int64_t width = cast<RankedTensorType>(turned.getType()).getDimSize(1);
+        turned = RotaryOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name + ".rotary"), loc), turned,
+                                  op.getAngles(), width / static_cast<int64_t>(op.getDK()));
+      }
     auto queryType = cast<RankedTensorType>(projected[0].getType());
     auto resultType = RankedTensorType::get({queryType.getDimSize(0), heads * static_cast<int64_t>(op.getDV())},
                                             queryType.getElementType());
@@ -295,16 +301,37 @@ private:
                   op.getBias());
   }
 
+  static Value activate(Scope &scope, Location at, ActivationKind kind, Value x) {
+    switch (kind) {
+    case ActivationKind::Relu:
+      return ReluOp::create(scope.b, at, x.getType(), x);
+    case ActivationKind::Gelu:
+      return GeluOp::create(scope.b, at, x.getType(), x);
+    case ActivationKind::GeluTanh:
+      return GeluTanhOp::create(scope.b, at, x.getType(), x);
+    case ActivationKind::Silu:
+      return SiluOp::create(scope.b, at, x.getType(), x);
+    }
+    return {};
+  }
+
   FailureOr<Value> rewriteFeedForward(Scope &scope, FeedForwardOp op) {
     Location loc = op.getLoc();
     std::string name = op.getName().str();
-    FailureOr<Value> hidden = linear(scope, loc, name + ".in", op.getX(), op.getHidden(), op.getBias());
+    auto project = [&](const char *what) {
+      return linear(scope, loc, name + what, op.getX(), op.getHidden(), op.getBias());
+    };
+    FailureOr<Value> hidden = project(op.getGated() ? ".gate" : ".in");
     if (failed(hidden))
       return failure();
-    Location at = NameLoc::get(scope.b.getStringAttr(name + ".activation"), loc);
-    Value active = op.getActivation() == ActivationKind::Relu
-                       ? ReluOp::create(scope.b, at, hidden->getType(), *hidden).getResult()
-                       : GeluOp::create(scope.b, at, hidden->getType(), *hidden).getResult();
+    auto at = [&](const char *what) { return NameLoc::get(scope.b.getStringAttr(name + what), loc); };
+    Value active = activate(scope, at(".activation"), op.getActivation(), *hidden);
+    if (op.getGated()) {
+      FailureOr<Value> in = project(".in");
+      if (failed(in))
+        return failure();
+      active = MultiplyOp::create(scope.b, at(".gate"), active.getType(), active, *in);
+    }
     return linear(scope, loc, name + ".out", dropout(scope, loc, name + ".dropout", active, op.getDropout()),
                   op.getX().getType().getDimSize(1), op.getBias());
   }
@@ -317,18 +344,19 @@ private:
     return AddOp::create(scope.b, at, op.getX().getType(), op.getX(), dropped);
   }
 
-  /// LayerNorm(x), of xf.norm or xf.add_norm.
+  /// LayerNorm(x) or RMSNorm(x), of xf.norm or xf.add_norm.
   template <typename Op> FailureOr<Value> rewriteNorm(Scope &scope, Op op, Value x) {
     Location loc = op.getLoc();
     std::string name = op.getName().str();
     auto type = cast<RankedTensorType>(x.getType());
     auto vector = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
-    FailureOr<Value> weight = parameter(scope, {name + ".weight", vector, InitKind::Ones, 1, loc}, loc),
-                     bias = parameter(scope, {name + ".bias", vector, InitKind::Zeros, 0, loc}, loc);
+    FailureOr<Value> weight = parameter(scope, {name + ".weight", vector, InitKind::Ones, 1, loc}, loc), bias = Value();
+    if (!op.getRms())
+      bias = parameter(scope, {name + ".bias", vector, InitKind::Zeros, 0, loc}, loc);
     if (failed(weight) || failed(bias))
       return failure();
     return LayerNormOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), type, x, *weight, *bias,
-                               op.getEpsilon())
+                               op.getRms(), op.getEpsilon())
         .getResult();
   }
 
