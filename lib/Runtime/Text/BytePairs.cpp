@@ -214,6 +214,12 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
   model->composes = *composes;
   model->wholeFirst = *whole;
   model->prefixesSpace = *space;
+  model->unknown = -1; // nothing is
+  for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
+    if (id < 0 || id >= *count)
+      return file.wrong(fmt::format("expected {} to be a token's id, but got {}", name, id));
+    *to = int32_t(id);
+  }
   for (int64_t i = 0; i < *count; ++i) {
     Expected<std::string_view> line = file.line();
     if (!line)
@@ -225,12 +231,6 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
     model->tokens.push_back(unescapeToken(line->substr(1)));
   }
   model->size = *count;
-  model->unknown = -1; // nothing is
-  for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
-    if (id < 0 || id >= *count)
-      return file.wrong(fmt::format("expected {} to be a token's id, but got {}", name, id));
-    *to = int32_t(id);
-  }
   for (int32_t id = 0; id < model->size; ++id)
     if (model->kinds[id] == '=')
       model->idOf.try_emplace(model->tokens[id], id);

@@ -74,13 +74,27 @@ def attend(queries, keys, values, heads, groups, sees):
     return result
 
 
-def turn(row, heads, position, theta):
+def frequency(base, scaling):
+    """How fast a pair of features turns: as it was learned, slower, or as Llama 3.1 does: slower where waves are long."""
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    if kind == "default":
+        return base
+    slow = base / scaling["factor"]
+    if kind == "linear":
+        return slow
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    share = (scaling["original_max_position_embeddings"] * base / (2 * math.pi) - low) / (high - low)
+    share = min(max(share, 0), 1)
+    return (1 - share) * slow + share * base
+
+
+def turn(row, heads, position, theta, scaling):
     """Rotary positions: the first half of a head's features with the second."""
     width = len(row) // heads
     result = list(row)
     for head in range(heads):
         for i in range(width // 2):
-            angle = position * theta ** (-2 * i / width)
+            angle = position * frequency(theta ** (-2 * i / width), scaling)
             a, b = row[head * width + i], row[head * width + width // 2 + i]
             result[head * width + i] = a * math.cos(angle) - b * math.sin(angle)
             result[head * width + width // 2 + i] = b * math.cos(angle) + a * math.sin(angle)
@@ -163,7 +177,8 @@ def bert(c, w, ids):
 def llama(c, w, ids):
     p, width, epsilon, act, theta = c["prefix"], c["hidden_size"], c["rms_norm_eps"], ACTIVATIONS[c["hidden_act"]], c["rope_theta"]
     heads, groups, window = c["num_attention_heads"], c["num_key_value_heads"], c["model_type"] == "mistral" and c["sliding_window"]
-    size = c["head_dim"] or width // heads
+    size, scaling = c["head_dim"] or width // heads, c.get("rope_scaling") or c.get("rope_parameters") or {}
+    theta = scaling.get("rope_theta", theta)
     biased = c["model_type"] == "qwen2" or c.get("attention_bias", False)
     table = w.make(p + "embed_tokens.weight", c["vocab_size"], width)
     x = [table[token] for token in ids]
@@ -174,7 +189,7 @@ def llama(c, w, ids):
         query, key, value = (
             [linear(row, *w.linear(h + f"self_attn.{part}_proj", count * size, width, biased)) for row in normed] for part, count in (("q", heads), ("k", groups), ("v", groups))
         )
-        query, key = ([turn(row, count, i, theta) for i, row in enumerate(rows)] for rows, count in ((query, heads), (key, groups)))
+        query, key = ([turn(row, count, i, theta, scaling) for i, row in enumerate(rows)] for rows, count in ((query, heads), (key, groups)))
         attended = attend(query, key, value, heads, groups, lambda i, j: j <= i and (not window or i - j < window))
         output = w.linear(h + "self_attn.o_proj", width, heads * size, biased and c["model_type"] != "qwen2")
         norm = w.make(h + "post_attention_layernorm.weight", width, centre=1.0)
