@@ -457,6 +457,13 @@ Expected<void> Reader::readPooling() {
                                 (mean ? "both" : "none"));
     set("pooling", first ? "first" : "mean");
   }
+  Expected<Settings> sentences = optional("sentence_bert_config.json");
+  if (!sentences)
+    return sentences.error();
+  if (std::optional<int64_t> most = sentences->number("max_seq_length", 0); most && *most > 0)
+    set("max_tokens", std::to_string(*most));
+  if (Expected<void> fine = sentences->check(); !fine)
+    return fine;
   if (!exists("modules.json"))
     return {};
   Expected<Settings> modules = Settings::read(pathOf("modules.json"));
@@ -552,7 +559,7 @@ Expected<HuggingFaceModel> Reader::read(bool withVocabulary) {
       return done.error();
   // What xf has written has its own names.
   if (!names.has("embedding.weight"))
-    model.map = {names.rules.dump(), config->path()};
+    model.map = {names.rules.dump(), model.model.architecture};
   model.notes.insert(model.notes.begin(), "'" + folder + "' (" + model.model.architecture +
                                               ") is taken as: " + llvm::join(model.model.keys, ","));
   for (const std::string &path : model.weights)

@@ -28,11 +28,10 @@ print(f"{len(ids) - 1} tokens, as text: equal")
 for example in known["tokenizer_examples"]:
     # What follows a text depends on how it was read.
     of_text = generate(example["text"], 1)
-    subprocess.run(["./lm", "evaluate", "--help"], check=True, capture_output=True)
     assert of_text.startswith(example["text"]), of_text
     pathlib.Path("text").write_text(example["text"])
     nll = token_nll(example["ids"], example["ids"][1:] + [2])
-    told = subprocess.run(["./lm", "evaluate", "--text=text"], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run(["./lm", "evaluate", "--text=text", f"--length={len(nll)}"], check=True, capture_output=True, text=True).stdout
     loss = float(told.split("loss per token")[1].split()[0].rstrip(",;"))
     assert abs(loss - sum(nll) / len(nll)) < 1e-3, (loss, sum(nll) / len(nll))
 print(f"{len(known['tokenizer_examples'])} texts, as tokens: equal")
