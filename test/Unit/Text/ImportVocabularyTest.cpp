@@ -106,6 +106,14 @@ TEST(BytePairs, AreCutAsLaterModelsDo) {
   ASSERT_TRUE(v) << v.error().message;
   EXPECT_EQ(*v->encode("12341234 12"), (Ids{49, 50, 51, 52, 49, 50, 51, 52, 32, 49, 50}));
   EXPECT_EQ(*v->encode("e\u0301\u00e9"), (Ids{271, 271}));
+  json digits = tokenizer();
+  digits["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, tokenizer()["pre_tokenizer"]}}};
+  v = import(digits.dump());
+  ASSERT_TRUE(v) << v.error().message;
+  EXPECT_EQ(*v->encode("12341234 12"), (Ids{49, 50, 51, 52, 49, 50, 51, 52, 32, 49, 50}));
+  EXPECT_EQ(*v->encode("  he  1 he"), (Ids{32, 257, 267, 49, 257}));
 }
 
 TEST(BytePairs, ComeFromTwoFilesToo) {
@@ -147,10 +155,9 @@ TEST(BytePairs, SayWhatIsNotSupported) {
             "vocabulary 'v': normalizer 'NFKC' is not supported; supported are none and NFC");
   EXPECT_EQ(edited([](json &f) { f["pre_tokenizer"] = nullptr; }),
             "vocabulary 'v': expected a pre-tokenizer of type ByteLevel, but there is none");
-  EXPECT_EQ(
-      errorOf(tokenizer("\\w+").dump()),
-      "vocabulary 'v': pre-tokenizer 'Split' of the expression '\\w+' is not supported; supported are ByteLevel and "
-      "the expressions of GPT-2, Llama 3 and Qwen 2");
+  EXPECT_EQ(errorOf(tokenizer("\\w+").dump()), "vocabulary 'v': pre-tokenizer 'Split' of the expression '\\w+' is not "
+                                               "supported; supported are ByteLevel, single Digits, and "
+                                               "the expressions of GPT-2, Llama 3 and Qwen 2");
   EXPECT_EQ(edited([](json &f) { f["added_tokens"][0]["lstrip"] = true; }),
             "vocabulary 'v': 'lstrip' of the added token '<|endoftext|>' is not supported");
   EXPECT_EQ(edited([](json &f) { f["added_tokens"][0].erase("id"); }),
@@ -168,9 +175,9 @@ TEST(BytePairs, SayWhatIsNotSupported) {
     text.replace(text.find(from), from.size(), to);
     return Vocabulary::parse(text, "v").error().message;
   };
-  EXPECT_EQ(wrong("cut=gpt2", "cut=gpt9"),
-            "vocabulary 'v', line 1: expected cut=gpt2|modern digits=N compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID "
-            "tokens=N merges=M");
+  EXPECT_EQ(wrong("cut=gpt2", "cut=gpt9"), "vocabulary 'v', line 1: expected cut=gpt2|modern digits=N apart=0|1 "
+                                           "compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID "
+                                           "tokens=N merges=M");
   EXPECT_EQ(wrong("bos=273", "bos=274"), "vocabulary 'v', line 1: expected bos to be a token's id, but got 274");
   EXPECT_EQ(wrong("=a\n", "?a\n"), "vocabulary 'v', line 99: expected '=', '+' or '*' and a token, or '-'");
   EXPECT_EQ(wrong("104 101", "104 900"), "vocabulary 'v', line 276: expected the ids of two tokens");
