@@ -233,18 +233,29 @@ void Reader::readBert() {
 /// How tokens know their places, and how far back they see.
 void Reader::readRotary(bool isMistral, bool isQwen) {
   set("positions", "rotary");
-  // Newer files have an object of both.
-  Settings rotary = config->object("rope_parameters");
-  Settings scaling = config->object("rope_scaling");
+  // Newer files have one object of base and scaling.
+  Settings rotary = config->object(config->has("rope_parameters") ? "rope_parameters" : "rope_scaling");
   Settings &from = rotary.has("rope_theta") ? rotary : *config;
   if (std::optional<double> theta = from.real("rope_theta", 10000.0))
     take("rope_theta", "rope_theta", llvm::formatv("{0:e9}", *theta).str());
-  for (Settings *each : {&rotary, &scaling}) {
-    each->only("type", "default"); // the older name
-    each->only("rope_type", "default");
-    each->only("partial_rotary_factor", 1.0);
-    config->adopt(*each);
+  std::string type = rotary.text(rotary.has("rope_type") ? "rope_type" : "type", "default"); // the older name
+  auto takeReal = [&](const char *key, const char *theirs) {
+    if (std::optional<double> value = rotary.real(theirs))
+      set(key, llvm::formatv("{0:e9}", *value).str());
+  };
+  if (type == "linear" || type == "llama3") {
+    takeReal("rope_factor", "factor");
+    if (type == "llama3") {
+      takeReal("rope_low_factor", "low_freq_factor");
+      takeReal("rope_high_factor", "high_freq_factor");
+      if (std::optional<int64_t> positions = rotary.number("original_max_position_embeddings"))
+        set("rope_original_positions", std::to_string(*positions));
+    }
+  } else if (type != "default") {
+    rotary.fail("rope_type", "to be one of default, linear, llama3", type);
   }
+  rotary.only("partial_rotary_factor", 1.0);
+  config->adopt(rotary);
   config->only("partial_rotary_factor", 1.0);
 
   bool windowed = isMistral || (isQwen && config->flag("use_sliding_window", false));
@@ -446,6 +457,13 @@ Expected<void> Reader::readPooling() {
                                 (mean ? "both" : "none"));
     set("pooling", first ? "first" : "mean");
   }
+  Expected<Settings> sentences = optional("sentence_bert_config.json");
+  if (!sentences)
+    return sentences.error();
+  if (std::optional<int64_t> most = sentences->number("max_seq_length", 0); most && *most > 0)
+    set("max_tokens", std::to_string(*most));
+  if (Expected<void> fine = sentences->check(); !fine)
+    return fine;
   if (!exists("modules.json"))
     return {};
   Expected<Settings> modules = Settings::read(pathOf("modules.json"));
@@ -541,7 +559,7 @@ Expected<HuggingFaceModel> Reader::read(bool withVocabulary) {
       return done.error();
   // What xf has written has its own names.
   if (!names.has("embedding.weight"))
-    model.map = {names.rules.dump(), config->path()};
+    model.map = {names.rules.dump(), model.model.architecture};
   model.notes.insert(model.notes.begin(), "'" + folder + "' (" + model.model.architecture +
                                               ") is taken as: " + llvm::join(model.model.keys, ","));
   for (const std::string &path : model.weights)

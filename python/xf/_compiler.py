@@ -54,8 +54,9 @@ def compile(
 ) -> Model:
     """Compiles a model and opens it.
 
-    `model` is "preset:NAME,key=value,...", the text of a module, or the path of one. `weights` is a file
-    (.safetensors) or the folder of a run; without them parameters are drawn from seed 1. `threads` is how many compute
+    `model` is "preset:NAME,key=value,...", the text of a module, the path of one, or a folder in Hugging Face's
+    layout. `weights` is a file (.safetensors) or the folder of a run; without them they are those that a folder has, or
+    parameters are drawn from seed 1. `threads` is how many compute
     (0: one a core); results are the same at any number. `device` chooses "cuda" or "cpu" where it was compiled for both
     (`target="cpu,cuda"`; None: the GPU). Further options are those of xf-compile: `cpu="x86-64-v3"`,
     `recompute="full"`, `functions=["loss", "train_step"]`, `target="cuda"`; None and False leave one out.

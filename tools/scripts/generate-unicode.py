@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes to standard output, as C++ tables, what tokenisers need of Unicode: which code points are word characters (Python's \\w),
-which are white space, letters, numbers, punctuation, marks or none of these, how wide they are, their lower case, and what they
+which are white space, letters, numbers, punctuation, controls or marks, how wide they are, their lower case, and what they
 are made of. Adjacent code points that map alike are one row."""
 import unicodedata
 
@@ -69,8 +69,9 @@ table("Range", "wordCharacters", ranges(lambda c: c.isalnum() or c == "_"))
 table("Range", "whiteSpace", ranges(str.isspace))
 table("Range", "wide", ranges(lambda c: unicodedata.east_asian_width(c) in "WF"))
 table("Range", "combining", ranges(lambda c: unicodedata.category(c) in ("Mn", "Me", "Cf")))
-for name, first in (("letters", "L"), ("numbers", "N"), ("punctuation", "P"), ("others", "C")):
+for name, first in (("letters", "L"), ("numbers", "N"), ("punctuation", "P")):
     table("Range", name, ranges(lambda c, first=first: unicodedata.category(c).startswith(first)))
+table("Range", "controls", ranges(lambda c: unicodedata.category(c) in ("Cc", "Cf", "Co")))
 table("Range", "nonSpacingMarks", ranges(lambda c: unicodedata.category(c) == "Mn"))
 table("LowerCase", "lowerCase", lower_case())
 table("CombiningClass", "combiningClasses", classes())

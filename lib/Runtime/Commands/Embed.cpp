@@ -111,6 +111,9 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
     return model.error();
   Embedder embedder(session, *model, options);
   int64_t longest = session.longestTarget(); // two of its tokens are marks
+  const nlohmann::json &keys = session.program.model;
+  if (auto most = keys.find("max_tokens"); most != keys.end() && most->is_number()) // what it was trained on
+    longest = longest ? std::min(longest, most->get<int64_t>()) : most->get<int64_t>();
   LineReader lines(*vocabulary, longest ? std::max<int64_t>(longest - 2, 1) : 0, LineEncoder::Cut);
   while (true) {
     Expected<std::vector<std::vector<int32_t>>> texts = lines.next();

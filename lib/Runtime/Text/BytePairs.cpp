@@ -17,9 +17,12 @@ namespace {
 struct Cutter {
   bool modern = false; // after GPT-2: lines end pieces, and a word takes any character before it along
   int64_t digits = 0;  // of a number that stay together; 0: all
+  bool apart = false;  // numbers are cut off before all else, digit by digit
 
   /// Bytes of the first piece of a text that is not empty.
   size_t first(std::string_view text) const;
+  /// Bytes up to the first number, or of its first digit.
+  size_t part(std::string_view text) const;
 
 private:
   static size_t contraction(std::string_view text, bool anyCase);
@@ -77,6 +80,13 @@ size_t Cutter::contraction(std::string_view text, bool anyCase) {
       return 1 + ending.size();
   }
   return 0;
+}
+
+size_t Cutter::part(std::string_view text) const {
+  if (!apart)
+    return text.size();
+  size_t end = run(text, [](const Character &c) { return !c.isNumber(); });
+  return end ? end : firstCharacter(text).bytes;
 }
 
 size_t Cutter::first(std::string_view text) const {
@@ -170,10 +180,14 @@ Expected<std::vector<int32_t>> BytePairModel::encode(std::string_view line) cons
     std::string text = composes ? composed(part) : std::string(part);
     if (prefixesSpace && !text.starts_with(' '))
       text.insert(0, " ");
-    for (std::string_view rest = text; !rest.empty();) {
-      size_t bytes = cutter.first(rest);
-      encodePiece(rest.substr(0, bytes), ids);
-      rest.remove_prefix(bytes);
+    for (std::string_view all = text; !all.empty();) {
+      std::string_view rest = all.substr(0, cutter.part(all));
+      all.remove_prefix(rest.size());
+      while (!rest.empty()) {
+        size_t bytes = cutter.first(rest);
+        encodePiece(rest.substr(0, bytes), ids);
+        rest.remove_prefix(bytes);
+      }
     }
   });
   return ids;
@@ -202,18 +216,24 @@ std::string BytePairModel::piece(int32_t id) const { return id < 0 ? "" : asText
 
 Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(VocabularyFile &file) {
   auto model = std::make_shared<BytePairModel>();
-  std::optional<int64_t> digits = file.field("digits"), composes = file.field("compose"), whole = file.field("whole"),
-                         space = file.field("space"), bos = file.field("bos"), eos = file.field("eos"),
-                         count = file.field("tokens"), merges = file.field("merges");
+  std::optional<int64_t> digits = file.field("digits"), apart = file.field("apart"), composes = file.field("compose"),
+                         whole = file.field("whole"), space = file.field("space"), bos = file.field("bos"),
+                         eos = file.field("eos"), count = file.field("tokens"), merges = file.field("merges");
   std::string_view cut = file.text("cut");
-  if (!digits || !composes || !whole || !space || !bos || !eos || !count || !merges || *digits < 0 || *count < 0 ||
-      *count > INT32_MAX || *merges < 0 || *merges > INT32_MAX || (cut != "gpt2" && cut != "modern"))
+  if (!digits || !apart || !composes || !whole || !space || !bos || !eos || !count || !merges || *digits < 0 ||
+      *count < 0 || *count > INT32_MAX || *merges < 0 || *merges > INT32_MAX || (cut != "gpt2" && cut != "modern"))
     return file.wrong(
-        "expected cut=gpt2|modern digits=N compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID tokens=N merges=M");
-  model->cutter = {cut == "modern", *digits};
+        "expected cut=gpt2|modern digits=N apart=0|1 compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID tokens=N merges=M");
+  model->cutter = {cut == "modern", *digits, *apart != 0};
   model->composes = *composes;
   model->wholeFirst = *whole;
   model->prefixesSpace = *space;
+  model->unknown = -1; // nothing is
+  for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
+    if (id < 0 || id >= *count)
+      return file.wrong(fmt::format("expected {} to be a token's id, but got {}", name, id));
+    *to = int32_t(id);
+  }
   for (int64_t i = 0; i < *count; ++i) {
     Expected<std::string_view> line = file.line();
     if (!line)
@@ -225,12 +245,6 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
     model->tokens.push_back(unescapeToken(line->substr(1)));
   }
   model->size = *count;
-  model->unknown = -1; // nothing is
-  for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
-    if (id < 0 || id >= *count)
-      return file.wrong(fmt::format("expected {} to be a token's id, but got {}", name, id));
-    *to = int32_t(id);
-  }
   for (int32_t id = 0; id < model->size; ++id)
     if (model->kinds[id] == '=')
       model->idOf.try_emplace(model->tokens[id], id);

@@ -152,10 +152,10 @@ struct BytePairs {
   std::string name;
   std::string cut = "gpt2";
   int digits = 0;
-  bool composes = false, wholeFirst = false, prefixesSpace = false;
-  std::map<int64_t, std::pair<char, std::string>> tokens; // kind and bytes by id
-  std::unordered_map<std::string, int64_t> idOf;          // by spelling
-  std::vector<std::pair<int64_t, int64_t>> merges;
+  bool apart = false, composes = false, wholeFirst = false, prefixesSpace = false;
+  std::map<int64_t, std::pair<char, std::string>> tokens{}; // kind and bytes by id
+  std::unordered_map<std::string, int64_t> idOf{};          // by spelling
+  std::vector<std::pair<int64_t, int64_t>> merges{};
 
   Error wrong(std::string_view problem) const { return userError(fmt::format("vocabulary '{}': {}", name, problem)); }
 
@@ -208,10 +208,10 @@ Expected<std::string> BytePairs::write() const {
   if (!bos || !eos)
     return wrong("expected a special token that ends a text, such as <|endoftext|>");
   int64_t count = tokens.empty() ? 0 : tokens.rbegin()->first + 1;
-  std::string text =
-      fmt::format("{}1 byte-pairs cut={} digits={} compose={} whole={} space={} bos={} eos={} tokens={} merges={}\n",
-                  VocabularyFile::magic, cut, digits, int(composes), int(wholeFirst), int(prefixesSpace), *bos, *eos,
-                  count, merges.size());
+  std::string text = fmt::format(
+      "{}1 byte-pairs cut={} digits={} apart={} compose={} whole={} space={} bos={} eos={} tokens={} merges={}\n",
+      VocabularyFile::magic, cut, digits, int(apart), int(composes), int(wholeFirst), int(prefixesSpace), *bos, *eos,
+      count, merges.size());
   for (int64_t id = 0; id < count; ++id) {
     auto token = tokens.find(id);
     text += token == tokens.end() ? "-" : token->second.first + escapeToken(token->second.second);
@@ -301,12 +301,16 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
       isCut |= flagOf(step, "use_regex", true);
       continue;
     }
+    if (typeOf(step) == "Digits" && flagOf(step, "individual_digits", false)) {
+      pairs.apart = true;
+      continue;
+    }
     const json &pattern = step.is_object() && step.contains("pattern") ? step["pattern"] : json();
     std::string expression = pattern.is_object() ? pattern.value("Regex", "") : "";
     if (typeOf(step) != "Split" || !setCut(expression, pairs))
       return pairs.wrong(
-          fmt::format("pre-tokenizer '{}' of the expression '{}' is not supported; supported are ByteLevel "
-                      "and the expressions of GPT-2, Llama 3 and Qwen 2",
+          fmt::format("pre-tokenizer '{}' of the expression '{}' is not supported; supported are ByteLevel, "
+                      "single Digits, and the expressions of GPT-2, Llama 3 and Qwen 2",
                       typeOf(step), expression));
     isCut = true;
   }

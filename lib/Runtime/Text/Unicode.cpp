@@ -72,7 +72,7 @@ void xf::runtime::appendCharacter(std::string &text, uint32_t c) {
 bool Character::isLetter() const { return valid && find(letters, value); }
 bool Character::isNumber() const { return valid && find(numbers, value); }
 bool Character::isPunctuation() const { return valid && find(punctuation, value); }
-bool Character::isOther() const { return valid && find(others, value); }
+bool Character::isControl() const { return valid && find(controls, value); }
 bool Character::isNonSpacingMark() const { return valid && find(nonSpacingMarks, value); }
 bool Character::isSpace() const { // Python has four separators more
   return valid && find(whiteSpace, value) && !(value >= 0x1C && value <= 0x1F);
@@ -168,7 +168,11 @@ static std::u32string decomposedCharacters(std::string_view text) {
   }
   for (auto mark = characters.begin(); mark != characters.end();) {
     auto end = std::find_if(mark, characters.end(), [](uint32_t c) { return combiningClass(c) == 0; });
-    std::stable_sort(mark, end, [](uint32_t a, uint32_t b) { return combiningClass(a) < combiningClass(b); });
+    std::vector<std::pair<uint64_t, uint32_t>> marks; // equal ones in the order of the text
+    for (auto each = mark; each != end; ++each)
+      marks.emplace_back(uint64_t(combiningClass(*each)) << 32 | uint64_t(each - mark), *each);
+    std::sort(marks.begin(), marks.end());
+    std::transform(marks.begin(), marks.end(), mark, [](const auto &each) { return char32_t(each.second); });
     mark = end == characters.end() ? end : end + 1;
   }
   return characters;

@@ -2,6 +2,7 @@
 // One for each side, or one for both.
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Text/Vocabularies.h"
+#include "xf/Runtime/Text/Corpus.h"
 
 #include <algorithm>
 #include <fmt/format.h>

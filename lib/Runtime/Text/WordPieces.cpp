@@ -63,7 +63,7 @@ std::string WordPieceModel::normalize(std::string_view text) const {
   for (; !text.empty(); text.remove_prefix(firstCharacter(text).bytes)) {
     Character c = firstCharacter(text);
     bool isBreak = c.value == '\t' || c.value == '\n' || c.value == '\r';
-    if (!c.valid || c.value == 0xFFFD || (c.isOther() && !isBreak))
+    if (!c.valid || c.value == 0xFFFD || (c.isControl() && !isBreak))
       continue;
     bool isAlone = splitsChinese && isChinese(c.value);
     clean += isAlone ? " " : "";

@@ -39,12 +39,12 @@ public:
     SmallVector<Value> initial = zeros(dK);
     size_t split = initial.size();
     llvm::append_range(initial, zeros(dV));
-    Value ofGroup = block.sharers == 1 ? Value() : e.make<arith::RemSIOp>(block.head, e.index(block.sharers));
-    auto share = [&](Value number) { // where the keys begin that are the block's, of those that share the head
-      return e.div(e.mul(block.keyCount, number), e.index(block.sharers));
-    };
-    Value begin = ofGroup ? share(ofGroup) : e.index(0),
-          end = ofGroup ? share(e.add(ofGroup, e.index(1))) : block.keyCount;
+    Value begin = e.index(0), end = block.keyCount;
+    if (block.sharers > 1) { // the block's share of the keys
+      Value number = e.make<arith::RemSIOp>(block.head, e.index(block.sharers));
+      auto beginOf = [&](Value number) { return e.div(e.mul(block.keyCount, number), e.index(block.sharers)); };
+      begin = beginOf(number), end = beginOf(e.add(number, e.index(1)));
+    }
     e.rows(begin, end, [&](Value j) {
       SmallVector<Value> sums = forHeads(initial, [&](ValueRange carried) { return addQueries(j, carried, split); });
       Value row = e.add(block.keyStart, j);

@@ -265,3 +265,21 @@ TEST(Files, WriteWhatALinkPointsTo) {
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().message, "can't write '/dev/full': No space left on device");
 }
+
+TEST(Parameters, ReadsHalvesOfIEEE) {
+  const std::pair<uint16_t, float> halves[] = {{0x0000, 0.0f},        {0x8000, -0.0f},    {0x3c00, 1.0f},
+                                               {0xc100, -2.5f},       {0x7bff, 65504.0f}, {0x0001, 0x1p-24f},
+                                               {0x83ff, -0x3ffp-24f}, {0x0400, 0x1p-14f}, {0x3555, 0x1.554p-2f},
+                                               {0x7c00, INFINITY},    {0xfc00, -INFINITY}};
+  std::vector<uint16_t> bits;
+  for (auto [half, value] : halves)
+    bits.push_back(half);
+  bits.push_back(0x7e00);
+  std::vector<float> values(bits.size());
+  copyReals({"w", ElementType::F16, {int64_t(bits.size())}, bits.data()}, values.data());
+  for (size_t i = 0; i < std::size(halves); ++i) {
+    EXPECT_EQ(values[i], halves[i].second) << i;
+    EXPECT_EQ(std::signbit(values[i]), std::signbit(halves[i].second)) << i;
+  }
+  EXPECT_TRUE(std::isnan(values.back()));
+}

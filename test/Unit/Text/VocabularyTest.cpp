@@ -155,8 +155,8 @@ TEST(SentencePieceVocabulary, SaysWhatIsWrong) {
   EXPECT_THAT(
       parseError(bytes.substr(0, bytes.size() / 2)),
       HasSubstr(
-          "vocabulary 'v' is neither a SentencePiece model nor a word vocabulary, or it is truncated or corrupt"));
-  EXPECT_THAT(parseError("some text\n"), HasSubstr("neither a SentencePiece model nor a word vocabulary"));
+          "vocabulary 'v' is neither a SentencePiece model nor a vocabulary of xf's, or it is truncated or corrupt"));
+  EXPECT_THAT(parseError("some text\n"), HasSubstr("neither a SentencePiece model nor a vocabulary of xf's"));
   EXPECT_EQ(parseError(trainSentencePiece("--model_type=bpe --vocab_size=40 --bos_id=-1")),
             "vocabulary 'v': expected tokens for unknown, begin and end of sentence (unk_id, bos_id, eos_id), but got "
             "the ids 0, -1, 2");

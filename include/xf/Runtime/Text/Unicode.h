@@ -25,11 +25,11 @@ struct Character {
   size_t bytes;
   bool valid;
 
-  // By Unicode's general categories: L, N, P, C, Mn.
+  // By Unicode's general categories: L, N, P; Cc, Cf and Co; Mn.
   bool isLetter() const;
   bool isNumber() const;
   bool isPunctuation() const;
-  bool isOther() const;
+  bool isControl() const;
   bool isNonSpacingMark() const;
   /// Unicode's property White_Space.
   bool isSpace() const;

@@ -68,6 +68,7 @@ static constexpr Key keys[] = {
     {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
     {"extra_length", Pairs, "50", Key::Integer, 0, ""},
     {"pooling", Encoder, "mean", Key::Choice, 0, "mean|first"},
+    {"max_tokens", Encoder, "none", Key::Integer, 1, "none"},
     {"unit_length", Encoder, "true", Key::Choice, 0, "true|false"},
     {"text", Language, "lines", Key::Choice, 0, "lines|whole"},
     {"begins", Language, "true", Key::Choice, 0, "true|false"},
