@@ -235,7 +235,7 @@ private:
       signs.push_back(isFirst != op.getInverse() ? -1 : 1);
     }
     evaluator.setRowNumbers(
-        op, {table<int32_t>("rotary", others), table<int32_t>("rotary", pairs), table<float>("rotary", signs)});
+        op, {table<int32_t>("columns", others), table<int32_t>("columns", pairs), table<float>("rotary", signs)});
   }
 
   template <typename T> Value table(const char *kind, ArrayRef<T> values) {

@@ -468,6 +468,7 @@ std::map<std::string, Handler> makeTable() {
   addComparisons<Bfloat, true>(t, "bf16");
   t["max.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::max(x, y), 0))>;
   t["min.relu.s32"] = binary<int32_t, int32_t, XF_FUNCTION2(std::max(std::min(x, y), 0))>;
+  t["mul.hi.u16"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t((x & 0xffff) * (y & 0xffff) >> 16))>;
   t["mul.hi.u32"] = binary<uint32_t, uint32_t, XF_FUNCTION2(uint32_t(uint64_t(x) * y >> 32))>;
   t["mul.hi.u64"] = binary<uint64_t, uint64_t, XF_FUNCTION2(uint64_t((unsigned __int128)x * y >> 64))>;
   t["mul.hi.s64"] = binary<int64_t, int64_t, XF_FUNCTION2(int64_t((__int128)x * y >> 64))>;
