@@ -150,7 +150,7 @@ void Reader::readGpt2() {
   if (residual && embedding && *residual != *embedding)
     model.warnings.push_back(
         llvm::formatv("'{0}': 'embd_pdrop' ({1}) is not 'resid_pdrop' ({2}); training drops the latter in both",
-                      config->path(), *embedding, *residual)
+                      config->path(), Json(*embedding).dump(), Json(*residual).dump())
             .str());
   config->only("scale_attn_weights", true);
   config->only("scale_attn_by_inverse_layer_idx", false);

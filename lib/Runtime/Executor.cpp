@@ -67,11 +67,14 @@ Expected<std::vector<int64_t>> Executor::bind(const Function &function, std::spa
 }
 
 const ArenaPlan &Executor::plan(const Function &function, std::span<const int64_t> at) {
-  std::pair key(&function, std::vector<int64_t>(at.begin(), at.end()));
+  // Steps of a search differ in the rows of caches alone, which no slot has.
+  std::pair key(&function, std::vector<int64_t>());
+  for (const Slot &slot : function.slots)
+    key.second.push_back(slot.bytes.at(at));
   auto found = plans.find(key);
   if (found != plans.end())
     return found->second;
-  // Windows of a text are all alike; the steps of a search never are, and must not pile up.
+  // Windows of a text are all alike; batches of sentences never are, and must not pile up.
   if (plans.size() >= 16)
     plans.clear();
   return plans.emplace(std::move(key), planFunction(function, at)).first->second;

@@ -12,7 +12,7 @@ using namespace xf::runtime;
 using nlohmann::json;
 
 int64_t xf::runtime::byteWidth(ElementType type) {
-  if (type == ElementType::Bool)
+  if (type == ElementType::Bool || type == ElementType::I8)
     return 1;
   if (type == ElementType::BF16 || type == ElementType::F16)
     return 2;
@@ -35,6 +35,8 @@ std::string_view xf::runtime::name(ElementType type) {
     return "bf16";
   case ElementType::F16:
     return "f16";
+  case ElementType::I8:
+    return "i8";
   }
   return "?";
 }
@@ -147,7 +149,9 @@ static ElementType parseType(const json &value) {
     return ElementType::I64;
   if (text == "bf16")
     return ElementType::BF16;
-  fail("expected element type 'f32', 'bf16', 'i32' or 'i64', but got '{}'", text);
+  if (text == "i8") // quantized weights
+    return ElementType::I8;
+  fail("expected element type 'f32', 'bf16', 'i8', 'i32' or 'i64', but got '{}'", text);
 }
 
 static int dimNumber(const json &name, const Function &function) {

@@ -139,6 +139,7 @@ void emit(Emitter &e, AttentionOp op) {
 
 /// A few queries over listed rows: keys are gathered, a vector of scores at a time. Heads that share one of keys and
 /// values take turns at a few rows of it, which the first of them has brought into the first cache.
+/// Products of a vector of keys are added up together: one by one, adding up the lanes takes longer than multiplying.
 void emit(Emitter &e, CachedAttentionOp op) {
   int64_t width = e.registers.width, keyHeads = op.getKeyValueHeadCount(), shared = op.getHeads() / keyHeads;
   int64_t dK = op.getKeyFeatures(), dV = op.getValueFeatures();
@@ -173,11 +174,14 @@ void emit(Emitter &e, CachedAttentionOp op) {
   Value lastHead = e.compare(arith::CmpIPredicate::eq, keyHead, e.index(keyHeads - 1)),
         nextHead = e.select(lastHead, e.index(0), e.add(keyHead, e.index(1))),
         lastKey = e.sub(e.dim(rows, 0), e.index(1));
+  constexpr int64_t line = 16;
   auto prefetchNext = [&](Value keyRow, Value at) {
+    if (dK < line && dV < line) // the next head's lie in what has been read
+      return;
     Value there = e.min(e.add(at, e.sub(end, begin)), lastKey);
     Value nextRow = e.select(lastHead, e.toIndex(e.load(rows, there)), keyRow);
     for (auto [memory, features] : {std::pair(key, dK), std::pair(value, dV)})
-      for (int64_t c = 0; c < features; c += 16)
+      for (int64_t c = 0; c < features; c += line)
         e.prefetch(memory, {nextRow, e.add(e.mul(nextHead, e.index(features)), e.index(c))});
   };
   Value laneNumbers = e.laneNumbers(), firstHead = shared == 1 ? keyHead : e.mul(keyHead, e.index(shared));
@@ -187,18 +191,31 @@ void emit(Emitter &e, CachedAttentionOp op) {
   initial.append(vLanes.size(), e.splat(0));
   auto overRows = [&](ArrayRef<Value> queries, Value from, Value to, ValueRange state) {
     return e.loop(from, to, width, state, [&](Value first, ValueRange carried) {
-      Value count = e.min(e.sub(end, first), e.index(width));
-      e.loop(e.index(0), count, 1, [&](Value j) {
+      Value count = e.min(e.sub(end, first), e.index(width)),
+            isFull = e.compare(arith::CmpIPredicate::eq, count, e.index(width));
+      /// Products of the query and the j-th key, each lane's of some features.
+      auto products = [&](Value j) {
         Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
         if (shared == 1)
           prefetchNext(keyRow, e.add(first, j));
         Value dot = e.splat(0);
         for (auto [v, lanes] : llvm::enumerate(kLanes))
           dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(keyHead, dK, v)}, lanes), dot);
-        e.store(e.reduce(vector::CombiningKind::ADD, dot), scores, j);
-      });
+        return dot;
+      };
+      auto ofBlock = [&] {
+        SmallVector<Value> lines;
+        for (int64_t j = 0; j < width; ++j)
+          lines.push_back(products(e.index(j)));
+        return SmallVector<Value>{e.reduceLines(lines)};
+      };
+      auto oneByOne = [&] {
+        e.loop(e.index(0), count, 1,
+               [&](Value j) { e.store(e.reduce(vector::CombiningKind::ADD, products(j)), scores, j); });
+        return SmallVector<Value>{e.loadVector(scores, e.index(0), width)};
+      };
       Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
-      Value s = e.loadVector(scores, e.index(0), width);
+      Value s = e.choose(isFull, ofBlock, oneByOne)[0];
       if (region) {
         s = region.apply(s, e.sub(first, begin))[0];
         valid = e.make<arith::AndIOp>(valid, region.isScore(s));
@@ -213,13 +230,21 @@ void emit(Emitter &e, CachedAttentionOp op) {
           outputs;
       for (Value output : carried.drop_front(2))
         outputs.push_back(e.mul(output, correction));
-      llvm::append_range(scaled, e.loop(e.index(0), count, 1, outputs, [&](Value j, ValueRange partial) {
+      auto addValue = [&](Value j, ValueRange partial) {
         Value valueRow = e.toIndex(e.load(rows, e.add(first, j))), weight = e.splat(e.load(scores, j));
         SmallVector<Value> next;
         for (auto [v, lanes] : llvm::enumerate(vLanes))
           next.push_back(e.fma(weight, e.loadVector(value, {valueRow, column(keyHead, dV, v)}, lanes), partial[v]));
         return next;
-      }));
+      };
+      auto valuesOfBlock = [&] {
+        SmallVector<Value> sums = outputs;
+        for (int64_t j = 0; j < width; ++j)
+          sums = addValue(e.index(j), sums);
+        return sums;
+      };
+      llvm::append_range(
+          scaled, e.choose(isFull, valuesOfBlock, [&] { return e.loop(e.index(0), count, 1, outputs, addValue); }));
       return scaled;
     });
   };

@@ -369,6 +369,24 @@ SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
   return lines;
 }
 
+Value Emitter::reduceLines(SmallVector<Value> lines) {
+  // In step s two lines become one, whose lanes with bit s are of the second: half the work of transposing them.
+  int64_t width = lines.size();
+  for (int64_t s = 1; s < width; s *= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t lane = 0; lane < width; ++lane) {
+      low.push_back(lane & s ? width + lane - s : lane);
+      high.push_back(lane & s ? width + lane : lane + s);
+    }
+    SmallVector<Value> next;
+    for (size_t i = 0; i < lines.size(); i += 2)
+      next.push_back(add(vector::ShuffleOp::create(b, loc, lines[i], lines[i + 1], low),
+                         vector::ShuffleOp::create(b, loc, lines[i], lines[i + 1], high)));
+    lines = next;
+  }
+  return lines[0];
+}
+
 Value Emitter::reduce(vector::CombiningKind kind, Value vector) {
   if (registers.isGPU()) { // x + y and y + x are equal bits, so all threads have the same
     auto ofThreads = [&](Value number, int64_t count) {

@@ -189,9 +189,9 @@ def train_step(work, options, folder):
 
 # ---------------------------------------------------------------- inference
 def inference(work, options, folder):
-    measure = {"encoder": encoder, "seq2seq": translation, "layers": encoder_layers}.get(work["kind"])
+    measure = {"encoder": encoder, "seq2seq": translation, "layers": encoder_layers, "lm": decoding}.get(work["kind"])
     if not measure:
-        raise Unsupported("of inference, encoders and translation are measured here")
+        raise Unsupported("of inference, encoders, translation and language models are measured here")
     yield from measure(work, options, folder)
 
 
@@ -263,6 +263,26 @@ def translation(work, options, folder):
 
 
 # ---------------------------------------------------------------- single operations
+def decoding(work, options, folder):
+    """One text, greedy: of a trained model after its begin mark, or of random weights after a prompt; the model is loaded before."""
+    new, prompt, weights = work["new_tokens"], [], []
+    if "checkpoint" in work:
+        model = options.data / work["checkpoint"]
+        if not model.is_dir():
+            raise Unsupported(f"there is no '{model}'")
+    else:
+        model = f"preset:{work['preset']}"
+        random_weights(model, folder / "weights.safetensors", options)
+        weights = [f"--model={folder}/weights.safetensors"]
+        rng = random.Random(0)
+        prompt = [rng.randrange(4, 32000) for _ in range(work["prompt"] - 1)]  # after the begin mark
+    quantize = [f"--quantize={work['quantize']}"] if "quantize" in work else []
+    command = [build(model, options, folder, "--functions=generate", *quantize), "generate", *weights, "--temperature=0", f"--prompt={' '.join(map(str, prompt))}"]
+    first = timed([*command, "--max-length=1"], options, options.seconds / 4)["median_s"]
+    times = timed([*command, f"--max-length={new}"], options, options.seconds)
+    yield {"pass": "forward"} | times | {"tokens_per_s": new / times["median_s"], "decode_tokens_per_s": (new - 1) / (times["median_s"] - first), "prompt_s": first}
+
+
 def tensor(*shape, element="f32"):
     return "tensor<" + "".join("?x" if n is None else f"{n}x" for n in shape) + element + ">"
 

@@ -6,7 +6,7 @@ import sys
 
 SCRIPTS = {
     "matmul": "peer_matmul.py", "attention": "peer_attention.py", "row": "peer_row.py", "train_step": "peer_train_step.py",
-    "encoder": "peer_encoder.py", "seq2seq": "peer_translate.py", "layers": "peer_compile.py",
+    "encoder": "peer_encoder.py", "seq2seq": "peer_translate.py", "layers": "peer_compile.py", "lm": "peer_decode.py",
 }  # by section, or within `inference` by kind
 
 

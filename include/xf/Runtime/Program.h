@@ -24,7 +24,7 @@ using KernelFunction = void (*)(void *const *buffers, const int64_t *dims, const
                                 int64_t end, void *scratch);
 
 /// Programs compute on the first three; files may hold any.
-enum class ElementType { F32, I32, I64, F64, Bool, BF16, F16 };
+enum class ElementType { F32, I32, I64, F64, Bool, BF16, F16, I8 };
 int64_t byteWidth(ElementType type);
 std::string_view name(ElementType type);
 

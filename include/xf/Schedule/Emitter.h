@@ -167,6 +167,8 @@ public:
   Value laneNumbers();
   /// width vectors of width lanes, transposed in registers.
   SmallVector<Value> transpose(SmallVector<Value> lines);
+  /// Of width vectors of width lanes the sums of each one's lanes, as a vector, in a fixed order.
+  Value reduceLines(SmallVector<Value> lines);
   /// Sum or maximum of two numbers of many; a GPU's maximum leaves NaN to the sums.
   Value combine(vector::CombiningKind kind, Value x, Value y) {
     if (kind == vector::CombiningKind::ADD)

@@ -10,6 +10,7 @@ using namespace xf::runtime;
 namespace {
 struct GenerateOptions : GeneratorOptions {
   std::string model, prompt;
+  int repeat = 0;
 };
 } // namespace
 
@@ -24,11 +25,16 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
   Expected<ModelState> model = session.loadModel(options.model);
   if (!model)
     return model.error();
+  auto goOn = [&](const std::function<Expected<void>(std::string)> &give) {
+    return generateText(session, *model, *vocabulary, *prompt, options, give);
+  };
   Expected<void> generated =
-      generateText(session, *model, *vocabulary, std::move(*prompt), options, [](const std::string &line) {
-        printResult("{}\n", line);
-        return flushResults();
-      });
+      options.repeat
+          ? measure(session, options.repeat, [&] { return goOn([](const std::string &) { return Expected<void>(); }); })
+          : goOn([](const std::string &line) {
+              printResult("{}\n", line);
+              return flushResults();
+            });
   return generated ? Expected<int>(0) : generated.error();
 }
 
@@ -52,6 +58,8 @@ void xf::runtime::addGenerate(CLI::App &app, Session &session, Action &action) {
                    "Draw among the likeliest tokens whose probabilities sum up to this")
       ->check(share());
   command->add_option("--seed", options->sampling.seed, "Seed of the draws")->check(nonNegativeNumber());
+  command->add_option("--repeat", options->repeat, "Print no text, but how long this many times take")
+      ->check(positiveNumber());
   addExecutionOptions(*command, session);
   command->callback(
       [&session, &action, options] { action = [&session, options] { return generate(session, *options); }; });

@@ -40,6 +40,40 @@ SmallVector<Value> keepsOfStep(Emitter &e, TensorCore &core, ProbabilityDropout 
   return keeps;
 }
 
+void forSharedKeys(Emitter &e, Value keyBlocks, Value blocks, int64_t heads, int64_t sharers, ValueRange initial,
+                   Emitter::LoopBody body) {
+  SmallVector<Value> state{e.mul(e.toI32(e.tile()), e.i32(sharers))};
+  llvm::append_range(state, initial);
+  Value end = e.mul(keyBlocks, e.i32(heads)), ofGrid = e.mul(blocks, e.i32(heads)),
+        ofOthers = e.mul(e.sub(ofGrid, e.i32(1)), e.i32(sharers));
+  e.loopWhile(
+      state, [&](ValueRange now) { return e.compare(arith::CmpIPredicate::slt, now[0], end); },
+      [&](ValueRange now) {
+        SmallVector<Value> next = body(now[0], now.drop_front());
+        next[0] = e.add(next[0], ofOthers);
+        return next;
+      });
+}
+
+SmallVector<Value> forSharers(Emitter &e, Value &number, int64_t sharers, ValueRange initial, Emitter::LoopBody body) {
+  SmallVector<Value> state{number};
+  llvm::append_range(state, initial);
+  SmallVector<Type> types(ValueRange(state).getTypes());
+  SmallVector<Location> locations(types.size(), e.loc);
+  auto loop = scf::WhileOp::create(e.b, e.loc, types, state);
+  OpBuilder::InsertionGuard guard(e.b);
+  Block *block = e.b.createBlock(&loop.getBefore(), {}, types, locations);
+  number = block->getArgument(0);
+  SmallVector<Value> next = body(number, ValueRange(block->getArguments()).drop_front());
+  next.insert(next.begin(), e.add(number, e.i32(1)));
+  Value ofGroup = e.make<arith::RemUIOp>(next[0], e.i32(sharers));
+  scf::ConditionOp::create(e.b, e.loc, e.compare(arith::CmpIPredicate::ne, ofGroup, e.i32(0)), next);
+  Block *again = e.b.createBlock(&loop.getAfter(), {}, types, locations);
+  scf::YieldOp::create(e.b, e.loc, again->getArguments());
+  number = loop.getResult(0);
+  return SmallVector<Value>(loop.getResults().drop_front());
+}
+
 RowBlock::RowBlock(Emitter &e, TensorCore &core, Value number, Value total, int64_t tiles, int64_t otherWarps,
                    Value first)
     : e(e), core(core), size((e.registers.warps - otherWarps) * tiles * 16), tiles(tiles), otherWarps(otherWarps) {

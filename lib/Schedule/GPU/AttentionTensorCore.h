@@ -45,6 +45,16 @@ struct Sequence {
   }
 };
 
+/// For the blocks of keys, of `keyBlocks`, and groups of heads that share them, which are a block's of a grid of
+/// `blocks` x heads: far more work than a block of queries, so that those blocks that start first have one each, early
+/// keys first. body(number, carried) begins with forSharers' number of the group, and gives first the one after it.
+void forSharedKeys(Emitter &e, Value keyBlocks, Value blocks, int64_t heads, int64_t sharers, ValueRange initial,
+                   Emitter::LoopBody body);
+/// For each of the `sharers` heads of queries that share one of keys, in their order: body(number, carried). Numbers
+/// (i32) are of a block of keys and a head, number * heads + head, and go on from `number`, the group's first; it is
+/// the one after them then. Of the loop's end no register has anything meanwhile.
+SmallVector<Value> forSharers(Emitter &e, Value &number, int64_t sharers, ValueRange initial, Emitter::LoopBody body);
+
 /// What is copied ahead: rows of two matrices from shared memory, `step` of them at a time.
 struct CopiedRows {
   static constexpr int64_t step = 64;

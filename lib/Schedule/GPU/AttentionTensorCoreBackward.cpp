@@ -47,30 +47,30 @@ public:
       block.isTight = isTight;
       emitQueries(block, HeadMatrix(e, dQuery, heads));
     });
-    // Keys that several heads share are more work than any queries: of those, early ones, the first blocks take one
-    // each.
-    Value keyHeads = e.i32(heads / sharers);
-    auto loop = sharers == 1 ? scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks)
-                             : scf::ForOp::create(e.b, e.loc, e.toI32(e.tile()), e.mul(blocksOf(keys), keyHeads),
-                                                  e.mul(blocks, e.i32(heads)));
-    OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPoint(loop.getBody()->getTerminator());
-    number = loop.getInductionVar();
     HeadMatrix keyGradient(e, dKey, heads, sharers), valueGradient(e, dValue, heads, sharers);
-    if (sharers > 1) {
-      Value keyHead = e.make<arith::RemUIOp>(number, keyHeads);
-      number = e.make<arith::DivUIOp>(number, keyHeads);
-      for (HeadMatrix *matrix : {&key, &value, &keyGradient, &valueGradient})
-        *matrix = matrix->of(keyHead);
+    auto emitKeysOf = [&](Value number) {
+      RowBlock block(e, core, number, keys, 1);
+      block.isTight = isTight;
+      if (inTurn) {
+        emitKeys(block, nullptr, &valueGradient);
+        shared = shared ? e.sub(shared, e.i32(sharers)) : Value();
+        emitKeys(block, &keyGradient, nullptr);
+      } else {
+        emitKeys(block, &keyGradient, &valueGradient);
+      }
+    };
+    if (sharers == 1) {
+      auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks);
+      OpBuilder::InsertionGuard guard(e.b);
+      e.b.setInsertionPoint(loop.getBody()->getTerminator());
+      emitKeysOf(loop.getInductionVar());
+      return;
     }
-    RowBlock block(e, core, number, keys, 1);
-    block.isTight = isTight;
-    if (inTurn) {
-      emitKeys(block, nullptr, &valueGradient);
-      emitKeys(block, &keyGradient, nullptr);
-    } else {
-      emitKeys(block, &keyGradient, &valueGradient);
-    }
+    forSharedKeys(e, blocksOf(keys), blocks, heads, sharers, {}, [&](Value number, ValueRange) {
+      shared = number;
+      emitKeysOf(e.make<arith::DivUIOp>(number, e.i32(heads)));
+      return SmallVector<Value>{shared};
+    });
   }
 
 private:
@@ -83,6 +83,10 @@ private:
   void emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue);
   /// For the heads that share the block's keys, in their order, of which each is `head` then.
   SmallVector<Value> forHeads(ValueRange initial, function_ref<SmallVector<Value>(ValueRange)> body);
+  /// By a number of a group its head of keys; null where each head has its own.
+  Value keyHeadOf(Value number) {
+    return number ? e.make<arith::DivUIOp>(e.make<arith::RemUIOp>(number, e.i32(heads)), e.i32(sharers)) : Value();
+  }
   /// Of the queries (i32).
   Value headNow() { return head ? head : e.toI32(headOf(e, heads)); }
   void copyStatistics(Value row, Value count, Value stage, bool withCorrections);
@@ -183,6 +187,7 @@ private:
   TensorCoreAttentionScheduleAttr schedule;
   int64_t heads, sharers; // of the queries, and how many of them share one of keys and values
   Value head;             // of queries, where that is not the block's
+  Value shared;           // the number that forSharers has
   HeadMatrix cotangent, query, key, value, forward;
   Value logSumExp;
   int64_t keySteps, valueSteps, together; // columns of 8 whose scores are computed together
@@ -325,9 +330,8 @@ void Backward::drawKeeps(Value firstKey, Value row, Value stage) {
 SmallVector<Value> Backward::forHeads(ValueRange initial, function_ref<SmallVector<Value>(ValueRange)> body) {
   if (sharers == 1)
     return body(initial);
-  Value first = e.mul(key.head, e.i32(sharers));
-  return e.loop(first, e.add(first, e.i32(sharers)), 1, initial, [&](Value number, ValueRange carried) {
-    head = number;
+  return forSharers(e, shared, sharers, initial, [&](Value number, ValueRange carried) {
+    head = e.make<arith::RemUIOp>(number, e.i32(heads));
     for (HeadMatrix *matrix : {&cotangent, &query, &forward})
       *matrix = matrix->of(head);
     if (region)
@@ -337,8 +341,9 @@ SmallVector<Value> Backward::forHeads(ValueRange initial, function_ref<SmallVect
 }
 
 void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatrix *dValue) {
-  SmallVector<Fragment> keys = loadLefts(block, key, keySteps);
-  HeldRows held = dKey ? hold(block, value, heldSteps) : HeldRows();
+  Value keyHead = keyHeadOf(shared);
+  SmallVector<Fragment> keys = loadLefts(block, key.of(keyHead), keySteps);
+  HeldRows held = dKey ? hold(block, value.of(keyHead), heldSteps) : HeldRows();
   int64_t keySums = dKey ? keySteps * 2 : 0, valueSums = dValue ? valueSteps * 2 : 0;
   SmallVector<Fragment> zeros(keySums + valueSums, core.zeros());
   auto addHead = [&](ValueRange sums) {
@@ -428,10 +433,11 @@ void Backward::emitKeys(RowBlock &block, const HeadMatrix *dKey, const HeadMatri
         });
   };
   SmallVector<Fragment> gradients = fragmentsOf(forHeads(flattened(zeros), addHead));
+  keyHead = shared ? keyHeadOf(e.sub(shared, e.i32(1))) : Value();
   if (dKey)
-    store(block, *dKey, ArrayRef(gradients).take_front(keySums), scale * kept);
+    store(block, dKey->of(keyHead), ArrayRef(gradients).take_front(keySums), scale * kept);
   if (dValue)
-    store(block, *dValue, ArrayRef(gradients).drop_front(keySums), kept);
+    store(block, dValue->of(keyHead), ArrayRef(gradients).drop_front(keySums), kept);
 }
 } // namespace
 

@@ -3,6 +3,7 @@
 // registers.
 //===----------------------------------------------------------------------===//
 #include "WarpgroupAttentionBackward.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 namespace mlir::xf {
 
@@ -115,6 +116,8 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
                                                         ValueRange gradients, bool needsMask) {
   Anew anew(rows, isTight);
   at = anewWhereTight(at);
+  Value own = headAnew();
+  llvm::SaveAndRestore restoresHead(head, own ? own : head);
   Value number = at.number, left = rows.own(tiles.keys, 0, features),
         leftValue = rows.own(tiles.values, 0, valueFeatures), now = steps.turnOf(e, at), place = placeOf(rows, now);
   if (dropout)

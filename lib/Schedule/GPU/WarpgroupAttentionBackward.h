@@ -34,6 +34,8 @@ protected:
   /// Of a step's queries negative log_sum_exp in powers of two and D, for all of a warpgroup.
   virtual void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
                                bool withCorrections) = 0;
+  /// The head where that is a number in a register, from which it is computed again; null where it is the block's.
+  virtual Value headAnew() { return {}; }
   /// A thread's query of those of a step, whether it is one of the sequence, and which of two numbers it is to share.
   struct SharedQuery {
     Value inStep, row, isQuery, half;

@@ -36,6 +36,10 @@ private:
   Value emitQueries(WarpgroupRows &rows, bool computes);
   /// For the heads that share the block's keys, in their order, of which each is `head` then.
   Values forHeads(ValueRange initial, function_ref<Values(ValueRange)> body);
+  Value keyHeadOf(Value number);
+  Value headAnew() override;
+  /// The gradients of keys and values of a block: all turns after it.
+  Values emitKeys(Value number, Value keys, bool computes, ValueRange turns);
   /// The gradients of keys, of values, or of both.
   Value emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues);
   void shareStatistics(WarpgroupRows &rows, const Sequence &sequence, Value number, Value turn, Value place,
@@ -46,7 +50,8 @@ private:
              int64_t features);
 
   int64_t sharers; // heads of queries that share one of keys and values
-  Value keyHead;
+  Value keyHead;   // that the block's queries read
+  Value shared;    // the number that forSharers has
   Value queryBlocks, cotangentBlocks, keySteps, valueSteps, resultSteps, queryGradient; // maps
   TileRing results; // the forward's, of the steps' queries
 };
@@ -77,21 +82,26 @@ void Halves::emit(bool computes) {
       },
       [&] { return Values{e.i32(0), e.i32(0)}; });
   turns.push_back(e.i32(0)); // of the results' ring, whose turns are fewer
-  // Keys that several heads share are more work than any queries: of those, early ones, the first blocks take one each.
-  Value keyHeads = e.i32(heads / sharers);
-  auto loop = sharers == 1 ? scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns)
-                           : scf::ForOp::create(e.b, e.loc, e.toI32(e.tile()), e.mul(blocksOf(keys), keyHeads),
-                                                e.mul(blocks, e.i32(heads)), turns);
-  OpBuilder::InsertionGuard guard(e.b);
-  e.b.setInsertionPointToEnd(loop.getBody());
-  number = loop.getInductionVar();
-  if (sharers > 1) {
-    keyHead = e.make<arith::RemUIOp>(number, keyHeads);
-    number = e.make<arith::DivUIOp>(number, keyHeads);
+  if (sharers == 1) {
+    auto loop = scf::ForOp::create(e.b, e.loc, number, blocksOf(keys), blocks, turns);
+    OpBuilder::InsertionGuard guard(e.b);
+    e.b.setInsertionPointToEnd(loop.getBody());
+    Values next = emitKeys(loop.getInductionVar(), keys, computes, loop.getRegionIterArgs());
+    scf::YieldOp::create(e.b, e.loc, next);
+    return;
   }
+  forSharedKeys(e, blocksOf(keys), blocks, heads, sharers, turns, [&](Value number, ValueRange turns) {
+    shared = number;
+    Values next = emitKeys(e.make<arith::DivUIOp>(number, e.i32(heads)), keys, computes, turns);
+    next.insert(next.begin(), std::exchange(shared, Value()));
+    return next;
+  });
+}
+
+Halves::Values Halves::emitKeys(Value number, Value keys, bool computes, ValueRange turns) {
   WarpgroupRows rows(e, core, number, keys, computes);
   setFew(rows);
-  Values next(loop.getRegionIterArgs());
+  Values next(turns);
   auto emit = [&](bool ofKeys, bool ofValues) {
     results.firstTurn = e.sub(next[0], next[2]);
     Value turn = emitKeys(rows, computes, next[0], next[1], ofKeys, ofValues);
@@ -99,11 +109,12 @@ void Halves::emit(bool computes) {
   };
   if (schedule.getInTurn()) {
     emit(false, true);
+    shared = shared ? e.sub(shared, e.i32(sharers)) : Value();
     emit(true, false);
   } else {
     emit(true, true);
   }
-  scf::YieldOp::create(e.b, e.loc, next);
+  return next;
 }
 
 void Halves::store(WarpgroupRows rows, TileRing &ring, Value turn, Value accumulator, double factor, Value map,
@@ -253,16 +264,26 @@ Halves::Values Halves::addProducts(WarpgroupRows &, Value turn, const KeyTiles &
 Halves::Values Halves::forHeads(ValueRange initial, function_ref<Values(ValueRange)> body) {
   if (sharers == 1)
     return body(initial);
-  Value first = e.mul(e.toI32(keyHead), e.i32(sharers));
-  return e.loop(first, e.add(first, e.i32(sharers)), 1, initial, [&](Value number, ValueRange carried) {
-    head = e.toIndex(number);
+  return forSharers(e, shared, sharers, initial, [&](Value, ValueRange carried) {
+    head = e.toIndex(e.make<arith::RemUIOp>(shared, e.i32(heads)));
     if (region)
       region.setHead(head);
     return body(carried);
   });
 }
 
+Value Halves::headAnew() {
+  return shared && isTight ? e.toIndex(e.make<arith::RemUIOp>(e.anew(shared), e.i32(heads))) : Value();
+}
+
+/// Of a group of heads the one of keys, by a number of it.
+Value Halves::keyHeadOf(Value number) {
+  return e.make<arith::DivUIOp>(e.make<arith::RemUIOp>(number, e.i32(heads)), e.i32(sharers));
+}
+
 Value Halves::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value ownTurn, bool ofKeys, bool ofValues) {
+  if (shared)
+    keyHead = keyHeadOf(shared);
   if (!computes) {
     own.fill(keyBlocks, rows.begin, columnOf(keyHead, features), ownTurn);
     ownValues.fill(valueBlocks, rows.begin, columnOf(keyHead, valueFeatures), ownTurn);
@@ -299,6 +320,8 @@ Value Halves::emitKeys(WarpgroupRows &rows, bool computes, Value turn, Value own
                            });
                          });
   });
+  if (shared)
+    keyHead = keyHeadOf(e.sub(shared, e.i32(1)));
   // All of the warpgroup have waited for both tiles once one is stored: of keys that no query sees nothing else tells.
   if (ofKeys)
     store(rows, own, ownTurn, sums[1], scale, keyGradient, keyHead, features);

@@ -18,7 +18,7 @@ def token_nll(ids, labels):
 
 
 def generate(prompt, count):
-    command = ["./lm", "generate", f"--prompt={prompt}", "--temperature=0", f"--max-length={count}"]
+    command = ["./lm", "generate", *([f"--prompt={prompt}"] if prompt else []), "--temperature=0", f"--max-length={count}"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

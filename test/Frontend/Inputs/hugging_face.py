@@ -77,7 +77,7 @@ def attend(queries, keys, values, heads, groups, sees):
 def frequency(base, scaling):
     """How fast a pair of features turns: as it was learned, slower, or as Llama 3.1 does: slower where waves are long."""
     kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind == "default":
+    if kind not in ("linear", "llama3"):
         return base
     slow = base / scaling["factor"]
     if kind == "linear":
