@@ -281,6 +281,23 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Heads,
                          testing::Values(std::tuple(1, 2), std::tuple(3, 6), std::tuple(5, 8), std::tuple(3, 20),
                                          std::tuple(8, 64), std::tuple(12, 128), std::tuple(7, 50)));
 
+// Of positions up to 100,000 cosines and sines keep their last bits.
+TEST(RotaryAngles, AreExactFarOut) {
+  std::string text = moduleOfHeads(1, 64);
+  Module reference(text);
+  Tensors inputs = inputsOf(131, 64);
+  for (int64_t i = 0; i < 131; ++i)
+    inputs["positions"].integer(i) = 100000 - 757 * i;
+  Tensors expected = reference.run("angles", inputs);
+  for (unsigned way : {vectorWidths().back(), gpu}) {
+    Compiled compiled(text, way);
+    ASSERT_FALSE(HasFailure());
+    for (auto &[name, tensor] : compiled.run("angles", inputs))
+      for (int64_t i = 0; i < tensor.elements(); ++i)
+        ASSERT_NEAR(tensor[i], expected[name][i], 2e-7) << name << "[" << i << "], vectors of " << way;
+  }
+}
+
 // A GPU's thread loads eight numbers of bf16 at once: every tail of these, where registers hold rows, and where shared
 // memory does.
 TEST(RowsInBF16, Tails) {
