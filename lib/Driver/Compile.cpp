@@ -154,7 +154,7 @@ private:
     folder = std::move(*read);
     llvm::Expected<std::string> text = modelText(folder->model);
     if (!text)
-      return fail(userMistake, llvm::toString(text.takeError()));
+      return fail(userMistake, folder->model.origin + ": " + llvm::toString(text.takeError()));
     folderText = *text;
     for (const std::string &warning : folder->warnings)
       llvm::errs() << "xf-compile: warning: " << warning << "\n";

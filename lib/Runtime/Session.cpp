@@ -73,9 +73,9 @@ Safetensors::Metadata Session::identity() const {
   Hyper hyper;
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
   // Of training, of the search for a translation, and what other keys or shapes say.
-  for (const char *name :
-       {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam", "length_penalty",
-        "extra_length", "pooling", "max_tokens", "unit_length", "text", "begins", "preset", "hugging_face", "vocabulary"})
+  for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
+                           "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "text", "begins",
+                           "preset", "hugging_face", "vocabulary"})
     keys.erase(name);
   // Sizes of what other positions have.
   for (auto [name, owner] : {std::pair("max_positions", "learned"), {"max_distance", "relative"}})
