@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 #include "Verify.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "xf/Dialect/XF/IR/Size.h"
 
 using namespace mlir;
 using namespace mlir::xf;
