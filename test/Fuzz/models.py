@@ -86,6 +86,13 @@ KEYS = {
     "beam": None,
     "length_penalty": None,
     "extra_length": None,
+    "pooling": None,
+    "unit_length": None,
+    "text": None,
+    "begins": None,
+    "begin_token": None,
+    "end_tokens": None,
+    "max_tokens": None,
 }
 PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "llama-110m", "transformer-encoder"]
 LONGEST = 9  # tokens; max_positions has room for them
