@@ -71,7 +71,9 @@ void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpg
     constexpr bool ordersSums = false;
     if (ordersSums && !a.hasRegion && !a.sharesKeys)
       forms.push_back(a.onWarpgroups(64, /*inTurn=*/false, /*isOrdered=*/true));
-    if (a.widest() <= 64 ? extras <= 1 : extras == 0 && !a.hasLengths)
+    // Both sums of the widest heads, and the number of the head that keys are shared by, where no mask bounds steps.
+    bool isFull = a.sharesKeys && !a.isCausal && a.widths[1] + a.widths[3] == 256;
+    if (a.widest() <= 64 ? extras <= 1 : extras == 0 && !a.hasLengths && !isFull)
       forms.push_back(a.onWarpgroups(64));
     forms.push_back(a.onWarpgroups(64, /*inTurn=*/true));
   }

@@ -47,10 +47,10 @@ public:
       block.isTight = isTight;
       emitQueries(block, HeadMatrix(e, dQuery, heads));
     });
-    HeadMatrix keyGradient(e, dKey, heads, sharers), valueGradient(e, dValue, heads, sharers);
     auto emitKeysOf = [&](Value number) {
       RowBlock block(e, core, number, keys, 1);
       block.isTight = isTight;
+      HeadMatrix keyGradient(e, dKey, heads, sharers), valueGradient(e, dValue, heads, sharers);
       if (inTurn) {
         emitKeys(block, nullptr, &valueGradient);
         shared = shared ? e.sub(shared, e.i32(sharers)) : Value();
