@@ -36,8 +36,7 @@ LogicalResult verifyKernel(func::FuncOp kernel) {
       return expected("begin with its op, but got '" + op.getName().getStringRef() + "'");
     if (auto rotary = dyn_cast<RotaryOp>(op)) { // of which it reads other columns than it is about to write
       auto isArgument = [&](Value value) {
-        for (auto cast = value.getDefiningOp<CastOp>(); cast && isTakenOut(cast);
-             cast = value.getDefiningOp<CastOp>())
+        for (auto cast = value.getDefiningOp<CastOp>(); cast && isTakenOut(cast); cast = value.getDefiningOp<CastOp>())
           value = cast.getX();
         auto argument = dyn_cast<BlockArgument>(value);
         return argument && llvm::none_of(llvm::seq(kernel.getNumResults()), [&](unsigned result) {

@@ -6,8 +6,8 @@
 #include "mlir/Pass/PassManager.h"
 
 namespace mlir::xf {
-/// How predictions read the weights of products: as they are, of which a later stage may make a copy of another type; in
-/// panels, as products on processors read them; or in panels of i8 (xf.pack).
+/// How predictions read the weights of products: as they are, of which a later stage may make a copy of another type;
+/// in panels, as products on processors read them; or in panels of i8 (xf.pack).
 enum class WeightForm { Kept, Packed, Int8 };
 
 #define GEN_PASS_DECL
