@@ -216,14 +216,6 @@ Expected<void> Vocabulary::setMarks(std::optional<int64_t> bos, std::span<const 
   return {};
 }
 
-std::string Vocabulary::decode(std::span<const int32_t> ids) const {
-  std::vector<int32_t> text;
-  for (int32_t id : ids)
-    if (id != begin && !ends(id))
-      text.push_back(id);
-  return model->decode(text);
-}
-
 Expected<Vocabulary> Vocabulary::load(const std::string &path) {
   Expected<MappedFile> file = MappedFile::open(path);
   if (!file)

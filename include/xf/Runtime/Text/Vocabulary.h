@@ -34,8 +34,15 @@ public:
 
   /// The ids of a line, without BOS and EOS. Only a vocabulary of ids can refuse.
   Expected<std::vector<int32_t>> encode(std::string_view line) const { return model->encode(line); }
-  /// The text of ids; marks print nothing, ids outside the vocabulary print as the unknown token.
-  std::string decode(std::span<const int32_t> ids) const;
+  /// The text of ids; marks print nothing, ids outside the vocabulary print as the unknown token. Here, so that a
+  /// library without vocabularies, which never calls it, has no SentencePiece in it.
+  std::string decode(std::span<const int32_t> ids) const {
+    std::vector<int32_t> text;
+    for (int32_t id : ids)
+      if (id != begin && !ends(id))
+        text.push_back(id);
+    return model->decode(text);
+  }
 
   int64_t size() const { return model->size; }
   int32_t bos() const { return begin; }
