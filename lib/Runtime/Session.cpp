@@ -77,6 +77,8 @@ Safetensors::Metadata Session::identity() const {
                            "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "text", "begins",
                            "preset", "hugging_face", "vocabulary"})
     keys.erase(name);
+  if (keys.contains("heads") && keys.value("key_value_heads", json()) == keys["heads"]) // as without the key
+    keys.erase("key_value_heads");
   // Sizes of what other positions have.
   for (auto [name, owner] : {std::pair("max_positions", "learned"), {"max_distance", "relative"}})
     if (keys.value("positions", owner) != owner)
