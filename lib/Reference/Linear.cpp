@@ -28,23 +28,23 @@ Tensor reference::pack(const Tensor &weight) {
   return packed;
 }
 
-/// As xf.pack quantizes: bytes, of which a panel's first are its scales.
+/// As xf.pack quantizes, in f32, so that it is the same integers: bytes, of which a panel's first are its scales.
 Tensor reference::quantize(const Tensor &weight) {
   constexpr int64_t columns = PackOp::columns;
   int64_t in = weight.columns(), panelBytes = (in + PackOp::scaleRows) * columns;
   Tensor packed = Tensor::integers({(weight.rows() + columns - 1) / columns, in + PackOp::scaleRows, columns});
   for (int64_t row = 0; row < weight.rows(); ++row) {
     int64_t panel = row / columns * panelBytes, column = row % columns;
-    double most = 0;
+    float most = 0;
     for (int64_t k = 0; k < in; ++k)
-      if (double magnitude = std::abs(weight(row, k)); !std::isnan(most) && !(magnitude <= most))
+      if (float magnitude = std::abs(static_cast<float>(weight(row, k))); !std::isnan(most) && !(magnitude <= most))
         most = magnitude; // NaN, if any is
-    auto scale = static_cast<float>(most / 127);
+    float scale = most / 127;
     for (auto [i, byte] : llvm::enumerate(std::bit_cast<std::array<int8_t, 4>>(scale)))
       packed.integer(panel + 4 * column + i) = byte;
     for (int64_t k = 0; scale > 0 && std::isfinite(scale) && k < in; ++k)
       packed.integer(panel + (PackOp::scaleRows + k) * columns + column) =
-          static_cast<int64_t>(std::clamp(std::nearbyint(weight(row, k) / scale), -127.0, 127.0));
+          static_cast<int64_t>(std::clamp(std::nearbyint(static_cast<float>(weight(row, k)) / scale), -127.0f, 127.0f));
   }
   return packed;
 }

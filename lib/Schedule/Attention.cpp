@@ -194,9 +194,9 @@ void emit(Emitter &e, CachedAttentionOp op) {
       Value count = e.min(e.sub(end, first), e.index(width)),
             isFull = e.compare(arith::CmpIPredicate::eq, count, e.index(width));
       /// Products of the query and the j-th key, each lane's of some features.
-      auto products = [&](Value j) {
+      auto products = [&](Value j, bool asksForNext) {
         Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
-        if (shared == 1)
+        if (asksForNext && shared == 1)
           prefetchNext(keyRow, e.add(first, j));
         Value dot = e.splat(0);
         for (auto [v, lanes] : llvm::enumerate(kLanes))
@@ -206,12 +206,17 @@ void emit(Emitter &e, CachedAttentionOp op) {
       auto ofBlock = [&] {
         SmallVector<Value> lines;
         for (int64_t j = 0; j < width; ++j)
-          lines.push_back(products(e.index(j)));
+          lines.push_back(products(e.index(j), true));
         return SmallVector<Value>{e.reduceLines(lines)};
       };
       auto oneByOne = [&] {
+        if (shared == 1) // in a loop of its own: together they have too few registers
+          e.loop(e.index(0), count, 1, [&](Value j) {
+            Value at = e.add(first, j);
+            prefetchNext(e.toIndex(e.load(rows, at)), at);
+          });
         e.loop(e.index(0), count, 1,
-               [&](Value j) { e.store(e.reduce(vector::CombiningKind::ADD, products(j)), scores, j); });
+               [&](Value j) { e.store(e.reduce(vector::CombiningKind::ADD, products(j, false)), scores, j); });
         return SmallVector<Value>{e.loadVector(scores, e.index(0), width)};
       };
       Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
