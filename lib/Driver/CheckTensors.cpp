@@ -85,6 +85,7 @@ Tensor fromMemory(RankedTensorType type, void *data, const int64_t *&dims) {
     shape.push_back(ShapedType::isDynamic(size) ? *dims++ : size);
   runtime::ElementType element = type.getElementType().isF32()         ? runtime::ElementType::F32
                                  : type.getElementType().isBF16()      ? runtime::ElementType::BF16
+                                 : type.getElementType().isInteger(8)  ? runtime::ElementType::I8
                                  : type.getElementType().isInteger(32) ? runtime::ElementType::I32
                                                                        : runtime::ElementType::I64;
   if (MemRefType memory = memoryOf(type); hasGaps(memory))

@@ -19,7 +19,8 @@ template <typename T> static T element(const void *data, int64_t index) {
 }
 
 Tensor reference::fromView(const ::xf::runtime::TensorView &view) {
-  bool isReal = llvm::is_contained({ElementType::F32, ElementType::F64, ElementType::BF16}, view.type);
+  bool isReal =
+      llvm::is_contained({ElementType::F32, ElementType::F64, ElementType::BF16, ElementType::F16}, view.type);
   Tensor tensor = isReal ? Tensor::reals(view.shape) : Tensor::integers(view.shape);
   for (int64_t i = 0; i < tensor.elements(); ++i)
     switch (view.type) {
@@ -40,6 +41,13 @@ Tensor reference::fromView(const ::xf::runtime::TensorView &view) {
       break;
     case ElementType::BF16:
       tensor[i] = llvm::bit_cast<float>(uint32_t(element<uint16_t>(view.data, i)) << 16);
+      break;
+    case ElementType::F16:
+      tensor[i] =
+          llvm::APFloat(llvm::APFloat::IEEEhalf(), llvm::APInt(16, element<uint16_t>(view.data, i))).convertToDouble();
+      break;
+    case ElementType::I8:
+      tensor.integer(i) = element<int8_t>(view.data, i);
       break;
     }
   return tensor;

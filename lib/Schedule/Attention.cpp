@@ -172,17 +172,18 @@ void emit(Emitter &e, CachedAttentionOp op) {
   // Rows lie anywhere in memory. The next task is the same row's next head, or the first one of the row that follows,
   // whose list follows too.
   Value lastHead = e.compare(arith::CmpIPredicate::eq, keyHead, e.index(keyHeads - 1)),
-        nextHead = e.select(lastHead, e.index(0), e.add(keyHead, e.index(1))),
-        lastKey = e.sub(e.dim(rows, 0), e.index(1));
+        nextHead = e.select(lastHead, e.index(0), e.add(keyHead, e.index(1)));
   constexpr int64_t line = 16;
-  auto prefetchNext = [&](Value keyRow, Value at) {
+  auto prefetchNext = [&](Value first, Value count) {
     if (dK < line && dV < line) // the next head's lie in what has been read
       return;
-    Value there = e.min(e.add(at, e.sub(end, begin)), lastKey);
-    Value nextRow = e.select(lastHead, e.toIndex(e.load(rows, there)), keyRow);
-    for (auto [memory, features] : {std::pair(key, dK), std::pair(value, dV)})
-      for (int64_t c = 0; c < features; c += line)
-        e.prefetch(memory, {nextRow, e.add(e.mul(nextHead, e.index(features)), e.index(c))});
+    Value from = e.select(lastHead, e.add(first, e.sub(end, begin)), first);
+    e.loop(e.index(0), e.min(count, e.sub(e.dim(rows, 0), from)), 1, [&](Value j) {
+      Value nextRow = e.toIndex(e.load(rows, e.add(from, j)));
+      for (auto [memory, features] : {std::pair(key, dK), std::pair(value, dV)})
+        for (int64_t c = 0; c < features; c += line)
+          e.prefetch(memory, {nextRow, e.add(e.mul(nextHead, e.index(features)), e.index(c))});
+    });
   };
   Value laneNumbers = e.laneNumbers(), firstHead = shared == 1 ? keyHead : e.mul(keyHead, e.index(shared));
   ScoreRegion region(e, op.getScore(), op.getCaptures(), firstHead);
@@ -194,10 +195,8 @@ void emit(Emitter &e, CachedAttentionOp op) {
       Value count = e.min(e.sub(end, first), e.index(width)),
             isFull = e.compare(arith::CmpIPredicate::eq, count, e.index(width));
       /// Products of the query and the j-th key, each lane's of some features.
-      auto products = [&](Value j, bool asksForNext) {
+      auto products = [&](Value j) {
         Value keyRow = e.toIndex(e.load(rows, e.add(first, j)));
-        if (asksForNext && shared == 1)
-          prefetchNext(keyRow, e.add(first, j));
         Value dot = e.splat(0);
         for (auto [v, lanes] : llvm::enumerate(kLanes))
           dot = e.fma(queries[v], e.loadVector(key, {keyRow, column(keyHead, dK, v)}, lanes), dot);
@@ -206,19 +205,16 @@ void emit(Emitter &e, CachedAttentionOp op) {
       auto ofBlock = [&] {
         SmallVector<Value> lines;
         for (int64_t j = 0; j < width; ++j)
-          lines.push_back(products(e.index(j), true));
+          lines.push_back(products(e.index(j)));
         return SmallVector<Value>{e.reduceLines(lines)};
       };
       auto oneByOne = [&] {
-        if (shared == 1) // in a loop of its own: together they have too few registers
-          e.loop(e.index(0), count, 1, [&](Value j) {
-            Value at = e.add(first, j);
-            prefetchNext(e.toIndex(e.load(rows, at)), at);
-          });
         e.loop(e.index(0), count, 1,
-               [&](Value j) { e.store(e.reduce(vector::CombiningKind::ADD, products(j, false)), scores, j); });
+               [&](Value j) { e.store(e.reduce(vector::CombiningKind::ADD, products(j)), scores, j); });
         return SmallVector<Value>{e.loadVector(scores, e.index(0), width)};
       };
+      if (shared == 1)
+        prefetchNext(first, count);
       Value valid = e.compare(arith::CmpIPredicate::slt, laneNumbers, e.splat(e.toI32(count)));
       Value s = e.choose(isFull, ofBlock, oneByOne)[0];
       if (region) {
@@ -292,7 +288,7 @@ void emit(Emitter &e, CachedAttentionOp op) {
     constexpr int64_t step = 32; // rows, of every vector's width a multiple
     e.loop(seen, end, step, [&](Value from) {
       Value to = e.min(e.add(from, e.index(step)), end);
-      e.loop(from, to, 1, [&](Value at) { prefetchNext(e.toIndex(e.load(rows, at)), at); });
+      prefetchNext(from, e.sub(to, from));
       forHeads([&](Value head, Value member) {
         setHead(head);
         keep(member, overRows(queriesOf(head), from, to, stateOf(member)));

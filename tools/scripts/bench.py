@@ -23,7 +23,7 @@ import bench_peers
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent.parent
 SHARED = ROOT / ".." / "shared"
-FIELDS = "section work pass peer version threads median_s best_s runs gflops gb_per_s tokens_per_s extra_mib peak_rss_mib".split()
+FIELDS = "section work pass peer version threads median_s best_s runs gflops gb_per_s tokens_per_s decode_tokens_per_s prompt_s extra_mib peak_rss_mib".split()
 
 
 class Unsupported(Exception):
