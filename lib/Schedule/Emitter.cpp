@@ -349,15 +349,21 @@ void Emitter::syncBlock() {
     NVVM::Barrier0Op::create(b, loc);
 }
 
+/// Of two vectors: what the first keeps and gets where lanes with bit s change places between them, and the second.
+static std::pair<SmallVector<int64_t>, SmallVector<int64_t>> exchanges(int64_t width, int64_t s) {
+  SmallVector<int64_t> low, high;
+  for (int64_t lane = 0; lane < width; ++lane) {
+    low.push_back(lane & s ? width + lane - s : lane);
+    high.push_back(lane & s ? width + lane : lane + s);
+  }
+  return {low, high};
+}
+
 SmallVector<Value> Emitter::transpose(SmallVector<Value> lines) {
   // A butterfly: in step s, lanes with bit s change places between lines that differ in bit s.
   int64_t width = lines.size();
   for (int64_t s = 1; s < width; s *= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < width; ++lane) {
-      low.push_back(lane & s ? width + lane - s : lane);
-      high.push_back(lane & s ? width + lane : lane + s);
-    }
+    auto [low, high] = exchanges(width, s);
     SmallVector<Value> next(width);
     for (int64_t i = 0; i < width; ++i)
       if (!(i & s)) {
@@ -373,11 +379,7 @@ Value Emitter::reduceLines(SmallVector<Value> lines) {
   // In step s two lines become one, whose lanes with bit s are of the second: half the work of transposing them.
   int64_t width = lines.size();
   for (int64_t s = 1; s < width; s *= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < width; ++lane) {
-      low.push_back(lane & s ? width + lane - s : lane);
-      high.push_back(lane & s ? width + lane : lane + s);
-    }
+    auto [low, high] = exchanges(width, s);
     SmallVector<Value> next;
     for (size_t i = 0; i < lines.size(); i += 2)
       next.push_back(add(vector::ShuffleOp::create(b, loc, lines[i], lines[i + 1], low),
