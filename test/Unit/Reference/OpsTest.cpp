@@ -162,6 +162,21 @@ TEST(Ops, PackedWeight) {
     EXPECT_EQ(y[row], weight(row, 0) - 2 * weight(row, 1)) << row;
 }
 
+// What files and memory hold, in every type that a tensor of theirs may have and the interpreter has no own form of.
+TEST(Ops, ReadsHalvesAndBytes) {
+  uint16_t halves[] = {0x3c00, 0xc100, 0x0001, 0x7c00};
+  Tensor numbers = mlir::xf::reference::fromView({"x", ::xf::runtime::ElementType::F16, {4}, halves});
+  EXPECT_EQ(numbers[0], 1);
+  EXPECT_EQ(numbers[1], -2.5);
+  EXPECT_EQ(numbers[2], 0x1p-24);
+  EXPECT_EQ(numbers[3], std::numeric_limits<double>::infinity());
+  int8_t bytes[] = {-127, 0, 64};
+  Tensor integers = mlir::xf::reference::fromView({"q", ::xf::runtime::ElementType::I8, {3}, bytes});
+  EXPECT_EQ(integers.integer(0), -127);
+  EXPECT_EQ(integers.integer(1), 0);
+  EXPECT_EQ(integers.integer(2), 64);
+}
+
 TEST(Ops, QuantizedWeight) {
   // Rows of scales 2 / 127, 0 and .5 / 127; 1 / (2 / 127) is 63.5, which goes to the even neighbour.
   Tensor packed = evaluate("%y = xf.pack %w : (tensor<3x2xf32>) -> tensor<1x6x32xi8>", "tensor<1x6x32xi8>",
