@@ -509,7 +509,7 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
 }
 
 Expected<void> Reader::readVocabulary() {
-  std::vector<std::string> candidates = {"tokenizer.model", "tokenizer.json"};
+  std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
   if (model.model.kind == Encoder)
     candidates.insert(candidates.begin(), "vocab.txt");
   if (exists("merges.txt"))

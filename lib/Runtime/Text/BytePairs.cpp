@@ -1,12 +1,14 @@
 //===- BytePairs.cpp - GPT-2's kind of vocabularies -----------------------------------===//
 // Text is cut into pieces by rule, and the bytes of each are joined, two neighbours at a time, in the order in which
 // the joins were learned (Sennrich et al. 2016; of bytes Radford et al. 2019). The rules are regular expressions
-// elsewhere; here each is a few lines over Unicode's categories.
+// elsewhere; here each is a few lines over Unicode's categories. Of SentencePiece's kind (cut=none) a text is one
+// piece, whose characters are joined, and whose spaces are U+2581.
 //===----------------------------------------------------------------------------------===//
 #include "VocabularyFile.h"
 #include "xf/Runtime/Text/Unicode.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 #include <queue>
 #include <unordered_map>
@@ -28,6 +30,10 @@ private:
   static size_t contraction(std::string_view text, bool anyCase);
 };
 
+/// Where a space comes before text: nowhere; where it does not start with one; as well, but at the start of all alone;
+/// everywhere.
+enum class Prefix { None, Missing, First, Always };
+
 struct BytePairModel final : Vocabulary::Model {
   struct Merge {
     int32_t rank, result;
@@ -39,7 +45,8 @@ struct BytePairModel final : Vocabulary::Model {
   std::array<int32_t, 256> ofByte;
   SpelledTokens added;
   Cutter cutter;
-  bool composes = false, wholeFirst = false, prefixesSpace = false;
+  bool composes = false, wholeFirst = false, ofCharacters = false;
+  Prefix prefix = Prefix::None;
 
   static uint64_t key(int32_t left, int32_t right) { return uint64_t(uint32_t(left)) << 32 | uint32_t(right); }
 
@@ -48,9 +55,19 @@ struct BytePairModel final : Vocabulary::Model {
   std::string piece(int32_t id) const override;
 
 private:
+  std::vector<int32_t> symbolsOf(std::string_view piece) const;
   void encodePiece(std::string_view piece, std::vector<int32_t> &ids) const;
 };
 } // namespace
+
+static constexpr std::string_view spaceMark = "\u2581"; // what spaces are in tokens of characters
+
+static std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string result;
+  for (size_t end; (end = text.find(from)) != text.npos; text.remove_prefix(end + from.size()))
+    result.append(text.substr(0, end)) += to;
+  return result += text;
+}
 
 /// Bytes of the characters at the start of `text` that are of a kind.
 template <typename Kind> static size_t run(std::string_view text, Kind isOfKind, int64_t most = 0) {
@@ -120,6 +137,22 @@ size_t Cutter::first(std::string_view text) const {
   return end;
 }
 
+/// What a piece is before its first join: bytes, or characters, and bytes of those that are no tokens.
+std::vector<int32_t> BytePairModel::symbolsOf(std::string_view piece) const {
+  std::vector<int32_t> symbols;
+  while (!piece.empty()) {
+    std::string_view next = piece.substr(0, ofCharacters ? firstCharacter(piece).bytes : 1);
+    auto found = ofCharacters ? idOf.find(next) : idOf.end();
+    if (found != idOf.end())
+      symbols.push_back(found->second);
+    else
+      for (char byte : next)
+        symbols.push_back(ofByte[uint8_t(byte)]);
+    piece.remove_prefix(next.size());
+  }
+  return symbols;
+}
+
 void BytePairModel::encodePiece(std::string_view piece, std::vector<int32_t> &ids) const {
   if (auto whole = idOf.find(piece); wholeFirst && whole != idOf.end()) {
     ids.push_back(whole->second);
@@ -137,11 +170,12 @@ void BytePairModel::encodePiece(std::string_view piece, std::vector<int32_t> &id
       return std::pair(rank, left) > std::pair(other.rank, other.left); // the first one on top
     }
   };
-  int64_t count = int64_t(piece.size());
+  std::vector<int32_t> first = symbolsOf(piece);
+  int64_t count = int64_t(first.size());
   std::vector<Symbol> symbols;
   std::priority_queue<Join> joins;
   for (int64_t i = 0; i < count; ++i)
-    symbols.push_back({ofByte[uint8_t(piece[i])], i - 1, i + 1 < count ? i + 1 : -1});
+    symbols.push_back({first[i], i - 1, i + 1 < count ? i + 1 : -1});
   auto consider = [&](int64_t left, int64_t right) {
     if (left < 0 || right < 0)
       return;
@@ -178,8 +212,14 @@ Expected<std::vector<int32_t>> BytePairModel::encode(std::string_view line) cons
       return;
     }
     std::string text = composes ? composed(part) : std::string(part);
-    if (prefixesSpace && !text.starts_with(' '))
-      text.insert(0, " ");
+    std::string_view space = ofCharacters ? spaceMark : " ";
+    if (ofCharacters)
+      text = replaced(text, " ", spaceMark);
+    bool isMissing = !text.starts_with(space) && (prefix != Prefix::First || part.data() == line.data());
+    if (prefix == Prefix::Always || (prefix != Prefix::None && isMissing))
+      text.insert(0, space);
+    if (ofCharacters)
+      return encodePiece(text, ids);
     for (std::string_view all = text; !all.empty();) {
       std::string_view rest = all.substr(0, cutter.part(all));
       all.remove_prefix(rest.size());
@@ -191,6 +231,14 @@ Expected<std::vector<int32_t>> BytePairModel::encode(std::string_view line) cons
     }
   });
   return ids;
+}
+
+/// The byte of the token "<0x0A>".
+static int byteOf(std::string_view token) {
+  int byte = -1;
+  if (token.size() == 6 && token.starts_with("<0x") && token.ends_with('>'))
+    std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  return byte;
 }
 
 /// Text whose bytes that are not UTF-8 are U+FFFD.
@@ -207,8 +255,12 @@ static std::string asText(std::string_view bytes) {
 std::string BytePairModel::decode(std::span<const int32_t> ids) const {
   std::string bytes;
   for (int32_t id : ids)
-    if (id >= 0 && id < size && kinds[id] != '*')
-      bytes += tokens[id];
+    if (id >= 0 && id < size && kinds[id] == '#')
+      bytes += char(byteOf(tokens[id]));
+    else if (id >= 0 && id < size && kinds[id] != '*')
+      bytes += ofCharacters ? replaced(tokens[id], spaceMark, " ") : tokens[id];
+  if (ofCharacters && prefix != Prefix::None && bytes.starts_with(' '))
+    bytes.erase(0, 1);
   return asText(bytes);
 }
 
@@ -221,13 +273,15 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
                          eos = file.field("eos"), count = file.field("tokens"), merges = file.field("merges");
   std::string_view cut = file.text("cut");
   if (!digits || !apart || !composes || !whole || !space || !bos || !eos || !count || !merges || *digits < 0 ||
-      *count < 0 || *count > INT32_MAX || *merges < 0 || *merges > INT32_MAX || (cut != "gpt2" && cut != "modern"))
-    return file.wrong(
-        "expected cut=gpt2|modern digits=N apart=0|1 compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID tokens=N merges=M");
+      *count < 0 || *count > INT32_MAX || *merges < 0 || *merges > INT32_MAX || *space < 0 || *space > 3 ||
+      (cut != "gpt2" && cut != "modern" && cut != "none"))
+    return file.wrong("expected cut=gpt2|modern|none digits=N apart=0|1 compose=0|1 whole=0|1 space=0|1|2|3 bos=ID "
+                      "eos=ID tokens=N merges=M");
+  model->ofCharacters = cut == "none";
   model->cutter = {cut == "modern", *digits, *apart != 0};
   model->composes = *composes;
   model->wholeFirst = *whole;
-  model->prefixesSpace = *space;
+  model->prefix = static_cast<Prefix>(*space);
   model->unknown = -1; // nothing is
   for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
     if (id < 0 || id >= *count)
@@ -239,25 +293,28 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
     if (!line)
       return line.error();
     char kind = line->empty() ? 0 : line->front();
-    if (std::string_view("=+*-").find(kind) == std::string_view::npos || (kind != '-' && line->size() < 2))
-      return file.wrong("expected '=', '+' or '*' and a token, or '-'");
+    if (std::string_view("=+*-#").find(kind) == std::string_view::npos || (kind != '-' && line->size() < 2) ||
+        (kind == '#' && byteOf(line->substr(1)) < 0))
+      return file.wrong("expected '=', '+' or '*' and a token, '#' and a byte, or '-'");
     model->kinds.push_back(kind);
     model->tokens.push_back(unescapeToken(line->substr(1)));
   }
   model->size = *count;
-  for (int32_t id = 0; id < model->size; ++id)
-    if (model->kinds[id] == '=')
-      model->idOf.try_emplace(model->tokens[id], id);
+  model->ofByte.fill(-1);
+  for (int32_t id = 0; id < model->size; ++id) {
+    const std::string &token = model->tokens[id];
+    if (model->kinds[id] == '#')
+      model->ofByte[byteOf(token)] = id;
+    else if (model->kinds[id] == '=')
+      model->idOf.try_emplace(token, id);
     else if (model->kinds[id] != '-')
-      model->added.add(model->tokens[id], id);
-  for (int byte = 0; byte < 256; ++byte) {
-    char c = char(byte);
-    auto found = model->idOf.find(std::string_view(&c, 1));
-    if (found == model->idOf.end())
-      return userError(fmt::format("vocabulary '{}': expected a token for every byte, but there is none for 0x{:02x}",
-                                   file.name, byte));
-    model->ofByte[byte] = found->second;
+      model->added.add(token, id);
+    if (model->kinds[id] == '=' && !model->ofCharacters && token.size() == 1)
+      model->ofByte[uint8_t(token[0])] = id;
   }
+  if (auto missing = std::ranges::find(model->ofByte, -1); missing != model->ofByte.end())
+    return userError(fmt::format("vocabulary '{}': expected a token for every byte, but there is none for 0x{:02x}",
+                                 file.name, missing - model->ofByte.begin()));
   for (int64_t rank = 0; rank < *merges; ++rank) {
     Expected<std::string_view> line = file.line();
     if (!line)

@@ -152,7 +152,8 @@ struct BytePairs {
   std::string name;
   std::string cut = "gpt2";
   int digits = 0;
-  bool apart = false, composes = false, wholeFirst = false, prefixesSpace = false;
+  bool apart = false, composes = false, wholeFirst = false, ofCharacters = false;
+  int prefix = 0; // a space: in no place, where there is none, at the start of all where there is none, in every place
   std::map<int64_t, std::pair<char, std::string>> tokens{}; // kind and bytes by id
   std::unordered_map<std::string, int64_t> idOf{};          // by spelling
   std::vector<std::pair<int64_t, int64_t>> merges{};
@@ -176,8 +177,10 @@ Expected<void> BytePairs::addTokens(const json &vocabulary) {
     if (!id.is_number_unsigned() || id.get<uint64_t>() > 10'000'000)
       return wrong(fmt::format("expected '{}' to have an id", spelling));
     bool isMark = std::ranges::count(beginMarks, spelling) || std::ranges::count(endMarks, spelling);
-    std::optional<std::string> bytes = isMark ? std::nullopt : spelledBytes(spelling);
+    std::optional<std::string> bytes = isMark || ofCharacters ? std::nullopt : spelledBytes(spelling);
     auto token = bytes ? std::pair('=', *bytes) : std::pair(isMark ? '*' : '+', spelling);
+    if (ofCharacters && !isMark)
+      token.first = isByteToken(spelling) ? '#' : '=';
     if (auto [other, isNew] = tokens.try_emplace(id.get<int64_t>(), token); !isNew)
       return wrong(fmt::format("the id {} is given to two tokens", id.get<int64_t>()));
     idOf[spelling] = id.get<int64_t>();
@@ -210,8 +213,8 @@ Expected<std::string> BytePairs::write() const {
   int64_t count = tokens.empty() ? 0 : tokens.rbegin()->first + 1;
   std::string text = fmt::format(
       "{}1 byte-pairs cut={} digits={} apart={} compose={} whole={} space={} bos={} eos={} tokens={} merges={}\n",
-      VocabularyFile::magic, cut, digits, int(apart), int(composes), int(wholeFirst), int(prefixesSpace), *bos, *eos,
-      count, merges.size());
+      VocabularyFile::magic, cut, digits, int(apart), int(composes), int(wholeFirst), prefix, *bos, *eos, count,
+      merges.size());
   for (int64_t id = 0; id < count; ++id) {
     auto token = tokens.find(id);
     text += token == tokens.end() ? "-" : token->second.first + escapeToken(token->second.second);
@@ -278,16 +281,39 @@ static bool flagOf(const json &step, const char *key, bool fallback) {
   return step.is_object() && step.contains(key) && step[key].is_boolean() ? step[key].get<bool>() : fallback;
 }
 
-static Expected<std::string> importBytePairs(const json &file, const std::string &name) {
-  BytePairs pairs{name};
-  const json &model = file["model"];
-  for (const char *key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (model.contains(key) && model[key].is_string() && !model[key].get<std::string>().empty())
-      return pairs.wrong(fmt::format("expected no '{}', but got '{}'", key, model[key].get<std::string>()));
-  if (flagOf(model, "byte_fallback", false))
-    return pairs.wrong("BPE of characters with 'byte_fallback' is not supported here; expected the tokenizer.model "
-                       "(SentencePiece) that it was made of");
-  pairs.wholeFirst = flagOf(model, "ignore_merges", false);
+/// What comes before joins of characters, as SentencePiece has it: spaces are U+2581, and one comes before the text.
+static Expected<void> setSpaces(const json &file, BytePairs &pairs) {
+  constexpr std::string_view space = "\u2581";
+  bool isReplaced = false;
+  for (const json &step : stepsOf(file.value("normalizer", json()), "normalizers")) {
+    const json &pattern = step.is_object() && step.contains("pattern") ? step["pattern"] : json();
+    if (typeOf(step) == "Prepend" && step.value("prepend", "") == space)
+      pairs.prefix = 3;
+    else if (typeOf(step) == "Replace" && pattern.is_object() && pattern.value("String", "") == " " &&
+             step.value("content", "") == space)
+      isReplaced = true;
+    else
+      return pairs.wrong(
+          fmt::format("normalizer {} is not supported before BPE of characters; supported are Prepend of "
+                      "'{}', and Replace of spaces by it",
+                      step.dump(), space));
+  }
+  for (const json &step : stepsOf(file.value("pre_tokenizer", json()), "pretokenizers")) {
+    if (typeOf(step) != "Metaspace" || step.value("replacement", space) != space || flagOf(step, "split", true))
+      return pairs.wrong(fmt::format(
+          "pre-tokenizer {} is not supported before BPE of characters; supported is Metaspace that does not split",
+          step.dump()));
+    std::string scheme = step.value("prepend_scheme", flagOf(step, "add_prefix_space", true) ? "always" : "never");
+    pairs.prefix = scheme == "always" ? 1 : scheme == "first" ? 2 : pairs.prefix;
+    isReplaced = true;
+  }
+  if (!isReplaced)
+    return pairs.wrong(fmt::format("expected spaces to become '{}' before BPE of characters", space));
+  return {};
+}
+
+/// What comes before joins of bytes.
+static Expected<void> setPieces(const json &file, BytePairs &pairs) {
   for (const json &step : stepsOf(file.value("normalizer", json()), "normalizers")) {
     if (typeOf(step) != "NFC")
       return pairs.wrong(fmt::format("normalizer '{}' is not supported; supported are none and NFC", typeOf(step)));
@@ -297,7 +323,7 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
   for (const json &step : stepsOf(file.value("pre_tokenizer", json()), "pretokenizers")) {
     if (typeOf(step) == "ByteLevel") {
       isOfBytes = true;
-      pairs.prefixesSpace = flagOf(step, "add_prefix_space", true);
+      pairs.prefix = flagOf(step, "add_prefix_space", true);
       isCut |= flagOf(step, "use_regex", true);
       continue;
     }
@@ -316,6 +342,21 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
   }
   if (!isOfBytes || !isCut)
     return pairs.wrong("expected a pre-tokenizer of type ByteLevel, but there is none");
+  return {};
+}
+
+static Expected<std::string> importBytePairs(const json &file, const std::string &name) {
+  BytePairs pairs{name};
+  const json &model = file["model"];
+  for (const char *key : {"continuing_subword_prefix", "end_of_word_suffix"})
+    if (model.contains(key) && model[key].is_string() && !model[key].get<std::string>().empty())
+      return pairs.wrong(fmt::format("expected no '{}', but got '{}'", key, model[key].get<std::string>()));
+  pairs.ofCharacters = flagOf(model, "byte_fallback", false);
+  if (pairs.ofCharacters)
+    pairs.cut = "none";
+  pairs.wholeFirst = flagOf(model, "ignore_merges", false);
+  if (Expected<void> set = pairs.ofCharacters ? setSpaces(file, pairs) : setPieces(file, pairs); !set)
+    return set.error();
   std::vector<std::pair<int64_t, std::pair<char, std::string>>> addedTokens;
   for (const json &token : file.value("added_tokens", json::array())) {
     if (!token.is_object() || !token.contains("content") || !token["content"].is_string() || !token.contains("id") ||
@@ -418,5 +459,5 @@ Expected<std::string> xf::runtime::importVocabulary(std::string_view bytes, cons
   } catch (const json::exception &problem) { // a value of another type than all such files have
     return wrong(problem.what());
   }
-  return wrong(fmt::format("a model of type {} is not supported; supported are BPE of bytes and WordPiece", type));
+  return wrong(fmt::format("a model of type {} is not supported; supported are BPE and WordPiece", type));
 }

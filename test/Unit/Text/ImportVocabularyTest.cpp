@@ -138,6 +138,90 @@ TEST(BytePairs, ComeFromTwoFilesToo) {
             "vocabulary 'v': expected a special token that ends a text, such as <|endoftext|>");
 }
 
+/// A tokenizer.json of SentencePiece's kind, as Llama 2's was made; `scheme`: Metaspace's in place of normalizers.
+static json characters(const std::string &scheme = "") {
+  json file = {{"normalizer", nullptr},
+               {"model", {{"type", "BPE"}, {"byte_fallback", true}, {"vocab", json::object()}}},
+               {"added_tokens", json::array()}};
+  json &vocabulary = file["model"]["vocab"];
+  for (const char *mark : {"<unk>", "<s>", "</s>"}) {
+    file["added_tokens"].push_back({{"id", vocabulary.size()}, {"content", mark}, {"special", true}});
+    vocabulary[mark] = vocabulary.size();
+  }
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[fmt::format("<0x{:02X}>", byte)] = byte + 3;
+  for (const char *character : {"▁", "h", "e", "l", "é"})
+    vocabulary[character] = vocabulary.size();
+  for (std::string join : {"h e", "▁ he", "l l", "▁ ▁", "▁▁ ▁▁", "he ll", "▁he ll"}) {
+    file["model"]["merges"].push_back(join);
+    vocabulary[join.erase(join.find(' '), 1)] = vocabulary.size();
+  }
+  if (scheme.empty())
+    file["normalizer"] = {{"type", "Sequence"},
+                          {"normalizers",
+                           {{{"type", "Prepend"}, {"prepend", "▁"}},
+                            {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "▁"}}}}};
+  else
+    file["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "▁"}, {"prepend_scheme", scheme}, {"split", false}};
+  return file;
+}
+
+TEST(CharacterPairs, AreJoinedInTextAsAWhole) {
+  Expected<Vocabulary> v = import(characters().dump());
+  ASSERT_TRUE(v) << v.error().message;
+  EXPECT_EQ(v->size(), 271);
+  EXPECT_EQ(v->bos(), 1);
+  EXPECT_EQ(v->eos(), 2);
+  EXPECT_EQ(*v->encode("hell hell"), (Ids{270, 270}));
+  EXPECT_EQ(*v->encode("  he   hell"), (Ids{267, 265, 267, 270}));
+  EXPECT_EQ(*v->encode("héx"), (Ids{259, 260, 263, 123})); // what is no token is its bytes
+  EXPECT_EQ(*v->encode("a</s>he</s> he"), (Ids{259, 100, 2, 265, 2, 259, 265}));
+  EXPECT_EQ(*v->encode("▁he\n"), (Ids{259, 265, 13}));
+  EXPECT_EQ(*v->encode(""), Ids{});
+  EXPECT_EQ(*v->encode(" "), Ids{267});
+  EXPECT_EQ(v->decode(Ids{267, 265, 267, 270}), "  he   hell");
+  EXPECT_EQ(v->decode(Ids{1, 259, 260, 198, 172, 13, 2}), "hé\n"); // bytes make characters
+  EXPECT_EQ(v->decode(Ids{259, 100, 2, 265, 2, 259, 265}), "a he  he");
+  EXPECT_EQ(v->piece(13), "<0x0A>"); // by which lines of a text that grows are told
+}
+
+TEST(CharacterPairs, BeginWithASpaceAsMetaspaceSays) {
+  auto encode = [](const std::string &scheme, const std::string &text) {
+    Expected<Vocabulary> v = import(characters(scheme).dump());
+    return v ? *v->encode(text) : Ids{};
+  };
+  EXPECT_EQ(encode("always", "  he"), (Ids{259, 265}));
+  EXPECT_EQ(encode("always", "a</s>he</s> he"), (Ids{259, 100, 2, 265, 2, 265}));
+  EXPECT_EQ(encode("first", "hell hell"), (Ids{270, 270}));
+  EXPECT_EQ(encode("first", "a</s>he</s> he"), (Ids{259, 100, 2, 264, 2, 265}));
+  EXPECT_EQ(encode("never", "hell hell"), (Ids{269, 270}));
+  EXPECT_EQ(import(characters("never").dump())->decode(Ids{270, 269}), " hellhell");
+  EXPECT_EQ(import(characters("always").dump())->decode(Ids{270, 269}), "hellhell");
+}
+
+TEST(CharacterPairs, SayWhatIsNotSupported) {
+  auto edited = [](auto edit) {
+    json file = characters("always");
+    edit(file);
+    return errorOf(file.dump());
+  };
+  EXPECT_EQ(
+      edited([](json &f) { f["pre_tokenizer"]["split"] = true; }),
+      "vocabulary 'v': pre-tokenizer {\"prepend_scheme\":\"always\",\"replacement\":\"▁\",\"split\":true,\"type\":"
+      "\"Metaspace\"} is not supported before BPE of characters; supported is Metaspace that does not split");
+  EXPECT_EQ(edited([](json &f) { f["normalizer"] = {{"type", "NFKC"}}; }),
+            "vocabulary 'v': normalizer {\"type\":\"NFKC\"} is not supported before BPE of characters; supported are "
+            "Prepend of '▁', and Replace of spaces by it");
+  EXPECT_EQ(edited([](json &f) { f["pre_tokenizer"] = nullptr; }),
+            "vocabulary 'v': expected spaces to become '▁' before BPE of characters");
+  EXPECT_EQ(edited([](json &f) { f["model"]["vocab"].erase("<0x41>"); }),
+            "vocabulary 'v': expected a token for every byte, but there is none for 0x41");
+  std::string text = *importVocabulary(characters().dump(), "v");
+  text.replace(text.find("#<0x41>"), 7, "#<0xZZ>");
+  EXPECT_EQ(Vocabulary::parse(text, "v").error().message,
+            "vocabulary 'v', line 70: expected '=', '+' or '*' and a token, '#' and a byte, or '-'");
+}
+
 TEST(BytePairs, SayWhatIsNotSupported) {
   auto edited = [](auto edit) {
     json file = tokenizer();
@@ -146,9 +230,7 @@ TEST(BytePairs, SayWhatIsNotSupported) {
   };
   EXPECT_EQ(errorOf("{}"), "vocabulary 'v': expected the JSON of a tokenizer.json, with a 'model'");
   EXPECT_EQ(edited([](json &f) { f["model"]["type"] = "Unigram"; }),
-            "vocabulary 'v': a model of type Unigram is not supported; supported are BPE of bytes and WordPiece");
-  EXPECT_THAT(edited([](json &f) { f["model"]["byte_fallback"] = true; }),
-              HasSubstr("'byte_fallback' is not supported"));
+            "vocabulary 'v': a model of type Unigram is not supported; supported are BPE and WordPiece");
   EXPECT_EQ(edited([](json &f) { f["model"]["end_of_word_suffix"] = "</w>"; }),
             "vocabulary 'v': expected no 'end_of_word_suffix', but got '</w>'");
   EXPECT_EQ(edited([](json &f) { f["normalizer"] = {{"type", "NFKC"}}; }),
@@ -175,11 +257,11 @@ TEST(BytePairs, SayWhatIsNotSupported) {
     text.replace(text.find(from), from.size(), to);
     return Vocabulary::parse(text, "v").error().message;
   };
-  EXPECT_EQ(wrong("cut=gpt2", "cut=gpt9"), "vocabulary 'v', line 1: expected cut=gpt2|modern digits=N apart=0|1 "
-                                           "compose=0|1 whole=0|1 space=0|1 bos=ID eos=ID "
-                                           "tokens=N merges=M");
+  EXPECT_EQ(wrong("cut=gpt2", "cut=gpt9"), "vocabulary 'v', line 1: expected cut=gpt2|modern|none digits=N apart=0|1 "
+                                           "compose=0|1 whole=0|1 space=0|1|2|3 bos=ID eos=ID tokens=N merges=M");
   EXPECT_EQ(wrong("bos=273", "bos=274"), "vocabulary 'v', line 1: expected bos to be a token's id, but got 274");
-  EXPECT_EQ(wrong("=a\n", "?a\n"), "vocabulary 'v', line 99: expected '=', '+' or '*' and a token, or '-'");
+  EXPECT_EQ(wrong("=a\n", "?a\n"),
+            "vocabulary 'v', line 99: expected '=', '+' or '*' and a token, '#' and a byte, or '-'");
   EXPECT_EQ(wrong("104 101", "104 900"), "vocabulary 'v', line 276: expected the ids of two tokens");
   EXPECT_EQ(wrong("104 101", "104 104"), "vocabulary 'v', line 276: expected what 'h' and 'h' make to be a token");
 }

@@ -11,9 +11,9 @@
 
 namespace xf::runtime {
 
-/// Of a file that its first bytes tell: Hugging Face's tokenizer.json (BPE of bytes, WordPiece), or rows of id, token
-/// as a JSON string and score with tabs between them (llama2.c's tokeniser). Others stay as they are. `name` is what
-/// messages call it.
+/// Of a file that its first bytes tell: Hugging Face's tokenizer.json (BPE of bytes or characters, WordPiece), or rows
+/// of id, token as a JSON string and score with tabs between them (llama2.c's tokeniser). Others stay as they are.
+/// `name` is what messages call it.
 Expected<std::string> importVocabulary(std::string_view bytes, const std::string &name);
 
 /// GPT-2's vocab.json and merges.txt.
