@@ -72,6 +72,14 @@ Expected<void> Pages::reserve(int64_t bytes) {
   return {};
 }
 
+void Pages::drop(int64_t offset, int64_t bytes) {
+  int64_t page = sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
+  if (begin >= end)
+    return;
+  madvise(mapping.data + begin, end - begin, MADV_DONTNEED);
+  mprotect(mapping.data + begin, end - begin, PROT_NONE); // zeros would be wrong weights
+}
+
 static constexpr int64_t unlimited = std::numeric_limits<int64_t>::max() / 2; // that something may be added to
 
 /// The value after `key` in a file of lines "key value [kB]", in bytes.

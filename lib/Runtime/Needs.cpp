@@ -4,6 +4,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Executor.h"
+#include "xf/Runtime/Loading.h"
 #include "xf/Runtime/Report.h"
 
 #include <fmt/format.h>
@@ -72,16 +73,18 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
   constexpr int64_t code = int64_t(9) << 19, thread = int64_t(64) << 10;
   Needs needs;
   needs.process = code + 42 * program.descriptionBytes / 10 + threads * (thread + scratchBytes(program));
-  bool gradients = false, moments = false, prepared = false;
+  bool gradients = false, moments = false;
+  std::vector<const Function *> functions;
   for (const auto &[function, dims] : calls) {
+    functions.push_back(function);
     gradients |= function->usesGradients;
     moments |= function->usesMoments;
-    prepared |= function->usesPrepared;
     needs.workspace = std::max(needs.workspace, workspaceBytes(*function, dims));
   }
   needs.batch = batchBytes(calls);
-  needs.arrays = int64_t(sizeof(float)) * (program.parameterElements * (1 + gradients + 2 * moments) +
-                                           (prepared ? program.preparedElements : 0));
+  needs.arrays = gradients || moments
+                     ? int64_t(sizeof(float)) * program.parameterElements * (1 + gradients + 2 * moments)
+                     : Loading(program, functions).bytes;
   return needs;
 }
 

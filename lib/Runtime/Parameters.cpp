@@ -60,28 +60,30 @@ static float draw(const Initializer &init, double bound, const std::array<uint32
   return 0;
 }
 
+void xf::runtime::drawParameter(const Program &program, size_t index, uint64_t seed, float *to) {
+  const Parameter &parameter = program.parameters[index];
+  double bound = parameter.init.value;
+  if (parameter.init.kind == Initializer::XavierUniform) {
+    // Glorot and Bengio 2010; weights are (out, in).
+    double fanOut = parameter.shape.empty() ? 1 : parameter.shape.front();
+    double fanIn = parameter.shape.empty() ? 1 : parameter.shape.back();
+    bound = parameter.init.value * std::sqrt(6 / (fanIn + fanOut));
+  }
+  std::array<uint32_t, 4> words{};
+  for (int64_t i = 0; i < parameter.elements(); ++i) {
+    if (i % 4 == 0)
+      words = philox({uint32_t(i / 4), uint32_t(index), 0, 0x696e6974 /* 'init' */},
+                     {uint32_t(seed), uint32_t(seed >> 32)});
+    to[i] = draw(parameter.init, bound, words, i % 4);
+  }
+}
+
 Expected<void> ModelState::initialize(const Program &program, uint64_t seed) {
   Expected<float *> array = arrays.parameters.change();
   if (!array)
     return array.error();
-  for (size_t index = 0; index < program.parameters.size(); ++index) {
-    const Parameter &parameter = program.parameters[index];
-    double bound = parameter.init.value;
-    if (parameter.init.kind == Initializer::XavierUniform) {
-      // Glorot and Bengio 2010; weights are (out, in).
-      double fanOut = parameter.shape.empty() ? 1 : parameter.shape.front();
-      double fanIn = parameter.shape.empty() ? 1 : parameter.shape.back();
-      bound = parameter.init.value * std::sqrt(6 / (fanIn + fanOut));
-    }
-    float *values = *array + parameter.offset;
-    std::array<uint32_t, 4> words{};
-    for (int64_t i = 0; i < parameter.elements(); ++i) {
-      if (i % 4 == 0)
-        words = philox({uint32_t(i / 4), uint32_t(index), 0, 0x696e6974 /* 'init' */},
-                       {uint32_t(seed), uint32_t(seed >> 32)});
-      values[i] = draw(parameter.init, bound, words, i % 4);
-    }
-  }
+  for (size_t index = 0; index < program.parameters.size(); ++index)
+    drawParameter(program, index, seed, *array + program.parameters[index].offset);
   return {};
 }
 
@@ -174,8 +176,7 @@ static Expected<void> load(const Program &program, const Safetensors &file, std:
     return array.error();
   for (const Parameter &parameter : program.parameters) {
     const TensorView *tensor = file.find(std::string(prefix) + parameter.name);
-    copyReals(*tensor, *array + parameter.offset);
-    file.forget(*tensor);
+    file.moveReals(*tensor, *array + parameter.offset);
   }
   return {};
 }

@@ -4,6 +4,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Safetensors.h"
 #include "xf/Runtime/Checksum.h"
+#include "xf/Runtime/Parameters.h"
 
 #include <algorithm>
 #include <cstring>
@@ -28,13 +29,16 @@ struct Range {
 } // namespace
 
 /// The checksum covers the header as it is without it, and the values.
-static std::string checksumOf(json header, std::span<const std::string_view> parts) {
+static std::string checksumOf(json header, std::span<const std::string_view> parts, bool areMapped = false) {
   header["__metadata__"].erase(checksumKey);
   std::string text = header.dump();
   Checksum checksum;
   checksum.add(text);
   for (std::string_view part : parts)
-    checksum.add(part);
+    checksum.add(part, [&](std::string_view read) {
+      if (areMapped)
+        MappedFile::forget(read);
+    });
   return checksum.text();
 }
 
@@ -97,7 +101,7 @@ static std::string parseEntry(const json &entry, int64_t dataBytes, TensorView &
   return "";
 }
 
-Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std::string &path) {
+Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std::string &path, bool isMapped) {
   auto invalid = [&](std::string_view problem) {
     return userError(fmt::format("'{}' is not a valid safetensors file: {}", path, problem));
   };
@@ -115,6 +119,7 @@ Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std:
 
   Safetensors result;
   result.origin = path;
+  result.isMapped = isMapped;
   std::string_view data(bytes.data() + 8 + headerBytes, bytes.size() - 8 - headerBytes);
   std::vector<Range> ranges;
   for (const auto &[name, entry] : header.items()) {
@@ -153,7 +158,7 @@ Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std:
     std::vector<std::string_view> parts;
     for (const Range &range : ranges)
       parts.push_back(data.substr(range.begin, range.end - range.begin));
-    if (std::string actual = checksumOf(header, parts); actual != claimed->second)
+    if (std::string actual = checksumOf(header, parts, isMapped); actual != claimed->second)
       return invalid(fmt::format("expected its checksum to be {}, but got {}", claimed->second, actual));
   }
   for (const auto &[name, view] : result.byName)
@@ -165,17 +170,22 @@ Expected<Safetensors> Safetensors::open(const std::string &path) {
   Expected<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.error();
-  Expected<Safetensors> result = parse(file->data(), path);
-  if (!result)
-    return result;
-  result->file = std::move(*file);
-  MappedFile::forget(result->file.data()); // the checksum has read it all
+  Expected<Safetensors> result = parse(file->data(), path, /*isMapped=*/true);
+  if (result)
+    result->file = std::move(*file);
   return result;
 }
 
-void Safetensors::forget(const TensorView &tensor) const {
-  if (!file.data().empty()) // embedded bytes are the executable's
-    MappedFile::forget({static_cast<const char *>(tensor.data), size_t(tensor.bytes())});
+void Safetensors::moveReals(const TensorView &tensor, float *to) const {
+  constexpr int64_t stretch = int64_t(1) << 20;
+  for (int64_t begin = 0, count = tensor.elements(); begin < count; begin += stretch) {
+    TensorView part = tensor;
+    part.shape = {std::min(stretch, count - begin)};
+    part.data = static_cast<char *>(tensor.data) + begin * byteWidth(tensor.type);
+    copyReals(part, to + begin);
+    if (isMapped)
+      MappedFile::forget({static_cast<const char *>(part.data), size_t(part.bytes())});
+  }
 }
 
 const TensorView *Safetensors::find(std::string_view name) const {

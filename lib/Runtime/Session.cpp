@@ -5,6 +5,7 @@
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Checksum.h"
 #include "xf/Runtime/Files.h"
+#include "xf/Runtime/Loading.h"
 
 #include <filesystem>
 #include <fmt/format.h>
@@ -124,7 +125,7 @@ std::vector<std::string> Session::differences(const Safetensors &file) const {
 Expected<Safetensors> Session::openModel(const std::string &model) const {
   if (model.empty()) {
     if (auto weights = blob("weights"))
-      return Safetensors::parse(*weights, "the embedded weights");
+      return Safetensors::parse(*weights, "the embedded weights", /*isMapped=*/true);
     return userError("this executable was compiled without weights; pass --model=RUN or --model=FILE.safetensors");
   }
   Expected<std::string> path = modelFile(model);
@@ -143,18 +144,51 @@ Expected<void> Session::prepare(const ModelState &model) {
                                                         : Expected<void>();
 }
 
-Expected<ModelState> Session::loadModel(const std::string &model) {
+Expected<ModelState> Session::loadModel(const std::string &model, std::initializer_list<std::string_view> names) {
+  std::vector<const Function *> functions;
+  ArenaNeeds needs;
+  for (std::string_view name : names)
+    if (const Function *function = program.function(name)) {
+      functions.push_back(function);
+      needs.prepared |= function->usesPrepared;
+    }
   Expected<Safetensors> file = openModel(model);
   if (!file)
     return file.error();
-  Expected<ModelState> state = ModelState::allocate(program, {.prepared = true});
+  if (Expected<void> same = checkParameters(program.name, program.parameters, *file); !same)
+    return same.error();
+  Expected<ModelState> state = ModelState::allocate(program, needs);
   if (!state)
     return state;
-  if (Expected<void> loaded = state->loadParameters(program, *file); !loaded)
-    return loaded.error();
-  if (Expected<void> prepared = prepare(*state); !prepared)
-    return prepared.error();
-  return state;
+  auto fill = [&](size_t parameter, float *to) {
+    file->moveReals(*file->find(program.parameters[parameter].name), to);
+  };
+  Expected<void> loaded = load(*state, functions, fill);
+  return loaded ? std::move(state) : loaded.error();
+}
+
+Expected<void> Session::load(const ModelState &model, std::span<const Function *const> functions, const Fill &fill) {
+  Expected<float *> array = model.arenas().parameters.change();
+  if (!array)
+    return array.error();
+  auto get = [&](size_t parameter) { fill(parameter, *array + program.parameters[parameter].offset); };
+  if (executor().isForDevice()) {
+    for (size_t parameter = 0; parameter < program.parameters.size(); ++parameter)
+      get(parameter);
+    return prepare(model);
+  }
+  Loading loading(program, functions);
+  std::ranges::for_each(loading.first, get);
+  if (loading.steps.empty())
+    return {};
+  const Function &preparing = *program.function("prepare");
+  return executor().observe(preparing, {}, {}, model.arenas(), [&](const Executor::Operands &operands, bool done) {
+    const Loading::Step &step = loading.steps[&operands.dispatch - preparing.dispatches.data()];
+    if (!done)
+      return void(std::ranges::for_each(step.loads, get));
+    for (size_t parameter : step.drops)
+      model.arenas().parameters.drop(program.parameters[parameter].offset, program.parameters[parameter].elements());
+  });
 }
 
 int64_t Session::least(Requirement::Kind kind, std::initializer_list<std::string_view> names) const {

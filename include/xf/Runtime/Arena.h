@@ -32,6 +32,10 @@ public:
   Expected<void> set(int64_t offset, int64_t count, const float *from) const;
   Expected<void> clear(int64_t offset, int64_t count) const;
   Expected<void> clear() const { return clear(0, size() / int64_t(sizeof(float))); }
+  /// Gives the memory of some of them back, here: nothing reads them any more.
+  void drop(int64_t offset, int64_t count) const {
+    content->pages.drop(offset * int64_t(sizeof(float)), count * int64_t(sizeof(float)));
+  }
   /// Where they lie here, be they current or not.
   float *here() const { return content->pages.as<float>(); }
 

@@ -19,11 +19,20 @@ namespace xf::runtime {
 class Checksum {
 public:
   void add(std::string_view part) {
+    add(part, [](std::string_view) {});
+  }
+  /// `done` is called with stretches of the part that have been read.
+  template <typename Done> void add(std::string_view part, Done done) {
+    constexpr size_t stretch = size_t(4) << 20;
     const char *data = part.data();
     size_t bytes = part.size(), i = 0;
-    for (; i + 32 <= bytes; i += 32)
-      for (int lane = 0; lane < 4; ++lane)
-        mix(lane, word(data + i + 8 * lane, 8));
+    while (i + 32 <= bytes) {
+      size_t begin = i, end = i + std::min(bytes - i, stretch) / 32 * 32;
+      for (; i < end; i += 32)
+        for (int lane = 0; lane < 4; ++lane)
+          mix(lane, word(data + i + 8 * lane, 8));
+      done(part.substr(begin, end - begin));
+    }
     for (; i < bytes; i += 8)
       mix(0, word(data + i, std::min<size_t>(8, bytes - i)));
     mix(1, bytes);

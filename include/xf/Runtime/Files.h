@@ -30,7 +30,7 @@ public:
   static Expected<MappedFile> open(const std::string &path);
   std::span<const char> data() const { return bytes; }
 
-  /// Gives back the memory of this part of the mapping; it can still be read, from the file again.
+  /// Gives back the memory of this part of a file's mapping; it can still be read, from the file again.
   static void forget(std::span<const char> part);
 
 private:

@@ -30,6 +30,9 @@ public:
   /// Makes room for `bytes`; what was there is lost where it grows.
   Expected<void> reserve(int64_t bytes);
 
+  /// Gives back the whole pages inside a part that nothing may touch any more.
+  void drop(int64_t offset, int64_t bytes);
+
   char *data() const { return mapping.data; }
   template <typename T> T *as() const { return reinterpret_cast<T *>(mapping.data); }
   int64_t size() const { return mapping.bytes; }

@@ -12,7 +12,7 @@
 namespace xf::runtime {
 
 struct Needs {
-  int64_t arrays = 0;    // parameters and, as far as they are used, gradients, moments and packed weights
+  int64_t arrays = 0;    // parameters and, as far as they are used, gradients and moments, or weights as prepared
   int64_t workspace = 0; // the arena of temporaries
   int64_t batch = 0;     // what goes in and comes out
   int64_t process = 0;   // the program itself, its threads and their scratch memory; not where a GPU computes

@@ -26,7 +26,7 @@ public:
 
   const ModelArenas &arenas() const { return arrays; }
 
-  /// Fills the parameters as their initialisers say. Depends on the seed and each parameter's index alone.
+  /// Fills the parameters as their initialisers say.
   Expected<void> initialize(const Program &program, uint64_t seed);
 
   /// Loads every parameter by name. Files of checkpoints will do: moments in them are passed over.
@@ -49,6 +49,9 @@ public:
 private:
   ModelArenas arrays;
 };
+
+/// Fills a parameter as its initialiser says. Depends on the seed and the parameter's index alone.
+void drawParameter(const Program &program, size_t index, uint64_t seed, float *to);
 
 /// Refuses a file whose tensors `prefix` + NAME are not the parameters of `model`, with every mismatch named at once.
 Expected<void> checkParameters(std::string_view model, std::span<const Parameter> parameters, const Safetensors &file,

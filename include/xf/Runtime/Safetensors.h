@@ -17,19 +17,21 @@ public:
 
   /// Opens and checks a file, its checksum too where it carries one.
   static Expected<Safetensors> open(const std::string &path);
-  /// The same from memory that outlives the result; `path` is what messages call it.
-  static Expected<Safetensors> parse(std::span<const char> bytes, const std::string &path);
+  /// The same from memory that outlives the result; `path` is what messages call it. `isMapped`: the memory is a
+  /// file's, mapped, and need not stay with this process once it was read.
+  static Expected<Safetensors> parse(std::span<const char> bytes, const std::string &path, bool isMapped = false);
 
   /// By name. The data may be at any address: copy before computing on it.
   const std::vector<TensorView> &tensors() const { return views; }
   const TensorView *find(std::string_view name) const;
-  /// Says that a tensor was copied: its pages need not count against this process.
-  void forget(const TensorView &tensor) const;
+  /// Copies the values of a tensor of real numbers, once: its pages don't count against this process after.
+  void moveReals(const TensorView &tensor, float *to) const;
   const Metadata &metadata() const { return entries; }
   const std::string &path() const { return origin; }
 
 private:
   MappedFile file;
+  bool isMapped = false;
   std::string origin;
   std::map<std::string, TensorView, std::less<>> byName; // owns the names
   std::vector<TensorView> views;

@@ -59,8 +59,12 @@ public:
   /// Parameters of `model` (a file or a run's folder; empty: the embedded weights). Warns of weights of a model that
   /// computes other things.
   Expected<Safetensors> openModel(const std::string &model) const;
-  /// With what predictions read besides them.
-  Expected<ModelState> loadModel(const std::string &model);
+  /// The same, loaded for calls of these functions and no others; of names that the program has not, nothing.
+  Expected<ModelState> loadModel(const std::string &model, std::initializer_list<std::string_view> functions);
+  /// Has `fill` write the parameters that the functions read, and computes what they read besides them. What is read
+  /// in its prepared form alone is gone then, but where a GPU computes (Loading.h).
+  using Fill = std::function<void(size_t parameter, float *to)>;
+  Expected<void> load(const ModelState &model, std::span<const Function *const> functions, const Fill &fill);
   /// Computes what predictions read besides the parameters, of parameters that are all there, where `model` has room.
   Expected<void> prepare(const ModelState &model);
 

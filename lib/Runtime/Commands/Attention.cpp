@@ -23,7 +23,7 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
   Expected<Vocabularies> vocabularies = openVocabularies(session);
   if (!vocabularies)
     return vocabularies.error();
-  Expected<ModelState> model = session.loadModel(options.model);
+  Expected<ModelState> model = session.loadModel(options.model, {"encode", "decode", "attention"});
   if (!model)
     return model.error();
   if (Expected<void> valid = checkLine(options.input, "--input"); !valid)

@@ -5,7 +5,6 @@
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
 
-#include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -65,9 +64,7 @@ static Expected<int> average(const Session &session, const AverageOptions &optio
     sum.assign(parameter.elements(), 0);
     read.resize(sum.size());
     for (const Safetensors &file : files) {
-      const TensorView *tensor = file.find(parameter.name);
-      std::memcpy(read.data(), tensor->data, tensor->bytes());
-      file.forget(*tensor);
+      file.moveReals(*file.find(parameter.name), read.data());
       for (size_t i = 0; i < sum.size(); ++i)
         sum[i] += read[i];
     }

@@ -106,7 +106,7 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
   Expected<Vocabulary> vocabulary = openVocabulary(session);
   if (!vocabulary)
     return vocabulary.error();
-  Expected<ModelState> model = session.loadModel(options.model);
+  Expected<ModelState> model = session.loadModel(options.model, {"encode"});
   if (!model)
     return model.error();
   Embedder embedder(session, *model, options);

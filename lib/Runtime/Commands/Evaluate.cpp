@@ -72,8 +72,11 @@ static Expected<void> checkMemory(Session &session, const Dataset &dataset, int6
     std::vector<int64_t> dims = dataset.largest({.tokens = count}).dims(loss);
     loss.setChunks(dims);
     std::vector<Call> calls = {{&loss, std::move(dims)}};
-    if (const Function *prepare = session.program.function("prepare")) // what it makes is there for translations
-      calls.push_back({prepare, {}});
+    if (session.translates()) // after that, of one sentence at least
+      for (const char *name : {"encode", "decode"}) {
+        const Function &function = *session.program.function(name);
+        calls.push_back({&function, dimsOfBatch(function, 1, 1)});
+      }
     return needsOf(session.program, calls, session.teamSize());
   };
   auto option = [](int64_t count) { return fmt::format("--batch-tokens={}", count); };
@@ -103,7 +106,8 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
     return dataset.error();
   if (Expected<void> fits = checkMemory(session, **dataset, options.batchTokens); !fits)
     return fits.error();
-  Expected<ModelState> model = session.loadModel(options.model);
+  Expected<ModelState> model = session.translates() ? session.loadModel(options.model, {"loss", "encode", "decode"})
+                                                    : session.loadModel(options.model, {"loss"});
   if (!model)
     return model.error();
   Expected<CorpusLoss> loss = measureLoss(session, *model, **dataset, options.batchTokens);

@@ -22,7 +22,7 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
       encodePrompt(options.prompt, *vocabulary, TextForm::of(session.program), "--prompt");
   if (!prompt)
     return prompt.error();
-  Expected<ModelState> model = session.loadModel(options.model);
+  Expected<ModelState> model = session.loadModel(options.model, {"decode"});
   if (!model)
     return model.error();
   auto goOn = [&](const std::function<Expected<void>(std::string)> &give) {

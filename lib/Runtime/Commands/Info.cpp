@@ -2,6 +2,7 @@
 // What the executable is: parameters, vocabulary, memory as a function of tokens, target, options.
 //===--------------------------------------------------------------------------------===//
 #include "Commands.h"
+#include "xf/Runtime/Loading.h"
 
 #include <fmt/format.h>
 
@@ -57,6 +58,14 @@ static std::string gpuHere() {
                : "here is none: " + found.error().message;
 }
 
+static int64_t bytesOfPredictions(const Program &program) {
+  std::vector<const Function *> functions;
+  for (const char *name : {"encode", "decode"})
+    if (const Function *function = program.function(name))
+      functions.push_back(function);
+  return Loading(program, functions).bytes;
+}
+
 static Expected<int> info(Session &session, const InfoOptions &options) {
   if (options.sequences && !options.tokens && !options.fit)
     return userError("--sequences is of a batch: expected --tokens or --fit as well");
@@ -102,8 +111,10 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
     memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));
   if (program.function("train_step") && !program.gpu.empty())
     memory += fmt::format("; checkpoints take {} of this machine's", mebibytes(3 * bytes));
-  if (program.preparedElements)
+  if (program.preparedElements && !program.gpu.empty())
     memory += fmt::format("; predicting adds weights as it reads them, {}", mebibytes(4 * program.preparedElements));
+  else if (program.preparedElements)
+    memory += fmt::format("; where it predicts, weights take {}", mebibytes(bytesOfPredictions(program)));
   line("memory", memory);
   if (options.tokens) {
     printWorkspaces(session, options);

@@ -63,6 +63,24 @@ static Expected<Progress> loadState(const Session &session, const RunOptions &op
   return progress;
 }
 
+/// Of `--model` or drawn, what a call of the function reads.
+static Expected<void> loadParameters(Session &session, const Function &function, const RunOptions &options,
+                                     const ModelState &state) {
+  const Program &program = session.program;
+  const Function *functions[] = {&function};
+  if (options.draw)
+    return session.load(state, functions,
+                        [&](size_t parameter, float *to) { drawParameter(program, parameter, options.seed, to); });
+  Expected<Safetensors> weights = session.openModel(options.model);
+  if (!weights)
+    return weights.error();
+  if (Expected<void> same = checkParameters(program.name, program.parameters, *weights); !same)
+    return same;
+  return session.load(state, functions, [&](size_t parameter, float *to) {
+    weights->moveReals(*weights->find(program.parameters[parameter].name), to);
+  });
+}
+
 /// Whether --memory has room for a call; a smaller one would have fewer tokens, and of its sequences as many as then.
 static Expected<void> checkRoom(Session &session, const Function &function, const std::vector<int64_t> &dims) {
   int64_t tokens = dims.empty() ? 1 : *std::max_element(dims.begin(), dims.end());
@@ -109,18 +127,10 @@ static Expected<int> run(Session &session, const RunOptions &options) {
     if (!loaded)
       return loaded.error();
     progress = std::move(*loaded);
-  } else if (function->usesParameters && options.draw) {
-    if (Expected<void> drawn = state->initialize(program, options.seed); !drawn)
-      return drawn.error();
   } else if (function->usesParameters) {
-    Expected<Safetensors> weights = session.openModel(options.model);
-    if (!weights)
-      return weights.error();
-    if (Expected<void> loaded = state->loadParameters(program, *weights); !loaded)
+    if (Expected<void> loaded = loadParameters(session, *function, options, *state); !loaded)
       return loaded.error();
   }
-  if (Expected<void> prepared = session.prepare(*state); !prepared)
-    return prepared.error();
   // What a training step needs besides its batch follows from the checkpoint and the options.
   int64_t *stepInput = nullptr; // counts on where the file does not say which step it is
   if (function->input("random") && !file->find("random")) {

@@ -59,7 +59,7 @@ static Expected<int> translate(Session &session, const TranslateOptions &options
   Expected<Vocabularies> vocabularies = openVocabularies(session);
   if (!vocabularies)
     return vocabularies.error();
-  Expected<ModelState> model = session.loadModel(options.model);
+  Expected<ModelState> model = session.loadModel(options.model, {"encode", "decode"});
   if (!model)
     return model.error();
   Translator translator(session, *model, *vocabularies, options.search, options.batchSize);

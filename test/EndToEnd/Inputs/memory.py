@@ -16,6 +16,22 @@ POLICIES = ["none", "full", "80M"]
 BATCHES = [(4000, 160), (9000, 300)]
 
 
+def predictions(folder):
+    """Weights take their memory once, however they are come by; a text's decoding takes nearly nothing besides."""
+    shape = "layers=6,d_model=256,d_ff=1024,heads=4,d_k=64,d_v=64,vocabulary=6000"
+    for name, options in {"f32": [], "int8": ["--quantize=int8"]}.items():
+        model = folder / name
+        subprocess.run(["xf-compile", f"preset:transformer-char-lm,{shape}", "--functions=train,generate", *options, "-o", model], check=True)
+        subprocess.run(["sh", "-c", f"seq 5 90 | tr '\\n' ' ' > {folder}/text && {model} train --train={folder}/text --output={folder}/run-{name} --steps=0 2> /dev/null"], check=True)
+        info = subprocess.run([model, "info"], check=True, capture_output=True, text=True).stdout
+        weights, planned = (float(number) for number in re.search(r"parameters ([\d.]+) MiB.*where it predicts, weights take ([\d.]+) MiB", info).groups())
+        command = f"{model} generate --model={folder}/run-{name} --max-length=2 --repeat=1 --threads=1; true"
+        said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stderr
+        peak = int(re.search(r"peak_rss_mib=(\d+)", said)[1])
+        once = planned <= peak <= planned + 12 and planned < {"f32": 1.4, "int8": 0.65}[name] * weights
+        print(f"{name}: parameters {weights:.1f} MiB, planned {planned:.1f} MiB, peak {peak} MiB: {'once' if once else 'too far apart'}")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     for kind, preset in PRESETS.items():
@@ -34,6 +50,7 @@ def main():
                 peak = usage.ru_maxrss / 1024
                 within = abs(peak - planned) <= 0.02 * planned
                 print(f"{kind} {policy} {tokens} tokens: planned {planned:.1f} MiB, peak {peak:.1f} MiB: {'within 2%' if within else 'too far apart'}")
+    predictions(folder)
     for layers in (1, 16):
         subprocess.run(["xf-compile", f"preset:transformer-tiny,layers={layers},vocabulary=30,d_model=16,heads=2,d_ff=24", "-o", model], check=True)
         info = subprocess.run([model, "info", "--tokens=100", "--sequences=5", "--threads=1"], check=True, capture_output=True, text=True)
