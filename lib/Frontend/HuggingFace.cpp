@@ -4,12 +4,14 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/HuggingFace.h"
 #include "HuggingFaceSettings.h"
+#include "OtherFormats.h"
 #include "xf/Runtime/Text/ImportVocabulary.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include <map>
 
 namespace runtime = xf::runtime;
 using runtime::Expected;
@@ -55,6 +57,7 @@ public:
 private:
   Expected<void> findWeights();
   Expected<void> readFamily();
+  Expected<void> refuseQuantized();
   void readGpt2();
   void readBert();
   void readLlama();
@@ -316,6 +319,28 @@ void Reader::readLlama() {
       model.zeros.push_back(llvm::formatv("decoder.{0}.attention.output.bias", i));
 }
 
+/// Weights that others have made small.
+Expected<void> Reader::refuseQuantized() {
+  std::string file = config->path(), method;
+  if (config->has("quantization_config")) {
+    Settings how = config->object("quantization_config");
+    method = how.text("quant_method", how.flag("load_in_4bit", false) || how.flag("load_in_8bit", false)
+                                          ? "bitsandbytes"
+                                          : "a method that it does not name");
+    config->adopt(how);
+  }
+  for (auto [name, of] : {std::pair("quantize_config.json", "gptq"), {"quant_config.json", "awq"}})
+    if (method.empty() && exists(name)) {
+      file = pathOf(name);
+      method = of;
+    }
+  if (Expected<void> fine = config->check(); !fine || method.empty())
+    return fine;
+  return runtime::userError("'" + file + "': weights quantized by " + method +
+                            " are not supported; give the folder that they were made of, with weights in F32, BF16 or "
+                            "F16 (--quantize=int8 makes them small here)");
+}
+
 Expected<void> Reader::readFamily() {
   struct Family {
     const char *type;
@@ -345,7 +370,8 @@ Expected<void> Reader::readFamily() {
       config->fail("model_type", "to be " + std::string(family.type) + " for " + model.model.architecture, type);
       return config->check();
     }
-    config->refuse("quantization_config", "weights in F32, BF16 or F16 are supported");
+    if (Expected<void> fine = refuseQuantized(); !fine)
+      return fine;
     config->only("is_encoder_decoder", false);
     (this->*family.read)();
     return config->check();
@@ -362,6 +388,7 @@ Expected<void> Reader::readFamily() {
 //===-- Files -----------------------------------------------------------------===//
 Expected<void> Reader::findWeights() {
   std::string index = "model.safetensors.index.json";
+  std::map<std::string, std::string> places; // of tensors, as the index has them
   if (!given.empty()) {
     model.weights = {given};
   } else if (exists("model.safetensors")) {
@@ -380,21 +407,33 @@ Expected<void> Reader::findWeights() {
       if (file.empty() || llvm::sys::path::filename(file) != file)
         return runtime::userError("'" + shards->path() + "': expected '" + tensor +
                                   "' to be in a file of the folder, but got '" + file + "'");
+      places[tensor] = pathOf(file);
       if (!llvm::is_contained(model.weights, pathOf(file)))
         model.weights.push_back(pathOf(file));
     }
-  } else if (exists("pytorch_model.bin")) {
-    model.warnings.push_back("'" + pathOf("pytorch_model.bin") +
-                             "' is not read, for it is a program; safetensors.torch.save_file writes its tensors into "
-                             "model.safetensors");
+  } else if (std::string what = otherWeights(folder); !what.empty()) {
+    model.warnings.push_back(what);
   }
   for (const std::string &path : model.weights) {
+    if (std::string what = otherFormatOf(path); !what.empty())
+      return runtime::userError("expected weights, but '" + path + "' is " + what);
+    if (!llvm::sys::fs::exists(path) && !places.empty())
+      return runtime::userError(llvm::formatv("'{0}' names '{1}', which is missing ({2} files in all); download it too",
+                                              pathOf(index), llvm::sys::path::filename(path), model.weights.size())
+                                    .str());
     Expected<runtime::Safetensors> file = runtime::Safetensors::open(path);
     if (!file)
       return file.error();
-    for (const runtime::TensorView &tensor : file->tensors())
+    for (const runtime::TensorView &tensor : file->tensors()) {
       names.theirs.emplace_back(tensor.name);
+      if (auto place = places.find(names.theirs.back()); place != places.end() && place->second == path)
+        places.erase(place);
+    }
   }
+  if (!places.empty())
+    return runtime::userError(llvm::formatv("'{0}': expected '{1}' to be in '{2}', but it is not", pathOf(index),
+                                            places.begin()->first, places.begin()->second)
+                                  .str());
   return {};
 }
 
@@ -486,6 +525,8 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
     auto file = runtime::MappedFile::open(pathOf(name));
     return file ? Expected<std::string>(std::string(file->data().begin(), file->data().end())) : file.error();
   };
+  if (std::string what = otherFormatOf(pathOf(name)); !what.empty())
+    return runtime::userError("expected a vocabulary, but '" + pathOf(name) + "' is " + what);
   Expected<std::string> bytes = content(name);
   if (!bytes)
     return bytes;
