@@ -483,6 +483,12 @@ Expected<void> Reader::readPooling() {
   if (!settings)
     return settings.error();
   if (exists(pooling)) {
+    // Of newer ones one key says it, as a word or a list of it.
+    std::vector<std::string> modes;
+    bool isNew = settings->has("pooling_mode");
+    if (isNew)
+      modes = settings->isList("pooling_mode") ? settings->texts("pooling_mode")
+                                               : std::vector{settings->text("pooling_mode", "")};
     bool mean = settings->flag("pooling_mode_mean_tokens", false),
          first = settings->flag("pooling_mode_cls_token", false);
     for (const char *other : {"pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens",
@@ -490,6 +496,13 @@ Expected<void> Reader::readPooling() {
       settings->only(other, false);
     if (Expected<void> fine = settings->check(); !fine)
       return fine;
+    if (isNew) {
+      mean = modes == std::vector<std::string>{"mean"};
+      first = modes == std::vector<std::string>{"cls"};
+      if (mean == first)
+        return runtime::userError("'" + settings->path() + "': expected 'pooling_mode' to be mean or cls, but got " +
+                                  (modes.empty() ? "none" : llvm::join(modes, ", ")));
+    }
     if (mean == first)
       return runtime::userError("'" + settings->path() +
                                 "': expected either 'pooling_mode_mean_tokens' or 'pooling_mode_cls_token', but got " +
@@ -499,10 +512,22 @@ Expected<void> Reader::readPooling() {
   Expected<Settings> sentences = optional("sentence_bert_config.json");
   if (!sentences)
     return sentences.error();
-  if (std::optional<int64_t> most = sentences->number("max_seq_length", 0); most && *most > 0)
-    set("max_tokens", std::to_string(*most));
+  std::optional<int64_t> most = sentences->has("max_seq_length") ? sentences->number("max_seq_length") : std::nullopt;
+  if (most && *most < 1)
+    sentences->fail("max_seq_length", "to be at least 1", std::to_string(*most));
   if (Expected<void> fine = sentences->check(); !fine)
     return fine;
+  Expected<Settings> tokenizer = optional("tokenizer_config.json");
+  if (!tokenizer)
+    return tokenizer.error();
+  // Newer ones keep it here; where there is no limit it is a number beyond all.
+  if (std::optional<double> limit = tokenizer->real("model_max_length", 0.0);
+      !most && exists("modules.json") && limit && *limit >= 1 && *limit < 1e6)
+    most = int64_t(*limit);
+  if (Expected<void> fine = tokenizer->check(); !fine)
+    return fine;
+  if (most)
+    set("max_tokens", std::to_string(*most));
   if (!exists("modules.json"))
     return {};
   Expected<Settings> modules = Settings::read(pathOf("modules.json"));
