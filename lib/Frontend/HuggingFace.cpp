@@ -454,14 +454,16 @@ Expected<void> Reader::readMarks() {
   std::vector<int64_t> begins = ids("bos_token_id"), ends = ids("eos_token_id");
   bool isGpt2 = config->text("model_type", "") == "gpt2";
   // A tokenizer of LLaMA's begins a text with its mark, if it does not say otherwise; those of GPT-2's kind do not.
-  bool marks = !isGpt2 && !begins.empty() && (exists("tokenizer.model") || exists("vocab.tsv"));
+  // What a tokenizer.json does goes before what the settings say, as in transformers.
+  bool marks = tokenizer->flag("add_bos_token",
+                               !isGpt2 && !begins.empty() && (exists("tokenizer.model") || exists("vocab.tsv")));
   if (exists("tokenizer.json")) {
     Expected<Settings> json = Settings::read(pathOf("tokenizer.json"));
     if (!json)
       return json.error();
     marks = json->beginsTexts().value_or(marks);
   }
-  set("begins", tokenizer->flag("add_bos_token", marks) ? "true" : "false");
+  set("begins", marks ? "true" : "false");
   set("text", "whole");
   if (!begins.empty())
     take("begin_token", "bos_token_id", std::to_string(begins.front()));
@@ -577,7 +579,7 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
 Expected<void> Reader::readVocabulary() {
   std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
   if (model.model.kind == Encoder)
-    candidates.insert(candidates.begin(), "vocab.txt");
+    candidates.emplace_back("vocab.txt");
   if (exists("merges.txt"))
     candidates.push_back("vocab.json");
   candidates.push_back("vocab.tsv");
