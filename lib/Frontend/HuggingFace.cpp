@@ -261,19 +261,31 @@ void Reader::readRotary(bool isMistral, bool isQwen) {
   config->adopt(rotary);
   config->only("partial_rotary_factor", 1.0);
 
-  bool windowed = isMistral || (isQwen && config->flag("use_sliding_window", false));
-  std::optional<int64_t> window =
-      config->has("sliding_window") && windowed ? config->number("sliding_window") : std::nullopt;
-  if (isQwen && windowed)
-    config->only("use_sliding_window", false); // in some layers only
-  if (window && *window < 1)
+  // Mistral's layers look back so far, and a file without the key leaves it as it was in the first one; Qwen's do from
+  // a layer on.
+  std::optional<int64_t> window;
+  if (isMistral)
+    window = config->has("sliding_window") || config->isNull("sliding_window")
+                 ? config->number("sliding_window", int64_t(0))
+                 : int64_t(4096);
+  std::vector<std::string> types = config->texts("layer_types");
+  if (isQwen && config->flag("use_sliding_window", false)) {
+    int64_t layers = config->number("num_hidden_layers").value_or(0),
+            full = config->number("max_window_layers", 28).value_or(0);
+    for (int64_t i = int64_t(types.size()); i < layers; ++i) // older files have no list
+      types.push_back(i < full ? "full_attention" : "sliding_attention");
+    if (llvm::is_contained(types, "sliding_attention"))
+      window = config->number("sliding_window", 4096);
+  }
+  if (window && *window < 1 && config->has("sliding_window"))
     config->fail("sliding_window", "to be at least 1", std::to_string(*window));
-  else if (window)
+  else if (window && *window > 0)
     set("window", std::to_string(*window - 1)); // theirs counts the token itself
-  for (const std::string &type : config->texts("layer_types"))
-    if (type != (window ? "sliding_attention" : "full_attention"))
+  bool isWindowed = window && *window > 0;
+  for (const std::string &type : types)
+    if (type != (isWindowed ? "sliding_attention" : "full_attention"))
       config->fail("layer_types",
-                   window ? "to be sliding_attention in all layers" : "to be full_attention in all layers", type);
+                   isWindowed ? "to be sliding_attention in all layers" : "to be full_attention in all layers", type);
 }
 
 void Reader::readLlama() {

@@ -176,7 +176,8 @@ def bert(c, w, ids):
 
 def llama(c, w, ids):
     p, width, epsilon, act, theta = c["prefix"], c["hidden_size"], c["rms_norm_eps"], ACTIVATIONS[c["hidden_act"]], c["rope_theta"]
-    heads, groups, window = c["num_attention_heads"], c["num_key_value_heads"], c["model_type"] == "mistral" and c["sliding_window"]
+    heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
+    window = c["sliding_window"] if c["model_type"] == "mistral" or (c.get("use_sliding_window") and c["max_window_layers"] == 0) else None
     size, scaling = c["head_dim"] or width // heads, c.get("rope_scaling") or c.get("rope_parameters") or {}
     theta = scaling.get("rope_theta", theta)
     biased = c["model_type"] == "qwen2" or c.get("attention_bias", False)
