@@ -482,6 +482,27 @@ Expected<void> Reader::readMarks() {
   if (!ends.empty())
     take("end_tokens", "eos_token_id",
          llvm::join(llvm::map_range(ends, [](int64_t id) { return std::to_string(id); }), "+"));
+  // How it draws, if it does; what changes probabilities otherwise is not supported.
+  if (generation->flag("do_sample", false)) {
+    auto takeReal = [&](const char *key) {
+      std::optional<double> value = generation->real(key, 1.0);
+      if (value && (*value <= 0 || (*value > 1 && StringRef(key) == "top_p")))
+        generation->fail(key, StringRef(key) == "top_p" ? "to be above 0 and at most 1" : "to be above 0",
+                         llvm::formatv("{0}", *value).str());
+      else if (value && *value != 1)
+        set(key, llvm::formatv("{0:e9}", *value).str());
+    };
+    takeReal("temperature");
+    takeReal("top_p");
+    if (std::optional<int64_t> most = generation->number("top_k", 0); most && *most > 0)
+      set("top_k", std::to_string(*most));
+  }
+  for (auto [key, value] : {std::pair("repetition_penalty", 1.0), {"no_repeat_ngram_size", 0.0}, {"min_p", 0.0}})
+    if (std::optional<double> given = generation->real(key, value); given && *given != value)
+      model.warnings.push_back(
+          llvm::formatv("'{0}': '{1}' ({2}) is not applied: 'generate' draws by temperature, top-k "
+                        "and top-p alone",
+                        generation->path(), key, Json(*given).dump()));
   for (Settings *each : {&*generation, &*tokenizer, &*config})
     if (Expected<void> fine = each->check(); !fine)
       return fine;
