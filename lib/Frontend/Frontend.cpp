@@ -1,5 +1,6 @@
 //===- Frontend.cpp - where models come from ------------------------------===//
 #include "xf/Frontend/Frontend.h"
+#include "OtherFormats.h"
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -16,6 +17,9 @@ static std::string hintFor(StringRef input, std::error_code problem) {
   if (preset)
     return ("; did you mean 'preset:" + input + "'?").str();
   llvm::consumeError(preset.takeError());
+  if (problem == std::errc::no_such_file_or_directory && !input.ends_with(".mlir") && !input.ends_with(".mlirbc"))
+    return ("; a model of Hugging Face's hub is a folder once 'hf download " + input + " --local-dir FOLDER' has run")
+        .str();
   return "";
 }
 
@@ -34,11 +38,22 @@ OwningOpRef<ModuleOp> loadModel(StringRef input, MLIRContext &context) {
     buffer = llvm::MemoryBuffer::getMemBufferCopy(*text, ("preset:" + input).str());
   } else {
     llvm::ErrorOr<std::unique_ptr<llvm::MemoryBuffer>> file = llvm::MemoryBuffer::getFileOrSTDIN(input);
+    if (std::string what = file ? "" : otherFolder(input); !what.empty())
+      return emitError(UnknownLoc::get(&context)) << "'" << input << "' " << what, nullptr;
     if (!file)
       return emitError(UnknownLoc::get(&context))
                  << "can't read '" << input << "': " << file.getError().message() << hintFor(input, file.getError()),
              nullptr;
     buffer = std::move(*file);
+    StringRef bytes = buffer->getBuffer();
+    std::string what = otherFormat(bytes);
+    if (bytes.size() > 10 && bytes.substr(4, 5) == StringRef("\0\0\0\0{", 5))
+      what = "weights (safetensors), not a model; give the folder that has them beside a config.json, or a model and "
+             "--weights=FILE";
+    else if (StringRef text = bytes.ltrim(); text.starts_with("{") && !text.starts_with("{-#")) // MLIR's own data
+      what = "JSON; give the folder that has it beside the weights";
+    if (!what.empty())
+      return emitError(UnknownLoc::get(&context)) << "expected a model, but '" << input << "' is " << what, nullptr;
     if (!isBytecode(*buffer) && buffer->getBuffer().contains('\0')) // the parser would show its line, however long
       return emitError(UnknownLoc::get(&context))
                  << "expected '" << input << "' to be a model in MLIR, but it is no text",

@@ -4,12 +4,14 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/HuggingFace.h"
 #include "HuggingFaceSettings.h"
+#include "OtherFormats.h"
 #include "xf/Runtime/Text/ImportVocabulary.h"
 #include "xf/Runtime/Text/Vocabulary.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include <map>
 
 namespace runtime = xf::runtime;
 using runtime::Expected;
@@ -55,6 +57,7 @@ public:
 private:
   Expected<void> findWeights();
   Expected<void> readFamily();
+  Expected<void> refuseQuantized();
   void readGpt2();
   void readBert();
   void readLlama();
@@ -258,19 +261,31 @@ void Reader::readRotary(bool isMistral, bool isQwen) {
   config->adopt(rotary);
   config->only("partial_rotary_factor", 1.0);
 
-  bool windowed = isMistral || (isQwen && config->flag("use_sliding_window", false));
-  std::optional<int64_t> window =
-      config->has("sliding_window") && windowed ? config->number("sliding_window") : std::nullopt;
-  if (isQwen && windowed)
-    config->only("use_sliding_window", false); // in some layers only
-  if (window && *window < 1)
+  // Mistral's layers look back so far, and a file without the key leaves it as it was in the first one; Qwen's do from
+  // a layer on.
+  std::optional<int64_t> window;
+  if (isMistral)
+    window = config->has("sliding_window") || config->isNull("sliding_window")
+                 ? config->number("sliding_window", int64_t(0))
+                 : int64_t(4096);
+  std::vector<std::string> types = config->texts("layer_types");
+  if (isQwen && config->flag("use_sliding_window", false)) {
+    int64_t layers = config->number("num_hidden_layers").value_or(0),
+            full = config->number("max_window_layers", 28).value_or(0);
+    for (int64_t i = int64_t(types.size()); i < layers; ++i) // older files have no list
+      types.push_back(i < full ? "full_attention" : "sliding_attention");
+    if (llvm::is_contained(types, "sliding_attention"))
+      window = config->number("sliding_window", 4096);
+  }
+  if (window && *window < 1 && config->has("sliding_window"))
     config->fail("sliding_window", "to be at least 1", std::to_string(*window));
-  else if (window)
+  else if (window && *window > 0)
     set("window", std::to_string(*window - 1)); // theirs counts the token itself
-  for (const std::string &type : config->texts("layer_types"))
-    if (type != (window ? "sliding_attention" : "full_attention"))
+  bool isWindowed = window && *window > 0;
+  for (const std::string &type : types)
+    if (type != (isWindowed ? "sliding_attention" : "full_attention"))
       config->fail("layer_types",
-                   window ? "to be sliding_attention in all layers" : "to be full_attention in all layers", type);
+                   isWindowed ? "to be sliding_attention in all layers" : "to be full_attention in all layers", type);
 }
 
 void Reader::readLlama() {
@@ -316,6 +331,28 @@ void Reader::readLlama() {
       model.zeros.push_back(llvm::formatv("decoder.{0}.attention.output.bias", i));
 }
 
+/// Weights that others have made small.
+Expected<void> Reader::refuseQuantized() {
+  std::string file = config->path(), method;
+  if (config->has("quantization_config")) {
+    Settings how = config->object("quantization_config");
+    method = how.text("quant_method", how.flag("load_in_4bit", false) || how.flag("load_in_8bit", false)
+                                          ? "bitsandbytes"
+                                          : "a method that it does not name");
+    config->adopt(how);
+  }
+  for (auto [name, of] : {std::pair("quantize_config.json", "gptq"), {"quant_config.json", "awq"}})
+    if (method.empty() && exists(name)) {
+      file = pathOf(name);
+      method = of;
+    }
+  if (Expected<void> fine = config->check(); !fine || method.empty())
+    return fine;
+  return runtime::userError("'" + file + "': weights quantized by " + method +
+                            " are not supported; give the folder that they were made of, with weights in F32, BF16 or "
+                            "F16 (--quantize=int8 makes them small here)");
+}
+
 Expected<void> Reader::readFamily() {
   struct Family {
     const char *type;
@@ -345,7 +382,8 @@ Expected<void> Reader::readFamily() {
       config->fail("model_type", "to be " + std::string(family.type) + " for " + model.model.architecture, type);
       return config->check();
     }
-    config->refuse("quantization_config", "weights in F32, BF16 or F16 are supported");
+    if (Expected<void> fine = refuseQuantized(); !fine)
+      return fine;
     config->only("is_encoder_decoder", false);
     (this->*family.read)();
     return config->check();
@@ -362,6 +400,7 @@ Expected<void> Reader::readFamily() {
 //===-- Files -----------------------------------------------------------------===//
 Expected<void> Reader::findWeights() {
   std::string index = "model.safetensors.index.json";
+  std::map<std::string, std::string> places; // of tensors, as the index has them
   if (!given.empty()) {
     model.weights = {given};
   } else if (exists("model.safetensors")) {
@@ -380,21 +419,33 @@ Expected<void> Reader::findWeights() {
       if (file.empty() || llvm::sys::path::filename(file) != file)
         return runtime::userError("'" + shards->path() + "': expected '" + tensor +
                                   "' to be in a file of the folder, but got '" + file + "'");
+      places[tensor] = pathOf(file);
       if (!llvm::is_contained(model.weights, pathOf(file)))
         model.weights.push_back(pathOf(file));
     }
-  } else if (exists("pytorch_model.bin")) {
-    model.warnings.push_back("'" + pathOf("pytorch_model.bin") +
-                             "' is not read, for it is a program; safetensors.torch.save_file writes its tensors into "
-                             "model.safetensors");
+  } else if (std::string what = otherWeights(folder); !what.empty()) {
+    model.warnings.push_back(what);
   }
   for (const std::string &path : model.weights) {
+    if (std::string what = otherFormatOf(path); !what.empty())
+      return runtime::userError("expected weights, but '" + path + "' is " + what);
+    if (!llvm::sys::fs::exists(path) && !places.empty())
+      return runtime::userError(llvm::formatv("'{0}' names '{1}', which is missing ({2} files in all); download it too",
+                                              pathOf(index), llvm::sys::path::filename(path), model.weights.size())
+                                    .str());
     Expected<runtime::Safetensors> file = runtime::Safetensors::open(path);
     if (!file)
       return file.error();
-    for (const runtime::TensorView &tensor : file->tensors())
+    for (const runtime::TensorView &tensor : file->tensors()) {
       names.theirs.emplace_back(tensor.name);
+      if (auto place = places.find(names.theirs.back()); place != places.end() && place->second == path)
+        places.erase(place);
+    }
   }
+  if (!places.empty())
+    return runtime::userError(llvm::formatv("'{0}': expected '{1}' to be in '{2}', but it is not", pathOf(index),
+                                            places.begin()->first, places.begin()->second)
+                                  .str());
   return {};
 }
 
@@ -415,20 +466,43 @@ Expected<void> Reader::readMarks() {
   std::vector<int64_t> begins = ids("bos_token_id"), ends = ids("eos_token_id");
   bool isGpt2 = config->text("model_type", "") == "gpt2";
   // A tokenizer of LLaMA's begins a text with its mark, if it does not say otherwise; those of GPT-2's kind do not.
-  bool marks = !isGpt2 && !begins.empty() && (exists("tokenizer.model") || exists("vocab.tsv"));
+  // What a tokenizer.json does goes before what the settings say, as in transformers.
+  bool marks = tokenizer->flag("add_bos_token",
+                               !isGpt2 && !begins.empty() && (exists("tokenizer.model") || exists("vocab.tsv")));
   if (exists("tokenizer.json")) {
     Expected<Settings> json = Settings::read(pathOf("tokenizer.json"));
     if (!json)
       return json.error();
     marks = json->beginsTexts().value_or(marks);
   }
-  set("begins", tokenizer->flag("add_bos_token", marks) ? "true" : "false");
+  set("begins", marks ? "true" : "false");
   set("text", "whole");
   if (!begins.empty())
     take("begin_token", "bos_token_id", std::to_string(begins.front()));
   if (!ends.empty())
     take("end_tokens", "eos_token_id",
          llvm::join(llvm::map_range(ends, [](int64_t id) { return std::to_string(id); }), "+"));
+  // How it draws, if it does; what changes probabilities otherwise is not supported.
+  if (generation->flag("do_sample", false)) {
+    auto takeReal = [&](const char *key) {
+      std::optional<double> value = generation->real(key, 1.0);
+      if (value && (*value <= 0 || (*value > 1 && StringRef(key) == "top_p")))
+        generation->fail(key, StringRef(key) == "top_p" ? "to be above 0 and at most 1" : "to be above 0",
+                         llvm::formatv("{0}", *value).str());
+      else if (value && *value != 1)
+        set(key, llvm::formatv("{0:e9}", *value).str());
+    };
+    takeReal("temperature");
+    takeReal("top_p");
+    if (std::optional<int64_t> most = generation->number("top_k", 0); most && *most > 0)
+      set("top_k", std::to_string(*most));
+  }
+  for (auto [key, value] : {std::pair("repetition_penalty", 1.0), {"no_repeat_ngram_size", 0.0}, {"min_p", 0.0}})
+    if (std::optional<double> given = generation->real(key, value); given && *given != value)
+      model.warnings.push_back(
+          llvm::formatv("'{0}': '{1}' ({2}) is not applied: 'generate' draws by temperature, top-k "
+                        "and top-p alone",
+                        generation->path(), key, Json(*given).dump()));
   for (Settings *each : {&*generation, &*tokenizer, &*config})
     if (Expected<void> fine = each->check(); !fine)
       return fine;
@@ -444,6 +518,12 @@ Expected<void> Reader::readPooling() {
   if (!settings)
     return settings.error();
   if (exists(pooling)) {
+    // Of newer ones one key says it, as a word or a list of it.
+    std::vector<std::string> modes;
+    bool isNew = settings->has("pooling_mode");
+    if (isNew)
+      modes = settings->isList("pooling_mode") ? settings->texts("pooling_mode")
+                                               : std::vector{settings->text("pooling_mode", "")};
     bool mean = settings->flag("pooling_mode_mean_tokens", false),
          first = settings->flag("pooling_mode_cls_token", false);
     for (const char *other : {"pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens",
@@ -451,6 +531,13 @@ Expected<void> Reader::readPooling() {
       settings->only(other, false);
     if (Expected<void> fine = settings->check(); !fine)
       return fine;
+    if (isNew) {
+      mean = modes == std::vector<std::string>{"mean"};
+      first = modes == std::vector<std::string>{"cls"};
+      if (mean == first)
+        return runtime::userError("'" + settings->path() + "': expected 'pooling_mode' to be mean or cls, but got " +
+                                  (modes.empty() ? "none" : llvm::join(modes, ", ")));
+    }
     if (mean == first)
       return runtime::userError("'" + settings->path() +
                                 "': expected either 'pooling_mode_mean_tokens' or 'pooling_mode_cls_token', but got " +
@@ -460,10 +547,22 @@ Expected<void> Reader::readPooling() {
   Expected<Settings> sentences = optional("sentence_bert_config.json");
   if (!sentences)
     return sentences.error();
-  if (std::optional<int64_t> most = sentences->number("max_seq_length", 0); most && *most > 0)
-    set("max_tokens", std::to_string(*most));
+  std::optional<int64_t> most = sentences->has("max_seq_length") ? sentences->number("max_seq_length") : std::nullopt;
+  if (most && *most < 1)
+    sentences->fail("max_seq_length", "to be at least 1", std::to_string(*most));
   if (Expected<void> fine = sentences->check(); !fine)
     return fine;
+  Expected<Settings> tokenizer = optional("tokenizer_config.json");
+  if (!tokenizer)
+    return tokenizer.error();
+  // Newer ones keep it here; where there is no limit it is a number beyond all.
+  if (std::optional<double> limit = tokenizer->real("model_max_length", 0.0);
+      !most && exists("modules.json") && limit && *limit >= 1 && *limit < 1e6)
+    most = int64_t(*limit);
+  if (Expected<void> fine = tokenizer->check(); !fine)
+    return fine;
+  if (most)
+    set("max_tokens", std::to_string(*most));
   if (!exists("modules.json"))
     return {};
   Expected<Settings> modules = Settings::read(pathOf("modules.json"));
@@ -486,6 +585,8 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
     auto file = runtime::MappedFile::open(pathOf(name));
     return file ? Expected<std::string>(std::string(file->data().begin(), file->data().end())) : file.error();
   };
+  if (std::string what = otherFormatOf(pathOf(name)); !what.empty())
+    return runtime::userError("expected a vocabulary, but '" + pathOf(name) + "' is " + what);
   Expected<std::string> bytes = content(name);
   if (!bytes)
     return bytes;
@@ -511,7 +612,7 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
 Expected<void> Reader::readVocabulary() {
   std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
   if (model.model.kind == Encoder)
-    candidates.insert(candidates.begin(), "vocab.txt");
+    candidates.emplace_back("vocab.txt");
   if (exists("merges.txt"))
     candidates.push_back("vocab.json");
   candidates.push_back("vocab.tsv");

@@ -2,6 +2,7 @@
 // No value is believed to be of the type it should have.
 //===----------------------------------------------------------------------===//
 #include "HuggingFaceSettings.h"
+#include "OtherFormats.h"
 #include "xf/Runtime/Files.h"
 
 namespace runtime = xf::runtime;
@@ -21,7 +22,10 @@ Expected<Settings> Settings::read(const std::string &path) {
     return file.error();
   Json json = Json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() && !json.is_array())
-    return runtime::userError("'" + path + "': expected JSON");
+    if (std::string what = otherFormatOf(path); !what.empty())
+      return runtime::userError("expected JSON, but '" + path + "' is " + what);
+    else
+      return runtime::userError("'" + path + "': expected JSON");
   return Settings(path, std::move(json));
 }
 

@@ -26,6 +26,11 @@ public:
   /// Whether the key has a value: null is none.
   bool has(const std::string &key) const { return json.is_object() && json.contains(key) && !json[key].is_null(); }
 
+  /// Whether it is there without a value, which may be another thing than not to be there.
+  bool isNull(const std::string &key) const { return json.is_object() && json.contains(key) && json[key].is_null(); }
+
+  bool isList(const std::string &key) const { return has(key) && json[key].is_array(); }
+
   // The value, or the fallback where there is none; without a fallback it has to be there.
   std::optional<int64_t> number(const std::string &key, std::optional<int64_t> fallback = std::nullopt);
   std::optional<double> real(const std::string &key, std::optional<double> fallback = std::nullopt);

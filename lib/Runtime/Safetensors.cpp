@@ -17,7 +17,8 @@ using nlohmann::json;
 static constexpr std::string_view checksumKey = "xf.checksum";
 static constexpr std::pair<ElementType, const char *> typeNames[] = {
     {ElementType::F32, "F32"},   {ElementType::I32, "I32"},   {ElementType::I64, "I64"}, {ElementType::F64, "F64"},
-    {ElementType::Bool, "BOOL"}, {ElementType::BF16, "BF16"}, {ElementType::F16, "F16"}};
+    {ElementType::Bool, "BOOL"}, {ElementType::BF16, "BF16"}, {ElementType::F16, "F16"}, {ElementType::I8, "I8"},
+    {ElementType::I8, "U8"}};                         // bytes that nothing reads: the masks of older GPT-2 folders
 static constexpr int64_t maximalHeader = 100'000'000; // the format's own limit
 
 namespace {
@@ -76,7 +77,7 @@ static std::string parseEntry(const json &entry, int64_t dataBytes, TensorView &
   auto known =
       std::find_if(std::begin(typeNames), std::end(typeNames), [&](auto &entry) { return type == entry.second; });
   if (known == std::end(typeNames))
-    return fmt::format("has the type {}; supported are F32, BF16, F16, I32, I64, F64 and BOOL",
+    return fmt::format("has the type {}; supported are F32, BF16, F16, I32, I64, F64, BOOL, I8 and U8",
                        type.dump(-1, ' ', false, json::error_handler_t::replace));
   view.type = known->first;
   int64_t bytes = byteWidth(view.type);

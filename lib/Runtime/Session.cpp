@@ -75,8 +75,8 @@ Safetensors::Metadata Session::identity() const {
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
   // Of training, of the search for a translation, and what other keys or shapes say.
   for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
-                           "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "text", "begins",
-                           "preset", "hugging_face", "vocabulary"})
+                           "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "temperature",
+                           "top_k", "top_p", "text", "begins", "preset", "hugging_face", "vocabulary"})
     keys.erase(name);
   if (keys.contains("heads") && keys.value("key_value_heads", json()) == keys["heads"]) // as without the key
     keys.erase("key_value_heads");

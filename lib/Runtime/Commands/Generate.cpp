@@ -40,6 +40,7 @@ static Expected<int> generate(Session &session, const GenerateOptions &options) 
 
 void xf::runtime::addGenerate(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<GenerateOptions>();
+  static_cast<GeneratorOptions &>(*options) = GeneratorOptions::of(session.program);
   CLI::App *command = app.add_subcommand("generate", "Go on with a text");
   addModelOption(*command, session, options->model);
   command->add_option("--prompt", options->prompt, "The text to go on with")->default_str("none");

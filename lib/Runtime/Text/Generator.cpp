@@ -73,6 +73,15 @@ Expected<int32_t> Reader::read(std::span<const int32_t> tokens, uint64_t step) {
   return sampleToken(logits, sampling, step);
 }
 
+GeneratorOptions GeneratorOptions::of(const Program &program) {
+  GeneratorOptions options;
+  SamplingOptions &sampling = options.sampling;
+  sampling.temperature = program.model.value("temperature", sampling.temperature);
+  sampling.topK = program.model.value("top_k", sampling.topK);
+  sampling.topP = program.model.value("top_p", sampling.topP);
+  return options;
+}
+
 Expected<std::vector<int32_t>> xf::runtime::encodePrompt(std::string_view prompt, const Vocabulary &vocabulary,
                                                          TextForm form, const std::string &place) {
   std::vector<int32_t> tokens;

@@ -281,6 +281,34 @@ static bool flagOf(const json &step, const char *key, bool fallback) {
   return step.is_object() && step.contains(key) && step[key].is_boolean() ? step[key].get<bool>() : fallback;
 }
 
+namespace {
+/// A token that stands in text as it is spelled.
+struct AddedToken {
+  int64_t id;
+  std::string text;
+  bool isSpecial;
+  bool isNormalized; // text is looked through once it is normalized
+};
+} // namespace
+
+static Expected<std::vector<AddedToken>> addedTokens(const json &file, const std::string &name) {
+  auto wrong = [&](std::string_view problem) { return userError(fmt::format("vocabulary '{}': {}", name, problem)); };
+  std::vector<AddedToken> tokens;
+  for (const json &token : file.value("added_tokens", json::array())) {
+    if (!token.is_object() || !token.contains("content") || !token["content"].is_string() || !token.contains("id") ||
+        !token["id"].is_number_unsigned() || token["id"].get<uint64_t>() > 10'000'000)
+      return wrong("expected added tokens to have a 'content' and an 'id'");
+    for (const char *key : {"lstrip", "rstrip", "single_word"})
+      if (flagOf(token, key, false))
+        return wrong(
+            fmt::format("'{}' of the added token '{}' is not supported", key, token["content"].get<std::string>()));
+    bool isSpecial = flagOf(token, "special", false);
+    tokens.push_back({token["id"].get<int64_t>(), token["content"].get<std::string>(), isSpecial,
+                      flagOf(token, "normalized", !isSpecial)});
+  }
+  return tokens;
+}
+
 /// What comes before joins of characters, as SentencePiece has it: spaces are U+2581, and one comes before the text.
 static Expected<void> setSpaces(const json &file, BytePairs &pairs) {
   constexpr std::string_view space = "\u2581";
@@ -357,22 +385,13 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
   pairs.wholeFirst = flagOf(model, "ignore_merges", false);
   if (Expected<void> set = pairs.ofCharacters ? setSpaces(file, pairs) : setPieces(file, pairs); !set)
     return set.error();
-  std::vector<std::pair<int64_t, std::pair<char, std::string>>> addedTokens;
-  for (const json &token : file.value("added_tokens", json::array())) {
-    if (!token.is_object() || !token.contains("content") || !token["content"].is_string() || !token.contains("id") ||
-        !token["id"].is_number_unsigned() || token["id"].get<uint64_t>() > 10'000'000)
-      return pairs.wrong("expected added tokens to have a 'content' and an 'id'");
-    for (const char *key : {"lstrip", "rstrip", "single_word"})
-      if (flagOf(token, key, false))
-        return pairs.wrong(
-            fmt::format("'{}' of the added token '{}' is not supported", key, token["content"].get<std::string>()));
-    addedTokens.emplace_back(token["id"].get<int64_t>(), std::pair(flagOf(token, "special", false) ? '*' : '+',
-                                                                   token["content"].get<std::string>()));
-  }
+  Expected<std::vector<AddedToken>> added = addedTokens(file, name);
+  if (!added)
+    return added.error();
   if (Expected<void> added = pairs.addTokens(model.value("vocab", json())); !added)
     return added.error();
-  for (const auto &[id, token] : addedTokens)
-    pairs.tokens[id] = token;
+  for (const AddedToken &token : *added)
+    pairs.tokens[token.id] = {token.isSpecial ? '*' : '+', token.text};
   if (!model.contains("merges") || !model["merges"].is_array())
     return pairs.wrong("expected a list of 'merges'");
   for (const json &merge : model["merges"]) {
@@ -391,12 +410,17 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
   return pairs.write();
 }
 
-static std::string writeWordPieces(std::span<const std::string> tokens, const WordPieceOptions &options) {
+/// `added`: none where the marks are those that BERT has.
+static std::string writeWordPieces(std::span<const std::string> tokens, const WordPieceOptions &options,
+                                   std::span<const AddedToken> added = {}) {
   std::string text =
-      fmt::format("{}1 word-pieces lowercase={} strip_accents={} split_chinese={} tokens={}\n", VocabularyFile::magic,
-                  int(options.lowercase), int(options.stripAccents), int(options.splitsChinese), tokens.size());
+      fmt::format("{}1 word-pieces lowercase={} strip_accents={} split_chinese={} tokens={}{}\n", VocabularyFile::magic,
+                  int(options.lowercase), int(options.stripAccents), int(options.splitsChinese), tokens.size(),
+                  added.empty() ? "" : fmt::format(" added={}", added.size()));
   for (const std::string &token : tokens)
     text += escapeToken(token) + '\n';
+  for (const AddedToken &token : added)
+    text += fmt::format("{}{} {}\n", token.isNormalized ? '+' : '*', token.id, escapeToken(token.text));
   return text;
 }
 
@@ -436,7 +460,14 @@ static Expected<std::string> importWordPiece(const json &file, const std::string
       return wrong(fmt::format("expected '{}' to have an id below {}", token, tokens.size()));
     tokens[id.get<size_t>()] = token;
   }
-  return writeWordPieces(tokens, options);
+  Expected<std::vector<AddedToken>> added = addedTokens(file, name);
+  if (!added)
+    return added.error();
+  for (const AddedToken &token : *added) {
+    tokens.resize(std::max(tokens.size(), size_t(token.id) + 1));
+    tokens[size_t(token.id)] = token.text;
+  }
+  return writeWordPieces(tokens, options, *added);
 }
 
 Expected<std::string> xf::runtime::importVocabulary(std::string_view bytes, const std::string &name) {

@@ -125,7 +125,7 @@ Expected<std::vector<std::string>> Text::translate(const ModelState &model, std:
 }
 
 Expected<std::string> Text::generate(const ModelState &model, std::string_view prompt, std::string_view options) {
-  GeneratorOptions chosen;
+  GeneratorOptions chosen = GeneratorOptions::of(session.program);
   SamplingOptions &sampling = chosen.sampling;
   const Option known[] = {
       {"max_length", &chosen.maxLength, wholeFrom1, 1},

@@ -16,16 +16,21 @@ namespace {
 struct WordPieceModel final : Vocabulary::Model {
   std::vector<std::string> tokens;
   std::unordered_map<std::string_view, int32_t> idOf; // views into `tokens`
-  SpelledTokens marks;
+  SpelledTokens marks, words;                         // in text as it comes, and once it is normalized
   bool lowercase = true, stripAccents = true, splitsChinese = true;
 
   Expected<std::vector<int32_t>> encode(std::string_view line) const override {
     std::vector<int32_t> ids;
-    marks.split(line, [&](int32_t id, std::string_view text) {
-      if (id >= 0)
-        ids.push_back(id);
+    marks.split(line, [&](int32_t mark, std::string_view text) {
+      if (mark >= 0)
+        ids.push_back(mark);
       else
-        encodeText(normalize(text), ids);
+        words.split(normalize(text), [&](int32_t word, std::string_view rest) {
+          if (word >= 0)
+            ids.push_back(word);
+          else
+            encodeText(rest, ids);
+        });
     });
     return ids;
   }
@@ -41,8 +46,9 @@ struct WordPieceModel final : Vocabulary::Model {
   }
   std::string piece(int32_t id) const override { return tokens[id]; }
 
-private:
   std::string normalize(std::string_view text) const;
+
+private:
   void encodeText(std::string_view text, std::vector<int32_t> &ids) const;
   void encodeWord(std::string_view word, std::vector<int32_t> &ids) const;
 };
@@ -84,7 +90,13 @@ std::string WordPieceModel::normalize(std::string_view text) const {
     }
     clean = std::move(plain);
   }
-  return lowercase ? toLower(clean) : clean;
+  if (!lowercase)
+    return clean;
+  // The one letter whose lower case is two characters.
+  size_t at = 0;
+  while ((at = clean.find("\u0130", at)) != clean.npos)
+    clean.replace(at, 2, "i\u0307");
+  return toLower(clean);
 }
 
 void WordPieceModel::encodeText(std::string_view text, std::vector<int32_t> &ids) const {
@@ -152,9 +164,25 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseWordPieces(Vocabu
     if (findInvalidUtf8(model->tokens.back()))
       return file.wrong("expected a token in UTF-8");
   }
+  model->size = *count;
+  std::optional<int64_t> added = file.field("added");
+  for (int64_t i = 0; i < added.value_or(0); ++i) {
+    Expected<std::string_view> line = file.line();
+    if (!line)
+      return line.error();
+    size_t gap = std::min(line->find(' '), line->size());
+    std::optional<int64_t> id = parseNumber(line->substr(std::min<size_t>(1, gap), gap - std::min<size_t>(1, gap)));
+    if ((!line->starts_with('*') && !line->starts_with('+')) || !id || *id < 0 || *id >= *count ||
+        gap + 1 >= line->size())
+      return file.wrong("expected '*' or '+', a token's id, and how it is spelled");
+    std::string text = unescapeToken(line->substr(gap + 1));
+    if (line->starts_with('*'))
+      model->marks.add(text, int32_t(*id));
+    else
+      model->words.add(model->normalize(text), int32_t(*id));
+  }
   if (!file.rest.empty())
     return file.wrong(fmt::format("expected the end after {} tokens", *count));
-  model->size = *count;
   for (int32_t id = 0; id < model->size; ++id)
     model->idOf[model->tokens[id]] = id; // of equal ones the last
   for (auto [name, id] :
@@ -165,7 +193,7 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseWordPieces(Vocabu
     *id = found->second;
   }
   for (std::string_view mark : {"[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"})
-    if (auto found = model->idOf.find(mark); found != model->idOf.end())
+    if (auto found = model->idOf.find(mark); found != model->idOf.end() && !added)
       model->marks.add(mark, found->second);
   return std::shared_ptr<Vocabulary::Model>(model);
 }

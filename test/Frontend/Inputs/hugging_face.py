@@ -1,5 +1,5 @@
 """hugging_face.py FAMILY FOLDER [KEY=JSON...]: a tiny model of the family with random weights, as Hugging Face keeps one, in FOLDER (keys of its
-config.json overridden; `shards=2`, `dtype="F16"`, `prefix=""` say how weights are kept; null leaves a key out), and beside it FOLDER.batch.safetensors
+config.json overridden; `shards=2`, `dtype="F16"`, `prefix=""`, `old_names=true` say how weights are kept; null leaves a key out), and beside it FOLDER.batch.safetensors
 and what the model makes of it, FOLDER.expected.safetensors, computed here in double precision, as the papers have it, token by token."""
 import json
 import math
@@ -148,7 +148,7 @@ def gpt2(c, w, ids):
         for i, row in enumerate(x):
             inside = [act(v) for v in linear(layer_norm(row, *norm, epsilon), *w.turned(h + "mlp.c_fc", inner, width))]
             x[i] = add(row, linear(inside, *w.turned(h + "mlp.c_proj", width, inner)))
-        w.tensors[h + "attn.bias"] = (w.kind, [1, 1, 2, 2], [1.0, 0.0, 1.0, 1.0])
+        w.tensors[h + "attn.bias"] = ("U8", [1, 1, 2, 2], [1, 0, 1, 1]) if w.kind == "F16" else (w.kind, [1, 1, 2, 2], [1.0, 0.0, 1.0, 1.0])
     norm = w.norm(p + "ln_f", width)
     head = table if c.get("tie_word_embeddings", True) else w.make("lm_head.weight", c["vocab_size"], width)
     return [linear(layer_norm(row, *norm, epsilon), head) for row in x]
@@ -176,7 +176,8 @@ def bert(c, w, ids):
 
 def llama(c, w, ids):
     p, width, epsilon, act, theta = c["prefix"], c["hidden_size"], c["rms_norm_eps"], ACTIVATIONS[c["hidden_act"]], c["rope_theta"]
-    heads, groups, window = c["num_attention_heads"], c["num_key_value_heads"], c["model_type"] == "mistral" and c["sliding_window"]
+    heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
+    window = c["sliding_window"] if c["model_type"] == "mistral" or (c.get("use_sliding_window") and c["max_window_layers"] == 0) else None
     size, scaling = c["head_dim"] or width // heads, c.get("rope_scaling") or c.get("rope_parameters") or {}
     theta = scaling.get("rope_theta", theta)
     biased = c["model_type"] == "qwen2" or c.get("attention_bias", False)
@@ -211,7 +212,7 @@ def save(path, tensors):
         return
     header, data = {}, b""
     for name, (kind, shape, values) in tensors.items():
-        part = b"".join(struct.pack("<e", v) if kind == "F16" else struct.pack("<f", v)[2:] for v in values)
+        part = b"".join(struct.pack("<f", v)[2:] if kind == "BF16" else struct.pack({"F16": "<e", "U8": "<B"}[kind], v) for v in values)
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(part)]}
         data += part
     text = json.dumps(header).encode()
@@ -221,7 +222,7 @@ def save(path, tensors):
 def main():
     family, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     random.seed(family)
-    config = {"dtype": "F32", "shards": 0, **FAMILIES[family], **{key: json.loads(value) for key, value in (pair.split("=", 1) for pair in sys.argv[3:])}}
+    config = {"dtype": "F32", "shards": 0, "old_names": False, **FAMILIES[family], **{key: json.loads(value) for key, value in (pair.split("=", 1) for pair in sys.argv[3:])}}
     model = {"gpt2": gpt2, "bert": bert}.get(family, llama)
     weights = Weights(config["dtype"])
     lengths, vocabulary = [5, 1, 7], config["vocab_size"]
@@ -238,6 +239,8 @@ def main():
         expected = {"token_nll": ("F32", [len(nll)], nll), "loss": ("F32", [], [sum(nll) / len(nll)])}
     folder.mkdir(parents=True, exist_ok=True)
     shards, tensors = config.pop("shards"), weights.tensors
+    if config.pop("old_names"):  # as TensorFlow had them
+        tensors = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor for name, tensor in tensors.items()}
     names = list(tensors)
     if shards:
         place = {name: f"model-{i % shards + 1:05}-of-{shards:05}.safetensors" for i, name in enumerate(names)}

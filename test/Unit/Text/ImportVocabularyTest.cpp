@@ -293,6 +293,24 @@ TEST(WordPieces, AreTheLongestFromTheLeft) {
   Expected<Vocabulary> v = import(file.dump());
   ASSERT_TRUE(v) << v.error().message;
   EXPECT_EQ(*v->encode("É e"), (Ids{4, 4}));
+  // Tokens that were added: in text as it comes, or as it is once it is normalized.
+  json added = file;
+  added["added_tokens"] = {{{"id", 0}, {"content", "[UNK]"}, {"special", true}, {"normalized", false}},
+                           {{"id", 5}, {"content", "[ENT]"}, {"special", true}, {"normalized", false}},
+                           {{"id", 6}, {"content", "Été"}, {"special", false}, {"normalized", true}}};
+  v = import(added.dump());
+  ASSERT_TRUE(v) << v.error().message;
+  EXPECT_EQ(v->size(), 7);
+  EXPECT_EQ(*v->encode("e[ENT]ÉTÉ e ete[ent][CLS]"), (Ids{4, 5, 6, 4, 6, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(v->decode(Ids{4, 6}), "e Été");
+  added["added_tokens"][1]["single_word"] = true;
+  EXPECT_EQ(errorOf(added.dump()), "vocabulary 'v': 'single_word' of the added token '[ENT]' is not supported");
+  added["added_tokens"] = {{{"content", "x"}}};
+  EXPECT_EQ(errorOf(added.dump()), "vocabulary 'v': expected added tokens to have a 'content' and an 'id'");
+  file["normalizer"]["strip_accents"] = false; // İ becomes two characters
+  file["model"]["vocab"]["i\u0307"] = 5;
+  EXPECT_EQ(*import(file.dump())->encode("\u0130 e"), (Ids{5, 4}));
+  file["model"]["vocab"].erase("i\u0307");
   file["model"]["vocab"]["e"] = 9;
   EXPECT_EQ(errorOf(file.dump()), "vocabulary 'v': expected 'e' to have an id below 5");
   file["normalizer"] = nullptr;
@@ -307,6 +325,9 @@ TEST(WordPieces, AreTheLongestFromTheLeft) {
   EXPECT_EQ(Vocabulary::parse(header + "1\na", "v").error().message, "vocabulary 'v': truncated in line 2");
   EXPECT_EQ(Vocabulary::parse(header + "1\na\nb\n", "v").error().message,
             "vocabulary 'v', line 2: expected the end after 1 tokens");
+  for (const char *mark : {"", "*", "*1 a", "?0 a", "*0 ", "*0"})
+    EXPECT_EQ(Vocabulary::parse(header + "1 added=1\na\n" + mark + "\n", "v").error().message,
+              "vocabulary 'v', line 3: expected '*' or '+', a token's id, and how it is spelled");
   EXPECT_EQ(Vocabulary::parse(header + "1\n\xff\n", "v").error().message,
             "vocabulary 'v', line 2: expected a token in UTF-8");
 }

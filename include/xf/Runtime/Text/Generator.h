@@ -14,6 +14,9 @@ namespace xf::runtime {
 struct GeneratorOptions {
   int64_t maxLength = 256; // tokens besides the prompt's
   SamplingOptions sampling;
+
+  /// How this program's model draws where nothing else is said: with keys `temperature`, `top_k`, `top_p`.
+  static GeneratorOptions of(const Program &program);
 };
 
 /// A begin mark and the prompt; where texts are lines, with an end mark after every one but the last, which goes on.
