@@ -73,9 +73,26 @@ Safetensors::Metadata Session::identity() const {
   Hyper hyper;
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
   // Of training, of the search for a translation, and what other keys or shapes say.
-  for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
-                           "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "text", "begins",
-                           "preset", "hugging_face", "vocabulary"})
+  for (const char *name : {"dropout",
+                           "attention_dropout",
+                           "activation_dropout",
+                           "smoothing",
+                           "init",
+                           "beam",
+                           "length_penalty",
+                           "extra_length",
+                           "max_length",
+                           "search",
+                           "suppress_tokens",
+                           "renormalize",
+                           "pooling",
+                           "max_tokens",
+                           "unit_length",
+                           "text",
+                           "begins",
+                           "preset",
+                           "hugging_face",
+                           "vocabulary"})
     keys.erase(name);
   if (keys.contains("heads") && keys.value("key_value_heads", json()) == keys["heads"]) // as without the key
     keys.erase("key_value_heads");
