@@ -252,4 +252,5 @@ def main():
     write(f"{folder}.expected.safetensors", expected)
 
 
-main()
+if __name__ == "__main__":
+    main()
