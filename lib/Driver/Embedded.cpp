@@ -57,15 +57,17 @@ runtime::Expected<void> EmbeddedFiles::openVocabularies(const HuggingFaceModel *
     files.push_back({name, embedded});
     vocabularies.push_back({key, path, vocabulary->size()});
   }
-  if (!folder || !vocabularies.empty() || folder->vocabulary.empty())
+  if (!folder || !vocabularies.empty())
     return {};
-  auto temporary = makeTemporary("model");
-  if (!temporary)
-    return temporary.error();
-  if (auto written = runtime::writeFile(*temporary, folder->vocabulary); !written)
-    return written;
-  files.push_back({"vocabulary", *temporary});
-  vocabularies.push_back({"vocabulary", folder->vocabularyFile, folder->vocabularySize});
+  for (const HuggingFaceVocabulary &vocabulary : folder->vocabularies) {
+    auto temporary = makeTemporary("model");
+    if (!temporary)
+      return temporary.error();
+    if (auto written = runtime::writeFile(*temporary, vocabulary.bytes); !written)
+      return written;
+    files.push_back({vocabulary.name, *temporary});
+    vocabularies.push_back({vocabulary.name, vocabulary.file, vocabulary.tokens});
+  }
   return {};
 }
 
@@ -153,6 +155,8 @@ runtime::Expected<void> EmbeddedFiles::loadWeights(ModuleOp module, const Huggin
     for (const runtime::Parameter &parameter : parameters)
       if (ofFolder && llvm::is_contained(folder->zeros, parameter.name))
         mapped->emplace_back(parameter.name, runtime::ElementType::F32, parameter.shape); // of fresh pages
+    if (ofFolder)
+      mapped->insert(mapped->end(), folder->tables.begin(), folder->tables.end());
     std::string origin = paths.front() + "' with the names of '" + map.name;
     sources.clear(); // what they map is copied
     auto temporary = makeTemporary("safetensors");

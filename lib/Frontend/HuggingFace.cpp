@@ -3,6 +3,7 @@
 // what is computed, as far as is known; -v names them.
 //===----------------------------------------------------------------------===//
 #include "xf/Frontend/HuggingFace.h"
+#include "HuggingFaceMarian.h"
 #include "HuggingFaceSettings.h"
 #include "OtherFormats.h"
 #include "xf/Runtime/Text/ImportVocabulary.h"
@@ -62,6 +63,7 @@ private:
   void readBert();
   void readLlama();
   void readRotary(bool isMistral, bool isQwen);
+  void readMarian();
   Expected<void> readMarks();
   Expected<void> readPooling();
   Expected<void> readVocabulary();
@@ -76,7 +78,10 @@ private:
 
   void set(const std::string &key, const std::string &value) { model.model.keys.push_back(key + "=" + value); }
   /// Takes the value of a key in a range that the model's own key has.
-  void take(const char *key, const std::string &theirs, std::string value);
+  void take(const char *key, const std::string &theirs, std::string value) {
+    takeFrom(*config, key, theirs, std::move(value));
+  }
+  void takeFrom(Settings &settings, const char *key, const std::string &theirs, std::string value);
   void number(const char *key, const std::string &theirs, std::optional<int64_t> fallback = std::nullopt);
   void real(const char *key, const std::string &theirs, std::optional<double> fallback = std::nullopt);
   void activation(const std::string &theirs, const std::string &fallback);
@@ -96,10 +101,10 @@ private:
 } // namespace
 
 //===-- Keys ------------------------------------------------------------------===//
-void Reader::take(const char *name, const std::string &theirs, std::string value) {
+void Reader::takeFrom(Settings &settings, const char *name, const std::string &theirs, std::string value) {
   for (const ConfigurationKey &key : configurationKeys())
     if (StringRef(key.name) == name && !key.admits(StringRef(value)))
-      return config->fail(theirs, "to be " + key.expected(), value);
+      return settings.fail(theirs, "to be " + key.expected(), value);
   set(name, value);
 }
 
@@ -353,6 +358,48 @@ Expected<void> Reader::refuseQuantized() {
                             "F16 (--quantize=int8 makes them small here)");
 }
 
+void Reader::readMarian() {
+  model.model.kind = Pairs;
+  number("layers", "encoder_layers");
+  number("decoder_layers", "decoder_layers");
+  number("d_model", "d_model");
+  number("heads", "encoder_attention_heads");
+  number("d_ff", "encoder_ffn_dim");
+  for (const char *key : {"attention_heads", "ffn_dim"})
+    if (std::optional<int64_t> encoders = config->number(std::string("encoder_") + key))
+      config->only(std::string("decoder_") + key, *encoders); // one value for both
+  std::optional<int64_t> vocabulary = config->number("vocab_size");
+  number("source_vocabulary", "vocab_size");
+  number("target_vocabulary", "decoder_vocab_size", vocabulary);
+  number("max_positions", "max_position_embeddings", 1024);
+  activation("activation_function", "gelu");
+  real("dropout", "dropout", 0.1);
+  real("attention_dropout", "attention_dropout", 0.0);
+  real("activation_dropout", "activation_dropout", 0.0);
+  set("scale_embedding", config->flag("scale_embedding", false) ? "true" : "false");
+  // Of Marian's own settings, which old folders keep too.
+  config->only("normalize_before", false);
+  config->only("normalize_embedding", false);
+  config->only("add_final_layer_norm", false);
+  config->only("static_position_embeddings", true);
+  for (const char *key : {"norm=post", "positions=learned", "bias=all", "smoothing=0"})
+    model.model.keys.push_back(key);
+  tune();
+
+  set("tied", mapMarian(*config, names.theirs, names.rules));
+  bool hasBias = names.theirs.empty() || names.has("final_logits_bias") || names.has("embedding.bias") ||
+                 names.has("target_embedding.bias") || names.has("projection.bias");
+  set("projection_bias", hasBias ? "true" : "false");
+  if (!hasBias)
+    names.rules.erase("final_logits_bias");
+  if (Expected<void> fine = config->check(); !fine)
+    return;
+  for (auto [side, ours] : {std::pair("encoder", "source_"), {"decoder", "target_"}})
+    if (!names.has(llvm::formatv("model.{0}.embed_positions.weight", side).str()))
+      model.tables.push_back(sinusoids(std::string(ours) + "positions.weight",
+                                       *config->number("max_position_embeddings", 1024), *config->number("d_model")));
+}
+
 Expected<void> Reader::readFamily() {
   struct Family {
     const char *type;
@@ -365,6 +412,7 @@ Expected<void> Reader::readFamily() {
       {"llama", {"LlamaForCausalLM"}, &Reader::readLlama},
       {"mistral", {"MistralForCausalLM"}, &Reader::readLlama},
       {"qwen2", {"Qwen2ForCausalLM"}, &Reader::readLlama},
+      {"marian", {"MarianMTModel"}, &Reader::readMarian},
   };
   std::vector<std::string> architectures = config->texts("architectures");
   std::string type = config->text("model_type", "");
@@ -384,7 +432,7 @@ Expected<void> Reader::readFamily() {
     }
     if (Expected<void> fine = refuseQuantized(); !fine)
       return fine;
-    config->only("is_encoder_decoder", false);
+    config->only("is_encoder_decoder", StringRef(family.type) == "marian");
     (this->*family.read)();
     return config->check();
   }
@@ -457,6 +505,14 @@ Expected<void> Reader::readMarks() {
   Expected<Settings> tokenizer = optional("tokenizer_config.json");
   if (!tokenizer)
     return tokenizer.error();
+  if (model.model.kind == Pairs) {
+    Settings &search = exists("generation_config.json") ? *generation : *config;
+    readMarianSearch(search, *config, [&](Settings &from, const char *key, const char *theirs, std::string value) {
+      takeFrom(from, key, theirs, std::move(value));
+    });
+    Expected<void> fine = search.check();
+    return fine ? config->check() : fine;
+  }
   if (model.model.kind != Language)
     return {};
   auto ids = [&](const char *key) { // what generation says goes before what the model says
@@ -610,6 +666,10 @@ Expected<std::string> Reader::importCandidate(const std::string &name) {
 }
 
 Expected<void> Reader::readVocabulary() {
+  if (model.model.kind == Pairs && hasMarianVocabulary(folder)) {
+    Expected<Settings> tokenizer = optional("tokenizer_config.json");
+    return tokenizer ? readMarianVocabularies(folder, *tokenizer, *config, model) : tokenizer.error();
+  }
   std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
   if (model.model.kind == Encoder)
     candidates.emplace_back("vocab.txt");
@@ -624,9 +684,7 @@ Expected<void> Reader::readVocabulary() {
     Expected<runtime::Vocabulary> vocabulary =
         bytes ? runtime::Vocabulary::parse(*bytes, pathOf(name)) : Expected<runtime::Vocabulary>(bytes.error());
     if (vocabulary) {
-      model.vocabulary = std::move(*bytes);
-      model.vocabularyFile = pathOf(name);
-      model.vocabularySize = vocabulary->size();
+      model.vocabularies.push_back({"vocabulary", std::move(*bytes), pathOf(name), vocabulary->size()});
       model.notes.push_back(llvm::formatv("vocabulary: '{0}', {1} tokens", pathOf(name), vocabulary->size()));
       return {};
     }
@@ -659,7 +717,7 @@ Expected<HuggingFaceModel> Reader::read(bool withVocabulary) {
     if (Expected<void> done = readVocabulary(); !done)
       return done.error();
   // What xf has written has its own names.
-  if (!names.has("embedding.weight"))
+  if (!names.has("embedding.weight") && !names.has("source_embedding.weight"))
     model.map = {names.rules.dump(), model.model.architecture};
   model.notes.insert(model.notes.begin(), "'" + folder + "' (" + model.model.architecture +
                                               ") is taken as: " + llvm::join(model.model.keys, ","));

@@ -112,6 +112,22 @@ std::vector<int64_t> Settings::numbers(const std::string &key) {
   return result;
 }
 
+std::vector<std::vector<int64_t>> Settings::sequences(const std::string &key) {
+  std::vector<std::vector<int64_t>> result;
+  const Json *value = find(key);
+  for (const Json &each : value && value->is_array() ? *value : Json::array()) {
+    std::vector<int64_t> &sequence = result.emplace_back();
+    for (const Json &id : each.is_array() ? each : Json::array())
+      if (id.is_number_integer())
+        sequence.push_back(id.get<int64_t>());
+    if (!each.is_array() || sequence.size() != each.size())
+      fail(key, "to be a list of lists of token ids", shown(*value));
+  }
+  if (value && !value->is_array())
+    fail(key, "to be a list of lists of token ids", shown(*value));
+  return result;
+}
+
 Settings Settings::object(const std::string &key) {
   const Json *value = find(key);
   if (value && !value->is_object())

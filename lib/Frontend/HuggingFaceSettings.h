@@ -36,8 +36,9 @@ public:
   std::optional<double> real(const std::string &key, std::optional<double> fallback = std::nullopt);
   std::string text(const std::string &key, const std::string &fallback);
   bool flag(const std::string &key, bool fallback);
-  std::vector<std::string> texts(const std::string &key); // a list of texts
-  std::vector<int64_t> numbers(const std::string &key);   // one, or a list
+  std::vector<std::string> texts(const std::string &key);              // a list of texts
+  std::vector<int64_t> numbers(const std::string &key);                // one, or a list
+  std::vector<std::vector<int64_t>> sequences(const std::string &key); // a list of lists of numbers
   Settings object(const std::string &key);
   /// The values of a key of a list's objects.
   std::vector<std::string> all(const std::string &key) const;

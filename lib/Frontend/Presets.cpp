@@ -235,13 +235,18 @@ private:
     for (const char *vocabulary : {"source_vocabulary", "target_vocabulary"})
       if (auto it = values.find(vocabulary); it != values.end() && it->second.empty())
         it->second = values["vocabulary"];
-    if (kind == Pairs && is("tied", "true") && !is("source_vocabulary", text("target_vocabulary")))
+    if (kind == Language && !is("tied", "true") && !is("tied", "false"))
+      return llvm::createStringError("expected tied to be true or false in a language model, which has one embedding, "
+                                     "but got " +
+                                     text("tied"));
+    if (kind == Pairs && (is("tied", "true") || is("tied", "embeddings")) &&
+        !is("source_vocabulary", text("target_vocabulary")))
       return llvm::createStringError(
           "expected equal vocabularies for tied embeddings, but got source_vocabulary=" + text("source_vocabulary") +
           " and target_vocabulary=" + text("target_vocabulary") + "; tied=false gives each its own");
     // The output has one where all layers do, if its weight is its own.
     if (auto bias = values.find("projection_bias"); bias != values.end() && bias->second.empty())
-      bias->second = is("bias", "all") && is("tied", "false") ? "true" : "false";
+      bias->second = is("bias", "all") && (is("tied", "false") || is("tied", "embeddings")) ? "true" : "false";
     if (number("first_position") != 0 && !StringRef(text("positions")).starts_with("sinusoidal"))
       return llvm::createStringError("expected positions that count from first_position=" + text("first_position") +
                                      " to be sinusoidal, but got positions=" + text("positions"));
@@ -283,12 +288,9 @@ public:
          (c.kind == Pairs ? " (Vaswani et al. 2017)" : ""));
     line("module @" + llvm::join(llvm::split(c.name, '-'), "_") + " attributes {xf.kind = \"" + nameOf(c.kind).str() +
          "\", xf.config = {" + configuration() + "}} {");
-    if (c.number("layers") > 0) {
-      if (c.kind != Language)
-        writeLayer("encoder");
-      if (c.kind != Encoder)
-        writeLayer("decoder");
-    }
+    for (const char *side : {"encoder", "decoder"})
+      if (c.kind != (StringRef(side) == "encoder" ? Language : Encoder) && layersOf(side) > 0)
+        writeLayer(side);
     writeModel();
     line("}");
     return text;
@@ -318,6 +320,11 @@ private:
 
   std::string dropout(StringRef key = "dropout") {
     return c.kind == Encoder || c.is(key, "0.0") ? "" : " dropout(" + c.text(key) + ")"; // an encoder does not train
+  }
+  /// A decoder has as many as the encoder, where nothing else is said.
+  int64_t layersOf(StringRef side) {
+    bool isOwn = side == "decoder" && c.kind == Pairs && !c.is("decoder_layers", "");
+    return c.number(isOwn ? "decoder_layers" : "layers");
   }
   bool rms() { return c.is("normalization", "rms"); }
   /// Of a norm: which one, and its epsilon.
@@ -473,7 +480,9 @@ private:
 
   /// The embedding of one side's tokens; `side`: what the names of that side start with.
   std::string embed(const std::string &side) {
-    bool shared = c.kind != Pairs || c.is("tied", "true"), scaled = c.is("scale_embedding", "true");
+    bool shared = c.kind != Pairs || c.is("tied", "true") || c.is("tied", "embeddings");
+    bool projects = c.kind != Pairs || c.is("tied", "true") || (side == "target_" && c.is("tied", "target"));
+    bool scaled = c.is("scale_embedding", "true");
     std::string positions = c.text("positions");
     if (positions == "alibi" || positions == "relative" || positions == "rotary") // of attention
       positions = "none";
@@ -486,7 +495,7 @@ private:
                "xf.embed \"{0}embedding\" (%{1}ids, %{1}offsets) vocabulary({2}) positions({3}){4}{5}{6}{7} : "
                "({8}, {8}) -> {9}",
                shared ? "" : side, side, c.text(side + "vocabulary"), positions, first, scaled ? "" : " scale(1.0)",
-               scaled && !shared && c.is("init", "xavier") ? " init(xavier_uniform)" : "", dropout(), ids, x)
+               scaled && !projects && c.is("init", "xavier") ? " init(xavier_uniform)" : "", dropout(), ids, x)
         .str();
   }
 
@@ -514,7 +523,7 @@ private:
     } else {
       line("    " + first + " = " + embed(side));
     }
-    int64_t layers = c.number("layers");
+    int64_t layers = layersOf(layer);
     auto [shared, sharedType] = sharedOf(layer == "decoder");
     if (!shared.empty() && layers > 0) {
       shared = ", %" + layer + "_" + shared;
@@ -565,9 +574,11 @@ private:
     std::string memory = c.kind == Pairs ? writeStack("encoder", "source_", "%x") : "";
     std::string states = writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
     std::string logits = llvm::formatv("tensor<?x{0}xf32>", c.text(target + "vocabulary")).str();
-    bool tied = c.is("tied", "true");
-    line(llvm::formatv("    %logits = xf.project \"{0}\" ({1}){2} : ({3}) -> {4}", tied ? "embedding" : "projection",
-                       states, c.is("projection_bias", "true") ? " bias" : "", x, logits)
+    const char *matrix = c.is("tied", "true")     ? "embedding"
+                         : c.is("tied", "target") ? "target_embedding"
+                                                  : "projection";
+    line(llvm::formatv("    %logits = xf.project \"{0}\" ({1}){2} : ({3}) -> {4}", matrix, states,
+                       c.is("projection_bias", "true") ? " bias" : "", x, logits)
              .str());
     line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",

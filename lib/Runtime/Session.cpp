@@ -74,9 +74,29 @@ Safetensors::Metadata Session::identity() const {
   Hyper hyper;
   forEachHyper(hyper, hyper, [&](const char *name, auto &, const auto &) { keys.erase(name); });
   // Of training, of the search for a translation, and what other keys or shapes say.
-  for (const char *name : {"dropout", "attention_dropout", "activation_dropout", "smoothing", "init", "beam",
-                           "length_penalty", "extra_length", "pooling", "max_tokens", "unit_length", "temperature",
-                           "top_k", "top_p", "text", "begins", "preset", "hugging_face", "vocabulary"})
+  for (const char *name : {"dropout",
+                           "attention_dropout",
+                           "activation_dropout",
+                           "smoothing",
+                           "init",
+                           "beam",
+                           "length_penalty",
+                           "extra_length",
+                           "pooling",
+                           "max_tokens",
+                           "unit_length",
+                           "max_length",
+                           "search",
+                           "suppress_tokens",
+                           "renormalize",
+                           "temperature",
+                           "top_k",
+                           "top_p",
+                           "text",
+                           "begins",
+                           "preset",
+                           "hugging_face",
+                           "vocabulary"})
     keys.erase(name);
   if (keys.contains("heads") && keys.value("key_value_heads", json()) == keys["heads"]) // as without the key
     keys.erase("key_value_heads");

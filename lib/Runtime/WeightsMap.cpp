@@ -22,6 +22,7 @@ struct Rule {
   std::vector<std::string> to;           // none: the tensor is left out
   bool transposed = false;
   std::optional<int64_t> addRow; // which row is added to those of what else becomes the name
+  std::optional<int64_t> row;    // which row is all that is taken
   bool matched = false;
 };
 } // namespace
@@ -89,13 +90,15 @@ static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
     if (value.is_object()) {
       for (const auto &[key, setting] : value.items())
         if (key != "to" && !(key == "transposed" && setting.is_boolean()) &&
-            !(key == "add_row" && setting.is_number_unsigned()))
-          return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false or \"add_row\": a row's "
-                                     "number, but got '{}'",
+            !((key == "add_row" || key == "row") && setting.is_number_unsigned()))
+          return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false, or \"row\" or "
+                                     "\"add_row\": a row's number, but got '{}'",
                                      pattern, key));
       rule.transposed = value.value("transposed", false);
       if (value.contains("add_row"))
         rule.addRow = value["add_row"].get<int64_t>();
+      if (value.contains("row"))
+        rule.row = value["row"].get<int64_t>();
       to = value.contains("to") ? &value["to"] : nullptr;
     }
     auto add = [&](const ordered_json &name) {
@@ -226,6 +229,14 @@ Expected<void> Mapper::add(TensorView tensor, const std::string &path) {
     if (auto [other, isNew] = given.emplace(name, tensor.name); !isNew)
       return userError(fmt::format("'{}' and '{}' of '{}' both become '{}'; null leaves one out", other->second,
                                    tensor.name, path, name));
+  if (rule != rules.end() && rule->row) {
+    if (tensor.shape.size() != 2 || *rule->row >= tensor.shape[0])
+      return userError(fmt::format("expected '{}' to be a matrix with a row {}, which rule '{}' takes, but got {} {}",
+                                   tensor.name, *rule->row, rule->pattern, xf::runtime::name(tensor.type),
+                                   formatShape(tensor.shape)));
+    tensor.shape.erase(tensor.shape.begin());
+    tensor.data = static_cast<char *>(tensor.data) + *rule->row * tensor.bytes();
+  }
   std::optional<OwnedTensor> turned;
   if (rule != rules.end() && rule->transposed) {
     if (tensor.shape.size() != 2)

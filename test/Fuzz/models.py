@@ -39,6 +39,7 @@ def width(rng):
 # Every key of the presets: what it may be. None: it does not change what is computed, or is chosen with others.
 KEYS = {
     "layers": lambda rng: rng.choice([0, 1, 1, 2, 2, 3, 4]),
+    "decoder_layers": None,
     "d_model": lambda rng: rng.choice([3, 4, 6, 8, 12, 16, 17, 20, 33, 40]),
     "heads": lambda rng: rng.choice([1, 2, 3, 4, 5]),
     "key_value_heads": lambda rng: rng.choice([1, 1, 2, 3]),
@@ -86,6 +87,10 @@ KEYS = {
     "beam": None,
     "length_penalty": None,
     "extra_length": None,
+    "max_length": None,
+    "search": None,
+    "suppress_tokens": None,
+    "renormalize": None,
     "pooling": None,
     "unit_length": None,
     "temperature": None,

@@ -10,15 +10,20 @@
 
 namespace mlir::xf {
 
+/// A vocabulary as executables embed it, under what name, and what it was made of.
+struct HuggingFaceVocabulary {
+  std::string name, bytes, file;
+  int64_t tokens = 0;
+};
+
 struct HuggingFaceModel {
   ModelKeys model;
-  std::vector<std::string> weights; // files; none where there are none
-  ::xf::runtime::WeightsMap map;    // from their names
-  std::vector<std::string> zeros;   // parameters here that are nothing there
-  std::string vocabulary;           // as executables embed it; empty where there is none, or none is understood
-  std::string vocabularyFile;       // what it was made of
-  int64_t vocabularySize = 0;
-  std::vector<std::string> notes, warnings; // what was taken, and what the user should know
+  std::vector<std::string> weights;                // files; none where there are none
+  ::xf::runtime::WeightsMap map;                   // from their names
+  std::vector<std::string> zeros;                  // parameters here that are nothing there
+  std::vector<::xf::runtime::OwnedTensor> tables;  // parameters here that are formulas there
+  std::vector<HuggingFaceVocabulary> vocabularies; // none where there are none, or none is understood
+  std::vector<std::string> notes, warnings;        // what was taken, and what the user should know
 };
 
 /// Whether `input` is a folder with a config.json.

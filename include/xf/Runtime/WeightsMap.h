@@ -1,6 +1,6 @@
 //===- WeightsMap.h - Weights under other names ---------------------------------------===//
 // Brings the tensors of another project's file under the names of a model's parameters, as a JSON file says
-// (docs/Weights.md): patterns of names, stacked matrices taken apart by rows, transposed ones.
+// (docs/Weights.md): patterns of names, stacked matrices taken apart by rows, transposed ones, single rows.
 //===--------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_WEIGHTSMAP_H
 #define XF_RUNTIME_WEIGHTSMAP_H

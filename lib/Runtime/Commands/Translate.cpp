@@ -119,7 +119,8 @@ void xf::runtime::addTranslate(CLI::App &app, Session &session, Action &action) 
                    "The power of a translation's length that its score is divided by")
       ->check(nonNegativeNumber());
   command->add_option("--max-length", options->search.maxLength, "Tokens of a translation")
-      ->default_str(fmt::format("those of the source and {}", options->search.extraLength))
+      ->default_str(options->search.maxLength ? std::to_string(options->search.maxLength)
+                                              : fmt::format("those of the source and {}", options->search.extraLength))
       ->check(positiveNumber());
   command->add_option("--min-length", options->search.minLength, "Tokens before which a translation does not end")
       ->default_str("0")

@@ -75,14 +75,15 @@ public:
       return {};
     }
     std::vector<Alive> next;
-    for (const Candidate &candidate : candidates) {
+    for (int64_t rank = 0; const Candidate &candidate : candidates) {
       if (int64_t(next.size()) == options.beam)
         break;
+      bool mayEnd = !options.isTransformers || rank++ < options.beam;
       const Alive &from = alive[candidate.hypothesis];
       if (candidate.token != options.eos || isForced()) {
         nodes.push_back({candidate.token, from.node});
         next.push_back({int32_t(nodes.size()) - 1, from.row, candidate.logProbability});
-      } else {
+      } else if (mayEnd) {
         finish(candidate.logProbability, from.node);
       }
     }
@@ -95,7 +96,7 @@ public:
 
   std::vector<SearchResult> results() const {
     std::vector<SearchResult> results;
-    for (const Finished &finished : best) {
+    for (const Finished &finished : std::span(best).first(std::min(best.size(), size_t(options.nBest)))) {
       SearchResult result;
       for (int32_t node = finished.node; node >= 0; node = nodes[node].parent)
         result.ids.push_back(nodes[node].token);
@@ -108,19 +109,49 @@ public:
   }
 
 private:
+  bool isSuppressed(int32_t token) const {
+    return std::find(options.suppressed.begin(), options.suppressed.end(), token) != options.suppressed.end();
+  }
   bool isForced() const { return length < int64_t(prefix.size()); }
-  double penalty(int64_t tokens) const { return std::pow((5.0 + double(tokens)) / 6.0, options.lengthPenalty); }
+  double penalty(int64_t tokens) const {
+    return std::pow(options.isTransformers ? double(tokens) : (5.0 + double(tokens)) / 6.0, options.lengthPenalty);
+  }
+  /// Outputs that are compared.
+  int64_t kept() const { return options.isTransformers ? options.beam : options.nBest; }
+
+  /// The logarithm of what probability the tokens have that may be taken.
+  Expected<double> logAllowed(int64_t row, float logSumExp, Stepper &stepper) const {
+    double mass = 0;
+    for (int32_t token : options.suppressed) {
+      Expected<float> logit = stepper.logit(row, token);
+      if (!logit)
+        return logit.error();
+      mass += std::exp(double(*logit) - double(logSumExp));
+    }
+    return std::log1p(-std::min(mass, 1 - 1e-9));
+  }
 
   /// The best 2 * beam continuations: however many of them end, `beam` go on. False where something is no number.
   Expected<bool> collectCandidates(const Predictions &predictions, Stepper &stepper) {
     candidates.clear();
     for (int32_t i = 0; i < int32_t(alive.size()); ++i) {
       int64_t row = alive[i].row;
+      double allowed = 0;
       auto offer = [&](int32_t token, float logProbability) {
-        candidates.push_back({alive[i].logProbability + double(logProbability), i, token});
+        candidates.push_back({alive[i].logProbability + (double(logProbability) - allowed), i, token});
       };
       if (!std::isfinite(predictions.logSumExp[row]))
         return false;
+      if (options.isTransformers && !isForced() && length == maxLength) {
+        offer(options.eos, 0);
+        continue;
+      }
+      if (options.renormalizes && !options.suppressed.empty()) {
+        Expected<double> log = logAllowed(row, predictions.logSumExp[row], stepper);
+        if (!log)
+          return log.error();
+        allowed = *log;
+      }
       if (isForced() || length == maxLength) {
         int32_t token = isForced() ? prefix[length] : options.eos;
         Expected<float> logit = stepper.logit(row, token);
@@ -130,7 +161,7 @@ private:
       } else {
         for (int64_t rank = row * predictions.count; rank < (row + 1) * predictions.count; ++rank)
           if (int32_t token = predictions.tokens[rank];
-              token >= 0 && (token != options.eos || length >= options.minLength))
+              token >= 0 && (token != options.eos || length >= options.minLength) && !isSuppressed(token))
             offer(token, predictions.values[rank]);
       }
     }
@@ -145,16 +176,18 @@ private:
     auto place = std::upper_bound(best.begin(), best.end(), finished,
                                   [](const Finished &a, const Finished &b) { return a.score > b.score; });
     best.insert(place, finished);
-    if (int64_t(best.size()) > options.nBest)
+    if (int64_t(best.size()) > kept())
       best.pop_back();
   }
 
   /// Whether no alive hypothesis can come in among the best that are asked for.
   bool isSettled() const {
-    if (int64_t(best.size()) < options.nBest || alive.empty())
+    if (int64_t(best.size()) < kept() || alive.empty())
       return false;
     if (options.beam == 1) // greedy takes the first end
       return true;
+    if (options.isTransformers)
+      return alive.front().logProbability / penalty(length) <= best.back().score;
     // Log probabilities only fall; the divisor that makes most of one is that of the greatest or the least length.
     double divisor = std::max(penalty(maxLength + 1), penalty(length + 1));
     return alive.front().logProbability / divisor <= best.back().score;
@@ -184,6 +217,10 @@ Expected<void> Search::enter(int32_t sentence, int64_t sourceLength, std::span<c
   if (options.maxLength > 0 && options.minLength > options.maxLength)
     return userError(fmt::format("expected the least length to be at most the greatest ({}), but got {}",
                                  options.maxLength, options.minLength));
+  for (int32_t token : options.suppressed)
+    if (token < 0 || token >= stepper.vocabulary())
+      return userError(
+          fmt::format("expected tokens that are never taken below {}, but got {}", stepper.vocabulary(), token));
   for (int32_t token : prefix)
     if (token < 0 || token >= stepper.vocabulary())
       return userError(fmt::format("expected tokens of a prefix below {}, but got {}", stepper.vocabulary(), token));
@@ -207,8 +244,9 @@ Expected<std::vector<Search::Done>> Search::step() {
   std::vector<Done> done;
   if (rows.empty())
     return done;
-  // One more than is followed where the end mark is likely and must not be taken yet.
-  Expected<Predictions> predictions = stepper.step(rows, 2 * options.beam + (options.minLength > 0));
+  // More than are followed where the end mark is likely and must not be taken yet, or other tokens never.
+  int64_t count = 2 * options.beam + (options.minLength > 0) + int64_t(options.suppressed.size());
+  Expected<Predictions> predictions = stepper.step(rows, count);
   if (!predictions)
     return predictions.error();
   for (std::unique_ptr<Beam> &beam : beams) {

@@ -21,6 +21,10 @@ SearchOptions Translator::defaults(const Program &program) {
   options.beam = program.model.value("beam", 4);
   options.lengthPenalty = program.model.value("length_penalty", 0.6);
   options.extraLength = program.model.value("extra_length", 50);
+  options.maxLength = program.model.value("max_length", 0);
+  options.isTransformers = program.model.value("search", "paper") == "transformers";
+  options.suppressed = program.model.value("suppress_tokens", std::vector<int32_t>());
+  options.renormalizes = program.model.value("renormalize", false);
   return options;
 }
 

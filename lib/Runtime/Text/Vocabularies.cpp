@@ -9,12 +9,12 @@
 
 using namespace xf::runtime;
 
-/// What the model's keys say of marks, which tables of its size must hold.
-static Expected<Vocabulary> withMarks(const Session &session, Vocabulary vocabulary, int64_t size) {
+/// What the model's keys say of marks, which tables of its size must hold; sources of a pair begin with none.
+static Expected<Vocabulary> withMarks(const Session &session, Vocabulary vocabulary, int64_t size, bool begins) {
   const nlohmann::json &keys = session.program.model;
   std::optional<int64_t> begin;
   std::vector<int64_t> ends;
-  if (keys.is_object() && keys.contains("begin_token"))
+  if (keys.is_object() && keys.contains("begin_token") && begins)
     begin = keys["begin_token"].get<int64_t>();
   if (keys.is_object() && keys.contains("end_tokens"))
     ends = keys["end_tokens"].get<std::vector<int64_t>>();
@@ -34,12 +34,12 @@ static Expected<Vocabulary> openSide(const Session &session, const std::string &
   if (!bytes) // one for all sides
     bytes = session.blob("vocabulary");
   if (!bytes)
-    return withMarks(session, Vocabulary::ids(size), size);
+    return withMarks(session, Vocabulary::ids(size), size, which != "source");
   Expected<Vocabulary> vocabulary = Vocabulary::parse(*bytes, name);
   if (vocabulary && vocabulary->size() > size)
     return userError(fmt::format("expected {} to have at most as many tokens as the model ({}), but got {}", name, size,
                                  vocabulary->size()));
-  return vocabulary ? withMarks(session, std::move(*vocabulary), size) : vocabulary;
+  return vocabulary ? withMarks(session, std::move(*vocabulary), size, which != "source") : vocabulary;
 }
 
 TextForm TextForm::of(const Program &program) {

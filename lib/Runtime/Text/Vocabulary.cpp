@@ -150,8 +150,8 @@ static Expected<void> parseWords(VocabularyFile &file, WordModel &model) {
   return {};
 }
 
-static Expected<void> parseSentencePiece(std::span<const char> bytes, const std::string &name,
-                                         SentencePieceModel &model) {
+Expected<void> xf::runtime::loadSentencePiece(std::span<const char> bytes, const std::string &name,
+                                              sentencepiece::SentencePieceProcessor &processor) {
   if (bytes.size() > size_t(std::numeric_limits<int32_t>::max()))
     return userError(fmt::format("vocabulary '{}': expected at most 2 GiB", name));
   sentencepiece::SetMinLogLevel(3); // its own messages would go to stderr: ours say the same
@@ -161,12 +161,19 @@ static Expected<void> parseSentencePiece(std::span<const char> bytes, const std:
                                  name, reason.empty() ? "" : ": ", reason));
   };
   try {
-    auto status = model.processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
+    auto status = processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
     if (!status.ok())
       return corrupt(plainReason(status.message()));
   } catch (const std::exception &problem) { // its tries throw where tokens are not what they can be
     return corrupt(problem.what());
   }
+  return {};
+}
+
+static Expected<void> parseSentencePiece(std::span<const char> bytes, const std::string &name,
+                                         SentencePieceModel &model) {
+  if (Expected<void> loaded = loadSentencePiece(bytes, name, model.processor); !loaded)
+    return loaded;
   model.size = model.processor.GetPieceSize();
   model.unknown = model.processor.unk_id();
   model.bos = model.processor.bos_id();
@@ -188,8 +195,12 @@ Expected<Vocabulary> Vocabulary::parse(std::span<const char> bytes, const std::s
     VocabularyFile file;
     if (Expected<void> opened = file.open(text, name); !opened)
       return opened.error();
-    if (file.kind() == "word-pieces" || file.kind() == "byte-pairs") {
-      auto model = file.kind() == "word-pieces" ? parseWordPieces(file) : parseBytePairs(file);
+    auto *parse = file.kind() == "word-pieces"     ? parseWordPieces
+                  : file.kind() == "byte-pairs"    ? parseBytePairs
+                  : file.kind() == "listed-pieces" ? parseListedPieces
+                                                   : nullptr;
+    if (parse) {
+      auto model = parse(file);
       return model ? Expected<Vocabulary>(Vocabulary(*model)) : model.error();
     }
     auto model = std::make_shared<WordModel>();

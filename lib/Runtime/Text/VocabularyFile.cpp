@@ -30,7 +30,7 @@ Expected<void> VocabularyFile::open(std::string_view text, const std::string &pa
         fmt::format("vocabulary '{}': expected format version 1, but got '{}'", name, header[1].substr(0, 40)));
   if (end == text.npos || header.size() < 4)
     return userError(fmt::format("vocabulary '{}': expected its first line to be "
-                                 "'xf-vocabulary 1 word|split|word-pieces|byte-pairs KEY=VALUE...'",
+                                 "'xf-vocabulary 1 word|split|word-pieces|byte-pairs|listed-pieces KEY=VALUE...'",
                                  name));
   rest = text.substr(end + 1);
   return {};

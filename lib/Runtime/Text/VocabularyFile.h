@@ -10,6 +10,10 @@
 #include <functional>
 #include <optional>
 
+namespace sentencepiece {
+class SentencePieceProcessor;
+}
+
 namespace xf::runtime {
 
 /// `text` as a whole number, if it is one.
@@ -24,7 +28,7 @@ struct VocabularyFile {
 
   static constexpr std::string_view magic = "xf-vocabulary ";
   Expected<void> open(std::string_view text, const std::string &name);
-  /// The kind: word, split, word-pieces, byte-pairs.
+  /// The kind: word, split, word-pieces, byte-pairs, listed-pieces.
   std::string_view kind() const { return header[2]; }
   /// The number of "key=3" in the first line.
   std::optional<int64_t> field(std::string_view key) const;
@@ -51,6 +55,11 @@ private:
 
 Expected<std::shared_ptr<Vocabulary::Model>> parseWordPieces(VocabularyFile &file);
 Expected<std::shared_ptr<Vocabulary::Model>> parseBytePairs(VocabularyFile &file);
+Expected<std::shared_ptr<Vocabulary::Model>> parseListedPieces(VocabularyFile &file);
+
+/// A SentencePiece model from its bytes.
+Expected<void> loadSentencePiece(std::span<const char> bytes, const std::string &name,
+                                 sentencepiece::SentencePieceProcessor &processor);
 
 } // namespace xf::runtime
 

@@ -255,4 +255,5 @@ def main():
     write(f"{folder}.expected.safetensors", expected)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -329,6 +329,71 @@ TEST(Search, FindsTheBestOfManyBlocks) {
   EXPECT_THAT(results[0][2].ids, ElementsAre(257));
 }
 
+TEST(Search, EndsAsTransformersDoes) {
+  // Ends are likelier than tokens at 1 and 2, but the second end's score is the better by its length: -1.6 / 2.
+  Tempting model;
+  auto results = run(model, {3}, {.beam = 2, .nBest = 2, .lengthPenalty = 1, .maxLength = 10, .isTransformers = true});
+  // Two outputs, and at length 2 the hypothesis with -2.0 / 2 is not better than the worse of them, -1: it stops,
+  // though a long one would score -2.0 / 11.
+  EXPECT_EQ(model.rowsOfSteps.size(), 2u);
+  EXPECT_THAT(results[0][0].ids, ElementsAre(3));
+  EXPECT_NEAR(results[0][0].score, (-1.1 - 0.5) / 2, 1e-6);
+  EXPECT_THAT(results[0][1].ids, ElementsAre());
+  EXPECT_NEAR(results[0][1].score, -1, 1e-6);
+  Tempting one; // as many outputs are compared, however many are asked for
+  auto best = run(one, {3}, {.beam = 2, .lengthPenalty = 1, .maxLength = 10, .isTransformers = true});
+  ASSERT_EQ(best[0].size(), 1u);
+  EXPECT_THAT(best[0][0].ids, ElementsAre(3));
+  Endless endless; // the end that is put there costs nothing
+  auto longest = run(endless, {3}, {.beam = 2, .lengthPenalty = 1, .maxLength = 4, .isTransformers = true});
+  EXPECT_THAT(longest[0][0].ids, ElementsAre(3, 3, 3, 3));
+  EXPECT_NEAR(longest[0][0].logProbability, -4, 1e-6);
+  EXPECT_NEAR(longest[0][0].score, -4.0 / 5, 1e-6);
+  struct Late : ToyModel { // after the first token an end is third: among the four best continuations, but not the two
+    Late() : ToyModel(5, {0}) {}
+    std::vector<float> distribution(uint32_t, const Ids &history) const override {
+      if (history.size() == 1)
+        return {-1, -1.1f, -9, -9, -9};
+      if (history.size() == 2)
+        return {history.back() == 0 ? -0.5f : -9, -9, history.back() == 0 ? -0.1f : -0.45f, -9, -9};
+      return {-9, -9, -3, -9, -9};
+    }
+  };
+  Late late, paper;
+  auto without = run(late, {3}, {.beam = 2, .nBest = 2, .maxLength = 5, .isTransformers = true});
+  EXPECT_THAT(without[0][0].ids, ElementsAre(0));
+  EXPECT_THAT(without[0][1].ids, ElementsAre(0, 0));
+  auto with = run(paper, {3}, {.beam = 2, .nBest = 2, .maxLength = 5});
+  EXPECT_THAT(with[0][0].ids, ElementsAre(0));
+  EXPECT_THAT(with[0][1].ids, ElementsAre(1));
+}
+
+TEST(Search, SuppressedTokensAreNeverTaken) {
+  for (bool renormalizes : {false, true}) {
+    ToyModel model(7, {5});
+    auto results =
+        run(model, {3}, {.beam = 4, .nBest = 4, .maxLength = 3, .suppressed = {0, 4}, .renormalizes = renormalizes});
+    ASSERT_EQ(results[0].size(), 4u);
+    for (const SearchResult &result : results[0]) {
+      double expected = 0;
+      Ids history{bos};
+      for (size_t i = 0; i <= result.ids.size(); ++i) {
+        int32_t token = i < result.ids.size() ? result.ids[i] : eos;
+        EXPECT_THAT(Ids({0, 4}), testing::Not(testing::Contains(token)));
+        std::vector<float> next = hashModel(5, history, 7);
+        double allowed = 1 - std::exp(double(next[0])) - std::exp(double(next[4]));
+        expected += double(next[token]) - (renormalizes ? std::log(allowed) : 0);
+        history.push_back(token);
+      }
+      EXPECT_NEAR(result.logProbability, expected, 1e-5);
+    }
+  }
+  Even even;
+  EXPECT_THAT(run(even, {3}, {.maxLength = 2, .suppressed = {0, 1}})[0][0].ids, ElementsAre());
+  EXPECT_THAT(run(even, {3}, {.minLength = 1, .maxLength = 1, .suppressed = {0, 1}})[0][0].ids, ElementsAre(3));
+  EXPECT_EQ(errorOf(even, {.suppressed = {5}}), "expected tokens that are never taken below 5, but got 5");
+}
+
 TEST(Search, TiesGoToTheLowerIndex) {
   Even model;
   EXPECT_THAT(run(model, {3}, {.maxLength = 3})[0][0].ids, ElementsAre(0, 0, 0));

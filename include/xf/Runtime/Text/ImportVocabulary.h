@@ -19,6 +19,9 @@ Expected<std::string> importVocabulary(std::string_view bytes, const std::string
 /// GPT-2's vocab.json and merges.txt.
 Expected<std::string> importBytePairs(std::string_view vocabulary, std::string_view merges, const std::string &name);
 
+/// Marian's: a vocab.json of tokens and ids, and the SentencePiece model of a language, whose pieces have these ids.
+Expected<std::string> importListedPieces(std::string_view list, std::string_view pieces, const std::string &name);
+
 /// BERT's vocab.txt.
 struct WordPieceOptions {
   bool lowercase = true, stripAccents = true, splitsChinese = true;

@@ -52,12 +52,18 @@ struct SearchOptions {
   int64_t maxLength = 0;    // tokens without EOS; 0: the source's length + extraLength
   int64_t extraLength = 50; // (the paper, 6.1)
   int64_t positions = 0;    // that the model has for BOS and the tokens; 0: any number
+  /// As `generate` of Hugging Face's transformers has it: the score's divisor is length^alpha; an end is taken where it
+  /// is among a step's `beam` best continuations; it goes on until there are `beam` outputs and the likeliest
+  /// hypothesis, by its length of now, is not better than any of them; EOS costs nothing where nothing else may come.
+  bool isTransformers = false;
+  std::vector<int32_t> suppressed; // tokens that are never taken
+  bool renormalizes = false;       // probabilities are those of the others
 };
 
 struct SearchResult {
   std::vector<int32_t> ids;  // without BOS and EOS
   double logProbability = 0; // natural, summed over ids and EOS
-  double score = 0;          // logProbability / ((5 + length) / 6)^alpha, EOS counted (Wu et al. 2016)
+  double score = 0; // logProbability / ((5 + length) / 6)^alpha, EOS counted (Wu et al. 2016), or / length^alpha
 };
 
 class Search {

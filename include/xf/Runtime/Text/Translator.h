@@ -20,7 +20,8 @@ public:
   Translator(Session &session, const ModelState &model, const Vocabularies &vocabularies, SearchOptions options,
              int64_t batchSize = 0);
 
-  /// How this program's model searches where nothing else is said: with keys `beam`, `length_penalty`, `extra_length`.
+  /// How this program's model searches where nothing else is said: with keys `beam`, `length_penalty`, `extra_length`,
+  /// `max_length`, `search`, `suppress_tokens`, `renormalize`.
   static SearchOptions defaults(const Program &program);
 
   /// Rows of a step that fill the matrix kernels.

@@ -19,6 +19,7 @@ std::optional<ModelKind> parseModelKind(StringRef name) {
 using Key = ConfigurationKey;
 static constexpr Key keys[] = {
     {"layers", AnyKind, "6", Key::Integer, 0, ""},
+    {"decoder_layers", Pairs, "", Key::Integer, 0, ""},
     {"d_model", AnyKind, "512", Key::Integer, 1, ""},
     {"heads", AnyKind, "8", Key::Integer, 1, ""},
     {"key_value_heads", AnyKind, "", Key::Integer, 1, ""},
@@ -28,7 +29,7 @@ static constexpr Key keys[] = {
     {"vocabulary", AnyKind, "37000", Key::Integer, 3, ""},
     {"source_vocabulary", Pairs, "", Key::Integer, 3, ""},
     {"target_vocabulary", Pairs, "", Key::Integer, 3, ""},
-    {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false"},
+    {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false|embeddings|target"},
     {"scale_embedding", AnyKind, "true", Key::Choice, 0, "true|false"},
     {"init", AnyKind, "xavier", Key::Choice, 0, "xavier|torch"},
     {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
@@ -67,6 +68,10 @@ static constexpr Key keys[] = {
     {"beam", Pairs, "4", Key::Integer, 1, ""},
     {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
     {"extra_length", Pairs, "50", Key::Integer, 0, ""},
+    {"max_length", Pairs, "", Key::Integer, 1, ""},
+    {"search", Pairs, "", Key::Choice, 0, "paper|transformers"},
+    {"suppress_tokens", Pairs, "", Key::Tokens, 0, ""},
+    {"renormalize", Pairs, "", Key::Choice, 0, "true|false"},
     {"pooling", Encoder, "mean", Key::Choice, 0, "mean|first"},
     {"max_tokens", Encoder, "none", Key::Integer, 1, "none"},
     {"unit_length", Encoder, "true", Key::Choice, 0, "true|false"},
