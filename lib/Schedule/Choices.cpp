@@ -255,16 +255,11 @@ LogicalResult setSchedule(func::FuncOp kernel, const ScheduleTarget &target) {
                                      "not known, but got "
                                   << matmul.getParts();
   auto backward = dyn_cast<AttentionBackwardOp>(rootOf(kernel));
-  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && backward) {
+  if (auto attention = dyn_cast<WarpgroupAttentionScheduleAttr>(given); attention && backward)
     if (attention.getColumns() != 64)
       return kernel.emitOpError() << "expected 'columns' of 'xf.schedule' to be 64 backward, as registers have it, "
                                      "but got "
                                   << attention.getColumns();
-    int64_t heads = backward.getHeads(), keyHeads = backward.getKeyValueHeadCount();
-    if (attention.getOrdered() && heads != keyHeads)
-      return kernel.emitOpError() << "expected 'ordered' of 'xf.schedule' to be false where heads (" << heads
-                                  << ") share those of keys and values (" << keyHeads << "), but got true";
-  }
   if (auto attention = dyn_cast<TensorCoreAttentionScheduleAttr>(given); attention && backward)
     if (attention.getRows() != 16)
       return kernel.emitOpError()

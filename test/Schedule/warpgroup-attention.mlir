@@ -143,19 +143,6 @@ func.func private @columns(%do: !m, %q: !m, %k: !m, %v: !m, %o: !m, %s: !s, %qo:
 // -----
 
 !m = tensor<?x128xbf16>
-!n = tensor<?x64xbf16>
-!s = tensor<?x2xf32>
-!i = tensor<?xi32>
-// expected-error @+1 {{expected 'ordered' of 'xf.schedule' to be false where heads (2) share those of keys and values (1), but got true}}
-func.func private @ordered(%do: !m, %q: !m, %k: !n, %v: !n, %o: !m, %s: !s, %qo: !i, %ko: !i) -> (!m, !n, !n)
-    attributes {xf.kernel = #xf<kernel attention_backward>, xf.schedule = #xf.warpgroup_attention_schedule<columns = 64, stages = 2, ordered = true>} {
-  %dq, %dk, %dv = xf.attention_backward %do, %q, %k, %v, %o, %s offsets(%qo, %ko) heads(2) key_value_heads(1) scale(0.125) : (!m, !m, !n, !n, !m, !s, !i, !i) -> (!m, !n, !n)
-  return %dq, %dk, %dv : !m, !n, !n
-}
-
-// -----
-
-!m = tensor<?x128xbf16>
 !s = tensor<?x2xf32>
 !i = tensor<?xi32>
 // expected-error @+1 {{expected 'rows' of 'xf.schedule' to be 16 backward, as registers have it, but got 32}}

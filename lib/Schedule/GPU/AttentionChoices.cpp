@@ -67,9 +67,11 @@ void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpg
   int64_t extras = a.hasDropout + a.hasRegion + a.hasWindow;
   if (hasWarpgroups && a.isForWarpgroups) {
     // Five products in place of seven, with sums in order; it has run on no GPU yet, and `true` chooses it. A region
-    // may mask blocks, which only the block itself passes over.
+    // may mask blocks, which only the block itself passes over. Of the widest heads that share keys registers hold no
+    // more than the head's number besides.
     constexpr bool ordersSums = false;
-    if (ordersSums && !a.hasRegion && !a.sharesKeys)
+    bool isFullInOrder = a.sharesKeys && a.widest() > 64 && (a.hasDropout || a.hasLengths);
+    if (ordersSums && !a.hasRegion && !isFullInOrder)
       forms.push_back(a.onWarpgroups(64, /*inTurn=*/false, /*isOrdered=*/true));
     // Both sums of the widest heads, and the number of the head that keys are shared by, where no mask bounds steps.
     bool isFull = a.sharesKeys && !a.isCausal && a.widths[1] + a.widths[3] == 256;

@@ -1,8 +1,9 @@
 //===- WarpgroupAttentionOrdered.cpp - backward with sums in order --------===//
-// A block has 128 keys of a sequence and a head, and adds what they give to the gradients of queries to those in
-// memory, five products in place of seven. Blocks that add to the same queries do it in turn, later keys first, so that
-// a sum is the same every time: a number beside the sums says who was the last. Blocks take their work by a ticket, in
-// this order, and wait only for blocks with earlier tickets, which run already: nothing can stand still.
+// A block has 128 keys of a sequence and a head of keys, and adds what they give to the gradients of queries to those
+// in memory, five products in place of seven; where heads share keys it goes through them in their order. Blocks that
+// add to the same queries do it in turn, later keys first, so that a sum is the same every time: a number beside the
+// sums says who was the last. Blocks take their work by a ticket, in this order, and wait only for blocks with earlier
+// tickets, which run already: nothing can stand still.
 //
 // What is needed before (D of every query) and after (the sums, rounded, as rows of the result) are works of the same
 // launch, with the first and the last tickets. Keys of a block and queries of a step begin with their sequence, so that
@@ -45,7 +46,7 @@ struct Ticket {
   enum Counter : int64_t { Tickets, StatisticsDone, KeysDone, Ended, Counters };
 
   Ticket(Emitter &e, AttentionBackwardOp op)
-      : e(e), heads(op.getHeads()),
+      : e(e), keyHeads(op.getKeyValueHeadCount()),
         queryTiles{e, e.placeOf(op.getQueryOffsets()), e.toI32(e.dim(e.placeOf(op.getQuery()), 0)), step},
         keyTiles{e, e.placeOf(op.getKeyOffsets()), e.toI32(e.dim(e.placeOf(op.getKey()), 0)), WarpgroupRows::blockRows},
         counters(e.allocateGlobal({Counters}, e.b.getI32Type())) {
@@ -55,10 +56,10 @@ struct Ticket {
     e.onFirstThread([&] { e.store(e.countRound(counters, e.index(Tickets), launched()), shared, e.index(0)); });
     e.syncBlock();
     number = e.fromLane(e.load(shared, e.index(0)), e.i32(0));
-    ofKeys = e.mul(keyTiles.count(), e.i32(heads));
+    ofKeys = e.mul(keyTiles.count(), e.i32(keyHeads));
     Value later = e.sub(number, queryTiles.count());
-    head = e.toIndex(e.make<arith::RemUIOp>(later, e.i32(heads)));
-    keyTile = e.sub(e.sub(keyTiles.count(), e.i32(1)), e.make<arith::DivUIOp>(later, e.i32(heads)));
+    keyHead = e.make<arith::RemUIOp>(later, e.i32(keyHeads));
+    keyTile = e.sub(e.sub(keyTiles.count(), e.i32(1)), e.make<arith::DivUIOp>(later, e.i32(keyHeads)));
     resultTile = e.sub(later, ofKeys);
   }
   static constexpr int64_t step = 64; // queries
@@ -95,9 +96,9 @@ struct Ticket {
   }
 
   Emitter &e;
-  int64_t heads;
+  int64_t keyHeads;
   SequenceTiles queryTiles, keyTiles;
-  Value number, head, keyTile, resultTile;
+  Value number, keyHead, keyTile, resultTile;
 
 private:
   Value launched() { return NVVM::GridDimXOp::create(e.b, e.loc, e.b.getI32Type()); }
@@ -107,7 +108,8 @@ private:
 class Ordered : public WarpgroupBackward {
 public:
   Ordered(Emitter &e, AttentionBackwardOp op, Ticket &ticket)
-      : WarpgroupBackward(e, op, ticket.head), ticket(ticket), tileElements(step * features) {
+      : WarpgroupBackward(e, op, e.toIndex(ticket.keyHead)), ticket(ticket), sharers(sharersOf(op)),
+        tileElements(step * features) {
     auto argument = [&](Value tensor) { return int64_t(cast<BlockArgument>(tensor).getArgNumber()); };
     int64_t queries = argument(op.getQuery()), offsets = argument(op.getQueryOffsets()), keys = argument(op.getKey()),
             keyOffsets = argument(op.getKeyOffsets());
@@ -117,8 +119,9 @@ public:
     firstStatistic = e.mul(tiles, e.index(tileElements));
     firstLast = e.add(firstStatistic, e.mul(e.dim(query, 0), e.index(2 * heads)));
     memory = e.workspace({{queries, 0, heads * (features + 3)}, {offsets, 0, heads * (tileElements + 1)}});
-    // 128 a block: two works a tile of 64 queries, and one a head of a tile of keys.
-    e.setGridSum({{queries, 0, 4}, {offsets, 0, 256}, {keys, 0, heads}, {keyOffsets, 0, 128 * heads}});
+    // 128 a block: two works a tile of 64 queries, and one a head of keys of a tile of these.
+    int64_t keyHeads = ticket.keyHeads;
+    e.setGridSum({{queries, 0, 4}, {offsets, 0, 256}, {keys, 0, keyHeads}, {keyOffsets, 0, 128 * keyHeads}});
     gradients = xfg::TileType::get(e.b.getBF16Type(), 2 * WarpgroupRows::blockRows, step);
     gradientTile = xfg::CreateTileOp::create(e.b, e.loc, gradients, e.allocateDynamic(gradients.getBytes()));
     sums = allocate({features / 8, WarpgroupRows::groupThreads, 4}, e.b.getF32Type());
@@ -139,6 +142,11 @@ private:
     Value sequence, number, isAny; // of the sequence's tiles, and whether it has so many
     Sequence rows;
   };
+  /// For the heads of queries that read the block's keys, in their order, of which each is `head` then; what is carried
+  /// begins with the turn of the rings.
+  Values forHeads(ValueRange initial, function_ref<Values(ValueRange)> body);
+  Value headAnew() override;
+  ColumnSteps stepsOf(WarpgroupRows &rows, const Keys &keys, Value turn);
   void copy(WarpgroupRows &rows, const Keys &keys);
   void compute(WarpgroupRows &rows, const Keys &keys);
   /// Adds to sums in memory what warpgroups have left.
@@ -174,6 +182,8 @@ private:
   Value sumOf(Value tile, Value head) { return e.add(e.mul(e.toIndex(tile), e.index(heads)), head); }
 
   Ticket &ticket;
+  int64_t sharers; // heads of queries that share one of keys and values
+  Value shared;    // which of them it is, by forSharers' number; null where heads share none
   int64_t tileElements;
   Value memory, firstStatistic, firstLast;
   xfg::TileType gradients;
@@ -188,19 +198,19 @@ private:
 //===-- Before: D ---------------------------------------------------------===//
 /// Of 64 rows, whatever sequences they are of. Four threads share a row's head.
 void Ordered::emitStatistics() {
-  constexpr int64_t sharers = 4, piece = 8;
-  Value thread = e.toI32(e.thread()), part = e.make<arith::RemUIOp>(thread, e.i32(sharers));
+  constexpr int64_t threads = 4, piece = 8;
+  Value thread = e.toI32(e.thread()), part = e.make<arith::RemUIOp>(thread, e.i32(threads));
   Value first = e.mul(ticket.number, e.i32(step)), zero = e.i32(0);
   Value rows = e.make<arith::MaxSIOp>(e.min(e.sub(ticket.queryTiles.rows, first), e.i32(step)), zero);
   Value pairs = e.mul(rows, e.i32(heads));
   auto type = VectorType::get(piece, e.b.getBF16Type());
-  e.loop(zero, pairs, e.registers.threads() / sharers, [&](Value begin) {
-    Value own = e.add(begin, e.make<arith::DivUIOp>(thread, e.i32(sharers))),
+  e.loop(zero, pairs, e.registers.threads() / threads, [&](Value begin) {
+    Value own = e.add(begin, e.make<arith::DivUIOp>(thread, e.i32(threads))),
           pair = e.min(own, e.sub(pairs, e.i32(1))); // all go through the exchange below
     Value row = e.toIndex(e.add(first, e.make<arith::DivUIOp>(pair, e.i32(heads)))),
           head = e.make<arith::RemUIOp>(pair, e.i32(heads));
     Values loaded[2];
-    for (int64_t i = 0; i < valueFeatures; i += piece * sharers)
+    for (int64_t i = 0; i < valueFeatures; i += piece * threads)
       for (auto [matrix, vectors] : llvm::zip(std::array{cotangent, forward}, loaded)) {
         Value column = e.add(e.mul(head, e.i32(valueFeatures)), e.add(e.mul(part, e.i32(piece)), e.i32(i)));
         vectors.push_back(vector::LoadOp::create(e.b, e.loc, type, matrix, ValueRange{row, e.toIndex(column)},
@@ -265,43 +275,68 @@ void Ordered::emitKeys() {
   emit(roles.getWriter(), false, &Ordered::write);
 }
 
-void Ordered::copy(WarpgroupRows &rows, const Keys &keys) {
-  own.fill(keyBlocks, rows.begin, columnOf(head, features), e.i32(0));
-  ownValues.fill(valueBlocks, rows.begin, columnOf(head, valueFeatures), e.i32(0));
+Ordered::Values Ordered::forHeads(ValueRange initial, function_ref<Values(ValueRange)> body) {
+  if (sharers == 1)
+    return body(initial);
+  shared = e.mul(ticket.keyHead, e.i32(sharers));
+  return forSharers(e, shared, sharers, initial, [&](Value number, ValueRange carried) {
+    head = e.toIndex(number);
+    if (region)
+      region.setHead(head);
+    return body(carried);
+  });
+}
+
+Value Ordered::headAnew() { return shared && isTight ? e.toIndex(e.anew(shared)) : Value(); }
+
+ColumnSteps Ordered::stepsOf(WarpgroupRows &rows, const Keys &keys, Value turn) {
   ColumnSteps steps = rows.stepsOf(keys.rows, masks, region, /*areKeys=*/true, step);
-  fill(rows, steps, keys.rows.queryStart, head, {{&others, querySteps}, {&otherValues, cotangentSteps}});
+  steps.turn = turn;
+  return steps;
+}
+
+void Ordered::copy(WarpgroupRows &rows, const Keys &keys) {
+  Value keyHead = e.toIndex(ticket.keyHead);
+  own.fill(keyBlocks, rows.begin, columnOf(keyHead, features), e.i32(0));
+  ownValues.fill(valueBlocks, rows.begin, columnOf(keyHead, valueFeatures), e.i32(0));
+  forHeads(e.i32(0), [&](ValueRange turn) {
+    return fill(rows, stepsOf(rows, keys, turn[0]), keys.rows.queryStart, head,
+                {{&others, querySteps}, {&otherValues, cotangentSteps}});
+  });
 }
 
 void Ordered::compute(WarpgroupRows &rows, const Keys &keys) {
   KeyTiles tiles{own.await(e.i32(0)), ownValues.await(e.i32(0))};
-  ColumnSteps steps = rows.stepsOf(keys.rows, masks, region, /*areKeys=*/true, step);
-  Step at = steps.first();
-  e.when(e.compare(arith::CmpIPredicate::slt, at.number, steps.end), [&] {
-    load(rows, keys.rows, at.number);
-    shareNext(rows, e.i32(0));
+  Values sums = forHeads({e.i32(0), zeros(features), zeros(valueFeatures)}, [&](ValueRange carried) {
+    ColumnSteps steps = stepsOf(rows, keys, carried[0]);
+    Step at = steps.first();
+    e.when(e.compare(arith::CmpIPredicate::slt, at.number, steps.end), [&] {
+      load(rows, keys.rows, at.number);
+      shareNext(rows, carried[0]);
+    });
+    rows.meet();
+    // Queries past the sequence's end have a log_sum_exp by which they vanish.
+    Values next = rows.forMasked(steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
+                                 carried.drop_front(), [&](Step now, bool needsMask, ValueRange carried) {
+                                   return stepOfKeys(rows, keys.rows, steps, now, tiles, carried, needsMask);
+                                 });
+    next.insert(next.begin(), steps.turnOf(e, at));
+    return next;
   });
-  rows.meet();
-  // Queries past the sequence's end have a log_sum_exp by which they vanish.
-  Values sums =
-      rows.forMasked(steps, at, /*masksBegin=*/true, /*masksEnd=*/masks.window.has_value(),
-                     {zeros(features), zeros(valueFeatures)}, [&](Step now, bool needsMask, ValueRange carried) {
-                       return stepOfKeys(rows, keys.rows, steps, now, tiles, carried, needsMask);
-                     });
   // The other warpgroup has read the block's keys, over which results are written.
   barrier(Empty, 2, 1);
   unsigned first = e.kernel.getNumArguments();
-  store(rows, tiles.keys, sums[0], scale, keyGradient, e.function.getArgument(first + 1), features);
-  store(rows, tiles.values, sums[1], kept, valueGradient, e.function.getArgument(first + 2), valueFeatures);
+  store(rows, tiles.keys, sums[1], scale, keyGradient, e.function.getArgument(first + 1), features);
+  store(rows, tiles.values, sums[2], kept, valueGradient, e.function.getArgument(first + 2), valueFeatures);
 }
 
 void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
-  ColumnSteps steps = rows.stepsOf(keys.rows, masks, region, /*areKeys=*/true, step);
+  ColumnSteps steps = stepsOf(rows, keys, e.i32(0));
   auto [nextBegin, nextEnd] = rows.stepsOfNext(keys.rows, masks, /*areKeys=*/true, step);
   Value firstTile = ticket.queryTiles.firstOf(keys.sequence), name = e.add(keys.number, e.i32(1));
   Value isFirst = e.compare(arith::CmpIPredicate::eq, e.toI32(e.lane()), e.i32(0));
   barrier(Empty, 2, 1, /*arrives=*/true);
-  Step at = steps.first();
-  rows.forSteps(steps, at, steps.end, {}, [&](Step now, ValueRange) {
+  auto writeStep = [&](Step now, ValueRange) {
     Value sum = sumOf(e.add(firstTile, now.number), head), to = e.mul(sum, e.index(tileElements)),
           last = e.add(firstLast, sum);
     // The next block of keys comes before this one, if it has such a step. Whoever is the first need not add.
@@ -330,6 +365,10 @@ void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
     });
     e.syncWarp();
     return Values();
+  };
+  forHeads({}, [&](ValueRange) {
+    Step at = steps.first();
+    return rows.forSteps(steps, at, steps.end, {}, writeStep);
   });
   e.when(isFirst, [&] {
     ticket.release(Ticket::KeysDone);
@@ -429,6 +468,7 @@ Ordered::Values Ordered::addProducts(WarpgroupRows &rows, Value turn, const KeyT
 void Ordered::store(WarpgroupRows rows, Value tile, Value accumulator, double factor, Value map, Value matrix,
                     int64_t features) {
   Anew anew(rows, isTight);
+  Value keyHead = shared ? e.toIndex(e.make<arith::DivUIOp>(e.sub(shared, e.i32(1)), e.i32(sharers))) : head;
   Values elements = elementsOf(e, accumulator);
   for (Value &element : elements)
     element = e.mul(element, e.f32(factor));
@@ -438,9 +478,9 @@ void Ordered::store(WarpgroupRows rows, Value tile, Value accumulator, double fa
   auto branch = scf::IfOp::create(e.b, e.loc, isWhole, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(e.b);
   e.b.setInsertionPointToStart(branch.thenBlock());
-  rows.store(elements, tile, map, columnOf(head, features));
+  rows.store(elements, tile, map, columnOf(keyHead, features));
   e.b.setInsertionPointToStart(branch.elseBlock());
-  rows.store(elements, matrix, columnOf(head, features));
+  rows.store(elements, matrix, columnOf(keyHead, features));
 }
 
 //===-- After: sums as rows -----------------------------------------------===//

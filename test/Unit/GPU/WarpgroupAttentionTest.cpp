@@ -465,86 +465,102 @@ Kernel orderedOf(const Attention &attention) {
 }
 } // namespace
 
-// Lengths around a step's queries and a block's keys.
+// Lengths around a step's queries and a block's keys; of two heads that share keys, too.
 TEST(OrderedBackward, EveryLength) {
-  for (bool causal : {false, true}) {
-    Kernel kernel = orderedOf(attention(64, causal));
-    for (int64_t n = causal ? 1 : 2; n <= 129; n += 2) // what is left over of a tile is of either length
-      EXPECT_EQ(kernel.run({n / 2 + n % 3 * 64}, {n + n % 5 / 4 * 128}), "") << n << " " << causal;
-  }
+  for (int64_t sharers : {1, 2})
+    for (bool causal : {false, true}) {
+      Attention problem = attention(64, causal, sharers);
+      problem.sharers = sharers;
+      Kernel kernel = orderedOf(problem);
+      // What is left over of a tile is of either length.
+      for (int64_t n = causal == (sharers == 1) ? 1 : 2; n <= 129; n += 2 * sharers)
+        EXPECT_EQ(kernel.run({n / 2 + n % 3 * 64}, {n + n % 5 / 4 * 128}), "") << n << " " << causal << " " << sharers;
+    }
 }
 
 // All widths of heads, and what ptxas has to say.
 TEST(OrderedBackward, EveryWidth) {
   for (auto [features, valueFeatures] : {std::pair(32, 32), {64, 64}, {64, 128}, {96, 96}, {128, 64}, {128, 128}})
-    for (bool causal : {false, true}) {
-      Attention problem = attention(features, causal, 2);
-      problem.valueFeatures = valueFeatures;
-      Kernel kernel = orderedOf(problem);
-      EXPECT_EQ(kernel.wrongFor("sm_90a"), "") << features << " " << valueFeatures << " " << causal;
-      for (auto [queries, keys] : {std::pair(200, 300), {65, 70}, {300, 100}})
-        EXPECT_EQ(kernel.run({queries}, {keys}), "")
-            << features << " " << valueFeatures << " " << causal << " " << queries << " x " << keys;
-    }
+    for (bool causal : {false, true})
+      for (int64_t sharers : {1, 2}) {
+        Attention problem = attention(features, causal, 2);
+        problem.valueFeatures = valueFeatures;
+        problem.sharers = sharers;
+        Kernel kernel = orderedOf(problem);
+        EXPECT_EQ(kernel.wrongFor("sm_90a"), "") << features << " " << valueFeatures << " " << causal << " " << sharers;
+        for (auto [queries, keys] : {std::pair(200, 300), {65, 70}, {300, 100}})
+          EXPECT_EQ(kernel.run({queries}, {keys}), "")
+              << features << " " << valueFeatures << " " << causal << " " << sharers << " " << queries << " x " << keys;
+      }
 }
 
-// A sequence gives the bits that it gives alone, wherever it begins.
+// A sequence gives the bits that it gives alone, wherever it begins; with three heads to one of keys, too.
 TEST(OrderedBackward, Packed) {
   std::vector<int64_t> queryCounts{1, 30, 0, 64, 150, 7, 20, 300, 5}, keyCounts{1, 30, 40, 64, 150, 0, 140, 10, 260};
-  for (auto [features, causal] : {std::pair(64, true), {128, false}}) {
-    Kernel kernel = orderedOf(attention(features, causal, 2));
-    ASSERT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal;
+  for (auto [features, causal, sharers] : {std::tuple(64, true, 1), {64, false, 3}, {128, false, 2}}) {
+    Attention problem = attention(features, causal, sharers == 3 ? 3 : 2);
+    problem.sharers = sharers;
+    Kernel kernel = orderedOf(problem);
+    ASSERT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal << " " << sharers;
     std::vector<Attention::Result> together = kernel.attention.results;
     for (size_t s = 0; s < queryCounts.size(); ++s) {
       EXPECT_EQ(kernel.run({queryCounts[s]}, {keyCounts[s]}), "");
       for (auto [all, alone] : zip_equal(together, kernel.attention.results))
         EXPECT_TRUE(std::equal(alone.bits.begin(), alone.bits.end(), all.bits.begin() + all.firstOf[s]))
-            << features << " " << causal << " " << queryCounts[s] << " x " << keyCounts[s];
+            << features << " " << causal << " " << sharers << " " << queryCounts[s] << " x " << keyCounts[s];
     }
   }
 }
 
-// Windows, lengths, dropout and a region, and all of them.
+// Windows, lengths, dropout and a region, and all of them; each with heads that share keys and with others, and a
+// region that asks for the head.
 TEST(OrderedBackward, Masks) {
   std::vector<int64_t> queryCounts{1, 30, 0, 65, 7, 200}, keyCounts{1, 30, 40, 70, 0, 360};
   for (int64_t features : {64, 128})
     for (bool causal : {false, true})
       for (int which = 0; which < 5; ++which) {
-        if (causal != (features == 64) && which < 4)
-          continue;
         Attention problem = attention(features, causal, 2);
+        if (causal != (features == 64))
+          problem.sharers = 2;
+        problem.isOfHead = problem.sharers == 2 && which == 3;
         if (which == 0 || which == 4)
           problem.window = 70;
         for (int64_t row = 0; (which == 1 || which == 4) && row < 431; ++row)
           problem.lengths.push_back(int32_t(row * 37 % 480 - 10));
         problem.rate = which == 2 || which == 4 ? 0.3 : 0;
-        problem.hasRegion = which >= 3;
+        problem.hasRegion = which >= 3 && !problem.isOfHead;
         Kernel kernel = orderedOf(problem);
         EXPECT_EQ(kernel.run(queryCounts, keyCounts), "") << features << " " << causal << " " << which;
       }
 }
 
-// What is changed in the PTX of a kernel that is right.
+// What is changed in the PTX of kernels that are right, one of them of three heads that share keys.
 TEST(OrderedBackward, FindsWhatIsWrong) {
   if (!isEmulated())
     GTEST_SKIP() << "is for the emulated GPU";
-  Kernel kernel = orderedOf(attention(64, /*causal=*/true));
-  ASSERT_EQ(kernel.run({300, 30}, {300, 300}), "");
-  auto expectFound = [&](StringRef from, StringRef to, std::initializer_list<StringRef> parts) {
-    std::string found = kernel.run(kernel.seeded(from.str(), to.str()));
-    EXPECT_TRUE(any_of(parts, [&](StringRef part) { return StringRef(found).contains(part); }))
-        << from.str() << ": " << found;
-  };
-  // Sums that are released before they are in memory, or not at all, or that nobody waits for.
-  expectFound("cp.async.bulk.wait_group ", "cp.async.bulk.wait_group.read ", {"races"});
-  expectFound("st.release.gpu.global.u32", "// ", {"deadlock"});
-  expectFound("red.release.gpu.global.add.u32", "// ", {"deadlock"});
-  expectFound("fence.proxy.async.global;", "", {"without a fence"});
-  expectFound("fence.proxy.async.shared::cta;", "", {"without a fence"});
-  // The first adds to what nobody has written.
-  expectFound("cp.async.bulk.global.shared::cta.bulk_group",
-              "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32", {"never written"});
-  // Later ones write over what others have added.
-  expectFound("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32",
-              "cp.async.bulk.global.shared::cta.bulk_group", {"query's gradient"});
+  for (int64_t sharers : {1, 3}) {
+    Attention problem = attention(64, /*causal=*/true, sharers);
+    problem.sharers = sharers;
+    Kernel kernel = orderedOf(problem);
+    ASSERT_EQ(kernel.run({300, 30}, {300, 300}), "");
+    auto expectFound = [&](StringRef from, StringRef to, std::initializer_list<StringRef> parts) {
+      std::string found = kernel.run(kernel.seeded(from.str(), to.str()));
+      EXPECT_TRUE(any_of(parts, [&](StringRef part) { return StringRef(found).contains(part); }))
+          << from.str() << ": " << found;
+    };
+    // Sums that are released before they are in memory, or not at all, or that nobody waits for.
+    expectFound("cp.async.bulk.wait_group ", "cp.async.bulk.wait_group.read ", {"races"});
+    expectFound("st.release.gpu.global.u32", "// ", {"deadlock"});
+    expectFound("red.release.gpu.global.add.u32", "// ", {"deadlock"});
+    expectFound("fence.proxy.async.global;", "", {"without a fence"});
+    expectFound("fence.proxy.async.shared::cta;", "", {"without a fence"});
+    // The first adds to what nobody has written.
+    expectFound("cp.async.bulk.global.shared::cta.bulk_group",
+                "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32", {"never written"});
+    // Later ones write over what others have added.
+    expectFound("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32",
+                "cp.async.bulk.global.shared::cta.bulk_group", {"query's gradient"});
+    // What a head's first step is to share, and what a warpgroup left of a step, others read before it is there.
+    expectFound("bar.sync \t%", "// %", {"races"});
+  }
 }
