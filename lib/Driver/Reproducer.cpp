@@ -30,6 +30,8 @@ Reproducer::Reproducer(PassManager &pm) {
       error = code.message();
       return nullptr;
     }
+    if (!path->empty()) // of a pass that crashes MLIR writes two: where it does, and where the crash is survived
+      llvm::sys::fs::remove(*path);
     *path = file.str();
     return std::make_unique<FileStream>(file, descriptor);
   });

@@ -386,7 +386,7 @@ private:
       if (power == heads) {
         add("%slope = math.exp2 %exponent : f32");
       } else {
-        add(llvm::formatv("%rest = arith.constant {0} : f32", digits((8.0 * power + 4) / power)).str());
+        add(llvm::formatv("%rest = arith.constant {0} : f32", digits((8.0 * power - 4) / power)).str());
         add("%shifted = arith.addf %product, %rest : f32");
         add(llvm::formatv("%power = arith.constant {0} : index", power).str());
         add("%isRegular = arith.cmpi slt, %head, %power : index");

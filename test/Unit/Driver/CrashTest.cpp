@@ -46,12 +46,34 @@ struct Compiled {
   bool failed, crashed;
 };
 
+/// A folder of the test's own for temporary files.
+struct TemporaryFolder {
+  TemporaryFolder() {
+    EXPECT_FALSE(llvm::sys::fs::createUniqueDirectory("xf-crash-test", path));
+    setenv("TMPDIR", path.c_str(), 1);
+  }
+  ~TemporaryFolder() {
+    unsetenv("TMPDIR");
+    llvm::sys::fs::remove_directories(path);
+  }
+  int64_t files() {
+    int64_t count = 0;
+    std::error_code code;
+    for (llvm::sys::fs::directory_iterator file(path, code), end; !code && file != end; file.increment(code))
+      ++count;
+    return count;
+  }
+  llvm::SmallString<128> path;
+};
+
 TEST(Crash, OfAPassIsSurvivedAndKnown) {
+  TemporaryFolder folder;
   Compiled run(/*crashes=*/true);
   EXPECT_TRUE(run.failed);
   EXPECT_TRUE(run.crashed);
   EXPECT_EQ(run.text, ""); // the driver says it, not MLIR
   EXPECT_THAT(run.reproduced, HasSubstr("ending"));
+  EXPECT_EQ(folder.files(), 0); // the one that is told of, read and removed
 }
 
 TEST(Crash, IsNotWhatAFailureIs) {

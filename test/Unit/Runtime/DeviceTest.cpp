@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <iostream>
 
 using namespace xf::runtime;
 
@@ -23,13 +24,20 @@ struct DeviceTest : testing::Test {
     device = std::move(*opened);
     ASSERT_TRUE(device->reserve(1024, "a test"));
     testing::internal::CaptureStderr();
+    isCaptured = true;
   }
-  void TearDown() override { unsetenv("XF_GPU_FAIL"); }
+  void TearDown() override {
+    unsetenv("XF_GPU_FAIL");
+    if (isCaptured) // GoogleTest's file of it is removed by who reads it
+      std::cerr << said();
+  }
   /// What the driver said, with nothing left open.
   std::string said() {
     device.reset();
+    isCaptured = false;
     return testing::internal::GetCapturedStderr();
   }
+  bool isCaptured = false;
 };
 
 /// From now on: "cuMemAlloc:2:3", as in test/lib/GPU/Driver.cpp.

@@ -133,6 +133,14 @@ LogicalResult expectPairs(Operation *op, StringRef what, int64_t features) {
                            << features;
 }
 
+/// Features of which the kernel is made, as those of all models are.
+LogicalResult expectKnownFeatures(Operation *op, StringRef what, Value value) {
+  if (!ShapedType::isDynamic(dimSize(value, 1)))
+    return success();
+  return op->emitOpError() << "expected the features of " << what << " to be a number, but got "
+                           << shapeString(value.getType());
+}
+
 template <typename OpT> LogicalResult verifyWindow(OpT op) {
   constexpr int64_t most = 1 << 30; // sums with a position stay below 2^31
   if (!op.getWindow() || (static_cast<int64_t>(*op.getWindow()) >= 0 && static_cast<int64_t>(*op.getWindow()) <= most))
@@ -260,7 +268,8 @@ LogicalResult SinusoidalOp::verify() { // C1
 
 LogicalResult RotaryAnglesOp::verify() {
   int64_t features = dimSize(getResult(), 1);
-  if (failed(expectPairs(*this, "features", features)) || // C1
+  if (failed(expectKnownFeatures(*this, "the result", getResult())) || // C1
+      failed(expectPairs(*this, "features", features)) ||
       failed(expectShape(*this, "result", getResult(), {dimSize(getPositions(), 0), features}, "tokens x features")))
     return failure();
   for (auto [what, value] :
@@ -268,6 +277,14 @@ LogicalResult RotaryAnglesOp::verify() {
     if (!(value > 0 && std::isfinite(value))) // C2
       return emitOpError() << "expected " << what << " to be a number greater than 0, but got "
                            << llvm::formatv("{0}", value).str();
+  // The first pair turns by 1, and only with theta below 1 the last one by more.
+  double most = std::max(std::pow(getTheta().convertToDouble(), -static_cast<double>(features - 2) / features), 1.0) /
+                std::min(getFactor().convertToDouble(), 1.0);
+  if (!(most <= 2 * M_PI)) // C2
+    return emitOpError() << "expected theta and factor to turn every pair by at most 2 pi a position, but got "
+                         << llvm::formatv("{0:e} (theta {1:e}, factor {2:e})", most, getTheta().convertToDouble(),
+                                          getFactor().convertToDouble())
+                                .str();
   if (!getOriginal() && !getLow() && !getHigh())
     return success();
   if (!getOriginal() || !getLow() || !getHigh()) // C3
@@ -283,7 +300,7 @@ LogicalResult RotaryAnglesOp::verify() {
 }
 
 LogicalResult RotaryOp::verify() {
-  if (failed(expectHeads(*this, "x", getX(), getHeads()))) // C1
+  if (failed(expectKnownFeatures(*this, "'x'", getX())) || failed(expectHeads(*this, "x", getX(), getHeads()))) // C1
     return failure();
   int64_t features = dimSize(getX(), 1) / static_cast<int64_t>(getHeads());
   if (failed(expectPairs(*this, "the features of a head", features)))
@@ -299,6 +316,9 @@ LogicalResult LinearOp::verify() {
     return failure();
   if (isPacked()) {
     int64_t out = dimSize(getResult(), 1);
+    if (failed(expectKnownFeatures(*this, "'x'", getX())) ||
+        failed(expectKnownFeatures(*this, "the result", getResult()))) // C4
+      return failure();
     if (getBias() && failed(expectExtent(*this, "bias", getBias(), 0, out, "the features of the result"))) // C2
       return failure();
     auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
@@ -316,6 +336,9 @@ LogicalResult LinearOp::verify() {
 }
 
 LogicalResult PackOp::verify() { // C1
+  if (!getWeight().getType().hasStaticShape())
+    return emitOpError() << "expected the extents of 'weight' to be numbers, but got "
+                         << shapeString(getWeight().getType());
   Type element = getResult().getType().getElementType();
   return expectShape(*this, "result", getResult(), packedType(getWeight().getType(), element).getShape(),
                      isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 4 x 32"

@@ -82,6 +82,42 @@ func.func @f(%p: tensor<?xi32>) {
 
 // -----
 
+// xf.rotary_angles C2
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected theta and factor to turn every pair by at most 2 pi a position, but got 1.000000e+15 (theta 1.000000e-30, factor 1.000000e+00)}}
+  %y = xf.rotary_angles %p theta(1.0e-30) : (tensor<?xi32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C2
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected theta and factor to turn every pair by at most 2 pi a position, but got 1.000000e+01 (theta 1.000000e+04, factor 1.000000e-01)}}
+  %y = xf.rotary_angles %p theta(10000.0) factor(0.1) : (tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.rotary_angles C1
+func.func @f(%p: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.rotary_angles' op expected the features of the result to be a number, but got ? x ?}}
+  %y = xf.rotary_angles %p theta(10000.0) : (tensor<?xi32>) -> tensor<?x?xf32>
+  return
+}
+
+// -----
+
+// xf.rotary C1
+func.func @f(%x: tensor<?x?xf32>, %angles: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.rotary' op expected the features of 'x' to be a number, but got ? x ?}}
+  %y = xf.rotary %x, %angles heads(2) : tensor<?x?xf32>, tensor<?x8xf32>
+  return
+}
+
+// -----
+
 // xf.rotary_angles C3
 func.func @f(%p: tensor<?xi32>) {
   // expected-error@+1 {{'xf.rotary_angles' op expected the factors of 'original' to rise from above 0, but got 4.00 and 1.00}}

@@ -55,6 +55,24 @@ func.func @f(%w: tensor<33x8xf32>) {
 
 // -----
 
+// xf.pack C1
+func.func @f(%w: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.pack' op expected the extents of 'weight' to be numbers, but got ? x 8}}
+  %p = xf.pack %w : (tensor<?x8xf32>) -> tensor<2x8x32xf32>
+  return
+}
+
+// -----
+
+// xf.linear C4
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<2x12x32xi8>) {
+  // expected-error@+1 {{'xf.linear' op expected the features of the result to be a number, but got ? x ?}}
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<2x12x32xi8>) -> tensor<?x?xf32>
+  return
+}
+
+// -----
+
 // xf.pack C1, of i8
 func.func @f(%w: tensor<33x8xf32>) {
   // expected-error@+1 {{'xf.pack' op expected 'result' to have shape 2 x 12 x 32 (the rows of 'weight' / 32, rounded up, x its features + 4 x 32), but got 2 x 8 x 32}}

@@ -114,12 +114,12 @@ def XF_SinusoidalOp : XF_Primitive<"sinusoidal", "Elementwise"> {
 def XF_RotaryAnglesOp : XF_Primitive<"rotary_angles", "Elementwise", [XF_OwnStatistics]> {
   let summary = "cosines and sines of rotary positions";
   let description = [{
-    By what angles xf.rotary turns the pairs of features of a head of D features: `result[t, i] = cos(p[t] f[i])`, `result[t, D/2 + i] = sin(p[t] f[i])` for `i < D/2`, with `f[i] = theta^(-2i/D)` (Su et al. 2021). They are f32 at any precision.
+    By what angles xf.rotary turns the pairs of features of a head of D features: `result[t, i] = cos(p[t] f[i])`, `result[t, D/2 + i] = sin(p[t] f[i])` for `i < D/2`, with `f[i] = theta^(-2i/D)` (Su et al. 2021). They are f32 at any precision, and right for positions up to 2^24.
 
     `factor(s)` divides the frequencies by s, which puts s times as many positions where a model has learnt them. With `original(n, low, high)` it does so for wavelengths `2 pi / f` above `n / low`, not for those below `n / high`,
     and in part between them: `f (1 - m) / s + f m` with `m = (n f / (2 pi) - low) / (high - low)` (Llama 3, which had learnt n positions).
 
-    - C1: result is tokens x features, which are even and at least 2. C2: theta and factor are finite and greater than 0. C3: `original` has at least 1 position, and 0 < low < high, finite.
+    - C1: result is tokens x features, which are even and at least 2. C2: theta and factor are finite and greater than 0, and turn no pair by more than 2 pi a position: neither a theta^(-2i/D) nor its quotient by factor is more. C3: `original` has at least 1 position, and 0 < low < high, finite.
 
     ```mlir
     %angles = xf.rotary_angles %positions theta(10000.0) : (tensor<?xi32>) -> tensor<?x64xf32>
