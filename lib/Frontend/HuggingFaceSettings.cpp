@@ -21,11 +21,11 @@ Expected<Settings> Settings::read(const std::string &path) {
   if (!file)
     return file.error();
   Json json = Json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() && !json.is_array())
-    if (std::string what = otherFormatOf(path); !what.empty())
-      return runtime::userError("expected JSON, but '" + path + "' is " + what);
-    else
-      return runtime::userError("'" + path + "': expected JSON");
+  if (!json.is_object() && !json.is_array()) {
+    std::string what = otherFormatOf(path);
+    return runtime::userError(what.empty() ? "'" + path + "': expected JSON"
+                                           : "expected JSON, but '" + path + "' is " + what);
+  }
   return Settings(path, std::move(json));
 }
 

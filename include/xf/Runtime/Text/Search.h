@@ -56,7 +56,7 @@ struct SearchOptions {
   /// is among a step's `beam` best continuations; it goes on until there are `beam` outputs and the likeliest
   /// hypothesis, by its length of now, is not better than any of them; EOS costs nothing where nothing else may come.
   bool isTransformers = false;
-  std::vector<int32_t> suppressed; // tokens that are never taken
+  std::vector<int32_t> suppressed = {}; // tokens that are never taken
   bool renormalizes = false;       // probabilities are those of the others
 };
 
