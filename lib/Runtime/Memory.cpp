@@ -72,6 +72,8 @@ Expected<void> Pages::reserve(int64_t bytes) {
   return {};
 }
 
+void Pages::takeSmallPages() { madvise(mapping.data, mapping.mapped, MADV_NOHUGEPAGE); }
+
 void Pages::drop(int64_t offset, int64_t bytes) {
   int64_t page = sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page, end = (offset + bytes) / page * page;
   if (begin >= end)

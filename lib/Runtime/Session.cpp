@@ -198,6 +198,8 @@ Expected<void> Session::load(const ModelState &model, std::span<const Function *
     return prepare(model);
   }
   Loading loading(program, functions);
+  if (std::ranges::any_of(loading.steps, [](const Loading::Step &step) { return !step.drops.empty(); }))
+    model.arenas().parameters.takeSmallPages();
   std::ranges::for_each(loading.first, get);
   if (loading.steps.empty())
     return {};

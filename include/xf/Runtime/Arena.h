@@ -32,6 +32,8 @@ public:
   Expected<void> set(int64_t offset, int64_t count, const float *from) const;
   Expected<void> clear(int64_t offset, int64_t count) const;
   Expected<void> clear() const { return clear(0, size() / int64_t(sizeof(float))); }
+  /// Before some of them are dropped: where nothing is yet, memory is taken for what is written and no more.
+  void takeSmallPages() const { content->pages.takeSmallPages(); }
   /// Gives the memory of some of them back, here: nothing reads them any more.
   void drop(int64_t offset, int64_t count) const {
     content->pages.drop(offset * int64_t(sizeof(float)), count * int64_t(sizeof(float)));

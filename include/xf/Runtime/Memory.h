@@ -30,6 +30,8 @@ public:
   /// Makes room for `bytes`; what was there is lost where it grows.
   Expected<void> reserve(int64_t bytes);
 
+  /// Takes small pages from now on, of which parts here and there can be there alone.
+  void takeSmallPages();
   /// Gives back the whole pages inside a part that nothing may touch any more.
   void drop(int64_t offset, int64_t bytes);
 

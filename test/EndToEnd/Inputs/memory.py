@@ -22,7 +22,7 @@ def predictions(folder):
     for name, options in {"f32": [], "int8": ["--quantize=int8"]}.items():
         model = folder / name
         subprocess.run(["xf-compile", f"preset:transformer-char-lm,{shape}", "--functions=train,generate", *options, "-o", model], check=True)
-        subprocess.run(["sh", "-c", f"seq 5 90 | tr '\\n' ' ' > {folder}/text && {model} train --train={folder}/text --output={folder}/run-{name} --steps=0 2> /dev/null"], check=True)
+        subprocess.run(["sh", "-c", f"seq 5 90 | tr '\\n' ' ' > {folder}/text && {model} train --text={folder}/text --output={folder}/run-{name} --steps=1 > {folder}/log 2>&1"], check=True)
         info = subprocess.run([model, "info"], check=True, capture_output=True, text=True).stdout
         weights, planned = (float(number) for number in re.search(r"parameters ([\d.]+) MiB.*where it predicts, weights take ([\d.]+) MiB", info).groups())
         command = f"{model} generate --model={folder}/run-{name} --max-length=2 --repeat=1 --threads=1; true"

@@ -41,13 +41,12 @@ struct Model : testing::Test {
     parameter("bias", 3);      // 1200
     parameter("unread", 5000); // 1216
     program.preparedElements = 2000;
-    program.functions = {
-        calling("prepare", {{part(Space::Parameter, 1008, 182), part(Space::Prepared, 0, 300)},
-                            {part(Space::Parameter, 0, 1000), part(Space::Prepared, 300, 1000)},
-                            {part(Space::Prepared, 1300, 128), part(Space::Parameter, 1008, 100)}}),
-        calling("decode", {{part(Space::Parameter, 0, 1000), part(Space::Input, 0, 0)},
-                           {part(Space::Parameter, 1200, 3), part(Space::Prepared, 0, 300)}}),
-        calling("loss", {{part(Space::Parameter, 0, 6216)}})};
+    program.functions = {calling("prepare", {{part(Space::Parameter, 1008, 182), part(Space::Prepared, 0, 300)},
+                                             {part(Space::Parameter, 0, 1000), part(Space::Prepared, 300, 1000)},
+                                             {part(Space::Prepared, 1300, 128), part(Space::Parameter, 1008, 100)}}),
+                         calling("decode", {{part(Space::Parameter, 0, 1000), part(Space::Input, 0, 0)},
+                                            {part(Space::Parameter, 1200, 3), part(Space::Prepared, 0, 300)}}),
+                         calling("loss", {{part(Space::Parameter, 0, 6216)}})};
   }
   Loading loading(std::initializer_list<std::string_view> names) const {
     std::vector<const Function *> functions;

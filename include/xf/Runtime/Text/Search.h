@@ -57,7 +57,7 @@ struct SearchOptions {
   /// hypothesis, by its length of now, is not better than any of them; EOS costs nothing where nothing else may come.
   bool isTransformers = false;
   std::vector<int32_t> suppressed = {}; // tokens that are never taken
-  bool renormalizes = false;       // probabilities are those of the others
+  bool renormalizes = false;            // probabilities are those of the others
 };
 
 struct SearchResult {
