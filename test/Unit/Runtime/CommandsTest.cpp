@@ -3,6 +3,7 @@
 // file of its own.
 //===--------------------------------------------------------------------------------------===//
 #include "Commands.h"
+#include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Safetensors.h"
 
 #include <cmath>
@@ -353,6 +354,21 @@ TEST_F(Commands, AverageIsTheMeanOfTheLastCheckpoints) {
   // Files are taken as they are; the mean of one is itself, and what it gives is a model.
   ASSERT_EQ(run("average run/checkpoint-6.safetensors --output=one.safetensors").code, 0);
   EXPECT_EQ(values("one.safetensors"), b);
+  // Weights of other widths too.
+  Expected<Safetensors> file = Safetensors::open((folder / "one.safetensors").string());
+  ASSERT_TRUE(file);
+  std::vector<std::vector<double>> wide;
+  std::vector<TensorView> tensors;
+  for (TensorView tensor : file->tensors()) {
+    std::vector<float> narrow(tensor.elements());
+    copyReals(tensor, narrow.data());
+    tensor.data = wide.emplace_back(narrow.begin(), narrow.end()).data();
+    tensor.type = ElementType::F64;
+    tensors.push_back(tensor);
+  }
+  ASSERT_TRUE(writeSafetensors(folder / "wide.safetensors", tensors));
+  ASSERT_EQ(run("average wide.safetensors one.safetensors --output=both.safetensors").code, 0);
+  EXPECT_EQ(values("both.safetensors"), b);
   Outcome evaluated = run("evaluate --model=mean.safetensors --source=source --target=target");
   EXPECT_EQ(evaluated.code, 0) << evaluated.err;
 
