@@ -175,16 +175,19 @@ Expected<ModelState> Session::loadModel(const std::string &model, std::initializ
   Expected<Safetensors> file = openModel(model);
   if (!file)
     return file.error();
-  if (Expected<void> same = checkParameters(program.name, program.parameters, *file); !same)
-    return same.error();
   Expected<ModelState> state = ModelState::allocate(program, needs);
   if (!state)
     return state;
-  auto fill = [&](size_t parameter, float *to) {
-    file->moveReals(*file->find(program.parameters[parameter].name), to);
-  };
-  Expected<void> loaded = load(*state, functions, fill);
+  Expected<void> loaded = load(*state, functions, *file);
   return loaded ? std::move(state) : loaded.error();
+}
+
+Expected<void> Session::load(const ModelState &model, std::span<const Function *const> functions,
+                             const Safetensors &file) {
+  if (Expected<void> same = checkParameters(program.name, program.parameters, file); !same)
+    return same;
+  return load(model, functions,
+              [&](size_t parameter, float *to) { file.moveReals(*file.find(program.parameters[parameter].name), to); });
 }
 
 Expected<void> Session::load(const ModelState &model, std::span<const Function *const> functions, const Fill &fill) {

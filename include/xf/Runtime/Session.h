@@ -65,6 +65,8 @@ public:
   /// in its prepared form alone is gone then, but where a GPU computes (Loading.h).
   using Fill = std::function<void(size_t parameter, float *to)>;
   Expected<void> load(const ModelState &model, std::span<const Function *const> functions, const Fill &fill);
+  /// The same from a file, which must have the model's parameters.
+  Expected<void> load(const ModelState &model, std::span<const Function *const> functions, const Safetensors &file);
   /// Computes what predictions read besides the parameters, of parameters that are all there, where `model` has room.
   Expected<void> prepare(const ModelState &model);
 

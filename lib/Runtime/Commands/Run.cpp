@@ -72,13 +72,7 @@ static Expected<void> loadParameters(Session &session, const Function &function,
     return session.load(state, functions,
                         [&](size_t parameter, float *to) { drawParameter(program, parameter, options.seed, to); });
   Expected<Safetensors> weights = session.openModel(options.model);
-  if (!weights)
-    return weights.error();
-  if (Expected<void> same = checkParameters(program.name, program.parameters, *weights); !same)
-    return same;
-  return session.load(state, functions, [&](size_t parameter, float *to) {
-    weights->moveReals(*weights->find(program.parameters[parameter].name), to);
-  });
+  return weights ? session.load(state, functions, *weights) : weights.error();
 }
 
 /// Whether --memory has room for a call; a smaller one would have fewer tokens, and of its sequences as many as then.
