@@ -283,11 +283,14 @@ private:
                  },
                  [&](Value row, Value k) {
                    // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask
-                   // for the panel that follows.
+                   // for the panel that follows. The others ask for what they load anyway, which costs nothing; asking
+                   // for that panel again takes a load from the second cache each time.
                    if (!p.packed)
                      return;
-                   Value second = e.min(e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows)), e.index(1));
-                   e.prefetch(p.b, {e.add(packedPanel, e.index(1)), k, e.mul(second, e.index(16))});
+                   Value tile = e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows));
+                   Value asks = e.compare(arith::CmpIPredicate::slt, tile, e.index(2));
+                   Value ahead = e.select(asks, e.add(packedPanel, e.index(1)), packedPanel);
+                   e.prefetch(p.b, {ahead, k, e.select(asks, e.mul(tile, e.index(16)), packedColumn)});
                  }});
     });
   }
