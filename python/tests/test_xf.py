@@ -1,9 +1,11 @@
 """The package on small models: what functions compute, on whose memory, and what is said where something is wrong; once
 more on a GPU where there is one, or an emulated one."""
 import _ctypes
+import copy
 import ctypes
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -254,6 +256,16 @@ class ModelTest(unittest.TestCase):
         self.refused(r"^expected input 'labels' of 'loss' to be contiguous; numpy.ascontiguousarray makes it so$", labels=np.repeat(labels, 2)[::2])
         self.refused(r"^expected 'labels' at index 0 to be from 0 to 29 \(the vocabulary\), but got 99$", labels=np.full_like(labels, 99))
         self.refused(r"^'loss' has no input 'label'; its inputs are source_ids, ", label=labels)
+        calls: List[Any] = [self.model.loss, self.model.gradients]
+        for call in calls:
+            with self.assertRaisesRegex(xf.Error, r"^expected the inputs of '\w+' by name, as in \w+\(source_ids=..., ...\) or a dict, but got ndarray$"):
+                call(labels)
+            with self.assertRaises(TypeError):
+                call(labels, labels)
+        copies: List[Any] = [copy.copy, copy.deepcopy, pickle.dumps]
+        for make in copies:
+            with self.assertRaisesRegex(TypeError, r"^a model can't be pickled or copied: save\(\) its state, "):
+                make(self.model)
         with self.assertRaisesRegex(xf.Error, r"^expected output 'token_nll' of 'loss' to be float32 \[9\], but got float32 \[3\]$"):
             self.model.loss(self.batch, out={"token_nll": np.empty(3, np.float32)})
         frozen = np.empty(9, np.float32)

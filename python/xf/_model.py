@@ -57,7 +57,7 @@ class Function:
     def __call__(
         self, inputs: Optional[Mapping[str, Input]] = None, *, out: Optional[Mapping[str, Array]] = None, **more: Input
     ) -> Dict[str, Array]:
-        given = {**(inputs or {}), **more}
+        given = _named(self, inputs, more)
         written = {value.name for value in self.inputs if value.written}
         tensors = _tensors(self.name, "input", given, self.inputs, written)
         library = self._model._library
@@ -122,7 +122,8 @@ class Gradients(Arrays):
         super().__init__(model, _library.GRADIENT)
 
     def __call__(self, inputs: Optional[Mapping[str, Input]] = None, **more: Input) -> Dict[str, Array]:
-        return self._model._function("gradients")({**(inputs or {}), **more})
+        function = self._model._function("gradients")
+        return function(_named(function, inputs, more))
 
     def clear(self) -> None:
         """Makes them zeros, to which `accumulate` adds those of its batch."""
@@ -255,6 +256,9 @@ class Model:
     def __repr__(self) -> str:
         return f"<xf.Model {self.name} ({self.kind}): {', '.join(self.functions)}>"
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a model can't be pickled or copied: save() its state, and open its library again where it is wanted")
+
     def __enter__(self) -> "Model":
         return self
 
@@ -359,6 +363,16 @@ def _value(structure: _library.ValueStructure, dims: Tuple[str, ...]) -> Value:
     extents = (int(structure.shape[axis]) for axis in range(structure.rank))
     shape: Tuple[Union[int, str], ...] = tuple(dims[-1 - extent] if extent < 0 else extent for extent in extents)
     return Value(decode(structure.name), _DTYPES[structure.type], shape, bool(structure.written))
+
+
+def _named(function: Function, inputs: Any, more: Mapping[str, Input]) -> Dict[str, Input]:
+    """What a function is called with. Whoever comes from torch gives it tensors in their order."""
+    if inputs is None:
+        return dict(more)
+    if not hasattr(inputs, "keys"):
+        first = function.inputs[0].name if function.inputs else "name"
+        raise Error(f"expected the inputs of '{function.name}' by name, as in {function.name}({first}=..., ...) or a dict, but got {type(inputs).__name__}")
+    return {**inputs, **more}
 
 
 def _text(place: str, text: str) -> bytes:
