@@ -188,7 +188,10 @@ static std::string summary(const std::vector<Run> &runs) {
 }
 
 static Expected<Run> readRun(const std::string &path) {
-  std::string log = std::filesystem::is_directory(path) ? path + "/log.jsonl" : path;
+  bool isFolder = std::filesystem::is_directory(path);
+  std::string log = isFolder ? path + "/log.jsonl" : path;
+  if (isFolder && !std::filesystem::exists(log))
+    return userError(fmt::format("expected '{}' to be the folder of a run, but it has no log.jsonl", path));
   Expected<MappedFile> file = MappedFile::open(log);
   if (!file)
     return file.error();
@@ -289,7 +292,7 @@ path.run7 { stroke: #6b7a8c; } circle.run7 { fill: #6b7a8c; }
 void xf::runtime::addReport(CLI::App &app, Session &session, Action &action) {
   auto options = std::make_shared<ReportOptions>();
   CLI::App *command = app.add_subcommand("report", "Draw training curves as one page of HTML");
-  command->add_option("runs", options->runs, "Folders of runs, or their log.jsonl")->required();
+  command->add_option("RUN", options->runs, "Folders of runs, or their log.jsonl")->required();
   command->add_option("--output", options->output, "The page")->default_str("report.html in the first run's folder");
   command->callback(
       [&session, &action, options] { action = [&session, options] { return report(session, *options); }; });

@@ -551,9 +551,10 @@ Expected<int> Training::run() {
     expectedSteps = std::min(maxSteps, maxEpochs * ((int64_t(batches.size()) - 1) / options.accumulate + 1));
   if (double(expectedSteps) <= progress.hyper.warmup && !options.given("--warmup"))
     display.message(
-        fmt::format("warning: the run's {} steps end within the warm-up of {:.0f}, in which the learning rate "
-                    "is small; --warmup=N makes it shorter",
-                    expectedSteps, progress.hyper.warmup));
+        fmt::format("warning: the run's {} within the warm-up of {:.0f}, in which the learning rate is small; "
+                    "--warmup=N makes it shorter",
+                    expectedSteps == 1 ? "1 step ends" : fmt::format("{} steps end", expectedSteps),
+                    progress.hyper.warmup));
   if (Expected<void> room = session.executor().reserve(
           largestCalls(options.batchSize ? options.batchSize : options.batchTokens), state.arenas());
       !room)
@@ -604,7 +605,8 @@ Expected<int> Training::run() {
   if (!isPatient())
     display.message(fmt::format("stopped: the validation loss was {} times no better than {:.4f}", progress.sinceBest,
                                 progress.bestLoss));
-  display.message(fmt::format("trained {} steps; the model is '{}/model.safetensors'", progress.step, options.output));
+  display.message(fmt::format("trained {} step{}; the model is '{}/model.safetensors'", progress.step,
+                              progress.step == 1 ? "" : "s", options.output));
   return 0;
 }
 

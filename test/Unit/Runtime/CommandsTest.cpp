@@ -306,7 +306,8 @@ TEST_F(Commands, ReportDrawsRuns) {
   std::ofstream(folder / "empty.jsonl");
   EXPECT_EQ(run("report empty.jsonl").err, "error: 'empty.jsonl' has no records of a loss yet\n");
   EXPECT_THAT(run("report nowhere").err, HasSubstr("'nowhere': No such file or directory"));
-  EXPECT_THAT(run("report").err, HasSubstr("runs is required"));
+  EXPECT_EQ(run("report .").err, "error: expected '.' to be the folder of a run, but it has no log.jsonl\n");
+  EXPECT_THAT(run("report").err, HasSubstr("error: RUN is required; see "));
 }
 
 TEST_F(Commands, ProfilePrintsKernels) {

@@ -208,6 +208,8 @@ TEST_F(Commands, TrainingThatCannotBeginLeavesNothing) {
       HasSubstr("warning: the run's 9 steps end within the warm-up of 4000, in which the learning rate is small; "
                 "--warmup=N makes it shorter"));
   EXPECT_THAT(run(train("other", "--steps=9 --warmup=9")).err, Not(HasSubstr("warm-up")));
+  EXPECT_THAT(run(train("single", "--steps=1")).err,
+              AllOf(HasSubstr("the run's 1 step ends within"), HasSubstr("trained 1 step; ")));
 }
 
 TEST_F(Commands, ValidatesWithinEpochs) {
