@@ -153,12 +153,20 @@ void finishKernel(func::FuncOp kernel) {
   kernel->setAttr("llvm.linkage", LLVM::LinkageAttr::get(kernel.getContext(), LLVM::Linkage::Internal));
 }
 
+/// Kernels of a GPU take other arguments than the processor's. One that is only declared says nothing of them.
+LogicalResult checkTarget(func::FuncOp kernel, bool isGPU) {
+  if (kernel.isExternal() || kernel->hasAttr("xf.threads") == isGPU)
+    return success();
+  return kernel.emitError() << "expected kernel '" << kernel.getName() << "' to be scheduled for "
+                            << (isGPU ? "a GPU, but it is for the processor" : "the processor, but it is for a GPU");
+}
+
 struct EmitEntriesPass : impl::EmitEntriesPassBase<EmitEntriesPass> {
   void runOnOperation() override {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel")) {
-        if (failed(checkScheduled(kernel)))
+        if (failed(checkScheduled(kernel)) || failed(checkTarget(kernel, /*isGPU=*/false)))
           return signalPassFailure();
         createEntry(builder, kernel);
         finishKernel(kernel);
@@ -171,12 +179,8 @@ struct EmitGPUEntriesPass : impl::EmitGPUEntriesPassBase<EmitGPUEntriesPass> {
     OpBuilder builder = OpBuilder::atBlockEnd(getOperation().getBody());
     for (auto kernel : llvm::to_vector(getOperation().getOps<func::FuncOp>()))
       if (kernel->hasAttr("xf.kernel")) {
-        if (failed(checkScheduled(kernel)))
+        if (failed(checkScheduled(kernel)) || failed(checkTarget(kernel, /*isGPU=*/true)))
           return signalPassFailure();
-        if (!kernel->hasAttr("xf.threads")) {
-          kernel.emitError() << "expected kernel '" << kernel.getName() << "' to be scheduled for a GPU";
-          return signalPassFailure();
-        }
         createGPUEntry(builder, kernel);
         finishKernel(kernel);
         // A call would keep arguments and sums in local memory.
@@ -196,6 +200,9 @@ struct EmitProgramPass : impl::EmitProgramPassBase<EmitProgramPass> {
     }
     if (failed(checkScheduled(module)))
       return signalPassFailure();
+    for (auto kernel : module.getOps<func::FuncOp>())
+      if (kernel->hasAttr("xf.kernel") && failed(checkTarget(kernel, !gpu.empty())))
+        return signalPassFailure();
     SmallVector<std::string> kernels;
     FailureOr<std::string> json = describeProgram(module, *processor, gpu, kernels);
     if (failed(json))
