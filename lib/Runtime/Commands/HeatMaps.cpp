@@ -237,28 +237,37 @@ std::string xf::runtime::drawHeatMaps(const std::string &title, const std::vecto
   for (float weight : {0.0f, 0.1f, 0.25f, 0.5f, 1.0f})
     scale += fmt::format("<text class=\"faint\" x=\"{:.1f}\" y=\"67\" text-anchor=\"middle\">{}</text>\n",
                          margin + scaleWidth * darkness(weight), weight);
+  // pageColors, written out: of what puts pictures into documents (Inkscape, librsvg, CairoSVG) much knows no variables
+  // of CSS, and would paint all black.
   return fmt::format(R"svg(<?xml version="1.0" encoding="UTF-8"?>
 <svg xmlns="http://www.w3.org/2000/svg" width="{0:.0f}" height="{1:.0f}" viewBox="0 0 {0:.0f} {1:.0f}">
 <title>{2}</title>
 <style>
-{3}svg {{ background: var(--paper); }}
-text {{ font: {4}px system-ui, sans-serif; fill: var(--text); }}
+svg {{ background: #fff; color-scheme: light dark; }}
+.paper {{ fill: #fff; }}
+text {{ font: {3}px system-ui, sans-serif; fill: #1c2430; }}
 .query {{ text-anchor: end; }}
-.title {{ font-size: {10}px; font-weight: 600; }}
+.title {{ font-size: {9}px; font-weight: 600; }}
 .heading {{ font-size: 15px; font-weight: 600; }}
-.faint {{ fill: var(--faint); font-size: {4}px; font-weight: normal; }}
-.frame {{ fill: none; stroke: var(--line); }}
+.faint {{ fill: #667080; font-size: {3}px; font-weight: normal; }}
+.frame {{ fill: none; stroke: #888; stroke-opacity: 0.25; }}
 .cell {{ fill: none; pointer-events: all; }}
 .cell:hover {{ stroke: #e0662b; stroke-width: 1.5; }}
 image {{ image-rendering: pixelated; }}
-@media (prefers-color-scheme: dark) {{ image, .scale {{ filter: invert(1) hue-rotate(180deg); }} }}
+@media (prefers-color-scheme: dark) {{
+  svg {{ background: #14181e; }}
+  .paper {{ fill: #14181e; }}
+  text {{ fill: #e4e8ee; }}
+  .faint {{ fill: #98a2b0; }}
+  image, .scale {{ filter: invert(1) hue-rotate(180deg); }}
+}}
 </style>
-<rect width="100%" height="100%" style="fill: var(--paper)"/>
-{5}<text class="title" x="{6}" y="32">{7}</text>
-<text class="faint" x="{8}" y="55">of the weights of each token at the left for those above</text>
-{9}</svg>
+<rect class="paper" width="100%" height="100%"/>
+{4}<text class="title" x="{5}" y="32">{6}</text>
+<text class="faint" x="{7}" y="55">of the weights of each token at the left for those above</text>
+{8}</svg>
 )svg",
-                     width, y, escape(title), pageColors, fontSize, scale, margin,
+                     width, y, escape(title), fontSize, scale, margin,
                      escape(labelOf(title, width - 2 * margin, titleSize).text), margin + scaleWidth + 14, body,
                      titleSize);
 }
