@@ -85,7 +85,8 @@ static constexpr Key keys[] = {
 };
 ArrayRef<Key> configurationKeys() { return keys; }
 
-static constexpr int64_t largest = 10'000'000;
+/// The largest integer that a key may be. A module says each layer, and the deepest known have a thousand.
+static int64_t mostOf(const Key &key) { return StringRef(key.name).ends_with("layers") ? 1'000 : 10'000'000; }
 
 static SmallVector<StringRef> wordsOf(const Key &key) {
   SmallVector<StringRef> words;
@@ -103,7 +104,7 @@ std::string Key::expected() const {
   std::string words = llvm::join(wordsOf(*this), ", ");
   switch (type) {
   case Integer:
-    return "a number from " + std::to_string(least) + " to " + std::to_string(largest) +
+    return "a number from " + std::to_string(least) + " to " + std::to_string(mostOf(*this)) +
            (words.empty() ? "" : ", or " + words);
   case Number:
     return "a number that is not negative";
@@ -124,10 +125,10 @@ bool Key::admits(StringRef text) const {
   double real;
   if (type == Tokens)
     return llvm::all_of(llvm::split(text, '+'), [&](StringRef id) {
-      return !id.getAsInteger(10, integer) && integer >= least && integer <= largest;
+      return !id.getAsInteger(10, integer) && integer >= least && integer <= mostOf(*this);
     });
   if (type == Integer)
-    return !text.getAsInteger(10, integer) && integer >= least && integer <= largest;
+    return !text.getAsInteger(10, integer) && integer >= least && integer <= mostOf(*this);
   return (type == Number || type == Rate) && !text.getAsDouble(real) && admitsReal(*this, real);
 }
 
@@ -140,7 +141,7 @@ bool Key::admits(Attribute value) const {
     return type != Choice && type != Tokens && admits(llvm::toString(integer.getValue(), 10, /*Signed=*/true));
   if (auto ids = dyn_cast<DenseI64ArrayAttr>(value))
     return type == Tokens && !ids.empty() &&
-           llvm::all_of(ids.asArrayRef(), [&](int64_t id) { return id >= least && id <= largest; });
+           llvm::all_of(ids.asArrayRef(), [&](int64_t id) { return id >= least && id <= mostOf(*this); });
   auto real = dyn_cast<FloatAttr>(value);
   return real && (type == Number || type == Rate) && admitsReal(*this, real.getValueAsDouble());
 }
