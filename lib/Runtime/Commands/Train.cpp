@@ -550,11 +550,10 @@ Expected<int> Training::run() {
   if (maxEpochs < INT64_MAX)
     expectedSteps = std::min(maxSteps, maxEpochs * ((int64_t(batches.size()) - 1) / options.accumulate + 1));
   if (double(expectedSteps) <= progress.hyper.warmup && !options.given("--warmup"))
-    display.message(
-        fmt::format("warning: the run's {} within the warm-up of {:.0f}, in which the learning rate is small; "
-                    "--warmup=N makes it shorter",
-                    expectedSteps == 1 ? "1 step ends" : fmt::format("{} steps end", expectedSteps),
-                    progress.hyper.warmup));
+    display.message(fmt::format(
+        "warning: the run's {} within the warm-up of {:.0f}, in which the learning rate is small; "
+        "--warmup=N makes it shorter",
+        expectedSteps == 1 ? "1 step ends" : fmt::format("{} steps end", expectedSteps), progress.hyper.warmup));
   if (Expected<void> room = session.executor().reserve(
           largestCalls(options.batchSize ? options.batchSize : options.batchTokens), state.arenas());
       !room)
