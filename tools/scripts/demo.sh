@@ -23,7 +23,7 @@ run ./translator info
 say 'Training on 20,000 of them'
 rm -rf run
 run ./translator train --source=train.en --target=train.de --valid-source=valid.en --valid-target=valid.de --output=run \
-  --epochs=4 --batch-size=64 --learning-rate=1e-3 --schedule=constant
+  --epochs=4 --batch-size=64 --learning-rate=1e-3 --schedule=inverse_sqrt --warmup=200
 
 say 'Translating 1,000 numbers it has never seen'
 run ./translator translate --model=run --beam=1 <test.en >test.out
