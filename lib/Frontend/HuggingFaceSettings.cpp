@@ -4,6 +4,7 @@
 #include "HuggingFaceSettings.h"
 #include "OtherFormats.h"
 #include "xf/Runtime/Files.h"
+#include "xf/Runtime/Json.h"
 
 namespace runtime = xf::runtime;
 using runtime::Expected;
@@ -20,7 +21,7 @@ Expected<Settings> Settings::read(const std::string &path) {
   Expected<runtime::MappedFile> file = runtime::MappedFile::open(path);
   if (!file)
     return file.error();
-  Json json = Json::parse(file->data().begin(), file->data().end(), nullptr, /*allow_exceptions=*/false);
+  Json json = runtime::parseJson<Json>({file->data().data(), file->data().size()});
   if (!json.is_object() && !json.is_array()) {
     std::string what = otherFormatOf(path);
     return runtime::userError(what.empty() ? "'" + path + "': expected JSON"

@@ -4,6 +4,7 @@
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Safetensors.h"
 #include "xf/Runtime/Checksum.h"
+#include "xf/Runtime/Json.h"
 #include "xf/Runtime/Parameters.h"
 
 #include <algorithm>
@@ -45,6 +46,10 @@ static std::string checksumOf(json header, std::span<const std::string_view> par
 
 /// Parses the header; a name that comes twice would otherwise silently win over the first.
 static json parseHeader(std::string_view text, std::string &problem) {
+  if (nestsTooDeep(text)) {
+    problem = "the header's lists and objects nest too deep";
+    return json();
+  }
   std::vector<std::set<std::string>> keys;
   auto watch = [&](int, json::parse_event_t event, json &value) {
     if (event == json::parse_event_t::object_start)

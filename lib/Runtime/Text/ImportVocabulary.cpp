@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------------------===//
 #include "xf/Runtime/Text/ImportVocabulary.h"
 #include "VocabularyFile.h"
+#include "xf/Runtime/Json.h"
 #include "xf/Runtime/Text/Unicode.h"
 
 #include <algorithm>
@@ -11,7 +12,6 @@
 #include <fmt/format.h>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 using namespace xf::runtime;
@@ -99,7 +99,7 @@ static Expected<std::string> importScores(std::string_view text, const std::stri
     if (parseNumber(row.substr(0, first)) != int64_t(pieces.size()))
       return wrong(
           fmt::format("expected the id {}, but got '{}'", pieces.size(), row.substr(0, std::min<size_t>(first, 40))));
-    json token = json::parse(row.substr(first + 1, second - first - 1), nullptr, /*allow_exceptions=*/false);
+    json token = parseJson(row.substr(first + 1, second - first - 1));
     std::string score(row.substr(second + 1));
     char *scoreEnd = nullptr;
     float value = std::strtof(score.c_str(), &scoreEnd);
@@ -228,7 +228,7 @@ Expected<std::string> BytePairs::write() const {
 Expected<std::string> xf::runtime::importBytePairs(std::string_view vocabulary, std::string_view merges,
                                                    const std::string &name) {
   BytePairs pairs{name};
-  if (Expected<void> added = pairs.addTokens(json::parse(vocabulary, nullptr, /*allow_exceptions=*/false)); !added)
+  if (Expected<void> added = pairs.addTokens(parseJson(vocabulary)); !added)
     return added.error();
   for (bool isFirst = true; !merges.empty(); isFirst = false) {
     size_t end = std::min(merges.find('\n'), merges.size());
@@ -475,7 +475,7 @@ Expected<std::string> xf::runtime::importVocabulary(std::string_view bytes, cons
     return importScores(bytes, name);
   if (!bytes.starts_with('{'))
     return std::string(bytes);
-  json file = json::parse(bytes, nullptr, /*allow_exceptions=*/false);
+  json file = parseJson(bytes);
   auto wrong = [&](std::string_view problem) { return userError(fmt::format("vocabulary '{}': {}", name, problem)); };
   if (!file.is_object() || !file.contains("model") || !file["model"].is_object())
     return wrong("expected the JSON of a tokenizer.json, with a 'model'");

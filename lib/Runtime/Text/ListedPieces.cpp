@@ -3,11 +3,11 @@
 // languages may share has the ids. The file has the list's tokens, a line each, and behind them the model's bytes.
 //===----------------------------------------------------------------------------------===//
 #include "VocabularyFile.h"
+#include "xf/Runtime/Json.h"
 #include "xf/Runtime/Text/ImportVocabulary.h"
 #include "xf/Runtime/Text/Unicode.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sentencepiece_processor.h>
 #include <unordered_map>
 
@@ -109,7 +109,7 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseListedPieces(Voca
 Expected<std::string> xf::runtime::importListedPieces(std::string_view list, std::string_view pieces,
                                                       const std::string &name) {
   auto wrong = [&](std::string_view problem) { return userError(fmt::format("vocabulary '{}': {}", name, problem)); };
-  json ids = json::parse(list, nullptr, /*allow_exceptions=*/false);
+  json ids = parseJson(list);
   if (!ids.is_object() || ids.empty())
     return wrong("expected an object of tokens and their ids");
   std::vector<const std::string *> tokens(ids.size());
