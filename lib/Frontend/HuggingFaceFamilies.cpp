@@ -4,6 +4,7 @@
 //===----------------------------------------------------------------------===//
 #include "HuggingFaceMarian.h"
 #include "HuggingFaceReader.h"
+#include "xf/Runtime/Memory.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace runtime = xf::runtime;
@@ -64,7 +65,7 @@ void HuggingFaceReader::readGpt2() {
   number("d_model", "n_embd");
   number("heads", "n_head");
   std::optional<int64_t> width = config->number("n_embd");
-  number("d_ff", "n_inner", width ? 4 * *width : 0);
+  number("d_ff", "n_inner", config->check() ? 4 * *width : 0); // a width that is none may be anything
   number("vocabulary", "vocab_size");
   number("max_positions", "n_positions", 1024);
   activation("activation_function", "gelu_new");
@@ -226,6 +227,8 @@ void HuggingFaceReader::readLlama() {
   activation("hidden_act", "silu");
   real("norm_epsilon", "rms_norm_eps", 1e-6);
   real("attention_dropout", "attention_dropout", 0.0);
+  if (!config->check()) // what follows counts layers
+    return;
   readRotary(type == "mistral", isQwen);
   config->only("mlp_bias", false);
   config->only("pretraining_tp", 1);
@@ -311,10 +314,17 @@ void HuggingFaceReader::readMarian() {
     names.rules.erase("final_logits_bias");
   if (Expected<void> fine = config->check(); !fine)
     return;
-  for (auto [side, ours] : {std::pair("encoder", "source_"), {"decoder", "target_"}})
-    if (!names.has(llvm::formatv("model.{0}.embed_positions.weight", side).str()))
-      model.tables.push_back(sinusoids(std::string(ours) + "positions.weight",
-                                       *config->number("max_position_embeddings", 1024), *config->number("d_model")));
+  int64_t positions = *config->number("max_position_embeddings", 1024), width = *config->number("d_model");
+  for (auto [side, ours] : {std::pair("encoder", "source_"), {"decoder", "target_"}}) {
+    if (names.has(llvm::formatv("model.{0}.embed_positions.weight", side).str()))
+      continue;
+    if (int64_t available = runtime::availableMemory(); positions * width > available / int64_t(sizeof(float)))
+      return config->fail("max_position_embeddings",
+                          "to make a table of width " + std::to_string(width) + " that fits in memory (" +
+                              runtime::mebibytes(available) + ")",
+                          std::to_string(positions));
+    model.tables.push_back(sinusoids(std::string(ours) + "positions.weight", positions, width));
+  }
 }
 
 Expected<void> HuggingFaceReader::readFamily() {
