@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
-#include <regex>
 #include <set>
 
 using namespace xf::runtime;
@@ -16,9 +15,13 @@ using nlohmann::ordered_json;
 namespace {
 /// "encoder.layers.{n}.out.{kind}": {NAME} stands for letters without a dot.
 struct Rule {
+  struct Part {
+    std::string text;                  // or
+    std::optional<size_t> placeholder; // its number
+  };
   std::string pattern;
-  std::regex expression;
-  std::vector<std::string> placeholders; // in the order of the expression's groups
+  std::vector<Part> parts;
+  std::vector<std::string> placeholders; // in their order
   std::vector<std::string> to;           // none: the tensor is left out
   bool transposed = false;
   std::optional<int64_t> addRow; // which row is added to those of what else becomes the name
@@ -44,27 +47,36 @@ static bool forParts(std::string_view pattern, Literal literal, Placeholder plac
   return true;
 }
 
-/// Makes the rule's expression; false where the pattern is none.
+/// Takes the rule's pattern apart; false where it is none.
 static bool compilePattern(Rule &rule) {
-  std::string text;
-  bool whole = forParts(
-      rule.pattern,
-      [&](std::string_view literal) {
-        for (char c : literal)
-          text += std::isalnum(static_cast<unsigned char>(c)) || c == '_' ? std::string(1, c) : fmt::format("\\{}", c);
-      },
+  return forParts(
+      rule.pattern, [&](std::string_view literal) { rule.parts.push_back({std::string(literal), std::nullopt}); },
       [&](const std::string &name) {
         auto known = std::find(rule.placeholders.begin(), rule.placeholders.end(), name);
-        if (known != rule.placeholders.end()) {
-          text += fmt::format("(?:\\{})", known - rule.placeholders.begin() + 1);
-          return;
-        }
-        rule.placeholders.push_back(name);
-        text += "([^.]+)";
+        rule.parts.push_back({"", size_t(known - rule.placeholders.begin())});
+        if (known == rule.placeholders.end())
+          rule.placeholders.push_back(name);
       });
-  if (whole)
-    rule.expression = std::regex(text);
-  return whole;
+}
+
+/// What the placeholders of a matching name stand for: each for as much as it can, from the left. Steps back a part at
+/// a time, for names come from files and are as long as these say.
+static bool match(std::span<const Rule::Part> parts, std::string_view name, std::vector<std::string_view> &values) {
+  if (parts.empty())
+    return name.empty();
+  auto rest = parts.subspan(1);
+  if (!parts[0].placeholder)
+    return name.starts_with(parts[0].text) && match(rest, name.substr(parts[0].text.size()), values);
+  std::string_view &value = values[*parts[0].placeholder];
+  if (!value.empty()) // it has come before
+    return name.starts_with(value) && match(rest, name.substr(value.size()), values);
+  for (size_t length = std::min(name.find('.'), name.size()); length > 0; --length) {
+    value = name.substr(0, length);
+    if (match(rest, name.substr(length), values))
+      return true;
+  }
+  value = {};
+  return false;
 }
 
 static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
@@ -90,7 +102,8 @@ static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
     if (value.is_object()) {
       for (const auto &[key, setting] : value.items())
         if (key != "to" && !(key == "transposed" && setting.is_boolean()) &&
-            !((key == "add_row" || key == "row") && setting.is_number_unsigned()))
+            !((key == "add_row" || key == "row") && setting.is_number_unsigned() &&
+              setting.get<uint64_t>() <= uint64_t(INT64_MAX)))
           return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false, or \"row\" or "
                                      "\"add_row\": a row's number, but got '{}'",
                                      pattern, key));
@@ -126,14 +139,13 @@ static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
 }
 
 /// A name of the model's, with what the placeholders stand for.
-static std::string substitute(std::string_view name, const Rule &rule, const std::cmatch &match) {
+static std::string substitute(std::string_view name, const Rule &rule, std::span<const std::string_view> values) {
   std::string text;
   forParts(
       name, [&](std::string_view literal) { text += literal; },
       [&](const std::string &placeholder) {
-        text += match[std::find(rule.placeholders.begin(), rule.placeholders.end(), placeholder) -
-                      rule.placeholders.begin() + 1]
-                    .str();
+        text += values[std::find(rule.placeholders.begin(), rule.placeholders.end(), placeholder) -
+                       rule.placeholders.begin()];
       });
   return text;
 }
@@ -203,16 +215,17 @@ private:
 } // namespace
 
 Expected<void> Mapper::add(TensorView tensor, const std::string &path) {
-  std::cmatch match;
+  std::vector<std::string_view> values;
   auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule &r) {
-    return std::regex_match(tensor.name.begin(), tensor.name.end(), match, r.expression);
+    values.assign(r.placeholders.size(), {});
+    return match(r.parts, tensor.name, values);
   });
   std::vector<std::string> names{std::string(tensor.name)};
   if (rule != rules.end()) {
     rule->matched = true;
     names.clear();
     for (const std::string &name : rule->to)
-      names.push_back(substitute(name, *rule, match));
+      names.push_back(substitute(name, *rule, values));
     if (names.empty())
       return {};
   }
