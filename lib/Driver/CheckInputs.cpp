@@ -2,6 +2,7 @@
 // Random numbers come from the names: the same files every time.
 //===----------------------------------------------------------------------===//
 #include "CheckInputs.h"
+#include "xf/Dialect/XF/IR/Configuration.h"
 #include <random>
 
 namespace mlir::xf {
@@ -57,6 +58,11 @@ runtime::Expected<void> writeMadeUpWeights(ModuleOp module, const std::string &p
   return runtime::writeSafetensors(path, runtime::viewsOf(tensors));
 }
 
+static std::optional<ModelKind> kindOf(ModuleOp module) {
+  auto kind = module->getAttrOfType<StringAttr>("xf.kind");
+  return kind ? parseModelKind(kind.getValue()) : std::nullopt;
+}
+
 std::optional<Tensor> makeInput(ModuleOp module, func::FuncOp entry, unsigned argument) {
   auto nameAttr = entry.getArgAttrOfType<StringAttr>(argument, "xf.name");
   StringRef name = nameAttr ? nameAttr.getValue() : "";
@@ -91,6 +97,16 @@ std::optional<Tensor> makeInput(ModuleOp module, func::FuncOp entry, unsigned ar
     return offsets(target);
   if (name == "offsets")
     return offsets(target);
+  if (name == "queries")
+    return list(SmallVector<int64_t>(target.size(), 0));
+  if (name == "labels" && kindOf(module) == Classifier) { // of two classes, which there are at least
+    SmallVector<int64_t> labels;
+    for (size_t i = 0; i < target.size(); ++i)
+      labels.push_back(i % 2);
+    return list(labels);
+  }
+  if (name == "query_offsets")
+    return offsets(SmallVector<int64_t>(target.size(), 1));
   if (name == "ids" && decodes)
     return ids("target", hypotheses);
   if (name == "ids" || name == "target_ids" || name == "labels")

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 #include "xf/Driver/Embedded.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "xf/Dialect/XF/IR/Configuration.h"
 #include "xf/Dialect/XF/IR/XF.h"
 #include "xf/Runtime/Parameters.h"
 #include "xf/Runtime/Text/ImportVocabulary.h"
@@ -92,6 +93,8 @@ runtime::Expected<void> EmbeddedFiles::setVocabularySize(std::string &input, Str
 }
 
 runtime::Expected<void> EmbeddedFiles::checkVocabularies(ModuleOp module) const {
+  auto kind = module->getAttrOfType<StringAttr>("xf.kind");
+  bool hasClasses = kind && kind.getValue() == nameOf(Classifier); // then labels are no tokens
   for (auto entry : module.getOps<func::FuncOp>()) {
     auto requirements = entry->getAttrOfType<ArrayAttr>("xf.requirements");
     if (!requirements)
@@ -99,7 +102,8 @@ runtime::Expected<void> EmbeddedFiles::checkVocabularies(ModuleOp module) const 
     auto inputs = entry->getAttrOfType<ArrayAttr>("xf.inputs");
     for (auto requirement : requirements.getAsRange<RequirementAttr>()) {
       StringRef input = cast<DictionaryAttr>(inputs[requirement.getInput()]).getAs<StringAttr>("name").getValue();
-      bool isSource = input == "source_ids", isTarget = input == "target_ids" || input == "ids" || input == "labels";
+      bool isSource = input == "source_ids",
+           isTarget = input == "target_ids" || input == "ids" || (input == "labels" && !hasClasses);
       if (requirement.getKind() != RequirementKind::Below ||
           llvm::any_of(requirement.getSize().asArrayRef().drop_front(), [](int64_t c) { return c != 0; }))
         continue;

@@ -17,12 +17,13 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
     std::string kind; // of the models that have it; empty: more than one
   };
   static const std::map<std::string, Command> commands = {
-      {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}, ""}},
-      {"evaluate", {{"loss"}, {"encode", "decode"}, ""}},
+      {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss", "classify"}, ""}},
+      {"evaluate", {{"loss"}, {"encode", "decode", "classify"}, ""}},
       {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
       {"attention", {{"encode", "decode", "attention"}, {}, "sequence_to_sequence"}},
       {"generate", {{"decode"}, {}, "language_model"}},
-      {"embed", {{"encode"}, {}, "encoder"}}};
+      {"embed", {{"encode"}, {}, "encoder"}},
+      {"classify", {{"classify"}, {}, "classifier"}}};
   auto mistake = [](const llvm::Twine &message) {
     return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
   };
@@ -42,7 +43,7 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
         return mistake("the model has no function '" + name + "'" +
                        (it == commands.end() ? "" : ", which '" + function + "' needs") + "; it has " +
                        llvm::join(available, ", ") +
-                       ", and commands are train, evaluate, translate, attention, generate, embed");
+                       ", and commands are train, evaluate, translate, attention, generate, embed, classify");
     wanted.insert(command.needs.begin(), command.needs.end());
     wanted.insert(command.uses.begin(), command.uses.end());
   }

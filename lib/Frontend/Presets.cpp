@@ -68,6 +68,8 @@ constexpr Preset presets[] = {
      "gated=true,bias=none,dropout=0"},
     {"transformer-encoder", "vectors of sentences, of MiniLM's shape: 6 layers, d_model 384 (Wang et al. 2020)",
      Encoder, "layers=6,d_model=384,heads=12,d_ff=1536,vocabulary=30522,max_positions=512"},
+    {"transformer-classifier", "classes of texts by an encoder: 2 layers, d_model 128, trains in minutes", Classifier,
+     "layers=2,d_model=128,heads=4,d_ff=512,vocabulary=8000,max_positions=512"},
 };
 
 /// What a kind of model is called, and the keys in which it differs from the paper's.
@@ -79,6 +81,9 @@ KindOf kindOf(ModelKind kind) {
     return {"sequence to sequence", ""};
   if (kind == Encoder) // BERT's
     return {"encoder", "positions=learned,scale_embedding=false,bias=all,activation=gelu,norm_epsilon=1e-12"};
+  if (kind == Classifier)
+    return {"classifier", "positions=learned,scale_embedding=false,bias=all,activation=gelu,norm_epsilon=1e-12,"
+                          "smoothing=0,learning_rate=0.001,schedule=constant,warmup=100,clip_norm=1"};
   return {"language model", // GPT-2's
           "norm=pre,positions=learned,scale_embedding=false,bias=all,activation=gelu,smoothing=0"};
 }
@@ -289,7 +294,7 @@ public:
     line("module @" + llvm::join(llvm::split(c.name, '-'), "_") + " attributes {xf.kind = \"" + nameOf(c.kind).str() +
          "\", xf.config = {" + configuration() + "}} {");
     for (const char *side : {"encoder", "decoder"})
-      if (c.kind != (StringRef(side) == "encoder" ? Language : Encoder) && layersOf(side) > 0)
+      if ((StringRef(side) == "encoder" ? c.kind != Language : c.kind & (Pairs | Language)) && layersOf(side) > 0)
         writeLayer(side);
     writeModel();
     line("}");
@@ -517,7 +522,7 @@ private:
   std::string writeStack(const std::string &layer, const std::string &side, const std::string &value,
                          const std::string &memory = "") {
     std::string first = value + "0";
-    if (c.kind == Encoder && c.is("embedding_norm", "true")) {
+    if (c.kind & (Encoder | Classifier) && c.is("embedding_norm", "true")) {
       line("    %embedded = " + embed(side));
       line("    " + first + " = " + norm("embedding_norm", "%embedded"));
     } else {
@@ -547,6 +552,31 @@ private:
     return value;
   }
 
+  /// A row a sequence of its tokens' states, as attention gives it to a query that has no say in it: with a scale of 0
+  /// all scores are 0, so that tokens count alike, or the first alone counts. (What the query is does not matter; the
+  /// classifier's matrix has rows of the right width.)
+  std::string writePooling(const std::string &states) {
+    int64_t heads = c.number("d_model") % c.number("heads") == 0 ? c.number("heads") : 1;
+    bool first = c.is("pooling", "first");
+    line(llvm::formatv("    %rows = xf.embed \"classifier\" (%queries, %query_offsets) vocabulary({0}) positions(none) "
+                       "scale(1.0) : ({1}, {1}) -> {2}",
+                       c.text("classes"), ids, x)
+             .str());
+    line(llvm::formatv("    %pooled, %pooled_sum = xf.attention %rows, {0}, {0} offsets(%query_offsets, %offsets) "
+                       "heads({1}) scale(0.0){2} : ({3}, {3}, {3}, {4}, {4}) -> ({3}, tensor<?x{1}xf32>)",
+                       states, heads,
+                       first ? " score {\n    ^bb0(%score: f32, %head: index, %query: index, %key: index):\n"
+                               "      %first = arith.constant 0 : index\n"
+                               "      %none = arith.constant 0xFF800000 : f32\n"
+                               "      %is_first = arith.cmpi eq, %key, %first : index\n"
+                               "      %kept = arith.select %is_first, %score, %none : f32\n"
+                               "      xf.yield %kept : f32\n    }"
+                             : "",
+                       x, ids)
+             .str());
+    return "%pooled";
+  }
+
   void writeModel() {
     std::vector<std::string> arguments;
     auto argument = [&](const std::string &name, const std::string &dim) {
@@ -559,8 +589,13 @@ private:
     }
     argument(target + "ids", target + "tokens");
     argument(target + "offsets", target + "offsets");
-    if (c.kind != Encoder)
+    if (c.kind == Classifier) {
+      argument("queries", "sequences");
+      argument("query_offsets", "offsets");
+      argument("labels", "sequences");
+    } else if (c.kind != Encoder) {
       argument("labels", target + "tokens");
+    }
     std::string head = c.kind == Encoder ? "  func.func @encode(" : "  func.func @model(";
     line(head + llvm::join(arguments, ",\n" + std::string(head.size(), ' ')) + ")");
     if (c.kind == Encoder) {
@@ -572,13 +607,16 @@ private:
     }
     line("      -> (tensor<f32> {xf.name = \"loss\"}, " + rows + " {xf.name = \"token_nll\"}) attributes {xf.entry} {");
     std::string memory = c.kind == Pairs ? writeStack("encoder", "source_", "%x") : "";
-    std::string states = writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
-    std::string logits = llvm::formatv("tensor<?x{0}xf32>", c.text(target + "vocabulary")).str();
-    const char *matrix = c.is("tied", "true")     ? "embedding"
+    std::string states = c.kind == Classifier ? writePooling(writeStack("encoder", "", "%x"))
+                                              : writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
+    std::string width = c.text(c.kind == Classifier ? "classes" : target + "vocabulary");
+    std::string logits = llvm::formatv("tensor<?x{0}xf32>", width).str();
+    const char *matrix = c.kind == Classifier     ? "classifier"
+                         : c.is("tied", "true")   ? "embedding"
                          : c.is("tied", "target") ? "target_embedding"
                                                   : "projection";
     line(llvm::formatv("    %logits = xf.project \"{0}\" ({1}){2} : ({3}) -> {4}", matrix, states,
-                       c.is("projection_bias", "true") ? " bias" : "", x, logits)
+                       c.kind == Classifier || c.is("projection_bias", "true") ? " bias" : "", x, logits)
              .str());
     line(llvm::formatv("    %token_loss, %token_nll, %log_sum_exp = xf.cross_entropy %logits, %labels smoothing({0}) "
                        ": ({1}, {2}) -> ({3}, {3}, {3})",

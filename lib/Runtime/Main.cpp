@@ -2,7 +2,7 @@
 // Reads the description, offers the commands that the model's functions make possible, and is the
 // only place that prints errors and turns them into exit codes.
 //===--------------------------------------------------------------------------------===//
-#include "Commands/Commands.h"
+#include "Commands/Classes.h"
 #include "xf/Runtime/CommandLine.h"
 
 #include <algorithm>
@@ -46,11 +46,13 @@ static Expected<int> start(int argc, char **argv) {
   auto has = [&](std::string_view function) { return session.program.function(function) != nullptr; };
   addInfo(app, session, action);
   // Batches of text have these; a model that takes more gets it from `run`, or a library's caller.
+  constexpr std::string_view kindsOfText[] = {"sequence_to_sequence", "language_model", "classifier"};
   auto reads = [&](std::string_view name) {
-    constexpr std::string_view known[] = {"source_ids", "source_offsets", "target_ids", "target_offsets", "ids",
-                                          "offsets",    "labels",         "random",     "hyper"};
+    constexpr std::string_view known[] = {"source_ids", "source_offsets", "target_ids",   "target_offsets",
+                                          "ids",        "offsets",        "labels",       "random",
+                                          "hyper",      "queries",        "query_offsets"};
     const Function *function = session.program.function(name);
-    return (session.program.kind == "sequence_to_sequence" || session.program.kind == "language_model") && function &&
+    return std::ranges::count(kindsOfText, session.program.kind) && function &&
            std::ranges::all_of(function->inputs,
                                [&](const TensorType &input) { return std::ranges::count(known, input.name) > 0; });
   };
@@ -70,6 +72,8 @@ static Expected<int> start(int argc, char **argv) {
     addGenerate(app, session, action);
   if (session.program.kind == "encoder" && has("encode"))
     addEmbed(app, session, action);
+  if (reads("classify"))
+    addClassify(app, session, action);
   addRun(app, session, action);
   if (has("loss") && has("gradients"))
     addGradcheck(app, session, action);

@@ -114,7 +114,7 @@ std::vector<Use> xf::runtime::usesOf(const Program &program) {
   add("trains", {"train_step"});
   if (program.function("encode") || program.function("decode"))
     add("infers", {"encode", "decode"});
-  else
+  else if (!add("infers", {"classify"}))
     add("infers", {"loss"});
   return uses;
 }

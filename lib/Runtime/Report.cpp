@@ -13,7 +13,7 @@ std::vector<int64_t> xf::runtime::dimsOfBatch(const Function &function, int64_t 
   std::vector<int64_t> dims;
   for (const std::string &dim : function.dims)
     dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets") ? sequences + 1
-                   : dim == "rows"                                     ? sequences
+                   : dim == "rows" || dim == "sequences"               ? sequences
                    : dim == "ranks"                                    ? 8 // twice a beam of four
                                                                        : tokens);
   function.setChunks(dims);

@@ -231,6 +231,8 @@ int64_t Session::least(Requirement::Kind kind, std::initializer_list<std::string
 
 int64_t Session::vocabularySize(std::string_view which) const {
   int64_t source = which == "source" ? least(Requirement::Below, {"source_ids"}) : 0;
+  if (program.kind == "classifier") // whose labels are no tokens
+    return least(Requirement::Below, {"ids"});
   return source ? source : least(Requirement::Below, {"target_ids", "labels", "ids"});
 }
 

@@ -204,7 +204,7 @@ class Model:
     """A compiled model. Its functions are `model.functions[name]` and, where the name allows it, `model.name`."""
 
     name: str
-    kind: str  #: "sequence_to_sequence", "language_model" or "encoder"
+    kind: str  #: "sequence_to_sequence", "language_model", "encoder" or "classifier"
     device: str  #: what computes: "cpu" or "cuda"
     configuration: Dict[str, Any]  #: the model's keys: d_model, heads, ...
     functions: Dict[str, Function]

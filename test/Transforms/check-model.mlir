@@ -6,7 +6,7 @@
 // PRIVATE-NOT: @encoder_layer
 // PRIVATE: func.func @loss(
 
-// expected-error @below {{expected 'xf.kind' to be sequence_to_sequence, language_model, encoder or functions, but got "seq2seq"}}
+// expected-error @below {{expected 'xf.kind' to be sequence_to_sequence, language_model, encoder, classifier or functions, but got "seq2seq"}}
 module attributes {xf.kind = "seq2seq"} {}
 
 // -----

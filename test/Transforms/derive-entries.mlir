@@ -2,6 +2,7 @@
 // RUN: xf-compile preset:transformer-tiny,layers=1,dropout=0.1,attention_dropout=0.1,vocabulary=20 --compile-to=input | FileCheck %s
 // RUN: xf-compile preset:transformer-char-lm,layers=1,dropout=0.1 --compile-to=input | FileCheck %s --check-prefix=LM --implicit-check-not=memory
 // RUN: xf-compile preset:transformer-encoder,layers=1 --compile-to=input | FileCheck %s --check-prefix=ENCODER
+// RUN: xf-compile preset:transformer-classifier,layers=1,classes=3 --compile-to=input | FileCheck %s --check-prefix=CLASSES
 // RUN: xf-compile preset:transformer-char-lm,layers=1,window=3 --compile-to=input | FileCheck %s --check-prefix=WINDOW
 // RUN: xf-compile preset:transformer-tiny,layers=1,positions=relative,soft_cap=9 --compile-to=input | FileCheck %s --check-prefix=SCORE
 // RUN: xf-opt %s --xf-resolve --xf-derive-entries --split-input-file | FileCheck %s --check-prefix=FREE
@@ -59,6 +60,15 @@
 // ENCODER-LABEL: func.func @encode(
 // ENCODER-SAME: -> (tensor<?x384xf32> {xf.name = "states"})
 // ENCODER-NOT: func.func @{{(model|loss|decode|attention)}}
+
+// A classifier predicts classes' probabilities, from all that its logits depend on.
+// CLASSES-LABEL: func.func @classify(
+// CLASSES-SAME: xf.dims = ["sequences"], xf.name = "queries"
+// CLASSES-NOT: labels
+// CLASSES-SAME: -> (tensor<?x3xf32> {xf.name = "log_probabilities"})
+// CLASSES-NOT: xf.dropout
+// CLASSES: xf.log_softmax
+// CLASSES-NOT: func.func @{{(decode|attention)}}
 
 // A window is that of the rows listed last, and shows in the weights.
 // WINDOW-LABEL: func.func @decode(

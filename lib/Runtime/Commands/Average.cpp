@@ -2,7 +2,7 @@
 // The mean of a run's last checkpoints, which the paper translates with (section 6.1). Sums in double, from
 // the oldest to the newest, a parameter at a time.
 //===-----------------------------------------------------------------------------------------===//
-#include "Commands.h"
+#include "Classes.h"
 #include "xf/Runtime/Checkpoint.h"
 
 #include <filesystem>
@@ -76,6 +76,8 @@ static Expected<int> average(const Session &session, const AverageOptions &optio
   if (!views)
     return views.error();
   Safetensors::Metadata metadata = session.identity();
+  if (auto classes = files.front().metadata().find(classesEntry); classes != files.front().metadata().end())
+    metadata.insert(*classes);
   metadata["xf.average"] = fmt::format("{}", fmt::join(*names, "\n"));
   if (Expected<void> written = writeSafetensors(options.output, *views, metadata); !written)
     return written.error();

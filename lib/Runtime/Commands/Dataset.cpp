@@ -1,8 +1,8 @@
 //===- Dataset.cpp - What a model is trained and measured on ------------------------------------===//
-// The two kinds of datasets, their options, and what is said where a file has nothing to offer.
+// The kinds of datasets, their options, and what is said where a file has nothing to offer.
 //===-------------------------------------------------------------------------------------------===//
 #include "Dataset.h"
-#include "Commands.h"
+#include "Classes.h"
 #include "xf/Runtime/Checksum.h"
 
 #include <algorithm>
@@ -28,6 +28,15 @@ std::vector<int64_t> Batch::dims(const Function &function) const {
 }
 
 namespace {
+/// The tokens of so many sentences at most.
+size_t longest(const std::vector<std::vector<int32_t>> &sentences, size_t count) {
+  std::vector<size_t> lengths;
+  for (const std::vector<int32_t> &sentence : sentences)
+    lengths.push_back(sentence.size());
+  std::nth_element(lengths.begin(), lengths.begin() + count, lengths.end(), std::greater());
+  return std::accumulate(lengths.begin(), lengths.begin() + count, size_t(0));
+}
+
 class PairDataset final : public Dataset {
 public:
   PairDataset(SentencePairs pairs, Vocabulary target, int64_t maxLength)
@@ -82,14 +91,6 @@ public:
   }
 
 private:
-  /// Of so many sentences at most.
-  static size_t longest(const std::vector<std::vector<int32_t>> &sentences, size_t count) {
-    std::vector<size_t> lengths;
-    for (const std::vector<int32_t> &sentence : sentences)
-      lengths.push_back(sentence.size());
-    std::nth_element(lengths.begin(), lengths.begin() + count, lengths.end(), std::greater());
-    return std::accumulate(lengths.begin(), lengths.begin() + count, size_t(0));
-  }
   static Batch ofSizes(size_t source, size_t target, size_t sentences) {
     auto list = [](size_t count) { return std::vector<int32_t>(count); };
     return {{{"source_ids", list(source)},
@@ -102,6 +103,64 @@ private:
   SentencePairs pairs;
   Vocabulary target;
   int64_t maxLength;
+};
+
+/// Texts, each with the number of its class for a target.
+class ClassDataset final : public Dataset {
+public:
+  ClassDataset(SentencePairs texts, std::vector<std::string> names)
+      : texts(std::move(texts)), names(std::move(names)) {}
+
+  BatchPlan inOrder(BatchRecipe recipe) const override { return batchesByLength(texts, recipe); }
+  BatchPlan shuffled(BatchRecipe recipe, uint64_t seed, int64_t epoch) const override {
+    return shuffledBatches(texts, recipe, seed, epoch);
+  }
+  Batch pack(std::span<const int64_t> indices) const override {
+    std::vector<std::span<const int32_t>> chosen;
+    std::vector<int32_t> labels;
+    for (int64_t index : indices) {
+      chosen.push_back(texts.source[index]);
+      labels.push_back(texts.target[index].front());
+    }
+    return labelled(packTexts(chosen), std::move(labels));
+  }
+  Batch largest(BatchRecipe recipe) const override {
+    size_t tokens = 0, count = 0, all = 0;
+    if (recipe.sentences) { // drawn at random, the longest may all meet
+      count = std::min<size_t>(recipe.sentences, texts.size());
+      tokens = longest(texts.source, count);
+    } else {
+      for (const std::vector<int64_t> &indices : inOrder(recipe)) {
+        size_t own = 0;
+        for (int64_t index : indices)
+          own += texts.source[index].size();
+        tokens = std::max(tokens, own);
+        all += own;
+      }
+      // Drawn at random, texts meet that fill a batch better; none is of less than the two marks.
+      tokens = std::max(tokens, std::min(all, size_t(recipe.tokens)));
+      count = std::min<size_t>(texts.size(), tokens / 2);
+    }
+    auto list = [](size_t size) { return std::vector<int32_t>(size); };
+    return {{{"ids", list(tokens)},
+             {"offsets", list(count + 1)},
+             {"queries", list(count)},
+             {"query_offsets", list(count + 1)},
+             {"labels", list(count)}}};
+  }
+  nlohmann::json description() const override {
+    Checksum checksum;
+    for (const auto *side : {&texts.source, &texts.target})
+      for (const std::vector<int32_t> &each : *side)
+        checksum.add(std::span(each));
+    checksum.add(classNamesText(names));
+    return {{"texts", texts.size()}, {"classes", names.size()}, {"checksum", checksum.text()}};
+  }
+  std::vector<std::string> classes() const override { return names; }
+
+private:
+  SentencePairs texts;
+  std::vector<std::string> names;
 };
 
 /// Indices are the starts of windows.
@@ -195,8 +254,22 @@ static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const
   return std::unique_ptr<Dataset>(new TextDataset(std::move(stream->ids), options.length));
 }
 
+static Expected<std::unique_ptr<Dataset>> openClasses(const Session &session, const DatasetOptions &options) {
+  Expected<Vocabulary> vocabulary = openVocabulary(session);
+  if (!vocabulary)
+    return vocabulary.error();
+  std::vector<std::string> names = options.classes;
+  Expected<SentencePairs> texts = readLabelled(session, *vocabulary, options.text, options.labels, names);
+  if (!texts)
+    return texts.error();
+  noteUnknown(options.text, *vocabulary, texts->source);
+  return std::unique_ptr<Dataset>(new ClassDataset(std::move(*texts), std::move(names)));
+}
+
 Expected<std::unique_ptr<Dataset>> xf::runtime::openDataset(const Session &session, const DatasetOptions &options) {
-  return readsPairs(session) ? openPairs(session, options) : openText(session, options);
+  return session.program.kind == "classifier" ? openClasses(session, options)
+         : readsPairs(session)                ? openPairs(session, options)
+                                              : openText(session, options);
 }
 
 void xf::runtime::addDatasetOptions(CLI::App &command, const Session &session, DatasetOptions &options,
@@ -213,6 +286,17 @@ void xf::runtime::addDatasetOptions(CLI::App &command, const Session &session, D
     options.length = validation ? 256 : 1024;
     command.add_option("--max-length", options.length, "Tokens above which a pair is left out")
         ->check(positiveNumber());
+    return;
+  }
+  if (session.program.kind == "classifier") {
+    command.add_option("--text", options.text, "Texts to classify, one a line")->required();
+    command.add_option("--labels", options.labels, "Their classes by name, line by line")->required();
+    if (validation) {
+      CLI::Option *text = command.add_option("--valid-text", validation->text, "The same for validation");
+      CLI::Option *labels = command.add_option("--valid-labels", validation->labels, "The same for validation");
+      text->needs(labels);
+      labels->needs(text);
+    }
     return;
   }
   command

@@ -1,6 +1,6 @@
 //===- Dataset.h - What a model is trained and measured on --------------------------------------===//
-// Text as batches of tokens: pairs of sentences, or one stream cut into windows. Which of them, the kind
-// of the model says; the commands see batches alone.
+// Text as batches of tokens: pairs of sentences, texts with a class each, or one stream cut into windows. Which of
+// them, the kind of the model says; the commands see batches alone.
 //===-------------------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_COMMANDS_DATASET_H
 #define XF_RUNTIME_COMMANDS_DATASET_H
@@ -35,17 +35,21 @@ public:
   virtual Batch largest(BatchRecipe recipe) const = 0;
   /// What a run that goes on has to find again.
   virtual nlohmann::json description() const = 0;
+  /// The names of a classifier's classes, where labels are theirs.
+  virtual std::vector<std::string> classes() const { return {}; }
 };
 
 /// The files of a dataset, and how long what is read at once may be.
 struct DatasetOptions {
-  std::string source, target, text;
+  std::string source, target, text, labels;
+  std::vector<std::string> classes; // names that are known already; else those of `labels`, sorted
   int64_t length = 0;
 
   bool given() const { return !source.empty() || !text.empty(); }
 };
 
-/// `--source`, `--target` and `--max-length`, or `--text` and `--length`; where `validation` is given also its files.
+/// `--source`, `--target` and `--max-length`, `--text` and `--labels`, or `--text` and `--length`; where `validation`
+/// is given also its files.
 void addDatasetOptions(CLI::App &command, const Session &session, DatasetOptions &options,
                        DatasetOptions *validation = nullptr);
 

@@ -2,7 +2,7 @@
 // A filter: lines from stdin, a vector a line to stdout: the encoder's states of the line's tokens, pooled
 // and of length 1, so that a product of two is the cosine of their angle.
 //===-------------------------------------------------------------------------------------------===//
-#include "Commands.h"
+#include "Classes.h"
 #include "LineReader.h"
 #include "xf/Runtime/Text/Vocabularies.h"
 
@@ -110,11 +110,7 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
   if (!model)
     return model.error();
   Embedder embedder(session, *model, options);
-  int64_t longest = session.longestTarget(); // two of its tokens are marks
-  const nlohmann::json &keys = session.program.model;
-  if (auto most = keys.find("max_tokens"); most != keys.end() && most->is_number()) // what it was trained on
-    longest = longest ? std::min(longest, most->get<int64_t>()) : most->get<int64_t>();
-  LineReader lines(*vocabulary, longest ? std::max<int64_t>(longest - 2, 1) : 0, LineEncoder::Cut);
+  LineReader lines(*vocabulary, longestText(session), LineEncoder::Cut);
   while (true) {
     Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
     if (!texts)
@@ -123,10 +119,8 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
       say("standard input: {}\n", *note);
     if (texts->empty())
       break;
-    for (std::vector<int32_t> &text : *texts) {
-      text.insert(text.begin(), vocabulary->bos());
-      text.push_back(vocabulary->eos());
-    }
+    for (std::vector<int32_t> &text : *texts)
+      text = markText(*vocabulary, std::move(text));
     Expected<Vectors> vectors = embedder.embed(*texts);
     if (!vectors)
       return vectors.error();

@@ -1,7 +1,8 @@
 //===- Evaluate.cpp - The command `evaluate` ----------------------------------------------------===//
-// Loss per token and perplexity of given text; where the model translates, BLEU of its own translations.
+// Loss per token and perplexity of given text; where the model translates, BLEU of its own translations; where it
+// classifies, how many texts it does rightly.
 //===-------------------------------------------------------------------------------------------===//
-#include "Commands.h"
+#include "Classes.h"
 #include "Measure.h"
 #include "xf/Runtime/Needs.h"
 #include "xf/Runtime/Text/Bleu.h"
@@ -72,6 +73,8 @@ static Expected<void> checkMemory(Session &session, const Dataset &dataset, int6
     std::vector<int64_t> dims = dataset.largest({.tokens = count}).dims(loss);
     loss.setChunks(dims);
     std::vector<Call> calls = {{&loss, std::move(dims)}};
+    if (const Function *classify = session.program.function("classify"))
+      calls.push_back({classify, dataset.largest({.tokens = count}).dims(*classify)});
     if (session.translates()) // after that, of one sentence at least
       for (const char *name : {"encode", "decode"}) {
         const Function &function = *session.program.function(name);
@@ -100,14 +103,34 @@ static Expected<void> findNotFinite(Session &session, const ModelState &model, c
   return userError("the loss is not finite");
 }
 
-static Expected<int> evaluate(Session &session, const EvaluateOptions &options) {
+static Expected<void> printAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
+                                    int64_t batchTokens) {
+  Expected<Accuracy> accuracy = measureAccuracy(session, model, dataset, batchTokens);
+  if (!accuracy)
+    return accuracy.error();
+  printResult("accuracy           {:.2f}% ({} of {})\n", 100 * accuracy->share(), accuracy->right, accuracy->texts);
+  for (size_t i = 0; i < accuracy->classes.size(); ++i) {
+    const ClassCounts &counts = accuracy->classes[i];
+    printResult("  {:<16} {} of {} right, {} others taken for it\n", dataset.classes()[i], counts.right,
+                counts.labelled, counts.found - counts.right);
+  }
+  return {};
+}
+
+static Expected<int> evaluate(Session &session, EvaluateOptions options) {
+  if (session.program.kind == "classifier") {
+    Expected<std::vector<std::string>> names = classNames(session, options.model);
+    if (!names)
+      return names.error();
+    options.data.classes = std::move(*names);
+  }
   Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, options.data);
   if (!dataset)
     return dataset.error();
   if (Expected<void> fits = checkMemory(session, **dataset, options.batchTokens); !fits)
     return fits.error();
   Expected<ModelState> model = session.translates() ? session.loadModel(options.model, {"loss", "encode", "decode"})
-                                                    : session.loadModel(options.model, {"loss"});
+                                                    : session.loadModel(options.model, {"loss", "classify"});
   if (!model)
     return model.error();
   Expected<CorpusLoss> loss = measureLoss(session, *model, **dataset, options.batchTokens);
@@ -116,9 +139,16 @@ static Expected<int> evaluate(Session &session, const EvaluateOptions &options) 
   if (!std::isfinite(loss->total))
     if (Expected<void> found = findNotFinite(session, *model, **dataset, options.batchTokens); !found)
       return found.error();
-  printResult("loss per token     {:.4f}\n", loss->perToken());
-  printResult("perplexity         {:.2f}\n", std::exp(loss->perToken()));
+  if (session.program.kind == "classifier") {
+    printResult("loss per text      {:.4f}\n", loss->perToken());
+  } else {
+    printResult("loss per token     {:.4f}\n", loss->perToken());
+    printResult("perplexity         {:.2f}\n", std::exp(loss->perToken()));
+  }
   printResult("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
+  if (classifies(session))
+    if (Expected<void> printed = printAccuracy(session, *model, **dataset, options.batchTokens); !printed)
+      return printed.error();
   if (session.translates())
     if (Expected<void> printed = printBleu(session, *model, options); !printed)
       return printed.error();

@@ -2,7 +2,7 @@
 // The training loop: what can fail is checked before it starts, every step is one call of `train_step`,
 // and a run that is stopped anywhere goes on from its newest checkpoint to the same bits.
 //===-----------------------------------------------------------------------------------------===//
-#include "Commands.h"
+#include "Classes.h"
 #include "Display.h"
 #include "Frozen.h"
 #include "Measure.h"
@@ -70,6 +70,7 @@ public:
   Expected<int> run();
 
 private:
+  Safetensors::Metadata identity() const;
   Expected<void> readData();
   std::vector<Call> largestCalls(int64_t count) const;
   Expected<void> checkMemory();
@@ -104,6 +105,7 @@ private:
   FrozenParameters frozen;
   Display display;
   std::unique_ptr<Dataset> data, validation; // the latter if it was given
+  std::vector<std::string> classes;          // a classifier's, by name
   ModelState state;
   Progress progress;
   TrainingLog log;
@@ -119,12 +121,26 @@ private:
 };
 } // namespace
 
+/// What weights of this run say of their model.
+Safetensors::Metadata Training::identity() const {
+  Safetensors::Metadata metadata = session.identity();
+  if (!classes.empty())
+    metadata[classesEntry] = classNamesText(classes);
+  return metadata;
+}
+
 Expected<void> Training::readData() {
-  auto read = [&](const DatasetOptions &files, std::unique_ptr<Dataset> &into) -> Expected<void> {
+  Expected<std::vector<std::string>> known = knownClasses(session, options.output, options.model);
+  if (!known)
+    return known.error();
+  classes = std::move(*known);
+  auto read = [&](DatasetOptions files, std::unique_ptr<Dataset> &into) -> Expected<void> {
+    files.classes = classes;
     Expected<std::unique_ptr<Dataset>> dataset = openDataset(session, files);
     if (!dataset)
       return dataset.error();
     into = std::move(*dataset);
+    classes = into->classes();
     return {};
   };
   if (Expected<void> done = read(options.data, data); !done || !options.validation.given())
@@ -147,7 +163,9 @@ std::vector<Call> Training::largestCalls(int64_t count) const {
   if (update)
     calls.push_back({update, std::vector<int64_t>(update->dims.size(), 0)});
   if (validation)
-    add(*validation, *program.function("loss"), validationRecipe(recipe));
+    for (const char *name : {"loss", "classify"})
+      if (const Function *measures = program.function(name))
+        add(*validation, *measures, validationRecipe(recipe));
   return calls;
 }
 
@@ -172,7 +190,7 @@ Error Training::otherData(const json &saved) const {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', '-');
     std::string value = data.value(key, json(0)).dump();
-    bool isCount = key == "pairs" || key == "tokens";
+    bool isCount = key == "pairs" || key == "tokens" || key == "texts" || key == "classes";
     list += (list.empty() ? "" : ", ") + (isCount        ? value + " " + name
                                           : value == "0" ? "no --" + name
                                                          : fmt::format("--{}={}", name, value));
@@ -432,8 +450,8 @@ Expected<void> Training::checkpoint(bool isPassing) {
   if (savedStep == progress.step && savedEnd == progress.ended)
     return {};
   int64_t before = std::exchange(passingStep, isPassing ? progress.step : -1);
-  Expected<void> saved = saveCheckpoint(options.output, program, state, progress,
-                                        options.keep + isPassing + (before >= 0), session.identity());
+  Expected<void> saved =
+      saveCheckpoint(options.output, program, state, progress, options.keep + isPassing + (before >= 0), identity());
   if (!saved)
     return ending(saved.error());
   std::error_code ignored; // it does no harm
@@ -449,7 +467,7 @@ Expected<void> Training::keepModel() {
   Expected<std::vector<TensorView>> views = state.parameterViews(program);
   if (!views)
     return views.error();
-  Safetensors::Metadata metadata = session.identity();
+  Safetensors::Metadata metadata = identity();
   metadata["xf.step"] = std::to_string(progress.step);
   Expected<void> written = writeSafetensors(options.output + "/model.safetensors", *views, metadata);
   return written ? written : ending(written.error());
@@ -467,6 +485,13 @@ Expected<void> Training::validate(json &record) {
       progress.bestLoss = measured->perToken();
     progress.sinceBest = best ? 0 : progress.sinceBest + 1;
     record["validation_loss"] = measured->perToken();
+    if (classifies(session)) {
+      Expected<Accuracy> accuracy =
+          measureAccuracy(session, state, *validation, validationRecipe(options.recipe()).tokens);
+      if (!accuracy)
+        return accuracy.error();
+      record["validation_accuracy"] = accuracy->share();
+    }
     record["best"] = best;
   }
   if (best)
@@ -484,6 +509,8 @@ Expected<void> Training::conclude(json record) {
   if (record.contains("validation_loss"))
     text += fmt::format("  validation loss {:.4f}{}", record["validation_loss"].get<double>(),
                         record["best"].get<bool>() ? " (best)" : "");
+  if (record.contains("validation_accuracy"))
+    text += fmt::format("  accuracy {:.2f}%", 100 * record["validation_accuracy"].get<double>());
   display.message(fmt::format("{}  {:.1f} s", text, epoch.seconds()));
   if (Expected<void> logged = log.append(record); !logged)
     return logged;

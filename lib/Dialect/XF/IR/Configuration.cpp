@@ -6,11 +6,20 @@
 namespace mlir::xf {
 
 StringRef nameOf(ModelKind kind) {
-  return kind == Pairs ? "sequence_to_sequence" : kind == Language ? "language_model" : "encoder";
+  switch (kind) {
+  case Pairs:
+    return "sequence_to_sequence";
+  case Language:
+    return "language_model";
+  case Classifier:
+    return "classifier";
+  default:
+    return "encoder";
+  }
 }
 
 std::optional<ModelKind> parseModelKind(StringRef name) {
-  for (ModelKind kind : {Pairs, Language, Encoder})
+  for (ModelKind kind : {Pairs, Language, Encoder, Classifier})
     if (nameOf(kind) == name)
       return kind;
   return std::nullopt;
@@ -32,7 +41,7 @@ static constexpr Key keys[] = {
     {"tied", Pairs | Language, "true", Key::Choice, 0, "true|false|embeddings|target"},
     {"scale_embedding", AnyKind, "true", Key::Choice, 0, "true|false"},
     {"init", AnyKind, "xavier", Key::Choice, 0, "xavier|torch"},
-    {"embedding_norm", Encoder, "true", Key::Choice, 0, "true|false"},
+    {"embedding_norm", Encoder | Classifier, "true", Key::Choice, 0, "true|false"},
     {"bias", AnyKind, "feed_forward", Key::Choice, 0, "none|feed_forward|attention|all"},
     {"projection_bias", Pairs | Language, "", Key::Choice, 0, "true|false"},
     {"positions", AnyKind, "sinusoidal", Key::Choice, 0,
@@ -51,20 +60,20 @@ static constexpr Key keys[] = {
     {"norm_epsilon", AnyKind, "1.0e-05", Key::Rate, 0, ""},
     {"activation", AnyKind, "relu", Key::Choice, 0, "relu|gelu|gelu_tanh|silu"},
     {"gated", AnyKind, "false", Key::Choice, 0, "true|false"},
-    {"dropout", Pairs | Language, "0.1", Key::Rate, 0, ""},
-    {"attention_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
-    {"activation_dropout", Pairs | Language, "0.0", Key::Rate, 0, ""},
-    {"smoothing", Pairs | Language, "0.1", Key::Rate, 0, ""},
+    {"dropout", Pairs | Language | Classifier, "0.1", Key::Rate, 0, ""},
+    {"attention_dropout", Pairs | Language | Classifier, "0.0", Key::Rate, 0, ""},
+    {"activation_dropout", Pairs | Language | Classifier, "0.0", Key::Rate, 0, ""},
+    {"smoothing", Pairs | Language | Classifier, "0.1", Key::Rate, 0, ""},
     {"window", AnyKind, "none", Key::Integer, 0, "none"},
     {"soft_cap", AnyKind, "0.0", Key::Number, 0, ""},
-    {"learning_rate", Pairs | Language, "1.0", Key::Number, 0, ""},
-    {"schedule", Pairs | Language, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
-    {"warmup", Pairs | Language, "4000", Key::Integer, 0, ""},
-    {"clip_norm", Pairs | Language, "0.0", Key::Number, 0, ""},
-    {"beta1", Pairs | Language, "0.9", Key::Rate, 0, ""},
-    {"beta2", Pairs | Language, "0.98", Key::Rate, 0, ""},
-    {"epsilon", Pairs | Language, "1.0e-09", Key::Number, 0, ""},
-    {"weight_decay", Pairs | Language, "0.0", Key::Number, 0, ""},
+    {"learning_rate", Pairs | Language | Classifier, "1.0", Key::Number, 0, ""},
+    {"schedule", Pairs | Language | Classifier, "noam", Key::Choice, 0, "noam|constant|rsqrt|inverse_sqrt"},
+    {"warmup", Pairs | Language | Classifier, "4000", Key::Integer, 0, ""},
+    {"clip_norm", Pairs | Language | Classifier, "0.0", Key::Number, 0, ""},
+    {"beta1", Pairs | Language | Classifier, "0.9", Key::Rate, 0, ""},
+    {"beta2", Pairs | Language | Classifier, "0.98", Key::Rate, 0, ""},
+    {"epsilon", Pairs | Language | Classifier, "1.0e-09", Key::Number, 0, ""},
+    {"weight_decay", Pairs | Language | Classifier, "0.0", Key::Number, 0, ""},
     {"beam", Pairs, "4", Key::Integer, 1, ""},
     {"length_penalty", Pairs, "0.6", Key::Number, 0, ""},
     {"extra_length", Pairs, "50", Key::Integer, 0, ""},
@@ -72,8 +81,9 @@ static constexpr Key keys[] = {
     {"search", Pairs, "", Key::Choice, 0, "paper|transformers"},
     {"suppress_tokens", Pairs, "", Key::Tokens, 0, ""},
     {"renormalize", Pairs, "", Key::Choice, 0, "true|false"},
-    {"pooling", Encoder, "mean", Key::Choice, 0, "mean|first"},
-    {"max_tokens", Encoder, "none", Key::Integer, 1, "none"},
+    {"classes", Classifier, "2", Key::Integer, 2, ""},
+    {"pooling", Encoder | Classifier, "mean", Key::Choice, 0, "mean|first"},
+    {"max_tokens", Encoder | Classifier, "none", Key::Integer, 1, "none"},
     {"unit_length", Encoder, "true", Key::Choice, 0, "true|false"},
     {"temperature", Language, "", Key::Number, 0, ""},
     {"top_k", Language, "", Key::Integer, 0, ""},

@@ -56,8 +56,8 @@ private:
     if (attribute)
       kind = parseModelKind(attribute.getValue());
     if (attribute && !kind && !saysFunctions)
-      return module.emitError() << "expected 'xf.kind' to be sequence_to_sequence, language_model, encoder or "
-                                   "functions, but got "
+      return module.emitError() << "expected 'xf.kind' to be sequence_to_sequence, language_model, encoder, "
+                                   "classifier or functions, but got "
                                 << attribute;
     auto model = symbols.lookup<func::FuncOp>("model");
     if (model && !isEntry(model))
@@ -123,6 +123,9 @@ private:
       return failure();
     if (hasEntry("loss") && failed(reserve("'loss'", {"gradients"})))
       return failure();
+    if (predicts && *kind == Classifier && failed(reserve("'model'", {"classify"})))
+      return failure();
+    predicts &= kind != Classifier;
     if (predicts && failed(reserve("'model'", {"attention", "decode"})))
       return failure();
     if (predicts && *kind == Pairs && failed(reserve("'model'", {"encode"})))

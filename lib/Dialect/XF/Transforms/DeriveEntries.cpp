@@ -1,4 +1,4 @@
-//===- DeriveEntries.cpp - evaluation and decoding from the model ---------===//
+//===- DeriveEntries.cpp - evaluation and prediction from the model -------===//
 // Stage `input`, after Resolve. Everything but attention and positions works on rows alone, so the decoder for one new
 // token is the decoder itself with its self-attention on a cache; and what depends on the source alone, where the model
 // has one, is computed once a sentence.
@@ -34,6 +34,8 @@ public:
       derivePrediction(loss, "target_", /*hasSource=*/true);
     else if (kind == Language)
       derivePrediction(loss, "", /*hasSource=*/false);
+    else if (kind == Classifier)
+      deriveClassification(loss);
     return success();
   }
 
@@ -147,13 +149,10 @@ private:
       batch.insert(batch.begin(),
                    {{"source_ids", "source_tokens", sourceIds}, {"source_offsets", "source_offsets", sourceOffsets}});
     }
-    auto entropies = flat.getOps<CrossEntropyOp>();
-    int64_t count = llvm::range_size(entropies);
+    command = hasSource ? "translate" : "generate";
     if (!llvm::all_of(batch, [](const Argument &argument) { return argument.value; })) {
       explain(flat, "it has no arguments for the tokens and their offsets");
-    } else if (count == 1) {
-      // What only the loss needs is not part of a prediction.
-      logits = (*entropies.begin()).getLogits();
+    } else if (findLogits(flat)) {
       findSides(flat);
       describeComputation(flat);
       if (needsBatchAlone(flat)) {
@@ -161,16 +160,54 @@ private:
         if (canDecode(flat))
           deriveDecoding(loss, flat);
       }
-    } else {
-      explain(flat, "it has " + Twine(count) + " xf.cross_entropy, and not one, whose logits would be the prediction");
     }
     flat.erase();
   }
 
+  /// The log probabilities of classes, of whatever the logits are computed from.
+  void deriveClassification(func::FuncOp loss) {
+    entry = command = "classify";
+    func::FuncOp flat = loss.clone();
+    inlineCalls(flat, symbols);
+    if (findLogits(flat)) {
+      findNeeded();
+      describeComputation(flat);
+      for (BlockArgument argument : flat.getArguments())
+        if (llvm::any_of(argument.getUsers(), [&](Operation *user) { return needed.contains(user); })) {
+          unsigned number = argument.getArgNumber();
+          auto name = flat.getArgAttrOfType<StringAttr>(number, "xf.name");
+          auto dims = flat.getArgAttrOfType<ArrayAttr>(number, "xf.dims");
+          batch.push_back({name ? name.str() : "",
+                           dims && !dims.empty() ? cast<StringAttr>(dims[0]).str() : std::string(), argument});
+        }
+      func::FuncOp function = createEntry(loss, "classify", batch);
+      IRMapping mapping;
+      for (auto [i, argument] : llvm::enumerate(batch))
+        mapping.map(argument.value, function.getArgument(i));
+      for (Operation &op : flat.getBody().front())
+        if (needed.contains(&op))
+          b.clone(op, mapping);
+      finishEntry(function, {{"log_probabilities",
+                              LogSoftmaxOp::create(b, logits.getLoc(), logits.getType(), mapping.lookup(logits))}});
+    }
+    flat.erase();
+  }
+
+  /// The one cross-entropy's, whose logits are the prediction; what only the loss needs is no part of it.
+  bool findLogits(func::FuncOp flat) {
+    auto entropies = flat.getOps<CrossEntropyOp>();
+    int64_t count = llvm::range_size(entropies);
+    if (count != 1)
+      return explain(flat,
+                     "it has " + Twine(count) + " xf.cross_entropy, and not one, whose logits would be the prediction");
+    logits = (*entropies.begin()).getLogits();
+    return true;
+  }
+
   /// Says why a model does not predict; that is no mistake: it trains. Returns false.
   bool explain(Operation *op, const Twine &why) {
-    op->emitWarning() << "'decode' can't be derived from 'model', so what is compiled of it has no command '"
-                      << (sourceIds ? "translate" : "generate") << "': " << why;
+    op->emitWarning() << "'" << entry << "' can't be derived from 'model', so what is compiled of it has no command '"
+                      << command << "': " << why;
     return false;
   }
 
@@ -185,6 +222,9 @@ private:
     sourceSide = sourceIds ? DenseSet<Value>{sourceIds, sourceOffsets} : DenseSet<Value>();
     findSide(flat, targetSide);
     findSide(flat, sourceSide);
+    findNeeded();
+  }
+  void findNeeded() {
     needed.clear();
     SmallVector<Value> work{logits};
     while (!work.empty())
@@ -432,6 +472,7 @@ private:
   ModuleOp module;
   SymbolTable symbols;
   OpBuilder b;
+  StringRef entry = "decode", command;                              // what explain() tells of
   Value sourceIds, sourceOffsets, targetIds, targetOffsets, logits; // the first two where the model has a source
   std::vector<Argument> batch;                                      // what a prediction is computed from
   DenseSet<Value> targetSide, sourceSide;                           // a value may be of both

@@ -10,9 +10,9 @@
 namespace mlir::xf {
 
 /// A set of kinds has a bit for each.
-enum ModelKind : unsigned { Pairs = 1, Language = 2, Encoder = 4, AnyKind = 7 };
+enum ModelKind : unsigned { Pairs = 1, Language = 2, Encoder = 4, Classifier = 8, AnyKind = 15 };
 
-/// "sequence_to_sequence", "language_model" or "encoder".
+/// "sequence_to_sequence", "language_model", "encoder" or "classifier".
 StringRef nameOf(ModelKind kind);
 std::optional<ModelKind> parseModelKind(StringRef name);
 

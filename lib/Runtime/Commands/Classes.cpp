@@ -1,0 +1,231 @@
+//===- Classes.cpp - Texts and their classes ---------------------------------------------------===//
+// Labels are checked line by line, so that a message names the line; names travel in weights' metadata as JSON.
+//===-------------------------------------------------------------------------------------------===//
+#include "Classes.h"
+#include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Text/LineEncoder.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+
+using namespace xf::runtime;
+using nlohmann::json;
+
+int64_t xf::runtime::longestText(const Session &session) {
+  int64_t longest = session.longestTarget();
+  const json &keys = session.program.model;
+  if (auto most = keys.find("max_tokens"); most != keys.end() && most->is_number()) // what it was trained on
+    longest = longest ? std::min(longest, most->get<int64_t>()) : most->get<int64_t>();
+  return longest ? std::max<int64_t>(longest - 2, 1) : 0;
+}
+
+std::vector<int32_t> xf::runtime::markText(const Vocabulary &vocabulary, std::vector<int32_t> ids) {
+  ids.insert(ids.begin(), vocabulary.bos());
+  ids.push_back(vocabulary.eos());
+  return ids;
+}
+
+Batch xf::runtime::packTexts(std::span<const std::span<const int32_t>> texts) {
+  std::vector<int32_t> ids, offsets{0}, queryOffsets{0};
+  size_t tokens = 0;
+  for (std::span<const int32_t> text : texts)
+    tokens += text.size();
+  ids.reserve(tokens); // exactly as much memory as was planned for them
+  for (std::vector<int32_t> *each : {&offsets, &queryOffsets})
+    each->reserve(texts.size() + 1);
+  for (std::span<const int32_t> text : texts) {
+    ids.insert(ids.end(), text.begin(), text.end());
+    offsets.push_back(int32_t(ids.size()));
+    queryOffsets.push_back(int32_t(queryOffsets.size()));
+  }
+  int64_t count = int64_t(texts.size());
+  return {{{"ids", std::move(ids)},
+           {"offsets", std::move(offsets)},
+           {"queries", std::vector<int32_t>(texts.size())},
+           {"query_offsets", std::move(queryOffsets)}},
+          int64_t(tokens),
+          count};
+}
+
+Batch xf::runtime::labelled(Batch batch, std::vector<int32_t> labels) {
+  batch.lists.push_back({"labels", std::move(labels)});
+  return batch;
+}
+
+std::vector<std::string> xf::runtime::classNames(const Safetensors &file) {
+  auto entry = file.metadata().find(classesEntry);
+  json names =
+      entry == file.metadata().end() ? json() : json::parse(entry->second, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> result;
+  if (names.is_array())
+    for (const json &name : names)
+      if (name.is_string())
+        result.push_back(name.get<std::string>());
+  return result;
+}
+
+std::string xf::runtime::classNamesText(const std::vector<std::string> &names) { return json(names).dump(); }
+
+/// A file's, whose warnings are said where its weights are loaded.
+static Expected<std::vector<std::string>> namesIn(const Session &session, const std::string &model) {
+  if (model.empty() && !session.blob("weights"))
+    return std::vector<std::string>();
+  if (model.empty()) {
+    Expected<Safetensors> file = Safetensors::parse(*session.blob("weights"), "the embedded weights", true);
+    return file ? classNames(*file) : Expected<std::vector<std::string>>(file.error());
+  }
+  Expected<std::string> path = modelFile(model);
+  if (!path)
+    return path.error();
+  Expected<Safetensors> file = Safetensors::open(*path);
+  return file ? classNames(*file) : Expected<std::vector<std::string>>(file.error());
+}
+
+Expected<std::vector<std::string>> xf::runtime::classNames(const Session &session, const std::string &model) {
+  Expected<std::vector<std::string>> names = namesIn(session, model);
+  if (!names || int64_t(names->size()) == classCount(session))
+    return names;
+  names->clear();
+  for (int64_t i = 0; i < classCount(session); ++i)
+    names->push_back(std::to_string(i));
+  return names;
+}
+
+bool xf::runtime::classifies(const Session &session) {
+  return session.program.kind == "classifier" && session.program.function("classify");
+}
+
+int64_t xf::runtime::classCount(const Session &session) {
+  if (const Function *classify = session.program.function("classify"))
+    if (auto output = classify->output("log_probabilities"))
+      return classify->outputs[*output].shape.back().size;
+  return session.program.model.value("classes", int64_t(2));
+}
+
+Expected<std::vector<std::string>> xf::runtime::knownClasses(const Session &session, const std::string &run,
+                                                             const std::string &model) {
+  std::vector<std::string> names, ignored;
+  if (session.program.kind != "classifier")
+    return names;
+  Expected<std::optional<Safetensors>> newest = newestCheckpoint(run, ignored);
+  if (newest && *newest) {
+    names = classNames(**newest);
+  } else {
+    Expected<std::vector<std::string>> given = namesIn(session, model);
+    if (!given)
+      return given.error();
+    names = std::move(*given);
+  }
+  if (int64_t(names.size()) != classCount(session))
+    names.clear();
+  return names;
+}
+
+/// The first of them.
+static std::string listed(const std::vector<std::string> &names) {
+  constexpr size_t most = 10;
+  std::vector<std::string> first(names.begin(), names.begin() + std::min(names.size(), most));
+  return fmt::format("{}{}", fmt::join(first, ", "), names.size() > most ? ", ..." : "");
+}
+
+static Expected<std::vector<std::string>> collectNames(const Session &session, const Lines &labels) {
+  std::set<std::string_view> found(labels.lines.begin(), labels.lines.end());
+  std::vector<std::string> names(found.begin(), found.end());
+  if (names.size() == 1)
+    return userError(
+        fmt::format("expected '{}' to name two classes at least, but all its lines are '{}'", labels.path, names[0]));
+  if (int64_t(names.size()) != classCount(session))
+    return userError(
+        fmt::format("expected '{}' to name as many classes as the model tells apart ({}), but got {} ({}); "
+                    "a preset's key classes={} has as many",
+                    labels.path, classCount(session), names.size(), listed(names), names.size()));
+  return names;
+}
+
+Expected<SentencePairs> xf::runtime::readLabelled(const Session &session, const Vocabulary &vocabulary,
+                                                  const std::string &textPath, const std::string &labelPath,
+                                                  std::vector<std::string> &names) {
+  Expected<Lines> texts = Lines::read(textPath), labels = Lines::read(labelPath);
+  if (!texts)
+    return texts.error();
+  if (!labels)
+    return labels.error();
+  if (texts->lines.size() != labels->lines.size())
+    return userError(fmt::format("expected '{}' to have as many lines as '{}' ({}), but got {}", labelPath, textPath,
+                                 texts->lines.size(), labels->lines.size()));
+  for (size_t i = 0; i < labels->lines.size(); ++i) {
+    std::string_view &label = labels->lines[i];
+    if (label.ends_with('\r'))
+      label.remove_suffix(1);
+    if (label.empty() || label.find('\t') != label.npos)
+      return userError(fmt::format("'{}', line {}: expected the name of a class, but got {}", labelPath, i + 1,
+                                   label.empty() ? "an empty line" : "a line with a tab"));
+  }
+  bool isNew = names.empty();
+  if (isNew) {
+    Expected<std::vector<std::string>> collected = collectNames(session, *labels);
+    if (!collected)
+      return collected.error();
+    names = std::move(*collected);
+  }
+  std::map<std::string_view, int32_t> numbers;
+  for (const std::string &name : names)
+    numbers.emplace(name, int32_t(numbers.size()));
+  SentencePairs result;
+  LineEncoder encoder(vocabulary, longestText(session), LineEncoder::Cut, nullptr, fmt::format("'{}', ", textPath));
+  for (size_t i = 0; i < texts->lines.size(); ++i) {
+    auto number = numbers.find(labels->lines[i]);
+    if (number == numbers.end())
+      return userError(fmt::format("'{}', line {}: expected one of the model's classes ({}), but got '{}'", labelPath,
+                                   i + 1, listed(names), labels->lines[i]));
+    Expected<std::vector<int32_t>> ids = encoder.encode(texts->lines[i]);
+    if (!ids)
+      return ids.error();
+    result.source.push_back(markText(vocabulary, std::move(*ids)));
+    result.target.push_back({number->second});
+  }
+  if (auto note = encoder.describeTooLong())
+    say("'{}': {}\n", textPath, *note);
+  return result;
+}
+
+Expected<std::vector<float>> xf::runtime::classify(Session &session, const ModelState &model, Batch batch) {
+  int64_t classes = classCount(session);
+  std::vector<float> values(batch.predicted * classes);
+  std::erase_if(batch.lists, [](const auto &list) { return list.first == "labels"; });
+  std::vector<TensorView> outputs = {
+      {"log_probabilities", ElementType::F32, {batch.predicted, classes}, values.data()}};
+  if (Expected<void> ran =
+          session.executor().run(*session.program.function("classify"), batch.views(), outputs, model.arenas());
+      !ran)
+    return ran.error();
+  return values;
+}
+
+Expected<Accuracy> xf::runtime::measureAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
+                                                int64_t batchTokens) {
+  int64_t classes = classCount(session);
+  Accuracy result;
+  result.classes.resize(classes);
+  for (const std::vector<int64_t> &indices : dataset.inOrder({.tokens = batchTokens})) {
+    Batch batch = dataset.pack(indices);
+    const std::vector<int32_t> labels = batch.lists.back().second;
+    Expected<std::vector<float>> values = classify(session, model, std::move(batch));
+    if (!values)
+      return values.error();
+    for (size_t i = 0; i < labels.size(); ++i) {
+      auto row = values->begin() + int64_t(i) * classes;
+      int64_t best = std::max_element(row, row + classes) - row; // the lower of equal ones
+      ++result.classes[labels[i]].labelled;
+      ++result.classes[best].found;
+      ++result.texts;
+      if (best == labels[i]) {
+        ++result.classes[best].right;
+        ++result.right;
+      }
+    }
+  }
+  return result;
+}

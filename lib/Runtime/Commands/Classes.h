@@ -1,0 +1,63 @@
+//===- Classes.h - Texts and their classes -----------------------------------------------------===//
+// What a classifier reads, and what its classes are called: weights carry the names that they were trained with.
+//===-------------------------------------------------------------------------------------------===//
+#ifndef XF_RUNTIME_COMMANDS_CLASSES_H
+#define XF_RUNTIME_COMMANDS_CLASSES_H
+
+#include "Commands.h"
+#include "Dataset.h"
+
+namespace xf::runtime {
+
+/// Tokens of a text that an encoder can read, its two marks aside; 0: any number.
+int64_t longestText(const Session &session);
+
+/// Whether the program has what classifying takes, and how many classes it tells apart.
+bool classifies(const Session &session);
+int64_t classCount(const Session &session);
+
+/// A text as an encoder reads it: with its marks.
+std::vector<int32_t> markText(const Vocabulary &vocabulary, std::vector<int32_t> ids);
+
+/// A classifier's inputs, labels aside: packed texts, and a row for each.
+Batch packTexts(std::span<const std::span<const int32_t>> texts);
+Batch labelled(Batch batch, std::vector<int32_t> labels);
+
+/// What the classes are called that these weights tell apart; none where they don't say. In a file's metadata it is
+/// the entry of this name.
+inline constexpr const char *classesEntry = "xf.classes";
+std::vector<std::string> classNames(const Safetensors &file);
+std::string classNamesText(const std::vector<std::string> &names);
+/// The same, and numbers where weights don't say.
+Expected<std::vector<std::string>> classNames(const Session &session, const std::string &model);
+
+/// What the classes of a run are called already: one that goes on, or starts from weights, has their names.
+Expected<std::vector<std::string>> knownClasses(const Session &session, const std::string &run,
+                                                const std::string &model);
+
+/// Texts with the numbers of their classes for targets. Where no names are given, they become those of the labels, in
+/// sorted order. Texts that are too long are cut, and counted on stderr.
+Expected<SentencePairs> readLabelled(const Session &session, const Vocabulary &vocabulary, const std::string &texts,
+                                     const std::string &labels, std::vector<std::string> &names);
+
+/// How a classifier did on a dataset; of every class, how many texts are of it, how many were found to be, and how many
+/// of these rightly.
+struct ClassCounts {
+  int64_t labelled = 0, found = 0, right = 0;
+};
+struct Accuracy {
+  std::vector<ClassCounts> classes;
+  int64_t texts = 0, right = 0;
+  double share() const { return texts ? double(right) / double(texts) : 0; }
+};
+Expected<Accuracy> measureAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
+                                   int64_t batchTokens);
+
+/// The log probabilities of the classes of every text of a batch, in its order.
+Expected<std::vector<float>> classify(Session &session, const ModelState &model, Batch batch);
+
+void addClassify(CLI::App &app, Session &session, Action &action);
+
+} // namespace xf::runtime
+
+#endif // XF_RUNTIME_COMMANDS_CLASSES_H

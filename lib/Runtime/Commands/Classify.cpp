@@ -1,0 +1,119 @@
+//===- Classify.cpp - The command `classify` ----------------------------------------------------===//
+// A filter: lines from stdin, to stdout the name of each line's likeliest class, or of several.
+//===-------------------------------------------------------------------------------------------===//
+#include "Classes.h"
+#include "LineReader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+
+using namespace xf::runtime;
+
+namespace {
+struct ClassifyOptions {
+  std::string model;
+  int64_t best = 1;
+  bool scores = false;
+};
+} // namespace
+
+/// The classes' log probabilities of every text, in their order; texts of like length are computed together.
+static Expected<std::vector<std::vector<float>>> classifyAll(Session &session, const ModelState &model,
+                                                             std::span<const std::vector<int32_t>> texts) {
+  constexpr size_t batchTokens = 2048;
+  const Function &function = *session.program.function("classify");
+  std::vector<size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::pair(texts[a].size(), a) < std::pair(texts[b].size(), b); });
+  std::vector<std::vector<float>> all(texts.size());
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    std::vector<std::span<const int32_t>> chosen;
+    for (size_t tokens = 0; end < order.size() && (end == begin || tokens + texts[order[end]].size() <= batchTokens);
+         ++end) {
+      tokens += texts[order[end]].size();
+      chosen.push_back(texts[order[end]]);
+    }
+    Batch batch = packTexts(chosen);
+    std::string what = fmt::format("classifying {} lines of {} tokens together", chosen.size(), batch.tokens);
+    std::vector<int64_t> dims = batch.dims(function);
+    function.setChunks(dims);
+    if (Expected<void> allowed = checkAllowed(session, what, {&function, std::move(dims)}); !allowed)
+      return allowed.error();
+    Expected<std::vector<float>> values = classify(session, model, std::move(batch));
+    if (!values)
+      return values.error();
+    int64_t classes = classCount(session);
+    for (size_t i = begin; i < end; ++i) {
+      auto row = values->begin() + int64_t(i - begin) * classes;
+      all[order[i]].assign(row, row + classes);
+    }
+  }
+  return all;
+}
+
+static void printClasses(const std::vector<float> &values, const std::vector<std::string> &names,
+                         const ClassifyOptions &options) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; });
+  std::string line;
+  for (size_t i = 0; i < std::min<size_t>(order.size(), options.best); ++i) {
+    line += (i ? "\t" : "") + names[order[i]];
+    if (options.scores)
+      line += fmt::format("\t{:.6f}", std::exp(double(values[order[i]])));
+  }
+  printResult("{}\n", line);
+}
+
+static Expected<int> classifyLines(Session &session, const ClassifyOptions &options) {
+  Expected<Vocabulary> vocabulary = openVocabulary(session);
+  if (!vocabulary)
+    return vocabulary.error();
+  Expected<ModelState> model = session.loadModel(options.model, {"classify"});
+  if (!model)
+    return model.error();
+  Expected<std::vector<std::string>> names = classNames(session, options.model);
+  if (!names)
+    return names.error();
+  LineReader lines(*vocabulary, longestText(session), LineEncoder::Cut);
+  while (true) {
+    Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
+    if (!texts)
+      return texts.error();
+    if (auto note = lines.describeUnknown())
+      say("standard input: {}\n", *note);
+    if (texts->empty())
+      break;
+    for (std::vector<int32_t> &text : *texts)
+      text = markText(*vocabulary, std::move(text));
+    Expected<std::vector<std::vector<float>>> all = classifyAll(session, *model, *texts);
+    if (!all)
+      return all.error();
+    for (const std::vector<float> &values : *all) {
+      if (std::ranges::any_of(values, [](float value) { return std::isnan(value); }))
+        return userError("the probabilities of classes are no numbers; are the model's weights finite?");
+      printClasses(values, *names, options);
+    }
+    if (Expected<void> flushed = flushResults(); !flushed)
+      return flushed.error();
+  }
+  if (auto note = lines.describeTooLong())
+    say("{}\n", *note);
+  return 0;
+}
+
+void xf::runtime::addClassify(CLI::App &app, Session &session, Action &action) {
+  auto options = std::make_shared<ClassifyOptions>();
+  CLI::App *command = app.add_subcommand("classify", "Print the class of every line of stdin, a name a line");
+  addModelOption(*command, session, options->model);
+  command->add_option("--n-best", options->best, "Classes of a line, the likeliest first, with tabs between them")
+      ->check(positiveNumber());
+  command->add_flag("--scores", options->scores, "Print behind each class, after a tab, how probable it is");
+  addExecutionOptions(*command, session);
+  command->callback(
+      [&session, &action, options] { action = [&session, options] { return classifyLines(session, *options); }; });
+}
