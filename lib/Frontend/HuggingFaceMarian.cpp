@@ -102,7 +102,8 @@ void readMarianSearch(Settings &generation, Settings &config,
   const char *longest = generation.has("max_new_tokens") ? "max_new_tokens" : "max_length";
   if (generation.has(longest))
     if (std::optional<int64_t> most = generation.number(longest))
-      take(generation, "max_length", longest, std::to_string(*most - marks + (longest[4] == 'n')));
+      take(generation, "max_length", longest,
+           std::to_string(std::max<int64_t>(*most, 0) - marks + (longest[4] == 'n')));
 
   std::vector<int64_t> never = generation.numbers("suppress_tokens");
   for (const std::vector<int64_t> &words : generation.sequences("bad_words_ids")) {

@@ -47,13 +47,19 @@ void Settings::fail(const std::string &key, const std::string &expected, const s
     problem = "'" + file + "': expected '" + place + key + "' " + expected + ", but got " + got;
 }
 
+/// Whether it is a whole number that our own type holds.
+static bool isWhole(const Settings::Json &value) {
+  constexpr uint64_t most = std::numeric_limits<int64_t>::max();
+  return value.is_number_integer() && !(value.is_number_unsigned() && value.get<uint64_t>() > most);
+}
+
 std::optional<int64_t> Settings::number(const std::string &key, std::optional<int64_t> fallback) {
   const Json *value = find(key);
   if (!value && !fallback)
     fail(key, "to be a whole number", "none");
   if (!value)
     return fallback;
-  if (!value->is_number_integer()) {
+  if (!isWhole(*value)) {
     fail(key, "to be a whole number", shown(*value));
     return std::nullopt;
   }
@@ -106,7 +112,7 @@ std::vector<int64_t> Settings::numbers(const std::string &key) {
   if (!value)
     return result;
   for (const Json &each : value->is_array() ? *value : Json::array({*value}))
-    if (each.is_number_integer())
+    if (isWhole(each))
       result.push_back(each.get<int64_t>());
     else
       fail(key, "to be a token id or a list of them", shown(*value));
@@ -119,7 +125,7 @@ std::vector<std::vector<int64_t>> Settings::sequences(const std::string &key) {
   for (const Json &each : value && value->is_array() ? *value : Json::array()) {
     std::vector<int64_t> &sequence = result.emplace_back();
     for (const Json &id : each.is_array() ? each : Json::array())
-      if (id.is_number_integer())
+      if (isWhole(id))
         sequence.push_back(id.get<int64_t>());
     if (!each.is_array() || sequence.size() != each.size())
       fail(key, "to be a list of lists of token ids", shown(*value));

@@ -2,6 +2,7 @@
 // Metadata to and from text, and the newest whole file of a folder.
 //===--------------------------------------------------------------------------------===//
 #include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Json.h"
 
 #include <algorithm>
 #include <charconv>
@@ -76,7 +77,7 @@ Expected<Progress> Progress::parse(const Safetensors &file) {
   if (text == file.metadata().end())
     return userError(fmt::format("'{}' is not a checkpoint: its metadata has no 'xf.progress'", file.path()));
   try {
-    json values = json::parse(text->second);
+    json values = parseJson(text->second);
     Progress progress;
     values.at("step").get_to(progress.step);
     values.at("seed").get_to(progress.seed);

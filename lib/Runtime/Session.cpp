@@ -5,6 +5,7 @@
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Checksum.h"
 #include "xf/Runtime/Files.h"
+#include "xf/Runtime/Json.h"
 #include "xf/Runtime/Loading.h"
 
 #include <filesystem>
@@ -118,7 +119,7 @@ std::vector<std::string> Session::differences(const Safetensors &file) const {
   auto text = file.metadata().find("xf.model");
   if (text == file.metadata().end())
     return found;
-  json theirs = json::parse(text->second, nullptr, /*allow_exceptions=*/false);
+  json theirs = parseJson(text->second);
   json ours = json::parse(identity().at("xf.model"));
   if (!theirs.is_object())
     return found;

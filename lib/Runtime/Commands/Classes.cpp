@@ -3,6 +3,7 @@
 //===-------------------------------------------------------------------------------------------===//
 #include "Classes.h"
 #include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Json.h"
 #include "xf/Runtime/Text/LineEncoder.h"
 
 #include <algorithm>
@@ -56,8 +57,7 @@ Batch xf::runtime::labelled(Batch batch, std::vector<int32_t> labels) {
 
 std::vector<std::string> xf::runtime::classNames(const Safetensors &file) {
   auto entry = file.metadata().find(classesEntry);
-  json names =
-      entry == file.metadata().end() ? json() : json::parse(entry->second, nullptr, /*allow_exceptions=*/false);
+  json names = entry == file.metadata().end() ? json() : parseJson(entry->second);
   std::vector<std::string> result;
   if (names.is_array())
     for (const json &name : names)

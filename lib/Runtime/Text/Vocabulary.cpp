@@ -218,9 +218,11 @@ Vocabulary::Vocabulary(std::shared_ptr<const Model> model)
     : model(std::move(model)), begin(this->model->bos), endMarks{this->model->eos} {}
 
 Expected<void> Vocabulary::setMarks(std::optional<int64_t> bos, std::span<const int64_t> eos) {
-  for (std::optional<int64_t> id : {bos, eos.empty() ? std::nullopt : std::optional(*std::ranges::max_element(eos))})
-    if (id && (*id < 0 || *id > std::numeric_limits<int32_t>::max()))
-      return userError(fmt::format("expected a mark to be a token, but got {}", *id));
+  std::vector<int64_t> marks(eos.begin(), eos.end());
+  marks.push_back(bos.value_or(0));
+  for (int64_t id : marks)
+    if (id < 0 || id > std::numeric_limits<int32_t>::max())
+      return userError(fmt::format("expected a mark to be a token, but got {}", id));
   begin = bos ? int32_t(*bos) : begin;
   if (!eos.empty())
     endMarks.assign(eos.begin(), eos.end());
