@@ -91,7 +91,8 @@ KEYS = {
     "search": None,
     "suppress_tokens": None,
     "renormalize": None,
-    "pooling": None,
+    "classes": lambda rng: rng.choice([2, 3, 16, 33]),
+    "pooling": lambda rng: rng.choice(["mean", "first"]),
     "unit_length": None,
     "temperature": None,
     "top_k": None,
@@ -102,7 +103,7 @@ KEYS = {
     "end_tokens": None,
     "max_tokens": None,
 }
-PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "llama-110m", "transformer-encoder"]
+PRESETS = ["transformer-base", "transformer-d2l", "transformer-t2t-v3", "transformer-tiny", "transformer-char-lm", "gpt2-small", "llama-110m", "transformer-encoder", "transformer-classifier"]
 LONGEST = 9  # tokens; max_positions has room for them
 
 
@@ -181,6 +182,10 @@ class Case:
             return numpy.cumsum([0, *lengths], dtype=numpy.int32)
 
         target = configuration.get("target_vocabulary", configuration["vocabulary"])
+        if self.model.kind == "classifier":
+            batch = {"queries": numpy.zeros(len(targets), numpy.int32), "query_offsets": offsets([1] * len(targets))}
+            batch |= {"labels": self.ids(len(targets), configuration["classes"])}
+            return batch | {"ids": self.ids(sum(targets), target), "offsets": offsets(targets)}
         batch = {"labels": self.ids(sum(targets), target)}
         if self.model.kind == "sequence_to_sequence":
             batch |= {"source_ids": self.ids(sum(sources), configuration["source_vocabulary"]), "source_offsets": offsets(sources)}
@@ -273,6 +278,9 @@ class Case:
             alone |= {f"{prefix}ids": batch[f"{prefix}ids"][begin:end], f"{prefix}offsets": numpy.array([0, end - begin], numpy.int32)}
             if prefix != "source_" and "labels" in batch:
                 alone["labels"] = batch["labels"][begin:end]
+        if self.model.kind == "classifier":  # a row a sentence
+            lengths = [1] * len(lengths)
+            alone |= {"queries": batch["queries"][:1], "query_offsets": batch["query_offsets"][:2], "labels": batch["labels"][which : which + 1]}
         begin = sum(lengths[:which])
         for output, values in function(self.inputs(name, alone)).items():
             if values.shape and values.tobytes() != everything[output][begin : begin + lengths[which]].tobytes():
@@ -325,7 +333,7 @@ class Case:
         count = self.rng.choice([0, 1, 2, 3, 4])
         sources, targets = self.lengths(count), self.lengths(count)
         batch = self.batch(sources, targets)
-        if "loss" in functions and sum(targets) > 0:
+        if "loss" in functions and len(batch["labels"]) > 0:
             self.check("loss", self.inputs("loss", batch))
             self.check("gradients", self.inputs("gradients", batch), [("grad.", self.model.gradients)])
             hyper = [10 ** self.rng.uniform(-3, -1), self.rng.choice([0, 3]), self.rng.randrange(4), self.rng.choice([0, 0.1, 5]), 0.9, 0.98, 1e-2, self.rng.choice([0, 0.1])]
@@ -338,6 +346,10 @@ class Case:
         elif "loss" in functions:
             functions["train_step"](self.inputs("train_step", batch))  # of nothing: no number, but no crash
             self.model.load(self.weights)
+        if "classify" in functions:
+            self.check("classify", self.inputs("classify", batch))
+            if count:
+                self.check_alone("classify", batch, targets)
         encoded = {}
         if "encode" in functions:
             encoded = self.check("encode", self.inputs("encode", batch))

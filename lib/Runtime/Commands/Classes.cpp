@@ -191,6 +191,30 @@ Expected<SentencePairs> xf::runtime::readLabelled(const Session &session, const 
   return result;
 }
 
+constexpr std::string_view head = "classifier.";
+
+bool xf::runtime::isHeadless(const Session &session, const Safetensors &file) {
+  return session.program.kind == "classifier" &&
+         std::ranges::none_of(file.tensors(), [](const TensorView &tensor) { return tensor.name.starts_with(head); });
+}
+
+Expected<void> xf::runtime::loadHeadless(const Program &program, const Safetensors &file, uint64_t seed,
+                                         ModelState &state) {
+  std::vector<Parameter> body;
+  std::ranges::copy_if(program.parameters, std::back_inserter(body),
+                       [](const Parameter &parameter) { return !parameter.name.starts_with(head); });
+  if (Expected<void> same = checkParameters(program.name, body, file); !same)
+    return same;
+  if (Expected<void> drawn = state.initialize(program, seed); !drawn)
+    return drawn;
+  Expected<float *> array = state.arenas().parameters.change();
+  if (!array)
+    return array.error();
+  for (const Parameter &parameter : body)
+    file.moveReals(*file.find(parameter.name), *array + parameter.offset);
+  return {};
+}
+
 Expected<std::vector<float>> xf::runtime::classify(Session &session, const ModelState &model, Batch batch) {
   int64_t classes = classCount(session);
   std::vector<float> values(batch.predicted * classes);

@@ -40,6 +40,11 @@ Expected<std::vector<std::string>> knownClasses(const Session &session, const st
 Expected<SentencePairs> readLabelled(const Session &session, const Vocabulary &vocabulary, const std::string &texts,
                                      const std::string &labels, std::vector<std::string> &names);
 
+/// Whether a file has weights of an encoder, and none of what tells its texts' classes apart.
+bool isHeadless(const Session &session, const Safetensors &file);
+/// Starts a classifier from such a file: its head is drawn by the seed.
+Expected<void> loadHeadless(const Program &program, const Safetensors &file, uint64_t seed, ModelState &state);
+
 /// How a classifier did on a dataset; of every class, how many texts are of it, how many were found to be, and how many
 /// of these rightly.
 struct ClassCounts {

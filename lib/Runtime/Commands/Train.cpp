@@ -252,7 +252,12 @@ Expected<void> Training::startOrResume() {
     if (options.model.empty() && !session.blob("weights"))
       return state.initialize(program, options.seed);
     Expected<Safetensors> weights = session.openModel(options.model);
-    return weights ? state.loadParameters(program, *weights) : Expected<void>(weights.error());
+    if (!weights)
+      return weights.error();
+    if (!isHeadless(session, *weights))
+      return state.loadParameters(program, *weights);
+    display.message(fmt::format("'{}' holds an encoder alone: its classifier starts at random", weights->path()));
+    return loadHeadless(program, *weights, options.seed, state);
   }
   // A whole file of another model is the user's mistake, and no older one would do.
   if (std::vector<std::string> others = session.differences(**newest); !others.empty())
