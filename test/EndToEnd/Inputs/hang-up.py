@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and the run would inherit that
 run = pathlib.Path(sys.argv[1])
 process = subprocess.Popen(sys.argv[2:], stderr=subprocess.DEVNULL)
 while not (run / "log.jsonl").exists():
