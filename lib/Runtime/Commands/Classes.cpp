@@ -2,6 +2,7 @@
 // Labels are checked line by line, so that a message names the line; names travel in weights' metadata as JSON.
 //===-------------------------------------------------------------------------------------------===//
 #include "Classes.h"
+#include "LineReader.h"
 #include "xf/Runtime/Checkpoint.h"
 #include "xf/Runtime/Json.h"
 #include "xf/Runtime/Text/LineEncoder.h"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <numeric>
 #include <set>
 
 using namespace xf::runtime;
@@ -26,6 +28,48 @@ std::vector<int32_t> xf::runtime::markText(const Vocabulary &vocabulary, std::ve
   ids.insert(ids.begin(), vocabulary.bos());
   ids.push_back(vocabulary.eos());
   return ids;
+}
+
+std::vector<std::vector<size_t>> xf::runtime::batchesOfTexts(Texts texts) {
+  constexpr size_t batchTokens = 2048;
+  std::vector<size_t> order(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::pair(texts[a].size(), a) < std::pair(texts[b].size(), b); });
+  std::vector<std::vector<size_t>> batches;
+  size_t tokens = 0;
+  for (size_t index : order) {
+    if (batches.empty() || tokens + texts[index].size() > batchTokens) {
+      batches.emplace_back();
+      tokens = 0;
+    }
+    batches.back().push_back(index);
+    tokens += texts[index].size();
+  }
+  return batches;
+}
+
+Expected<int> xf::runtime::answerLines(Session &session, const Vocabulary &vocabulary,
+                                       const std::function<Expected<void>(Texts texts)> &answer) {
+  LineReader lines(vocabulary, longestText(session), LineEncoder::Cut);
+  while (true) {
+    Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
+    if (!texts)
+      return texts.error();
+    if (auto note = lines.describeUnknown())
+      say("standard input: {}\n", *note);
+    if (texts->empty())
+      break;
+    for (std::vector<int32_t> &text : *texts)
+      text = markText(vocabulary, std::move(text));
+    if (Expected<void> answered = answer(*texts); !answered)
+      return answered.error();
+    if (Expected<void> flushed = flushResults(); !flushed)
+      return flushed.error();
+  }
+  if (auto note = lines.describeTooLong())
+    say("{}\n", *note);
+  return 0;
 }
 
 Batch xf::runtime::packTexts(std::span<const std::span<const int32_t>> texts) {

@@ -7,6 +7,8 @@
 #include "Commands.h"
 #include "Dataset.h"
 
+#include <functional>
+
 namespace xf::runtime {
 
 /// Tokens of a text that an encoder can read, its two marks aside; 0: any number.
@@ -18,6 +20,14 @@ int64_t classCount(const Session &session);
 
 /// A text as an encoder reads it: with its marks.
 std::vector<int32_t> markText(const Vocabulary &vocabulary, std::vector<int32_t> ids);
+
+using Texts = std::span<const std::vector<int32_t>>;
+/// Which texts are computed together: those of like length, in batches of 2,048 tokens or of one text.
+std::vector<std::vector<size_t>> batchesOfTexts(Texts texts);
+/// Reads stdin line by line as texts for an encoder; `answer` prints results for some at a time. Texts that are too
+/// long are cut, and counted on stderr.
+Expected<int> answerLines(Session &session, const Vocabulary &vocabulary,
+                          const std::function<Expected<void>(Texts texts)> &answer);
 
 /// A classifier's inputs, labels aside: packed texts, and a row for each.
 Batch packTexts(std::span<const std::span<const int32_t>> texts);

@@ -2,7 +2,6 @@
 // A filter: lines from stdin, to stdout the name of each line's likeliest class, or of several.
 //===-------------------------------------------------------------------------------------------===//
 #include "Classes.h"
-#include "LineReader.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,20 +21,12 @@ struct ClassifyOptions {
 /// The classes' log probabilities of every text, in their order; texts of like length are computed together.
 static Expected<std::vector<std::vector<float>>> classifyAll(Session &session, const ModelState &model,
                                                              std::span<const std::vector<int32_t>> texts) {
-  constexpr size_t batchTokens = 2048;
   const Function &function = *session.program.function("classify");
-  std::vector<size_t> order(texts.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return std::pair(texts[a].size(), a) < std::pair(texts[b].size(), b); });
   std::vector<std::vector<float>> all(texts.size());
-  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+  for (const std::vector<size_t> &indices : batchesOfTexts(texts)) {
     std::vector<std::span<const int32_t>> chosen;
-    for (size_t tokens = 0; end < order.size() && (end == begin || tokens + texts[order[end]].size() <= batchTokens);
-         ++end) {
-      tokens += texts[order[end]].size();
-      chosen.push_back(texts[order[end]]);
-    }
+    for (size_t index : indices)
+      chosen.push_back(texts[index]);
     Batch batch = packTexts(chosen);
     std::string what = fmt::format("classifying {} lines of {} tokens together", chosen.size(), batch.tokens);
     std::vector<int64_t> dims = batch.dims(function);
@@ -46,9 +37,9 @@ static Expected<std::vector<std::vector<float>>> classifyAll(Session &session, c
     if (!values)
       return values.error();
     int64_t classes = classCount(session);
-    for (size_t i = begin; i < end; ++i) {
-      auto row = values->begin() + int64_t(i - begin) * classes;
-      all[order[i]].assign(row, row + classes);
+    for (size_t i = 0; i < indices.size(); ++i) {
+      auto row = values->begin() + int64_t(i) * classes;
+      all[indices[i]].assign(row, row + classes);
     }
   }
   return all;
@@ -79,18 +70,8 @@ static Expected<int> classifyLines(Session &session, const ClassifyOptions &opti
   Expected<std::vector<std::string>> names = classNames(session, options.model);
   if (!names)
     return names.error();
-  LineReader lines(*vocabulary, longestText(session), LineEncoder::Cut);
-  while (true) {
-    Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
-    if (!texts)
-      return texts.error();
-    if (auto note = lines.describeUnknown())
-      say("standard input: {}\n", *note);
-    if (texts->empty())
-      break;
-    for (std::vector<int32_t> &text : *texts)
-      text = markText(*vocabulary, std::move(text));
-    Expected<std::vector<std::vector<float>>> all = classifyAll(session, *model, *texts);
+  return answerLines(session, *vocabulary, [&](Texts texts) -> Expected<void> {
+    Expected<std::vector<std::vector<float>>> all = classifyAll(session, *model, texts);
     if (!all)
       return all.error();
     for (const std::vector<float> &values : *all) {
@@ -98,12 +79,8 @@ static Expected<int> classifyLines(Session &session, const ClassifyOptions &opti
         return userError("the probabilities of classes are no numbers; are the model's weights finite?");
       printClasses(values, *names, options);
     }
-    if (Expected<void> flushed = flushResults(); !flushed)
-      return flushed.error();
-  }
-  if (auto note = lines.describeTooLong())
-    say("{}\n", *note);
-  return 0;
+    return {};
+  });
 }
 
 void xf::runtime::addClassify(CLI::App &app, Session &session, Action &action) {

@@ -3,13 +3,10 @@
 // and of length 1, so that a product of two is the cosine of their angle.
 //===-------------------------------------------------------------------------------------------===//
 #include "Classes.h"
-#include "LineReader.h"
 #include "xf/Runtime/Text/Vocabularies.h"
 
-#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <numeric>
 
 using namespace xf::runtime;
 
@@ -86,19 +83,10 @@ Expected<void> Embedder::embedBatch(std::span<const std::vector<int32_t>> texts,
 }
 
 Expected<Vectors> Embedder::embed(std::span<const std::vector<int32_t>> texts) {
-  constexpr size_t batchTokens = 2048;
-  std::vector<size_t> order(texts.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return std::pair(texts[a].size(), a) < std::pair(texts[b].size(), b); });
   Vectors vectors(texts.size());
-  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-    size_t tokens = 0;
-    for (; end < order.size() && (end == begin || tokens + texts[order[end]].size() <= batchTokens); ++end)
-      tokens += texts[order[end]].size();
-    if (Expected<void> done = embedBatch(texts, std::span(order).subspan(begin, end - begin), vectors); !done)
+  for (const std::vector<size_t> &batch : batchesOfTexts(texts))
+    if (Expected<void> done = embedBatch(texts, batch, vectors); !done)
       return done.error();
-  }
   return vectors;
 }
 
@@ -110,28 +98,14 @@ static Expected<int> embed(Session &session, const EmbedOptions &options) {
   if (!model)
     return model.error();
   Embedder embedder(session, *model, options);
-  LineReader lines(*vocabulary, longestText(session), LineEncoder::Cut);
-  while (true) {
-    Expected<std::vector<std::vector<int32_t>>> texts = lines.next();
-    if (!texts)
-      return texts.error();
-    if (auto note = lines.describeUnknown())
-      say("standard input: {}\n", *note);
-    if (texts->empty())
-      break;
-    for (std::vector<int32_t> &text : *texts)
-      text = markText(*vocabulary, std::move(text));
-    Expected<Vectors> vectors = embedder.embed(*texts);
+  return answerLines(session, *vocabulary, [&](Texts texts) -> Expected<void> {
+    Expected<Vectors> vectors = embedder.embed(texts);
     if (!vectors)
       return vectors.error();
     for (const std::vector<float> &vector : *vectors)
       printResult("{}\n", fmt::join(vector, " "));
-    if (Expected<void> flushed = flushResults(); !flushed)
-      return flushed.error();
-  }
-  if (auto note = lines.describeTooLong())
-    say("{}\n", *note);
-  return 0;
+    return {};
+  });
 }
 
 void xf::runtime::addEmbed(CLI::App &app, Session &session, Action &action) {
