@@ -87,14 +87,17 @@ private:
     return size;
   }
 
-  /// What a person calls a tensor of so many rows: by its own name, or by that of the input whose rows it has.
+  /// What a person calls a tensor of so many rows: by its own name, or by that of the input whose rows it has; in any
+  /// form.
   std::string labelOf(DispatchOp dispatch, Value tensor, ArrayRef<int64_t> rows) {
     BufferOp own = buffer(dispatch, tensor);
     if (own && own.getKind() == BufferKind::Input)
       return nameOf(own.getIndex()).str();
     if (int64_t dimension = dimensionOf(rows); dimension >= 0)
       return nameOf(inputOfRows(dimension)).str();
-    return own ? own.getLabel().value_or("").str() : "";
+    StringRef label = own ? own.getLabel().value_or("") : "";
+    label.consume_back(".packed");
+    return label.str();
   }
   StringRef nameOf(int64_t input) const { return inputs[input].getAs<StringAttr>("name").getValue(); }
   /// The dimension that a size is, but for its constant; -1 where it is a number.
@@ -148,6 +151,7 @@ private:
     FailureOr<Affine> size = extent(dispatch, requirement.of, requirement.dim);
     if (failed(size))
       return failure();
+    (*size)[0] += requirement.more;
     RequirementKind kind = requirement.kind;
     // Numbers that count the rows of sequences are small enough where no sequence is too long.
     if (Value offsets = tensor ? numbered.lookup(tensor.getResult()) : Value()) {

@@ -69,7 +69,7 @@ void mlir::xf::buildChooseSchedules(OpPassManager &pm, const StageOptions &optio
 void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &options) {
   switch (stage) {
   case Stage::input:
-    return buildInputStage(pm, options.weights);
+    return buildInputStage(pm, options.weights, options.precision == Precision::BF16);
   case Stage::autodiff:
     return buildAutodiffPipeline(pm, options.recompute);
   case Stage::fuse: {

@@ -7,7 +7,11 @@ using namespace mlir::xf;
 using namespace mlir::xf::reference;
 
 LogicalResult reference::evaluate(EmbeddingOp op, Frame &frame) {
-  const Tensor &ids = frame[op.getIds()], &table = frame[op.getTable()];
+  const Tensor &ids = frame[op.getIds()];
+  Tensor table = frame[op.getTable()];
+  if (op.isPacked())
+    table =
+        unpacked(table, op.isQuantized(), static_cast<int64_t>(*op.getRows()), op.getResult().getType().getDimSize(1));
   if (failed(expectIds(op, "ids", ids, table.rows(), "the rows of 'table'")))
     return failure();
   Tensor result = Tensor::reals({ids.rows(), table.columns()});

@@ -82,6 +82,8 @@ Tensor rounded(const Tensor &tensor, Type element);
 /// A weight as xf.pack orders it.
 Tensor pack(const Tensor &weight);
 Tensor quantize(const Tensor &weight);
+/// The weight, of out x in, that was given to one of the two, or nearly.
+Tensor unpacked(const Tensor &packed, bool isQuantized, int64_t out, int64_t in);
 
 /// log sum exp of `count` values; -inf of none.
 double logSumExp(llvm::function_ref<double(int64_t)> value, int64_t count);

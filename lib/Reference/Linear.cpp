@@ -73,6 +73,10 @@ static Tensor unpack(const Tensor &packed, int64_t out, int64_t in) {
   return weight;
 }
 
+Tensor reference::unpacked(const Tensor &packed, bool isQuantized, int64_t out, int64_t in) {
+  return isQuantized ? dequantize(packed, out, in) : unpack(packed, out, in);
+}
+
 LogicalResult reference::evaluate(PackOp op, Frame &frame) {
   const Tensor &weight = frame[op.getWeight()];
   frame.set(op.getResult(), op.isQuantized() ? quantize(weight) : pack(weight));
@@ -83,7 +87,7 @@ LogicalResult reference::evaluate(LinearOp op, Frame &frame) {
   const Tensor &x = frame[op.getX()], *bias = frame.find(op.getBias());
   Tensor weight = frame[op.getWeight()];
   if (op.isPacked())
-    weight = (op.isQuantized() ? dequantize : unpack)(weight, op.getResult().getType().getDimSize(1), x.columns());
+    weight = unpacked(weight, op.isQuantized(), op.getResult().getType().getDimSize(1), x.columns());
   Tensor result = Tensor::reals({x.rows(), weight.rows()});
   for (int64_t i = 0; bias && i < result.elements(); ++i)
     result[i] = (*bias)[i % weight.rows()];

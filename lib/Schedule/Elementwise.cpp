@@ -2,6 +2,7 @@
 // What each elementwise op, and the last pass of each row op, computes on vectors: the formulas of the op definitions.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
+#include "xf/Schedule/Pack.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cmath>
 
@@ -159,10 +160,13 @@ LogicalResult Evaluator::compute(Operation *op) {
           .Case([&](EmbeddingOp embedding) {
             Value id = e.toIndex(e.load(memory.lookup(embedding.getIds()).memref, row));
             Value scale = e.splat(embedding.getScale().convertToDouble());
+            Value table = memory.lookup(embedding.getTable()).memref;
             SmallVector<Value> values;
-            for (auto [vector, count] : llvm::enumerate(lanes))
-              values.push_back(
-                  e.mul(e.loadVector(memory.lookup(embedding.getTable()).memref, {id, column(vector)}, count), scale));
+            for (auto [vector, count] : llvm::enumerate(lanes)) {
+              Value x = embedding.isPacked() ? loadRowOfPacked(e, table, id, column(vector), count)
+                                             : e.loadVector(table, {id, column(vector)}, count);
+              values.push_back(e.mul(x, scale));
+            }
             return Values(values);
           })
           .Case([&](SinusoidalOp sinusoidal) {

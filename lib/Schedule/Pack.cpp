@@ -21,6 +21,37 @@ Value scalesOfPanel(Emitter &e, Value packed, Value panel) {
   return e.mul(panel, e.index(type.getDimSize(1) * type.getDimSize(2) / 4));
 }
 
+Value loadRowOfPacked(Emitter &e, Value packed, Value row, Value column, int64_t count) {
+  auto type = cast<MemRefType>(packed.getType());
+  bool isQuantized = type.getElementType().isInteger(8);
+  Value panel = e.make<arith::DivUIOp>(row, e.index(PackOp::columns)),
+        line = e.make<arith::RemUIOp>(row, e.index(PackOp::columns)),
+        first = isQuantized ? e.add(column, e.index(PackOp::scaleRows)) : column;
+  Value numbers;
+  if (e.registers.isGPU()) {
+    SmallVector<Value> share;
+    Value begin = e.mul(e.lane(), e.index(e.registers.perThread));
+    for (int64_t i = 0; i < e.registers.perThread; ++i) {
+      Value place = e.add(begin, e.index(i));
+      SmallVector<Value> at{panel, e.add(first, place), line};
+      share.push_back(count < e.registers.width
+                          ? e.loadWhere(e.compare(arith::CmpIPredicate::slt, place, e.index(count)), packed, at)
+                          : e.load(packed, at));
+    }
+    auto vector = dyn_cast<VectorType>(e.vectorType(e.b.getF32Type()));
+    numbers = vector ? vector::FromElementsOp::create(e.b, e.loc, vector, share).getResult() : share.front();
+  } else {
+    auto vector = cast<VectorType>(e.vectorType(type.getElementType()));
+    Value nothing = arith::ConstantOp::create(e.b, e.loc, e.b.getZeroAttr(vector));
+    Value places = e.mul(e.laneNumbers(), e.splatI32(PackOp::columns));
+    numbers = e.widen(vector::GatherOp::create(e.b, e.loc, vector, packed, ValueRange{panel, first, line}, places,
+                                               e.partialMask(count), nothing));
+  }
+  if (!isQuantized)
+    return numbers;
+  return e.mul(numbers, e.splat(e.load(viewAsScales(e, packed), e.add(scalesOfPanel(e, packed, panel), line))));
+}
+
 LogicalResult schedulePack(func::FuncOp kernel, const RegisterFile &registers) {
   auto pack = cast<PackOp>(kernel.getBody().front().front());
   Emitter e(kernel, registers);

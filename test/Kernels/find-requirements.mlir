@@ -40,6 +40,15 @@ func.func @second(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["a"]}, %cache: 
   return %y : tensor<?x8xf32>
 }
 
+// Of a packed table, numbers of the rows that it has, not of those that fill its panels up.
+// CHECK-LABEL: func.func @packed
+// CHECK-SAME: xf.requirements = [#xf.requirement<below, input = 0, size = [30, 0], of = "rows of 'table'">]
+func.func @packed(%words: tensor<?xi32> {xf.name = "words", xf.dims = ["tokens"]}) -> (tensor<?x8xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %table = xf.get_prepared @table : tensor<1x8x32xf32>
+  %y = xf.embedding %words, %table rows(30) : (tensor<?xi32>, tensor<1x8x32xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
 // Two inputs that are added, of which none says so; and one that the model's own number is.
 // CHECK-LABEL: func.func @third
 // CHECK-SAME: xf.requirements = [#xf.requirement<rows, input = 1, size = [0, 1, 0, 0], of = "as 'a' has">,

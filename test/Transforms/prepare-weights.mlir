@@ -8,7 +8,10 @@
 
 // Of i8 with --quantize.
 // INT8-LABEL: func.func @decode(
-// INT8: xf.get_prepared @embedding.weight : tensor<1x132x32xi8>
+// INT8: %[[TABLE:.*]] = xf.get_prepared @embedding.weight : tensor<1x132x32xi8>
+// INT8: xf.embedding %{{.*}}, %[[TABLE]]{{.*}} rows(20)
+// INT8-NOT: xf.get_param @embedding.weight
+// INT8: xf.linear %{{.*}}, %[[TABLE]]
 // INT8-LABEL: func.func @prepare(
 // INT8: xf.pack %{{.*}} : (tensor<20x128xf32>) -> tensor<1x132x32xi8>
 
@@ -19,12 +22,15 @@
 // CHECK: xf.linear %{{.*}}, %[[QUERY]]
 // CHECK-NOT: xf.get_param @encoder.0.attention.query.weight
 // CHECK-LABEL: func.func @decode(
-// The embedding is looked up as it is, and multiplied by packed.
-// CHECK: xf.get_param @embedding.weight : tensor<20x128xf32>
-// CHECK: xf.get_prepared @embedding.weight : tensor<1x128x32xf32>
+// Looked up and multiplied by, it is one packed weight.
+// CHECK: %[[TABLE:.*]] = xf.get_prepared @embedding.weight : tensor<1x128x32xf32>
+// CHECK: xf.embedding %{{.*}}, %[[TABLE]] scale({{.*}}) rows(20)
+// CHECK-NOT: xf.get_param @embedding.weight
 // CHECK-LABEL: func.func @attention(
 // CHECK-NOT: xf.get_prepared
+// The largest first, for a weight is there twice while it is packed.
 // CHECK-LABEL: func.func @prepare() attributes {xf.entry}
+// CHECK-NEXT: %[[LARGEST:.*]] = xf.get_param @encoder.0.feed_forward.{{.*}}.weight
 // CHECK: %[[WEIGHT:.*]] = xf.get_param @encoder.0.attention.query.weight
 // CHECK: %[[PACKED:.*]] = xf.pack %[[WEIGHT]]
 // CHECK: xf.set_prepared @encoder.0.attention.query.weight, %[[PACKED]]
@@ -39,10 +45,22 @@
 // COPIED: %[[COPY:.*]] = xf.dispatch @cast_20x128 "embedding.weight"(%{{.*}}) : (tensor<20x128xf32>) -> tensor<20x128xbf16>
 // COPIED: xf.set_prepared @embedding.weight, %[[COPY]] : tensor<20x128xbf16>
 
+// A table that nothing multiplies by is looked up as it is, unless packing makes it narrower.
+// RUN: xf-compile preset:transformer-encoder,layers=1,vocabulary=50 --precision=bf16 --compile-to=outline | FileCheck %s --check-prefix=NARROW
+// NARROW-LABEL: func.func @encode(
+// NARROW: xf.get_prepared @embedding.weight : tensor<2x384x32xbf16>
 // ENCODER-LABEL: func.func @encode(
+// ENCODER-NOT: call
+// ENCODER: xf.embedding %{{.*}} : (tensor<?xi32>, tensor<{{[0-9]+}}x{{[0-9]+}}xf32>)
 // ENCODER-NOT: call
 // ENCODER: xf.get_prepared @encoder.0.feed_forward.in.weight
 // ENCODER-LABEL: func.func @prepare(
+
+// Learned positions are looked up as they are.
+// RUN: xf-compile preset:gpt2-small,layers=1,d_model=16,heads=2,d_k=8,d_v=8,d_ff=24,vocabulary=50 --quantize=int8 --compile-to=input | FileCheck %s --check-prefix=PLACES
+// PLACES-LABEL: func.func @decode(
+// PLACES-DAG: xf.get_prepared @{{.*}} : tensor<2x20x32xi8>
+// PLACES-DAG: xf.embedding %{{.*}} : (tensor<?xi32>, tensor<{{[0-9]+}}x16xf32>) -> tensor<?x16xf32>
 
 // A weight that is not a parameter stays.
 // FREE-LABEL: func.func @encode(

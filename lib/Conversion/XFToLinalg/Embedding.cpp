@@ -32,7 +32,9 @@ Value writeRows(TensorBuilder &b, Value into, Value places, Value rows,
 
 Results lower(EmbeddingOp op, TensorBuilder &b) {
   return {b.map(matrix(b.empty(op)), perRow(op.getIds()), [&](ArrayRef<Number> id) {
-    return b.element(op.getTable(), {id[0].toInteger(0), b.index(1)}) * op.getScale().convertToDouble();
+    Number row = id[0].toInteger(0), k = b.index(1);
+    return (op.isPacked() ? elementOfPacked(b, op.getTable(), row, k) : b.element(op.getTable(), {row, k})) *
+           op.getScale().convertToDouble();
   })};
 }
 

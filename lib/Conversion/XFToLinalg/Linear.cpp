@@ -45,32 +45,33 @@ Results lower(PackOp op, TensorBuilder &b) {
   })};
 }
 
+Number elementOfPacked(TensorBuilder &b, Value packed, const Number &row, const Number &k) {
+  auto remainder = [](const Number &x, int64_t by) { return binary<arith::AddFOp, arith::RemSIOp>(x, by); };
+  Number panel = row / PackOp::columns, column = remainder(row, PackOp::columns);
+  if (!cast<RankedTensorType>(packed.getType()).getElementType().isInteger(8))
+    return b.element(packed, {panel, k, column});
+  Number quantized = b.element(packed, {panel, k + PackOp::scaleRows, column});
+  Number bits = b.number(arith::ConstantOp::create(b, b.getI32IntegerAttr(0)));
+  for (int64_t byte = 0; byte < 4; ++byte) {
+    Number place = column * 4 + byte;
+    Number part = b.number(arith::ExtUIOp::create(
+        b, b.getI32Type(),
+        b.element(packed, {panel, place / PackOp::columns, remainder(place, PackOp::columns)}).get()));
+    bits = b.number(arith::OrIOp::create(
+        b, bits.get(),
+        arith::ShLIOp::create(b, part.get(), arith::ConstantOp::create(b, b.getI32IntegerAttr(8 * byte)))));
+  }
+  Number scale = b.number(arith::BitcastOp::create(b, b.getF32Type(), bits.get()));
+  return quantized.toFloat(b.getF32Type()) * scale;
+}
+
 /// A packed weight as the matrix it was made of, or where it is quantized, nearly.
 static Value unpack(LinearOp op, TensorBuilder &b) {
   Type type = op.getX().getType().getElementType();
   Value empty = tensor::EmptyOp::create(b, {op.getResult().getType().getDimSize(1), op.getX().getType().getDimSize(1)},
                                         op.isQuantized() ? b.getF32Type() : type);
-  return b.map(matrix(empty), {}, [&](ArrayRef<Number>) {
-    Number row = b.index(0), panel = row / PackOp::columns,
-           column = binary<arith::AddFOp, arith::RemSIOp>(row, PackOp::columns);
-    if (!op.isQuantized())
-      return b.element(op.getWeight(), {panel, b.index(1), column});
-    Number quantized = b.element(op.getWeight(), {panel, b.index(1) + PackOp::scaleRows, column});
-    Number bits = b.number(arith::ConstantOp::create(b, b.getI32IntegerAttr(0)));
-    for (int64_t byte = 0; byte < 4; ++byte) {
-      Number place = column * 4 + byte;
-      Number part = b.number(arith::ExtUIOp::create(
-          b, b.getI32Type(),
-          b.element(op.getWeight(),
-                    {panel, place / PackOp::columns, binary<arith::AddFOp, arith::RemSIOp>(place, PackOp::columns)})
-              .get()));
-      bits = b.number(arith::OrIOp::create(
-          b, bits.get(),
-          arith::ShLIOp::create(b, part.get(), arith::ConstantOp::create(b, b.getI32IntegerAttr(8 * byte)))));
-    }
-    Number scale = b.number(arith::BitcastOp::create(b, b.getF32Type(), bits.get()));
-    return quantized.toFloat(b.getF32Type()) * scale;
-  });
+  return b.map(matrix(empty), {},
+               [&](ArrayRef<Number>) { return elementOfPacked(b, op.getWeight(), b.index(0), b.index(1)); });
 }
 
 Results lower(LinearOp op, TensorBuilder &b) {

@@ -137,6 +137,9 @@ Results lower(ReluBackwardOp op, TensorBuilder &b);
 Results lower(GeluBackwardOp op, TensorBuilder &b);
 Results lower(GeluTanhBackwardOp op, TensorBuilder &b);
 Results lower(SiluBackwardOp op, TensorBuilder &b);
+/// Element (row, k) of the weight that xf.pack was given, or where it is quantized, nearly.
+Number elementOfPacked(TensorBuilder &b, Value packed, const Number &row, const Number &k);
+
 Results lower(DropoutOp op, TensorBuilder &b);
 Results lower(SinusoidalOp op, TensorBuilder &b);
 Results lower(RotaryAnglesOp op, TensorBuilder &b);

@@ -167,6 +167,13 @@ func.func @embedding(%ids: tensor<?xi32>, %table: tensor<37000x512xf32>) -> tens
   return %e : tensor<?x512xf32>
 }
 
+// CHECK-LABEL: @embedding_packed(
+// CHECK: xf.embedding %{{.*}}, %{{.*}} rows(37000)
+func.func @embedding_packed(%ids: tensor<?xi32>, %p: tensor<1157x516x32xi8>) -> tensor<?x512xf32> {
+  %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x516x32xi8>) -> tensor<?x512xf32>
+  return %e : tensor<?x512xf32>
+}
+
 // CHECK-LABEL: @embedding_backward(
 // CHECK: xf.embedding_backward
 func.func @embedding_backward(%dy: tensor<?x512xf32>, %ids: tensor<?xi32>) -> tensor<37000x512xf32> {

@@ -160,6 +160,11 @@ TEST(Ops, PackedWeight) {
                {{"x", pairs}, {"p", "tensor<2x2x32xf32>"}}, {{"x", reals({1, 2}, {1, -2})}, {"p", packed}});
   for (int64_t row = 0; row < 33; ++row)
     EXPECT_EQ(y[row], weight(row, 0) - 2 * weight(row, 1)) << row;
+  Tensor looked =
+      evaluate("%y = xf.embedding %ids, %p scale(0.5) rows(33) : (tensor<?xi32>, tensor<2x2x32xf32>) -> "
+               "tensor<?x2xf32>",
+               pairs, {{"ids", ids}, {"p", "tensor<2x2x32xf32>"}}, {{"ids", integers({32, 0, 32})}, {"p", packed}});
+  expectValues(looked, {32.5, 33, 0.5, 1, 32.5, 33});
 }
 
 // What files and memory hold, in every type that a tensor of theirs may have and the interpreter has no own form of.
@@ -194,6 +199,12 @@ TEST(Ops, QuantizedWeight) {
   EXPECT_NEAR(y[0], (-127 - 2 * 64) * 2 / 127.0, 1e-6);
   EXPECT_EQ(y[1], 0);
   EXPECT_NEAR(y[2], (25 - 2 * 127) * 0.5 / 127, 1e-6);
+  Tensor looked =
+      evaluate("%y = xf.embedding %ids, %p rows(3) : (tensor<?xi32>, tensor<1x6x32xi8>) -> tensor<?x2xf32>", pairs,
+               {{"ids", ids}, {"p", "tensor<1x6x32xi8>"}}, {{"ids", integers({2, 1})}, {"p", packed}});
+  EXPECT_NEAR(looked[0], 25 * 0.5 / 127, 1e-6);
+  EXPECT_NEAR(looked[1], 0.5, 1e-6);
+  EXPECT_EQ(looked[2], 0);
   Tensor none = evaluate("%p = xf.pack %w : (tensor<1x2xf32>) -> tensor<1x6x32xi8>\n"
                          "%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x1xf32>",
                          "tensor<?x1xf32>", {{"x", pairs}, {"w", "tensor<1x2xf32>"}},

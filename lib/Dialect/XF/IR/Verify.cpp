@@ -238,9 +238,25 @@ LogicalResult ProjectOp::verify() { // C1
 
 //===-- Embedding ---------------------------------------------------------===//
 LogicalResult EmbeddingOp::verify() {
-  if (failed(expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
-                         "tokens x the table's features"))) // C1
+  if (!isPacked() && getRows()) // C3
+    return emitOpError() << "expected 'rows' of a packed table alone, but got " << shapeString(getTable().getType());
+  if (isPacked()) {
+    if (!getRows() || static_cast<int64_t>(*getRows()) < 0 || static_cast<int64_t>(*getRows()) > largestExtent) // C3
+      return emitOpError() << "expected 'rows' of a packed table, from 0 to " << largestExtent << ", but got "
+                           << (getRows() ? std::to_string(static_cast<int64_t>(*getRows())) : "none");
+    if (failed(expectKnownFeatures(*this, "the result", getResult()))) // C3
+      return failure();
+    auto matrix = RankedTensorType::get({static_cast<int64_t>(*getRows()), dimSize(getResult(), 1)},
+                                        getElementTypeOrSelf(getResult()));
+    if (failed(expectShape(
+            *this, "table", getTable(), PackOp::packedType(matrix, getElementTypeOrSelf(getTable())).getShape(), // C3
+            isQuantized() ? "rows / 32, rounded up, x features + 4 x 32" : "rows / 32, rounded up, x features x 32")) ||
+        failed(expectExtent(*this, "result", getResult(), 0, dimSize(getIds(), 0), "tokens"))) // C1
+      return failure();
+  } else if (failed(expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
+                                "tokens x the table's features"))) { // C1
     return failure();
+  }
   return expectFinite(*this, "scale", getScale()); // C2
 }
 

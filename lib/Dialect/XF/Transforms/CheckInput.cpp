@@ -98,11 +98,11 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
 };
 } // namespace
 
-void buildInputStage(OpPassManager &pm, WeightForm weights) {
+void buildInputStage(OpPassManager &pm, WeightForm weights, bool areNarrow) {
   pm.addPass(createCheckModelPass());
   pm.addPass(createResolvePass());
   pm.addPass(createDeriveEntriesPass());
-  pm.addPass(createPrepareWeightsPass({weights}));
+  pm.addPass(createPrepareWeightsPass({weights, areNarrow}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createSymbolDCEPass());

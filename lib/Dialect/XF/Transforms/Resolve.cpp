@@ -244,7 +244,8 @@ private:
       return failure();
     auto at = [&](const std::string &what) { return NameLoc::get(scope.b.getStringAttr(what), loc); };
     Value x = EmbeddingOp::create(scope.b, at(name), type, op.getIds(), *weights,
-                                  op.getScale().value_or(APFloat(static_cast<float>(std::sqrt(features)))));
+                                  op.getScale().value_or(APFloat(static_cast<float>(std::sqrt(features)))),
+                                  /*rows=*/IntegerAttr());
     if (op.getPositions() != PositionKind::None) {
       Value ids = PositionIdsOp::create(scope.b, at(name + ".positions"), op.getIds().getType(), op.getIds(),
                                         op.getOffsets()),
@@ -253,8 +254,8 @@ private:
         FailureOr<Value> positionTable = table(op.getPositionsName()->str(), *op.getMaxPositions());
         if (failed(positionTable))
           return failure();
-        positions =
-            EmbeddingOp::create(scope.b, at(op.getPositionsName()->str()), type, ids, *positionTable, APFloat(1.0f));
+        positions = EmbeddingOp::create(scope.b, at(op.getPositionsName()->str()), type, ids, *positionTable,
+                                        APFloat(1.0f), /*rows=*/IntegerAttr());
       } else {
         positions = SinusoidalOp::create(scope.b, at(name + ".positions"), type, ids,
                                          op.getPositions() == PositionKind::SinusoidalHalves, op.getFirst());

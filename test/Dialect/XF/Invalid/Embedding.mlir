@@ -46,6 +46,60 @@ func.func @f(%ids: tensor<?xi32>, %table: tensor<20x8xf32>) {
 
 // -----
 
+// xf.embedding C3
+func.func @f(%ids: tensor<?xi32>, %t: tensor<33x8xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'rows' of a packed table alone, but got 33 x 8}}
+  %y = xf.embedding %ids, %t rows(33) : (tensor<?xi32>, tensor<33x8xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C3
+func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'rows' of a packed table, from 0 to 2147483647, but got none}}
+  %y = xf.embedding %ids, %p : (tensor<?xi32>, tensor<2x8x32xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C3
+func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'rows' of a packed table, from 0 to 2147483647, but got -1}}
+  %y = xf.embedding %ids, %p rows(-1) : (tensor<?xi32>, tensor<2x8x32xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C3
+func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'table' to have shape 3 x 8 x 32 (rows / 32, rounded up, x features x 32), but got 2 x 8 x 32}}
+  %y = xf.embedding %ids, %p rows(65) : (tensor<?xi32>, tensor<2x8x32xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C3, of i8
+func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xi8>) {
+  // expected-error@+1 {{'xf.embedding' op expected 'table' to have shape 2 x 12 x 32 (rows / 32, rounded up, x features + 4 x 32), but got 2 x 8 x 32}}
+  %y = xf.embedding %ids, %p rows(33) : (tensor<?xi32>, tensor<2x8x32xi8>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.embedding C3
+func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xf32>) {
+  // expected-error@+1 {{'xf.embedding' op expected the features of the result to be a number, but got ? x ?}}
+  %y = xf.embedding %ids, %p rows(33) : (tensor<?xi32>, tensor<2x8x32xf32>) -> tensor<?x?xf32>
+  return
+}
+
+// -----
+
 // xf.embedding_backward C2
 func.func @f(%dy: tensor<?x8xf32>, %ids: tensor<?xi32>) {
   // expected-error@+1 {{'xf.embedding_backward' op expected a static vocabulary where there is no 'into' to add to, but got ? x 8}}

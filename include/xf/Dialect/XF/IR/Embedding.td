@@ -3,7 +3,7 @@
 #define XF_EMBEDDING_TD
 include "xf/Dialect/XF/IR/XFBase.td"
 
-def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_OwnReads, XF_OwnRequirements]> {
+def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_OwnReads, XF_OwnFactors, XF_OwnRequirements]> {
   let summary = "rows of a table, scaled";
   let description = [{
     `result[t, :] = scale * table[ids[t], :]` (paper, 3.4: scale sqrt(d_model)).
@@ -11,25 +11,40 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
     | operand | shape |
     |---|---|
     | ids | tokens |
-    | table | vocabulary x features |
+    | table | vocabulary x features, or as xf.pack gives it |
     | result | tokens x features |
 
-    - C1: result is tokens x features. C2: scale is finite.
+    Of a packed table, which may be one that a product reads too, `rows` says how many rows it has.
+
+    - C1: result is tokens x features. C2: scale is finite. C3: a packed table is ceil(rows / 32) x features x 32, or of i8 ceil(rows / 32) x (features + 4) x 32; another one has no `rows`.
 
     ```mlir
     %e = xf.embedding %ids, %table scale(22.6274) : (tensor<?xi32>, tensor<37000x512xf32>) -> tensor<?x512xf32>
     ```
+
+    ```mlir
+    %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x516x32xi8>) -> tensor<?x512xf32>
+    ```
   }];
-  let arguments = (ins XF_Ids:$ids, XF_Matrix:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let arguments = (ins XF_Ids:$ids, XF_Weight:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale, OptionalAttr<I64Attr>:$rows);
   let results = (outs XF_Matrix:$result);
   let flops = [{ extent.elements(getResult()) }];
-  let assemblyFormat = "$ids `,` $table (`scale` `(` $scale^ `)`)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$ids `,` $table (`scale` `(` $scale^ `)`)? (`rows` `(` $rows^ `)`)? attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
+  let extraDeclaration = [{
+    bool isPacked() { return ::llvm::cast<::mlir::RankedTensorType>(getTable().getType()).getRank() == 3; }
+    bool isQuantized() { return ::llvm::cast<::mlir::RankedTensorType>(getTable().getType()).getElementType().isInteger(8); }
+  }];
   let extraDefinition = [{
+    // What products read is as narrow here.
+    bool $cppClass::isFactor(unsigned operand) { return operand == 1 && isPacked(); }
     ::mlir::AffineExpr $cppClass::getElementsRead(unsigned operand, const ::mlir::xf::Extents &extent) {
       return extent.elements(operand == 1 ? getResult() : (*this)->getOperand(operand));
     }
-    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() { return {{RequirementKind::Below, getIds(), getTable()}}; }
+    ::llvm::SmallVector<::mlir::xf::Requirement> $cppClass::getRequirements() {
+      auto panels = ::llvm::cast<::mlir::RankedTensorType>(getTable().getType()).getDimSize(0);
+      return {{RequirementKind::Below, getIds(), getTable(), 0, isPacked() ? static_cast<int64_t>(*getRows()) - panels : 0}};
+    }
   }];
   let backward = [{
     ::llvm::SmallVector<::mlir::Value> grads(2);

@@ -143,7 +143,7 @@ def XF_KernelOpInterface : OpInterface<"KernelOpInterface"> {
       (ins), "", [{ return ::mlir::xf::requireEqualRows($_op); }]>,
     InterfaceMethod<"The starts of the sequences whose rows the result numbers from 0 on, if it does", "::mlir::Value", "getNumberedSequences", (ins), "",
       [{ return {}; }]>,
-    InterfaceMethod<"Whether operand `operand` is a factor of matrix products", "bool", "isFactor", (ins "unsigned":$operand), "", [{ return false; }]>,
+    InterfaceMethod<"Whether operand `operand` is a factor of matrix products, or a weight that is packed for them", "bool", "isFactor", (ins "unsigned":$operand), "", [{ return false; }]>,
     InterfaceMethod<"Whether result `result` is of numbers about rows, or of sums for a parameter: f32 at any precision", "bool", "isStatistic",
       (ins "unsigned":$result), "", [{ return false; }]>,
     InterfaceMethod<"The operand whose buffer result `result` updates in place, or -1", "int", "getInPlaceOperand",
