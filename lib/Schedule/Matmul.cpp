@@ -48,6 +48,17 @@ public:
       kept = e.remembered();
   }
 
+  /// Of `count` rows alone, by a packed weight: a panel of it at once. Its numbers are read in the order in which they
+  /// lie in memory, and there are as many chains of sums as a multiply-add takes cycles.
+  bool takesWholePanels() const { return p.packed && panel < PackOp::columns && columnsPerTile % PackOp::columns == 0; }
+  void withWholePanels(int64_t count, function_ref<void()> emit) {
+    auto kept = std::make_tuple(panel, vectors, rows, rowsPerBlock, copiesA);
+    std::tie(panel, vectors, rows, rowsPerBlock, copiesA) =
+        std::make_tuple(PackOp::columns, PackOp::columns / e.registers.width, count, count, false);
+    emit();
+    std::tie(panel, vectors, rows, rowsPerBlock, copiesA) = kept;
+  }
+
   int64_t tileRows() const { return rowsPerTile; }
   int64_t tileColumns() const { return columnsPerTile; }
 
@@ -87,10 +98,8 @@ private:
     // Full panels of this tile, and whether the one past the last full panel of the matrix is here too.
     Value columnEnd = e.min(e.add(columnBegin, e.index(columnsPerTile)), e.index(p.n));
     fullPanels = e.make<arith::DivSIOp>(e.sub(columnEnd, columnBegin), e.index(panel));
-    if (int64_t rest = p.n % panel) {
-      partial = rest;
-      hasPartial = e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n));
-    }
+    partial = p.n % panel;
+    hasPartial = partial ? e.compare(arith::CmpIPredicate::eq, columnEnd, e.index(p.n)) : Value();
     auto block = [&](Value kBegin, Value kEnd, function_ref<void(Value, Value)> done) {
       if (!p.packed)
         packUnlessKept(columnBegin, kBegin, kEnd, buffer);
@@ -111,8 +120,9 @@ private:
       });
     e.loop(e.index(0), k, depth, [&](Value kBegin) {
       isFirstBlock = e.compare(arith::CmpIPredicate::eq, kBegin, e.index(0));
-      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k), isLast = e.compare(arith::CmpIPredicate::eq, kEnd, k);
-      block(kBegin, kEnd, [&](Value row, Value end) { e.when(isLast, [&] { finish(row, end, columnBegin); }); });
+      Value kEnd = e.min(e.add(kBegin, e.index(depth)), k);
+      isLastBlock = e.compare(arith::CmpIPredicate::eq, kEnd, k);
+      block(kBegin, kEnd, [&](Value row, Value end) { e.when(isLastBlock, [&] { finish(row, end, columnBegin); }); });
     });
   }
 
@@ -138,10 +148,18 @@ private:
     // Meanwhile what the next panel adds to in this row comes from memory: rows lie where no prefetcher follows.
     if (p.initial && cast<MemRefType>(p.initial.getType()).getRank() == 2)
       e.prefetch(p.initial, {row, e.add(column, e.index(panel))});
-    Value initial = initialVector(row, column, count);
+    Value initial = p.quantized ? e.splat(0) : initialVector(row, column, count);
     if (!isFirstBlock || count == 0)
       return initial;
     return e.select(isFirstBlock, initial, e.loadVector(p.c, p.placeOfC(e, row, column), count));
+  }
+
+  /// What a block of k leaves: of a quantized weight the sums are of integers until the last.
+  Value sumAfter(Value sum, Value scale, Value row, Value column, int64_t count) {
+    if (!p.quantized)
+      return sum;
+    Value whole = e.fma(sum, scale, initialVector(row, column, count));
+    return isLastBlock ? e.select(isLastBlock, whole, sum) : whole;
   }
 
   void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
@@ -272,14 +290,14 @@ private:
       auto b = [&](Value k, int64_t v) -> Value {
         if (!p.packed)
           return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
-        Value weight = e.loadVector(buffer, {packedPanel, e.add(k, rowsBefore), packedLane(v)}, e.registers.width);
-        return p.quantized ? e.mul(weight, scales[v]) : weight;
+        return e.loadVector(buffer, {packedPanel, e.add(k, rowsBefore), packedLane(v)}, e.registers.width);
       };
       emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
                 {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a, b,
                  [&](Value row, int64_t v, Value sum) {
                    if (int64_t count = lanes(valid, v))
-                     e.storeVector(sum, p.c, p.placeOfC(e, row, columnOf(v)), count);
+                     e.storeVector(sumAfter(sum, p.quantized ? scales[v] : Value(), row, columnOf(v), count), p.c,
+                                   p.placeOfC(e, row, columnOf(v)), count);
                  },
                  [&](Value row, Value k) {
                    // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask
@@ -370,9 +388,9 @@ private:
   Emitter &e;
   Product p;
   static constexpr int64_t padding = 16, rowsAhead = 8;
-  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial = 0;
+  int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial;
   bool copiesA;
-  Value fullPanels, hasPartial, copy, isFirstBlock, kept;
+  Value fullPanels, hasPartial, copy, isFirstBlock, isLastBlock, kept;
 };
 } // namespace
 
@@ -436,7 +454,7 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
       status = emitEpilogue(e, epilogue, result, schedule.c(), p.inScratch, rowBegin, rowEnd, columnBegin, p.n,
                             schedule.tileColumns());
   };
-  auto manyRows = [&] {
+  auto anyRows = [&] {
     forColumns([&](Value rowBegin, Value rowEnd, Value columnBegin) {
       schedule.emit(rowBegin, rowEnd, columnBegin, finishColumns);
     });
@@ -451,9 +469,13 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
                                e.min(e.mul(e.tileEnd(), columnsEach), e.index(p.n)));
           forColumns(finishColumns);
         },
-        manyRows);
+        anyRows);
+  } else if (schedule.takesWholePanels()) {
+    constexpr int64_t few = 2;
+    e.switchOn(
+        e.min(m, e.index(few + 1)), few + 1, [&](int64_t count) { schedule.withWholePanels(count, anyRows); }, anyRows);
   } else {
-    manyRows();
+    anyRows();
   }
   if (failed(status))
     return e.function.erase(), failure();

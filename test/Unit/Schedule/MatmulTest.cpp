@@ -157,7 +157,7 @@ func.func @whole(%x: tensor<?x{0}xf32> {{xf.name = "x", xf.dims = ["rows"]}}, %w
   }
 }
 INSTANTIATE_TEST_SUITE_P(Extents, QuantizedMatmul,
-                         testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{130, 33}, Shape{2100, 40}),
+                         testing::Values(Shape{1, 1}, Shape{3, 17}, Shape{9, 48}, Shape{130, 33}, Shape{2100, 40}),
                          [](const auto &info) { return fmt::format("{}to{}", info.param.in, info.param.out); });
 
 // A row's bits depend on that row alone: not on how many come with it (few rows take another path), nor on the threads.
