@@ -42,7 +42,9 @@ struct BytePairModel final : Vocabulary::Model {
   std::vector<char> kinds;                            // of tokens: = of the text, + added, * a mark, - none
   std::unordered_map<std::string_view, int32_t> idOf; // views into `tokens`
   std::unordered_map<uint64_t, Merge> merges;         // by both ids
-  std::array<int32_t, 256> ofByte;
+  std::array<int32_t, 256> ofByte;                    // -1: none
+  int32_t ofOthers = -1;                              // of bytes that have none; -1: they are left out
+  bool joinsOthers = false;                           // a run of them is one token
   SpelledTokens added;
   Cutter cutter;
   bool composes = false, wholeFirst = false, ofCharacters = false;
@@ -140,6 +142,16 @@ size_t Cutter::first(std::string_view text) const {
 /// What a piece is before its first join: bytes, or characters, and bytes of those that are no tokens.
 std::vector<int32_t> BytePairModel::symbolsOf(std::string_view piece) const {
   std::vector<int32_t> symbols;
+  bool followsOther = false;
+  auto addByte = [&](char byte) {
+    int32_t id = ofByte[uint8_t(byte)];
+    bool isOther = id < 0;
+    if (isOther)
+      id = joinsOthers && followsOther ? -1 : ofOthers;
+    followsOther = isOther;
+    if (id >= 0)
+      symbols.push_back(id);
+  };
   while (!piece.empty()) {
     std::string_view next = piece.substr(0, ofCharacters ? firstCharacter(piece).bytes : 1);
     auto found = ofCharacters ? idOf.find(next) : idOf.end();
@@ -147,7 +159,7 @@ std::vector<int32_t> BytePairModel::symbolsOf(std::string_view piece) const {
       symbols.push_back(found->second);
     else
       for (char byte : next)
-        symbols.push_back(ofByte[uint8_t(byte)]);
+        addByte(byte);
     piece.remove_prefix(next.size());
   }
   return symbols;
@@ -283,6 +295,12 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
   model->wholeFirst = *whole;
   model->prefix = static_cast<Prefix>(*space);
   model->unknown = -1; // nothing is
+  if (std::optional<int64_t> others = file.field("others")) {
+    if (*others < 0 || *others >= *count)
+      return file.wrong(fmt::format("expected others to be a token's id, but got {}", *others));
+    model->ofOthers = int32_t(*others);
+    model->joinsOthers = file.field("join_others").value_or(0);
+  }
   for (auto [name, id, to] : {std::tuple("bos", *bos, &model->bos), std::tuple("eos", *eos, &model->eos)}) {
     if (id < 0 || id >= *count)
       return file.wrong(fmt::format("expected {} to be a token's id, but got {}", name, id));
@@ -312,7 +330,9 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseBytePairs(Vocabul
     if (model->kinds[id] == '=' && !model->ofCharacters && token.size() == 1)
       model->ofByte[uint8_t(token[0])] = id;
   }
-  if (auto missing = std::ranges::find(model->ofByte, -1); missing != model->ofByte.end())
+  // Tokens of characters stand on those of bytes; where bytes are cut, those that were in no text may have none.
+  auto missing = std::ranges::find(model->ofByte, -1);
+  if (std::ranges::count(model->ofByte, -1) == 256 || (model->ofCharacters && missing != model->ofByte.end()))
     return userError(fmt::format("vocabulary '{}': expected a token for every byte, but there is none for 0x{:02x}",
                                  file.name, missing - model->ofByte.begin()));
   for (int64_t rank = 0; rank < *merges; ++rank) {

@@ -154,6 +154,8 @@ struct BytePairs {
   int digits = 0;
   bool apart = false, composes = false, wholeFirst = false, ofCharacters = false;
   int prefix = 0; // a space: in no place, where there is none, at the start of all where there is none, in every place
+  std::optional<int64_t> others{};                          // the token of bytes that have none
+  bool joinsOthers = false;                                 // a run of them is one
   std::map<int64_t, std::pair<char, std::string>> tokens{}; // kind and bytes by id
   std::unordered_map<std::string, int64_t> idOf{};          // by spelling
   std::vector<std::pair<int64_t, int64_t>> merges{};
@@ -212,9 +214,9 @@ Expected<std::string> BytePairs::write() const {
     return wrong("expected a special token that ends a text, such as <|endoftext|>");
   int64_t count = tokens.empty() ? 0 : tokens.rbegin()->first + 1;
   std::string text = fmt::format(
-      "{}1 byte-pairs cut={} digits={} apart={} compose={} whole={} space={} bos={} eos={} tokens={} merges={}\n",
+      "{}1 byte-pairs cut={} digits={} apart={} compose={} whole={} space={} bos={} eos={} tokens={} merges={}{}\n",
       VocabularyFile::magic, cut, digits, int(apart), int(composes), int(wholeFirst), prefix, *bos, *eos, count,
-      merges.size());
+      merges.size(), others ? fmt::format(" others={} join_others={}", *others, int(joinsOthers)) : "");
   for (int64_t id = 0; id < count; ++id) {
     auto token = tokens.find(id);
     text += token == tokens.end() ? "-" : token->second.first + escapeToken(token->second.second);
@@ -392,6 +394,12 @@ static Expected<std::string> importBytePairs(const json &file, const std::string
     return added.error();
   for (const AddedToken &token : *added)
     pairs.tokens[token.id] = {token.isSpecial ? '*' : '+', token.text};
+  if (std::string unknown = model.contains("unk_token") && model["unk_token"].is_string() ? model["unk_token"] : "";
+      !unknown.empty() && !pairs.ofCharacters) {
+    if (auto found = pairs.idOf.find(unknown); found != pairs.idOf.end())
+      pairs.others = found->second;
+    pairs.joinsOthers = flagOf(model, "fuse_unk", false);
+  }
   if (!model.contains("merges") || !model["merges"].is_array())
     return pairs.wrong("expected a list of 'merges'");
   for (const json &merge : model["merges"]) {
