@@ -226,6 +226,8 @@ void HuggingFaceReader::readLlama() {
   number("vocabulary", "vocab_size");
   activation("hidden_act", "silu");
   real("norm_epsilon", "rms_norm_eps", 1e-6);
+  if (config->has("max_position_embeddings")) // no more than what it was trained on
+    number("max_positions", "max_position_embeddings");
   real("attention_dropout", "attention_dropout", 0.0);
   if (!config->check()) // what follows counts layers
     return;

@@ -248,10 +248,11 @@ static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const
   if (auto note = describeSkipped(stream->skipped, stream->firstSkipped, stream->lines, "lines"))
     say("'{}': {}\n", options.text, *note);
   noteUnknown(options.text, *vocabulary, std::span(&stream->ids, 1));
-  if (int64_t(stream->ids.size()) <= options.length)
+  auto tokens = int64_t(stream->ids.size()); // two at least, marks with them
+  if (options.trains && tokens <= options.length)
     return userError(fmt::format("expected '{}' to have more tokens than a window (--length={}), but got {}",
-                                 options.text, options.length, stream->ids.size()));
-  return std::unique_ptr<Dataset>(new TextDataset(std::move(stream->ids), options.length));
+                                 options.text, options.length, tokens));
+  return std::unique_ptr<Dataset>(new TextDataset(std::move(stream->ids), std::min(options.length, tokens - 1)));
 }
 
 static Expected<std::unique_ptr<Dataset>> openClasses(const Session &session, const DatasetOptions &options) {
@@ -274,6 +275,7 @@ Expected<std::unique_ptr<Dataset>> xf::runtime::openDataset(const Session &sessi
 
 void xf::runtime::addDatasetOptions(CLI::App &command, const Session &session, DatasetOptions &options,
                                     DatasetOptions *validation) {
+  options.trains = validation;
   if (readsPairs(session)) {
     command.add_option("--source", options.source, "Sentences to translate, one a line")->required();
     command.add_option("--target", options.target, "Their translations, line by line")->required();
@@ -299,13 +301,19 @@ void xf::runtime::addDatasetOptions(CLI::App &command, const Session &session, D
     }
     return;
   }
+  bool isWhole = TextForm::of(session.program).isWhole;
   command
       .add_option("--text", options.text,
-                  "Text, read as one stream of tokens: a begin mark, then every line with an end mark after it")
+                  isWhole
+                      ? "Text, read as one stream of tokens, newlines among them, from a begin mark to an end mark"
+                      : "Text, read as one stream of tokens: a begin mark, then every line with an end mark after it")
       ->required();
   if (validation)
     command.add_option("--valid-text", validation->text, "The same for validation");
-  options.length = session.longestTarget() ? session.longestTarget() : 128;
+  // Models of whole texts were trained on long windows, though not on longer ones than they say.
+  constexpr int64_t ofLines = 128, ofTexts = 1024;
+  int64_t usual = isWhole ? std::min(ofTexts, session.program.model.value("max_positions", ofTexts)) : ofLines;
+  options.length = session.longestTarget() ? session.longestTarget() : usual;
   command
       .add_option("--length", options.length,
                   validation ? "Tokens of a window: each epoch cuts the stream into windows, from an offset that it "

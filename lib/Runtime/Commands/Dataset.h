@@ -44,6 +44,7 @@ struct DatasetOptions {
   std::string source, target, text, labels;
   std::vector<std::string> classes; // names that are known already; else those of `labels`, sorted
   int64_t length = 0;
+  bool trains = false; // else it is read in order, for a measure
 
   bool given() const { return !source.empty() || !text.empty(); }
 };
