@@ -331,8 +331,13 @@ private:
                                       price, job.stages.recompute.layers);
     }
     setOption(module, "precision", options.precision);
-    if (options.quantize != "none")
+    if (options.quantize != "none") {
+      if (!module.lookupSymbol("prepare"))
+        return fail(userMistake,
+                    "--quantize=" + options.quantize +
+                        " is about the weights that 'encode' and 'decode' read, but the model has neither");
       setOption(module, "quantize", options.quantize);
+    }
     setOption(module, "recompute", text);
     return 0;
   }

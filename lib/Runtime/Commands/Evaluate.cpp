@@ -139,6 +139,8 @@ static Expected<int> evaluate(Session &session, EvaluateOptions options) {
   if (!std::isfinite(loss->total))
     if (Expected<void> found = findNotFinite(session, *model, **dataset, options.batchTokens); !found)
       return found.error();
+  if (auto quantized = session.program.options.find("quantize"); quantized != session.program.options.end())
+    say("the loss is of weights in f32; predictions read them as {}\n", quantized->get<std::string>());
   if (session.program.kind == "classifier") {
     printResult("loss per text      {:.4f}\n", loss->perToken());
   } else {
