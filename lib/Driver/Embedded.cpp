@@ -11,6 +11,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Signals.h"
+#include <nlohmann/json.hpp>
 
 namespace runtime = xf::runtime;
 
@@ -167,7 +168,10 @@ runtime::Expected<void> EmbeddedFiles::loadWeights(ModuleOp module, const Huggin
     if (!temporary)
       return temporary.error();
     weightsPath = *temporary;
-    if (auto written = runtime::writeSafetensors(weightsPath, runtime::viewsOf(*mapped)); !written)
+    runtime::Safetensors::Metadata metadata;
+    if (ofFolder && !folder->classes.empty()) // where a training puts their names
+      metadata["xf.classes"] = nlohmann::json(folder->classes).dump();
+    if (auto written = runtime::writeSafetensors(weightsPath, runtime::viewsOf(*mapped), metadata); !written)
       return written;
     auto opened = runtime::MappedFile::open(weightsPath);
     if (!opened)

@@ -242,7 +242,7 @@ Expected<void> HuggingFaceReader::readVocabulary() {
     return tokenizer ? readMarianVocabularies(folder, *tokenizer, *config, model) : tokenizer.error();
   }
   std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
-  if (model.model.kind == Encoder)
+  if (model.model.kind & (Encoder | Classifier))
     candidates.emplace_back("vocab.txt");
   if (exists("merges.txt"))
     candidates.push_back("vocab.json");

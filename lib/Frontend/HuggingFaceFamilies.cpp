@@ -112,6 +112,14 @@ void HuggingFaceReader::readGpt2() {
   linear("mlp.c_proj", {"feed_forward.out"});
 }
 
+void HuggingFaceReader::leaveOutHeads(ArrayRef<const char *> heads) {
+  for (const char *head : heads)
+    if (names.any(head)) {
+      names.leaveOut(head);
+      model.warnings.push_back(llvm::formatv("left out '{0}*': an encoder gives the states of its last layer", head));
+    }
+}
+
 void HuggingFaceReader::readBert() {
   model.model.kind = Encoder;
   number("layers", "num_hidden_layers");
@@ -129,11 +137,7 @@ void HuggingFaceReader::readBert() {
     model.model.keys.push_back(key);
 
   std::string p = names.any("bert.") ? "bert." : "", layer = p + "encoder.layer.{n}.";
-  for (const char *head : {"cls.", "classifier.", "qa_outputs."})
-    if (names.any(head)) {
-      names.leaveOut(head);
-      model.warnings.push_back(llvm::formatv("left out '{0}*': an encoder gives the states of its last layer", head));
-    }
+  leaveOutHeads({"cls.", "classifier.", "qa_outputs."});
   names.leaveOut(p + "pooler.");
   names.leaveOut(p + "embeddings.position_ids");
   names.rule(p + "embeddings.word_embeddings.weight", "embedding.weight");
@@ -154,6 +158,66 @@ void HuggingFaceReader::readBert() {
   names.rule(layer + "attention.output.dense.{kind}", "encoder.{n}.attention.output.{kind}");
   names.rule(layer + "intermediate.dense.{kind}", "encoder.{n}.feed_forward.in.{kind}");
   names.rule(layer + "output.dense.{kind}", "encoder.{n}.feed_forward.out.{kind}");
+}
+
+void HuggingFaceReader::readDistilBert() {
+  bool classifies = StringRef(model.model.architecture).ends_with("ForSequenceClassification");
+  model.model.kind = classifies ? Classifier : Encoder;
+  number("layers", "n_layers");
+  number("d_model", "dim");
+  number("heads", "n_heads");
+  number("d_ff", "hidden_dim");
+  number("vocabulary", "vocab_size");
+  number("max_positions", "max_position_embeddings", 512);
+  activation("activation", "gelu");
+  for (const char *key : {"norm_epsilon=1e-12", "norm=post", "positions=learned", "bias=all", "embedding_norm=true",
+                          "scale_embedding=false"})
+    model.model.keys.push_back(key);
+
+  std::string p = names.any("distilbert.") ? "distilbert." : "", layer = p + "transformer.layer.{n}.";
+  if (classifies) {
+    set("pooling", "first");
+    set("pooler", "relu");
+    set("smoothing", "0");
+    real("dropout", "dropout", 0.1);
+    real("attention_dropout", "attention_dropout", 0.1);
+    tune();
+    readClasses();
+    names.rule("pre_classifier.{kind}", "classifier.pooler.{kind}");
+  } else {
+    leaveOutHeads({"vocab_", "pre_classifier.", "classifier.", "qa_outputs."});
+  }
+  names.rule(p + "embeddings.word_embeddings.weight", "embedding.weight");
+  names.rule(p + "embeddings.position_embeddings.weight", "positions.weight");
+  names.leaveOut(p + "embeddings.position_ids");
+  names.rule(p + "embeddings.LayerNorm.{kind}", "embedding_norm.{kind}");
+  names.rule(layer + "sa_layer_norm.{kind}", "encoder.{n}.attention_norm.{kind}");
+  names.rule(layer + "output_layer_norm.{kind}", "encoder.{n}.feed_forward_norm.{kind}");
+  for (auto [theirs, ours] : {std::pair("q", "query"), {"k", "key"}, {"v", "value"}, {"out", "output"}})
+    names.rule(layer + "attention." + theirs + "_lin.{kind}", std::string("encoder.{n}.attention.") + ours + ".{kind}");
+  names.rule(layer + "ffn.lin1.{kind}", "encoder.{n}.feed_forward.in.{kind}");
+  names.rule(layer + "ffn.lin2.{kind}", "encoder.{n}.feed_forward.out.{kind}");
+}
+
+/// How many classes there are, and what they are called.
+void HuggingFaceReader::readClasses() {
+  config->only("problem_type", "single_label_classification");
+  Settings byNumber = config->object("id2label");
+  int64_t count = byNumber.empty() ? config->number("num_labels", 2).value_or(2) : int64_t(byNumber.keys().size());
+  if (count < 2)
+    return config->fail(byNumber.empty() ? "num_labels" : "id2label", "to have two classes at least",
+                        std::to_string(count));
+  set("classes", std::to_string(count));
+  for (int64_t i = 0; i < count && !byNumber.empty(); ++i) {
+    std::string name = byNumber.text(std::to_string(i), "");
+    if (name.empty() || StringRef(name).find_first_of("\t\r\n") != StringRef::npos)
+      byNumber.fail(std::to_string(i), "to be the name of a class, in a line",
+                    name.empty() ? "none" : Json(name).dump());
+    else if (llvm::is_contained(model.classes, name))
+      byNumber.fail(std::to_string(i), "to be another name than the others", name);
+    model.classes.push_back(name);
+  }
+  config->adopt(byNumber);
 }
 
 /// How tokens know their places, and how far back they see.
@@ -338,6 +402,9 @@ Expected<void> HuggingFaceReader::readFamily() {
   const Family families[] = {
       {"gpt2", {"GPT2LMHeadModel"}, &HuggingFaceReader::readGpt2},
       {"bert", {"BertModel", "BertForMaskedLM", "BertForPreTraining"}, &HuggingFaceReader::readBert},
+      {"distilbert",
+       {"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification"},
+       &HuggingFaceReader::readDistilBert},
       {"llama", {"LlamaForCausalLM"}, &HuggingFaceReader::readLlama},
       {"mistral", {"MistralForCausalLM"}, &HuggingFaceReader::readLlama},
       {"qwen2", {"Qwen2ForCausalLM"}, &HuggingFaceReader::readLlama},

@@ -46,6 +46,8 @@ private:
   ::xf::runtime::Expected<void> refuseQuantized();
   void readGpt2();
   void readBert();
+  void readDistilBert();
+  void readClasses();
   void readLlama();
   void readRotary(bool isMistral, bool isQwen);
   void readMarian();
@@ -71,6 +73,7 @@ private:
   void real(const char *key, const std::string &theirs, std::optional<double> fallback = std::nullopt);
   void activation(const std::string &theirs, const std::string &fallback);
   void tie(bool fallback);
+  void leaveOutHeads(ArrayRef<const char *> heads);
   /// What training goes on with: small steps, as from weights that are good already.
   void tune() {
     for (const char *key :

@@ -577,6 +577,15 @@ private:
     return "%pooled";
   }
 
+  /// What was pooled, or a layer of it, as DistilBERT has one before its classes.
+  std::string writePooler(const std::string &pooled) {
+    if (!c.is("pooler", "relu"))
+      return pooled;
+    line(llvm::formatv("    %dense = xf.project \"classifier.pooler\" ({0}) bias : ({1}) -> {1}", pooled, x).str());
+    line("    %active = xf.relu %dense : " + x);
+    return "%active";
+  }
+
   void writeModel() {
     std::vector<std::string> arguments;
     auto argument = [&](const std::string &name, const std::string &dim) {
@@ -607,7 +616,7 @@ private:
     }
     line("      -> (tensor<f32> {xf.name = \"loss\"}, " + rows + " {xf.name = \"token_nll\"}) attributes {xf.entry} {");
     std::string memory = c.kind == Pairs ? writeStack("encoder", "source_", "%x") : "";
-    std::string states = c.kind == Classifier ? writePooling(writeStack("encoder", "", "%x"))
+    std::string states = c.kind == Classifier ? writePooler(writePooling(writeStack("encoder", "", "%x")))
                                               : writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
     std::string width = c.text(c.kind == Classifier ? "classes" : target + "vocabulary");
     std::string logits = llvm::formatv("tensor<?x{0}xf32>", width).str();

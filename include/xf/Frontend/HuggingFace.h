@@ -22,6 +22,7 @@ struct HuggingFaceModel {
   ::xf::runtime::WeightsMap map;                   // from their names
   std::vector<std::string> zeros;                  // parameters here that are nothing there
   std::vector<::xf::runtime::OwnedTensor> tables;  // parameters here that are formulas there
+  std::vector<std::string> classes;                // what a classifier's are called, in their order
   std::vector<HuggingFaceVocabulary> vocabularies; // none where there are none, or none is understood
   std::vector<std::string> notes, warnings;        // what was taken, and what the user should know
 };

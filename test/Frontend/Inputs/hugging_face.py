@@ -26,6 +26,10 @@ FAMILIES = {
         eos_token_id=[2, 7], prefix="model.",
     ),
 }
+FAMILIES["distilbert"] = dict(
+    architectures=["DistilBertModel"], model_type="distilbert", n_layers=2, dim=12, n_heads=3, hidden_dim=20, vocab_size=23, max_position_embeddings=11, activation="gelu",
+    sinusoidal_pos_embds=False, dropout=0.1, attention_dropout=0.1, seq_classif_dropout=0.2, prefix="",
+)
 FAMILIES["mistral"] = {**FAMILIES["llama"], "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 3, "tie_word_embeddings": True}
 FAMILIES["qwen2"] = {**FAMILIES["llama"], "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "sliding_window": 3, "use_sliding_window": False}
 
@@ -174,6 +178,29 @@ def bert(c, w, ids):
     return x
 
 
+def distilbert(c, w, ids):
+    p, width, act = c["prefix"], c["dim"], ACTIVATIONS[c["activation"]]
+    table, places = w.make(p + "embeddings.word_embeddings.weight", c["vocab_size"], width), w.make(p + "embeddings.position_embeddings.weight", c["max_position_embeddings"], width)
+    norm = w.norm(p + "embeddings.LayerNorm", width)
+    x = [layer_norm(add(table[token], places[i]), *norm, 1e-12) for i, token in enumerate(ids)]
+    for n in range(c["n_layers"]):
+        h = f"{p}transformer.layer.{n}."
+        parts = [[linear(row, *w.linear(h + f"attention.{part}_lin", width, width)) for row in x] for part in "qkv"]
+        attended = attend(*parts, c["n_heads"], c["n_heads"], lambda i, j: True)
+        for i, row in enumerate(x):
+            row = layer_norm(add(row, linear(attended[i], *w.linear(h + "attention.out_lin", width, width))), *w.norm(h + "sa_layer_norm", width), 1e-12)
+            inside = [act(v) for v in linear(row, *w.linear(h + "ffn.lin1", c["hidden_dim"], width))]
+            x[i] = layer_norm(add(row, linear(inside, *w.linear(h + "ffn.lin2", width, c["hidden_dim"]))), *w.norm(h + "output_layer_norm", width), 1e-12)
+    if not classifies(c):
+        return x
+    first = [max(v, 0.0) for v in linear(x[0], *w.linear("pre_classifier", width, width))]
+    return [linear(first, *w.linear("classifier", len(c["id2label"]), width))]
+
+
+def classifies(config):
+    return "ForSequenceClassification" in json.dumps(config["architectures"])
+
+
 def llama(c, w, ids):
     p, width, epsilon, act, theta = c["prefix"], c["hidden_size"], c["rms_norm_eps"], ACTIVATIONS[c["hidden_act"]], c["rope_theta"]
     heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
@@ -223,7 +250,7 @@ def main():
     family, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     random.seed(family)
     config = {"dtype": "F32", "shards": 0, "old_names": False, **FAMILIES[family], **{key: json.loads(value) for key, value in (pair.split("=", 1) for pair in sys.argv[3:])}}
-    model = {"gpt2": gpt2, "bert": bert}.get(family, llama)
+    model = {"gpt2": gpt2, "bert": bert, "distilbert": distilbert}.get(family, llama)
     weights = Weights(config["dtype"])
     lengths, vocabulary = [5, 1, 7], config["vocab_size"]
     texts = [[random.randrange(vocabulary) for _ in range(length)] for length in lengths]
@@ -231,7 +258,10 @@ def main():
     results = [row for text in texts for row in model(config, weights, text)]
     offsets = [sum(lengths[:i]) for i in range(len(lengths) + 1)]
     batch = {"ids": ("I32", [len(labels)], sum(texts, [])), "offsets": ("I32", [len(offsets)], offsets)}
-    if model is bert:
+    if classifies(config):
+        labels = [label % len(config["id2label"]) for label in labels[: len(texts)]]
+        batch |= {"queries": ("I32", [len(texts)], [0] * len(texts)), "query_offsets": ("I32", [len(offsets)], list(range(len(offsets))))}
+    if model in (bert, distilbert) and not classifies(config):
         expected = {"states": ("F32", [len(results), len(results[0])], sum(results, []))}
     else:
         batch["labels"] = ("I32", [len(labels)], labels)
