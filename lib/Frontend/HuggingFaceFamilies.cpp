@@ -121,7 +121,8 @@ void HuggingFaceReader::leaveOutHeads(ArrayRef<const char *> heads) {
 }
 
 void HuggingFaceReader::readBert() {
-  model.model.kind = Encoder;
+  bool classifies = StringRef(model.model.architecture).ends_with("ForSequenceClassification");
+  model.model.kind = classifies ? Classifier : Encoder;
   number("layers", "num_hidden_layers");
   number("d_model", "hidden_size");
   number("heads", "num_attention_heads");
@@ -137,8 +138,15 @@ void HuggingFaceReader::readBert() {
     model.model.keys.push_back(key);
 
   std::string p = names.any("bert.") ? "bert." : "", layer = p + "encoder.layer.{n}.";
-  leaveOutHeads({"cls.", "classifier.", "qa_outputs."});
-  names.leaveOut(p + "pooler.");
+  if (classifies) {
+    readHead("tanh", p + "pooler.dense");
+    real("dropout", "hidden_dropout_prob", 0.1);
+    real("attention_dropout", "attention_probs_dropout_prob", 0.1);
+    tune();
+  } else {
+    leaveOutHeads({"cls.", "classifier.", "qa_outputs."});
+    names.leaveOut(p + "pooler.");
+  }
   names.leaveOut(p + "embeddings.position_ids");
   names.rule(p + "embeddings.word_embeddings.weight", "embedding.weight");
   names.rule(p + "embeddings.position_embeddings.weight", "positions.weight");
@@ -176,14 +184,10 @@ void HuggingFaceReader::readDistilBert() {
 
   std::string p = names.any("distilbert.") ? "distilbert." : "", layer = p + "transformer.layer.{n}.";
   if (classifies) {
-    set("pooling", "first");
-    set("pooler", "relu");
-    set("smoothing", "0");
+    readHead("relu", "pre_classifier");
     real("dropout", "dropout", 0.1);
     real("attention_dropout", "attention_dropout", 0.1);
     tune();
-    readClasses();
-    names.rule("pre_classifier.{kind}", "classifier.pooler.{kind}");
   } else {
     leaveOutHeads({"vocab_", "pre_classifier.", "classifier.", "qa_outputs."});
   }
@@ -199,8 +203,12 @@ void HuggingFaceReader::readDistilBert() {
   names.rule(layer + "ffn.lin2.{kind}", "encoder.{n}.feed_forward.out.{kind}");
 }
 
-/// How many classes there are, and what they are called.
-void HuggingFaceReader::readClasses() {
+/// The classes of the first token's state, after a layer of it: how many there are, and what they are called.
+void HuggingFaceReader::readHead(StringRef activation, const std::string &pooler) {
+  set("pooling", "first");
+  set("pooler", activation.str());
+  set("smoothing", "0");
+  names.rule(pooler + ".{kind}", "classifier.pooler.{kind}");
   config->only("problem_type", "single_label_classification");
   Settings byNumber = config->object("id2label");
   int64_t count = byNumber.empty() ? config->number("num_labels", 2).value_or(2) : int64_t(byNumber.keys().size());
@@ -401,7 +409,9 @@ Expected<void> HuggingFaceReader::readFamily() {
   };
   const Family families[] = {
       {"gpt2", {"GPT2LMHeadModel"}, &HuggingFaceReader::readGpt2},
-      {"bert", {"BertModel", "BertForMaskedLM", "BertForPreTraining"}, &HuggingFaceReader::readBert},
+      {"bert",
+       {"BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"},
+       &HuggingFaceReader::readBert},
       {"distilbert",
        {"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification"},
        &HuggingFaceReader::readDistilBert},

@@ -47,7 +47,7 @@ private:
   void readGpt2();
   void readBert();
   void readDistilBert();
-  void readClasses();
+  void readHead(StringRef activation, const std::string &pooler);
   void readLlama();
   void readRotary(bool isMistral, bool isQwen);
   void readMarian();

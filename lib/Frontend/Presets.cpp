@@ -577,12 +577,13 @@ private:
     return "%pooled";
   }
 
-  /// What was pooled, or a layer of it, as DistilBERT has one before its classes.
+  /// What was pooled, or a layer of it, as BERT (tanh) and DistilBERT (relu) have one before their classes.
   std::string writePooler(const std::string &pooled) {
-    if (!c.is("pooler", "relu"))
+    std::string activation = c.text("pooler");
+    if (activation.empty() || activation == "none")
       return pooled;
     line(llvm::formatv("    %dense = xf.project \"classifier.pooler\" ({0}) bias : ({1}) -> {1}", pooled, x).str());
-    line("    %active = xf.relu %dense : " + x);
+    line("    %active = xf." + activation + " %dense : " + x);
     return "%active";
   }
 

@@ -96,6 +96,17 @@ LogicalResult reference::evaluate(SiluBackwardOp op, Frame &frame) {
   return success();
 }
 
+LogicalResult reference::evaluate(TanhOp op, Frame &frame) {
+  frame.set(op.getResult(), elementwise([](double x) { return std::tanh(x); }, frame[op.getX()]));
+  return success();
+}
+
+LogicalResult reference::evaluate(TanhBackwardOp op, Frame &frame) {
+  frame.set(op.getResult(), elementwise([](double dy, double y) { return dy * (1 - y * y); }, frame[op.getCotangent()],
+                                        frame[op.getSaved()]));
+  return success();
+}
+
 double reference::dropoutFactor(const Tensor &random, int64_t site, double rate, int64_t row, int64_t column) {
   auto seed = static_cast<uint64_t>(random.integer(0)), step = static_cast<uint64_t>(random.integer(1));
   std::array<uint32_t, 4> counter = {uint32_t(step), uint32_t(site), uint32_t(row),

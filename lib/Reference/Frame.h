@@ -50,6 +50,8 @@ LogicalResult evaluate(ReluBackwardOp op, Frame &frame);
 LogicalResult evaluate(GeluBackwardOp op, Frame &frame);
 LogicalResult evaluate(GeluTanhBackwardOp op, Frame &frame);
 LogicalResult evaluate(SiluBackwardOp op, Frame &frame);
+LogicalResult evaluate(TanhOp op, Frame &frame);
+LogicalResult evaluate(TanhBackwardOp op, Frame &frame);
 LogicalResult evaluate(DropoutOp op, Frame &frame);
 LogicalResult evaluate(LayerNormOp op, Frame &frame);
 LogicalResult evaluate(LayerNormBackwardOp op, Frame &frame);

@@ -159,10 +159,10 @@ LogicalResult Frame::evaluate(Operation *op) {
       .Case<GroupOp>([&](auto op) { return setResults(op, run(op.getBody().front()), *this); })
       .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, RotaryAnglesOp, RotaryOp, LinearOp, PackOp,
             MatmulOp, ColumnSumOp, AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp,
-            GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, DropoutOp, LayerNormOp, LayerNormBackwardOp,
-            LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
-            CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp,
-            BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(
+            GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp, LayerNormOp,
+            LayerNormBackwardOp, LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp,
+            CachedAttentionOp, CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp,
+            LogSoftmaxOp, BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(
           [&](auto op) { return reference::evaluate(op, *this); })
       .Default([](Operation *op) {
         return op->emitError()

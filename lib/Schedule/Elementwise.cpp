@@ -149,6 +149,13 @@ LogicalResult Evaluator::compute(Operation *op) {
           .Case([&](SiluBackwardOp) {
             return ofNumbers([&](Arguments x) { return e.mul(x[0], emitSiluDerivative(e, x[1])); });
           })
+          .Case([&](TanhOp) { return ofNumbers([&](Arguments x) { return emitTanh(e, x[0]); }); })
+          .Case([&](TanhBackwardOp) {
+            return ofNumbers([&](Arguments x) {
+              Value y = x[1];
+              return e.mul(x[0], e.sub(e.splat(1), e.mul(y, y)));
+            });
+          })
           .Case([&](DropoutOp dropout) {
             Philox philox(e, memory.lookup(dropout.getRandom()).memref, memory.lookup(dropout.getSite()).memref);
             SmallVector<Value> words = philox.words(row, firstColumn, lanes.size());
@@ -234,7 +241,7 @@ int64_t unrollFor(ArrayRef<Operation *> ops, const RegisterFile &registers) {
   if (llvm::any_of(ops, llvm::IsaPred<DropoutOp>))
     return 64 / registers.width;
   // The terms of a function fill 16 registers; two at once need 32.
-  bool hasFunction = llvm::any_of(ops, llvm::IsaPred<GeluOp, GeluTanhOp, GeluTanhBackwardOp, SiluBackwardOp,
+  bool hasFunction = llvm::any_of(ops, llvm::IsaPred<GeluOp, GeluTanhOp, GeluTanhBackwardOp, SiluBackwardOp, TanhOp,
                                                      CrossEntropyBackwardOp, SinusoidalOp, RotaryAnglesOp>);
   return hasFunction && registers.count < 32 ? 1 : 2;
 }

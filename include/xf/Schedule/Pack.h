@@ -1,6 +1,6 @@
 //===- Pack.h - where a packed weight has what ------------------*- C++ -*-===//
-// xf.pack to i8 puts a panel's 32 scales before its rows; products read them there. A row of the weight is a column of a
-// panel.
+// xf.pack to i8 puts a panel's 32 scales before its rows; products read them there. A row of the weight is a column of
+// a panel.
 //===----------------------------------------------------------------------===//
 #ifndef XF_SCHEDULE_PACK_H
 #define XF_SCHEDULE_PACK_H

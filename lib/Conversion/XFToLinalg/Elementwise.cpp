@@ -68,6 +68,14 @@ Results lower(SiluBackwardOp op, TensorBuilder &b) {
   });
 }
 
+Results lower(TanhOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return unary<math::TanhOp>(v[0]); });
+}
+
+Results lower(TanhBackwardOp op, TensorBuilder &b) {
+  return lowerElements(op, b, [](ArrayRef<Number> v) { return v[0] * (v[1] * v[1] * -1 + 1); });
+}
+
 Results lower(DropoutOp op, TensorBuilder &b) {
   Dropout dropout(b, op.getRandom(), op.getSite(), op.getRate());
   return {b.map(matrix(b.empty(op)), matrix(op.getX()),

@@ -137,6 +137,8 @@ Results lower(ReluBackwardOp op, TensorBuilder &b);
 Results lower(GeluBackwardOp op, TensorBuilder &b);
 Results lower(GeluTanhBackwardOp op, TensorBuilder &b);
 Results lower(SiluBackwardOp op, TensorBuilder &b);
+Results lower(TanhOp op, TensorBuilder &b);
+Results lower(TanhBackwardOp op, TensorBuilder &b);
 /// Element (row, k) of the weight that xf.pack was given, or where it is quantized, nearly.
 Number elementOfPacked(TensorBuilder &b, Value packed, const Number &row, const Number &k);
 

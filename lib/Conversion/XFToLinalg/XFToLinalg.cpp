@@ -20,12 +20,12 @@ struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalg
       Results results =
           llvm::TypeSwitch<Operation *, Results>(op)
               .Case<AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp, GeluBackwardOp,
-                    GeluTanhBackwardOp, SiluBackwardOp, DropoutOp, SinusoidalOp, RotaryAnglesOp, RotaryOp, EmbeddingOp,
-                    EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp, LayerNormOp,
-                    LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
-                    MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp, LearningRateOp, AttentionOp,
-                    AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp, CacheWriteOp>(
-                  [&](auto known) { return lower(known, b); })
+                    GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp, SinusoidalOp, RotaryAnglesOp,
+                    RotaryOp, EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
+                    LayerNormOp, LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp,
+                    CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp,
+                    LearningRateOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
+                    CacheWriteOp>([&](auto known) { return lower(known, b); })
               .Default(Results());
       if (results.empty())
         continue; // the optimizer's ops name parameters, not tensors

@@ -281,6 +281,13 @@ func.func @silu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   return %h : tensor<?x2048xf32>
 }
 
+// CHECK-LABEL: @tanh(
+// CHECK: xf.tanh
+func.func @tanh(%x: tensor<?x768xf32>) -> tensor<?x768xf32> {
+  %h = xf.tanh %x : tensor<?x768xf32>
+  return %h : tensor<?x768xf32>
+}
+
 // CHECK-LABEL: @relu_backward(
 // CHECK: xf.relu_backward
 func.func @relu_backward(%dy: tensor<?x2048xf32>, %y: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
@@ -307,6 +314,13 @@ func.func @gelu_tanh_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -
 func.func @silu_backward(%dy: tensor<?x2048xf32>, %x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   %dx = xf.silu_backward %dy, %x : tensor<?x2048xf32>
   return %dx : tensor<?x2048xf32>
+}
+
+// CHECK-LABEL: @tanh_backward(
+// CHECK: xf.tanh_backward
+func.func @tanh_backward(%dy: tensor<?x768xf32>, %y: tensor<?x768xf32>) -> tensor<?x768xf32> {
+  %dx = xf.tanh_backward %dy, %y : tensor<?x768xf32>
+  return %dx : tensor<?x768xf32>
 }
 
 // CHECK-LABEL: @dropout(

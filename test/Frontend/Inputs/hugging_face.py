@@ -174,8 +174,10 @@ def bert(c, w, ids):
             inside = [act(v) for v in linear(row, *w.linear(h + "intermediate.dense", c["intermediate_size"], width))]
             sublayer = linear(inside, *w.linear(h + "output.dense", width, c["intermediate_size"]))
             x[i] = layer_norm(add(row, sublayer), *w.norm(h + "output.LayerNorm", width), epsilon)
-    w.linear(p + "pooler.dense", width, width)
-    return x
+    pooler = w.linear(p + "pooler.dense", width, width)
+    if not classifies(c):
+        return x
+    return [linear([math.tanh(v) for v in linear(x[0], *pooler)], *w.linear("classifier", len(c["id2label"]), width))]
 
 
 def distilbert(c, w, ids):

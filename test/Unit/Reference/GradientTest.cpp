@@ -201,6 +201,10 @@ TEST(Gradient, Silu) {
   checkAll([](Random &random) { return activation(random, "xf.silu"); });
 }
 
+TEST(Gradient, Tanh) {
+  checkAll([](Random &random) { return activation(random, "xf.tanh"); });
+}
+
 // Of both factors, of one, and of a square.
 TEST(Gradient, Multiply) {
   checkAll([](Random &random) -> Layer {

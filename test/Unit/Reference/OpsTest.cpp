@@ -78,6 +78,15 @@ TEST(Ops, Silu) {
                {0.07232948812851325, 0.5, 2 * 1.0907842487848955});
 }
 
+TEST(Ops, Tanh) {
+  Tensors inputs{{"x", reals({3, 1}, {-1, 0, 2})}, {"dy", reals({3, 1}, {1, 1, 2})}};
+  expectValues(evaluate("%y = xf.tanh %x : tensor<?x1xf32>", ones, {{"x", ones}}, inputs),
+               {-0.7615941559557649, 0, 0.9640275800758169});
+  expectValues(evaluate("%h = xf.tanh %x : tensor<?x1xf32>\n%y = xf.tanh_backward %dy, %h : tensor<?x1xf32>", ones,
+                        {{"x", ones}, {"dy", ones}}, inputs),
+               {0.41997434161402614, 1, 2 * 0.07065082485316443});
+}
+
 TEST(Ops, GeluTanh) {
   Tensors inputs{{"x", reals({3, 1}, {-1, 0, 2})}, {"dy", reals({3, 1}, {1, 1, 2})}};
   expectValues(evaluate("%y = xf.gelu_tanh %x : tensor<?x1xf32>", ones, {{"x", ones}}, inputs),

@@ -66,13 +66,15 @@ func.func @activations(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name
   %3 = xf.gelu_backward %s, %x : X
   return %0, %1, %2, %3 : X, X, X, X
 }
-func.func @gates(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name = "s", xf.dims = ["rows"]}) -> (X {xf.name = "product"}, X {xf.name = "gelu_tanh"}, X {xf.name = "gelu_tanh_backward"}, X {xf.name = "silu"}, X {xf.name = "silu_backward"}) attributes {xf.entry} {
+func.func @gates(%x: X {xf.name = "x", xf.dims = ["rows"]}, %s: X {xf.name = "s", xf.dims = ["rows"]}) -> (X {xf.name = "product"}, X {xf.name = "gelu_tanh"}, X {xf.name = "gelu_tanh_backward"}, X {xf.name = "silu"}, X {xf.name = "silu_backward"}, X {xf.name = "tanh"}, X {xf.name = "tanh_backward"}) attributes {xf.entry} {
   %0 = xf.multiply %x, %s : X
   %1 = xf.gelu_tanh %x : X
   %2 = xf.gelu_tanh_backward %s, %x : X
   %3 = xf.silu %x : X
   %4 = xf.silu_backward %s, %x : X
-  return %0, %1, %2, %3, %4 : X, X, X, X, X
+  %5 = xf.tanh %x : X
+  %6 = xf.tanh_backward %s, %5 : X
+  return %0, %1, %2, %3, %4, %5, %6 : X, X, X, X, X, X, X
 }
 func.func @rms_norm(%x: X {xf.name = "x", xf.dims = ["rows"]}, %w: C {xf.name = "w"}) -> (X {xf.name = "y"}) attributes {xf.entry} {
   %y = xf.layer_norm %x, %w rms epsilon(1.0e-6) : (X, C) -> X
@@ -547,6 +549,10 @@ func.func @silu_derivative(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows
   %y = xf.silu_backward %dy, %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
 }
+func.func @tanh(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.tanh %x : tensor<?x16xf32>
+  return %y : tensor<?x16xf32>
+}
 func.func @relu(%x: tensor<?x16xf32> {xf.name = "x", xf.dims = ["rows"]}) -> (tensor<?x16xf32> {xf.name = "y"}) attributes {xf.entry} {
   %y = xf.relu %x : tensor<?x16xf32>
   return %y : tensor<?x16xf32>
@@ -569,7 +575,7 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
                     {"labels", labels}};
   Tensor gelu = compiled.run("gelu", inputs)["y"], derivative = compiled.run("gelu_derivative", inputs)["y"],
          exp = compiled.run("exp", inputs)["y"], silu = compiled.run("silu", inputs)["y"],
-         siluDerivative = compiled.run("silu_derivative", inputs)["y"],
+         siluDerivative = compiled.run("silu_derivative", inputs)["y"], tanh = compiled.run("tanh", inputs)["y"],
          geluTanh = compiled.run("gelu_tanh", inputs)["y"],
          geluTanhDerivative = compiled.run("gelu_tanh_derivative", inputs)["y"];
   for (int64_t i = 0; i < x.elements(); ++i) {
@@ -587,12 +593,13 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
     ASSERT_NEAR(geluTanhDerivative[i], (1 + t) / 2 + x[i] / 2 * (1 - t * t) * root * (1 + 3 * 0.044715 * x[i] * x[i]),
                 5e-7)
         << x[i];
+    ASSERT_NEAR(tanh[i], std::tanh(x[i]), 3e-7 * std::abs(std::tanh(x[i]))) << x[i];
     if (std::abs(x[i]) < 0.5)
       ASSERT_NEAR(gelu[i], expected, 3e-7 * std::abs(expected)) << x[i];
   }
   x[5] = std::nan("");
-  for (const char *entry :
-       {"gelu", "gelu_derivative", "gelu_tanh", "gelu_tanh_derivative", "silu", "silu_derivative", "relu", "exp"})
+  for (const char *entry : {"gelu", "gelu_derivative", "gelu_tanh", "gelu_tanh_derivative", "silu", "silu_derivative",
+                            "tanh", "relu", "exp"})
     EXPECT_TRUE(std::isnan(compiled.run(entry, inputs)["y"][5])) << entry;
   // As large as numbers get: nothing is left of the negative ones, and all of the others.
   for (double large : {3e3, 1e20, 3.4e38, double(std::numeric_limits<float>::infinity())}) {
@@ -607,6 +614,9 @@ func.func @exp(%dy: tensor<?xf32> {xf.name = "ones", xf.dims = ["rows"]}, %x: te
       EXPECT_NEAR(y[5], 1, 5e-7) << entry;
       EXPECT_NEAR(y[6], 0, 1e-30) << entry << " of " << -large;
     }
+    Tensor y = compiled.run("tanh", inputs)["y"];
+    EXPECT_NEAR(y[5], 1, 2e-7) << large;
+    EXPECT_NEAR(y[6], -1, 2e-7) << -large;
   }
 }
 

@@ -100,6 +100,24 @@ func.func @f(%x: tensor<?x8xf32>) {
 
 // -----
 
+// xf.tanh C1
+func.func @f(%x: tensor<?x8xf32>) {
+  // expected-error@+1 {{'xf.tanh' op requires the same type for all operands and results}}
+  %z = "xf.tanh"(%x) : (tensor<?x8xf32>) -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+// xf.tanh_backward C1
+func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
+  // expected-error@+1 {{'xf.tanh_backward' op requires the same type for all operands and results}}
+  %z = "xf.tanh_backward"(%x, %y) : (tensor<?x8xf32>, tensor<?x4xf32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
 // xf.gelu_tanh_backward C1
 func.func @f(%x: tensor<?x8xf32>, %y: tensor<?x4xf32>) {
   // expected-error@+1 {{'xf.gelu_tanh_backward' op requires the same type for all operands and results}}

@@ -128,6 +128,21 @@ def XF_SiluOp : XF_Activation<"silu", [{
   let flops = [{ 4 * extent.elements(getResult()) }];
 }
 
+def XF_TanhOp : XF_Activation<"tanh", [{
+    return {TanhBackwardOp::create(builder, loc, getX().getType(), cotangents[0], getResult())};
+  }]> {
+  let summary = "hyperbolic tangent";
+  let description = [{
+    `result = tanh x` (the pooler of Devlin et al. 2018).
+    - C1: one type throughout.
+
+    ```mlir
+    %h = xf.tanh %x : tensor<?x768xf32>
+    ```
+  }];
+  let flops = [{ 8 * extent.elements(getResult()) }];
+}
+
 class XF_ActivationBackward<string mnemonic> : XF_Primitive<mnemonic, "Elementwise", [SameOperandsAndResultType]> {
   let arguments = (ins XF_Activations:$cotangent, XF_Activations:$saved);
   let results = (outs XF_Activations:$result);
@@ -181,6 +196,18 @@ def XF_SiluBackwardOp : XF_ActivationBackward<"silu_backward"> {
     ```
   }];
   let flops = [{ 8 * extent.elements(getResult()) }];
+}
+def XF_TanhBackwardOp : XF_ActivationBackward<"tanh_backward"> {
+  let summary = "gradient of tanh from its result";
+  let description = [{
+    `result = cotangent (1 - saved^2)`, where saved is tanh's result.
+    - C1: one type throughout.
+
+    ```mlir
+    %dx = xf.tanh_backward %dy, %y : tensor<?x768xf32>
+    ```
+  }];
+  let flops = [{ 3 * extent.elements(getResult()) }];
 }
 
 def XF_DropoutOp : XF_Primitive<"dropout", "Elementwise", [XF_Differentiable, TypesMatchWith<"result has x's type", "x", "result", "$_self">]> {
