@@ -580,7 +580,7 @@ private:
   /// What was pooled, or a layer of it, as BERT (tanh) and DistilBERT (relu) have one before their classes.
   std::string writePooler(const std::string &pooled) {
     std::string activation = c.text("pooler");
-    if (activation.empty() || activation == "none")
+    if (activation == "none")
       return pooled;
     line(llvm::formatv("    %dense = xf.project \"classifier.pooler\" ({0}) bias : ({1}) -> {1}", pooled, x).str());
     line("    %active = xf." + activation + " %dense : " + x);

@@ -93,6 +93,7 @@ KEYS = {
     "renormalize": None,
     "classes": lambda rng: rng.choice([2, 3, 16, 33]),
     "pooling": lambda rng: rng.choice(["mean", "first"]),
+    "pooler": lambda rng: rng.choice(["none", "relu", "tanh"]),
     "unit_length": None,
     "temperature": None,
     "top_k": None,

@@ -83,7 +83,7 @@ static constexpr Key keys[] = {
     {"renormalize", Pairs, "", Key::Choice, 0, "true|false"},
     {"classes", Classifier, "2", Key::Integer, 2, ""},
     {"pooling", Encoder | Classifier, "mean", Key::Choice, 0, "mean|first"},
-    {"pooler", Classifier, "", Key::Choice, 0, "none|relu|tanh"},
+    {"pooler", Classifier, "none", Key::Choice, 0, "none|relu|tanh"},
     {"max_tokens", Encoder | Classifier, "none", Key::Integer, 1, "none"},
     {"unit_length", Encoder, "true", Key::Choice, 0, "true|false"},
     {"temperature", Language, "", Key::Number, 0, ""},
