@@ -120,24 +120,33 @@ void HuggingFaceReader::leaveOutHeads(ArrayRef<const char *> heads) {
     }
 }
 
-void HuggingFaceReader::readBert() {
+/// What BERT and DistilBERT have alike; whether classes come after the encoder.
+bool HuggingFaceReader::readBertStem(const std::string &prefix) {
   bool classifies = StringRef(model.model.architecture).ends_with("ForSequenceClassification");
   model.model.kind = classifies ? Classifier : Encoder;
+  number("vocabulary", "vocab_size");
+  number("max_positions", "max_position_embeddings", 512);
+  for (const char *key : {"norm=post", "positions=learned", "bias=all", "embedding_norm=true", "scale_embedding=false"})
+    model.model.keys.push_back(key);
+  names.leaveOut(prefix + "embeddings.position_ids");
+  names.rule(prefix + "embeddings.word_embeddings.weight", "embedding.weight");
+  names.rule(prefix + "embeddings.position_embeddings.weight", "positions.weight");
+  return classifies;
+}
+
+void HuggingFaceReader::readBert() {
+  std::string p = names.any("bert.") ? "bert." : "", layer = p + "encoder.layer.{n}.";
+  bool classifies = readBertStem(p);
   number("layers", "num_hidden_layers");
   number("d_model", "hidden_size");
   number("heads", "num_attention_heads");
   number("d_ff", "intermediate_size");
-  number("vocabulary", "vocab_size");
-  number("max_positions", "max_position_embeddings", 512);
   activation("hidden_act", "gelu");
   real("norm_epsilon", "layer_norm_eps", 1e-12);
   config->only("position_embedding_type", "absolute");
   config->only("is_decoder", false);
   config->only("add_cross_attention", false);
-  for (const char *key : {"norm=post", "positions=learned", "bias=all", "embedding_norm=true", "scale_embedding=false"})
-    model.model.keys.push_back(key);
 
-  std::string p = names.any("bert.") ? "bert." : "", layer = p + "encoder.layer.{n}.";
   if (classifies) {
     readHead("tanh", p + "pooler.dense");
     real("dropout", "hidden_dropout_prob", 0.1);
@@ -147,9 +156,6 @@ void HuggingFaceReader::readBert() {
     leaveOutHeads({"cls.", "classifier.", "qa_outputs."});
     names.leaveOut(p + "pooler.");
   }
-  names.leaveOut(p + "embeddings.position_ids");
-  names.rule(p + "embeddings.word_embeddings.weight", "embedding.weight");
-  names.rule(p + "embeddings.position_embeddings.weight", "positions.weight");
   // Every token of a text alone is of type 0; whose row any of the sum's tables may hold.
   std::string types = p + "embeddings.token_type_embeddings.weight";
   if (names.has(types))
@@ -169,20 +175,15 @@ void HuggingFaceReader::readBert() {
 }
 
 void HuggingFaceReader::readDistilBert() {
-  bool classifies = StringRef(model.model.architecture).ends_with("ForSequenceClassification");
-  model.model.kind = classifies ? Classifier : Encoder;
+  std::string p = names.any("distilbert.") ? "distilbert." : "", layer = p + "transformer.layer.{n}.";
+  bool classifies = readBertStem(p);
   number("layers", "n_layers");
   number("d_model", "dim");
   number("heads", "n_heads");
   number("d_ff", "hidden_dim");
-  number("vocabulary", "vocab_size");
-  number("max_positions", "max_position_embeddings", 512);
   activation("activation", "gelu");
-  for (const char *key : {"norm_epsilon=1e-12", "norm=post", "positions=learned", "bias=all", "embedding_norm=true",
-                          "scale_embedding=false"})
-    model.model.keys.push_back(key);
+  set("norm_epsilon", "1e-12");
 
-  std::string p = names.any("distilbert.") ? "distilbert." : "", layer = p + "transformer.layer.{n}.";
   if (classifies) {
     readHead("relu", "pre_classifier");
     real("dropout", "dropout", 0.1);
@@ -191,9 +192,6 @@ void HuggingFaceReader::readDistilBert() {
   } else {
     leaveOutHeads({"vocab_", "pre_classifier.", "classifier.", "qa_outputs."});
   }
-  names.rule(p + "embeddings.word_embeddings.weight", "embedding.weight");
-  names.rule(p + "embeddings.position_embeddings.weight", "positions.weight");
-  names.leaveOut(p + "embeddings.position_ids");
   names.rule(p + "embeddings.LayerNorm.{kind}", "embedding_norm.{kind}");
   names.rule(layer + "sa_layer_norm.{kind}", "encoder.{n}.attention_norm.{kind}");
   names.rule(layer + "output_layer_norm.{kind}", "encoder.{n}.feed_forward_norm.{kind}");
