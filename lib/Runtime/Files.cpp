@@ -93,11 +93,15 @@ Expected<MappedFile> MappedFile::open(const std::string &path) {
   return mapped;
 }
 
-void MappedFile::forget(std::span<const char> part) {
-  // Whole pages inside the part: those at its ends belong to its neighbours too.
-  auto page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(part.data());
-  uintptr_t end = (begin + part.size()) / page * page;
-  begin = (begin + page - 1) / page * page;
+void MappedFile::forget(std::span<const char> part, std::span<const char> file) {
+  // To read a number can map all of the piece in which the system keeps it: as much as a huge page. And whole pages
+  // inside the file: those at its ends belong to its neighbours too.
+  constexpr uintptr_t piece = uintptr_t(2) << 20;
+  auto page = uintptr_t(sysconf(_SC_PAGESIZE)), address = reinterpret_cast<uintptr_t>(part.data()),
+       fileBegin = reinterpret_cast<uintptr_t>(file.data());
+  uintptr_t begin = std::max(address / piece * piece, (fileBegin + page - 1) / page * page),
+            end =
+                std::min((address + part.size() + piece - 1) / piece * piece, (fileBegin + file.size()) / page * page);
   if (begin < end)
     madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }

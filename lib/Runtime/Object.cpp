@@ -17,7 +17,7 @@ Expected<std::unique_ptr<Session>> Session::open(std::string_view device, bool i
   if (!program)
     return program.error();
   // What reading it took goes back before anything else is allocated.
-  MappedFile::forget(text);
+  MappedFile::forget(text, text);
   malloc_trim(0);
   program->hasTwin = both;
   program->isLibrary = isLibrary;

@@ -31,15 +31,15 @@ struct Range {
 } // namespace
 
 /// The checksum covers the header as it is without it, and the values.
-static std::string checksumOf(json header, std::span<const std::string_view> parts, bool areMapped = false) {
+static std::string checksumOf(json header, std::span<const std::string_view> parts, std::span<const char> mapped = {}) {
   header["__metadata__"].erase(checksumKey);
   std::string text = header.dump();
   Checksum checksum;
   checksum.add(text);
   for (std::string_view part : parts)
     checksum.add(part, [&](std::string_view read) {
-      if (areMapped)
-        MappedFile::forget(read);
+      if (!mapped.empty())
+        MappedFile::forget(read, mapped);
     });
   return checksum.text();
 }
@@ -125,7 +125,8 @@ Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std:
 
   Safetensors result;
   result.origin = path;
-  result.isMapped = isMapped;
+  if (isMapped)
+    result.mapped = bytes;
   std::string_view data(bytes.data() + 8 + headerBytes, bytes.size() - 8 - headerBytes);
   std::vector<Range> ranges;
   for (const auto &[name, entry] : header.items()) {
@@ -164,11 +165,13 @@ Expected<Safetensors> Safetensors::parse(std::span<const char> bytes, const std:
     std::vector<std::string_view> parts;
     for (const Range &range : ranges)
       parts.push_back(data.substr(range.begin, range.end - range.begin));
-    if (std::string actual = checksumOf(header, parts, isMapped); actual != claimed->second)
+    if (std::string actual = checksumOf(header, parts, result.mapped); actual != claimed->second)
       return invalid(fmt::format("expected its checksum to be {}, but got {}", claimed->second, actual));
   }
   for (const auto &[name, view] : result.byName)
     result.views.push_back(view);
+  if (isMapped)
+    MappedFile::forget(bytes.first(8 + headerBytes), bytes);
   return result;
 }
 
@@ -189,8 +192,8 @@ void Safetensors::moveReals(const TensorView &tensor, float *to) const {
     part.shape = {std::min(stretch, count - begin)};
     part.data = static_cast<char *>(tensor.data) + begin * byteWidth(tensor.type);
     copyReals(part, to + begin);
-    if (isMapped)
-      MappedFile::forget({static_cast<const char *>(part.data), size_t(part.bytes())});
+    if (!mapped.empty())
+      MappedFile::forget({static_cast<const char *>(part.data), size_t(part.bytes())}, mapped);
   }
 }
 

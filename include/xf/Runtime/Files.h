@@ -30,8 +30,9 @@ public:
   static Expected<MappedFile> open(const std::string &path);
   std::span<const char> data() const { return bytes; }
 
-  /// Gives back the memory of this part of a file's mapping; it can still be read, from the file again.
-  static void forget(std::span<const char> part);
+  /// Gives back the memory of this part of a file's mapping, and of what else of `file`, which is mapped and holds it,
+  /// came along when it was read; all can still be read, from the file again.
+  static void forget(std::span<const char> part, std::span<const char> file);
 
 private:
   std::span<const char> bytes;

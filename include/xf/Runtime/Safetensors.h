@@ -31,7 +31,7 @@ public:
 
 private:
   MappedFile file;
-  bool isMapped = false;
+  std::span<const char> mapped; // the file's mapping, if it is one
   std::string origin;
   std::map<std::string, TensorView, std::less<>> byName; // owns the names
   std::vector<TensorView> views;

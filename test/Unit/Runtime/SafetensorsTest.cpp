@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -18,6 +19,41 @@ static std::string fileOf(const std::string &header, size_t dataBytes) {
 static std::string problemOf(const std::string &bytes) {
   Expected<Safetensors> file = Safetensors::parse(bytes, "f");
   return file ? "accepted" : file.error().message;
+}
+
+/// What this process has mapped of files, in KiB.
+static int64_t mappedOfFiles() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("RssFile:"))
+      return std::stoll(line.substr(8));
+  return 0;
+}
+
+// To read a number maps what lies around it, too: 16 pages at least.
+TEST(Safetensors, KeepsNothingOfWhatIsCopied) {
+  std::vector<float> large(1 << 18), small(3);
+  std::vector<TensorView> tensors;
+  std::vector<std::string> names;
+  for (int i = 0; i < 60; ++i)
+    names.push_back("t" + std::to_string(100 + i));
+  for (size_t i = 0; i < names.size(); ++i)
+    tensors.push_back(
+        {names[i], ElementType::F32, {int64_t((i % 2 ? large : small).size())}, (i % 2 ? large : small).data()});
+  std::string path = fs::temp_directory_path() / ("xf-keeps-" + std::to_string(getpid()) + ".safetensors");
+  ASSERT_TRUE(writeSafetensors(path, tensors));
+  int64_t before = mappedOfFiles();
+  Expected<Safetensors> file = Safetensors::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_LT(mappedOfFiles(), before + 256); // its checksum was read
+  for (const TensorView &tensor : file->tensors())
+    if (tensor.elements() == 3)
+      file->moveReals(tensor, small.data());
+  EXPECT_LT(mappedOfFiles(), before + 256);
+  for (const TensorView &tensor : file->tensors())
+    file->moveReals(tensor, tensor.elements() == 3 ? small.data() : large.data());
+  EXPECT_LT(mappedOfFiles(), before + 256);
+  fs::remove(path);
 }
 
 TEST(Safetensors, ChecksEverything) {
