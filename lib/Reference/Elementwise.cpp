@@ -27,15 +27,15 @@ LogicalResult reference::evaluate(MultiplyOp op, Frame &frame) {
   return success();
 }
 
+double reference::rounded(double x, const llvm::fltSemantics &semantics) {
+  APFloat number(x);
+  bool loses;
+  number.convert(semantics, APFloat::rmNearestTiesToEven, &loses);
+  return number.convertToDouble();
+}
+
 Tensor reference::rounded(const Tensor &tensor, Type element) {
-  const llvm::fltSemantics &semantics = cast<FloatType>(element).getFloatSemantics();
-  auto round = [&](double x) {
-    APFloat number(x);
-    bool loses;
-    number.convert(semantics, APFloat::rmNearestTiesToEven, &loses);
-    return number.convertToDouble();
-  };
-  return elementwise(round, tensor);
+  return elementwise([&](double x) { return rounded(x, cast<FloatType>(element).getFloatSemantics()); }, tensor);
 }
 
 LogicalResult reference::evaluate(CastOp op, Frame &frame) {

@@ -79,6 +79,7 @@ double dropoutFactor(const Tensor &random, int64_t site, double rate, int64_t ro
 inline double dropped(double x, double factor) { return factor == 0 ? 0 : x * factor; }
 
 /// The nearest numbers that a type has.
+double rounded(double x, const llvm::fltSemantics &semantics);
 Tensor rounded(const Tensor &tensor, Type element);
 
 /// A weight as xf.pack orders it.

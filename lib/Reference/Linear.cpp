@@ -28,39 +28,53 @@ Tensor reference::pack(const Tensor &weight) {
   return packed;
 }
 
-/// As xf.pack quantizes, in f32, so that it is the same integers: bytes, of which a panel's first are its scales.
-Tensor reference::quantize(const Tensor &weight) {
-  constexpr int64_t columns = PackOp::columns;
-  int64_t in = weight.columns(), panelBytes = (in + PackOp::scaleRows) * columns;
-  Tensor packed = Tensor::integers({(weight.rows() + columns - 1) / columns, in + PackOp::scaleRows, columns});
-  for (int64_t row = 0; row < weight.rows(); ++row) {
-    int64_t panel = row / columns * panelBytes, column = row % columns;
-    float most = 0;
-    for (int64_t k = 0; k < in; ++k)
-      if (float magnitude = std::abs(static_cast<float>(weight(row, k))); !std::isnan(most) && !(magnitude <= most))
-        most = magnitude; // NaN, if any is
-    float scale = most / 127;
-    for (auto [i, byte] : llvm::enumerate(std::bit_cast<std::array<int8_t, 4>>(scale)))
-      packed.integer(panel + 4 * column + i) = byte;
-    for (int64_t k = 0; scale > 0 && std::isfinite(scale) && k < in; ++k)
-      packed.integer(panel + (PackOp::scaleRows + k) * columns + column) =
-          static_cast<int64_t>(std::clamp(std::nearbyint(static_cast<float>(weight(row, k)) / scale), -127.0f, 127.0f));
+/// Where a packed weight of i8 has a number, and the first byte of its group's scale.
+struct PlaceOfQuantized {
+  int64_t number, scale;
+
+  PlaceOfQuantized(int64_t in, int64_t row, int64_t k) {
+    constexpr int64_t columns = PackOp::columns;
+    int64_t groups = llvm::divideCeilSigned(in, PackOp::group), group = k / PackOp::group, column = row % columns;
+    int64_t panel = row / columns * (in + groups * PackOp::scaleRows) * columns;
+    number = panel + (k + (group + 1) * PackOp::scaleRows) * columns + column;
+    scale = panel + group * (PackOp::group + PackOp::scaleRows) * columns + 2 * column;
   }
+};
+
+/// As xf.pack quantizes, in f32, so that it is the same integers: bytes, of which those before each group of a panel's
+/// rows are its scales, of bf16.
+Tensor reference::quantize(const Tensor &weight) {
+  int64_t in = weight.columns(), groups = llvm::divideCeilSigned(in, PackOp::group);
+  Tensor packed = Tensor::integers(
+      {llvm::divideCeilSigned(weight.rows(), PackOp::columns), in + groups * PackOp::scaleRows, PackOp::columns});
+  for (int64_t row = 0; row < weight.rows(); ++row)
+    for (int64_t begin = 0; begin < in; begin += PackOp::group) {
+      int64_t end = std::min(begin + PackOp::group, in);
+      float most = 0;
+      for (int64_t k = begin; k < end; ++k)
+        if (float magnitude = std::abs(static_cast<float>(weight(row, k))); !std::isnan(most) && !(magnitude <= most))
+          most = magnitude; // NaN, if any is
+      auto scale = static_cast<float>(rounded(most / 127, APFloat::BFloat()));
+      uint32_t bits = std::bit_cast<uint32_t>(scale);
+      int64_t place = PlaceOfQuantized(in, row, begin).scale;
+      packed.integer(place) = static_cast<int8_t>(bits >> 16);
+      packed.integer(place + 1) = static_cast<int8_t>(bits >> 24);
+      for (int64_t k = begin; scale > 0 && std::isfinite(scale) && k < end; ++k)
+        packed.integer(PlaceOfQuantized(in, row, k).number) = static_cast<int64_t>(
+            std::clamp(std::nearbyint(static_cast<float>(weight(row, k)) / scale), -127.0f, 127.0f));
+    }
   return packed;
 }
 
 static Tensor dequantize(const Tensor &packed, int64_t out, int64_t in) {
-  constexpr int64_t columns = PackOp::columns;
   Tensor weight = Tensor::reals({out, in});
-  for (int64_t row = 0; row < out; ++row) {
-    int64_t panel = row / columns * (in + PackOp::scaleRows) * columns, column = row % columns;
-    std::array<int8_t, 4> bytes;
-    for (auto [i, byte] : llvm::enumerate(bytes))
-      byte = static_cast<int8_t>(packed.integer(panel + 4 * column + i));
-    for (int64_t k = 0; k < in; ++k)
-      weight(row, k) = static_cast<double>(packed.integer(panel + (PackOp::scaleRows + k) * columns + column)) *
-                       std::bit_cast<float>(bytes);
-  }
+  for (int64_t row = 0; row < out; ++row)
+    for (int64_t k = 0; k < in; ++k) {
+      PlaceOfQuantized place(in, row, k);
+      uint32_t low = static_cast<uint8_t>(packed.integer(place.scale)),
+               high = static_cast<uint8_t>(packed.integer(place.scale + 1));
+      weight(row, k) = static_cast<double>(packed.integer(place.number)) * std::bit_cast<float>(low << 16 | high << 24);
+    }
   return weight;
 }
 

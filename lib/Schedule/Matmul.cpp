@@ -38,7 +38,7 @@ public:
     rowsPerTile = choices.getRows();
     columnsPerTile = choices.getColumns();
     rowsPerBlock = choices.getBlockRows();
-    depth = choices.getDepth();
+    depth = p.quantized ? llvm::alignTo(choices.getDepth(), PackOp::group) : choices.getDepth();
     panel = vectors * e.registers.width;
     auto aType = cast<MemRefType>(p.a.getType());
     staticM = aType.getDimSize(p.transposeA ? 1 : 0);
@@ -148,18 +148,10 @@ private:
     // Meanwhile what the next panel adds to in this row comes from memory: rows lie where no prefetcher follows.
     if (p.initial && cast<MemRefType>(p.initial.getType()).getRank() == 2)
       e.prefetch(p.initial, {row, e.add(column, e.index(panel))});
-    Value initial = p.quantized ? e.splat(0) : initialVector(row, column, count);
+    Value initial = initialVector(row, column, count);
     if (!isFirstBlock || count == 0)
       return initial;
     return e.select(isFirstBlock, initial, e.loadVector(p.c, p.placeOfC(e, row, column), count));
-  }
-
-  /// What a block of k leaves: of a quantized weight the sums are of integers until the last.
-  Value sumAfter(Value sum, Value scale, Value row, Value column, int64_t count) {
-    if (!p.quantized)
-      return sum;
-    Value whole = e.fma(sum, scale, initialVector(row, column, count));
-    return isLastBlock ? e.select(isLastBlock, whole, sum) : whole;
   }
 
   void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
@@ -276,40 +268,46 @@ private:
       auto columnOf = [&](int64_t vector) { return e.add(column, e.index(vector * e.registers.width)); };
       // A panel of ours is one of xf.pack's, or a part of one.
       Value packedPanel, packedColumn;
-      SmallVector<Value> scales; // where it is quantized
       if (p.packed) {
         packedPanel = e.make<arith::DivSIOp>(column, e.index(PackOp::columns));
         packedColumn = e.make<arith::RemSIOp>(column, e.index(PackOp::columns));
       }
       auto packedLane = [&](int64_t v) { return e.add(packedColumn, e.index(v * e.registers.width)); };
+      // The rows of a quantized panel are those of a group, and its scales before.
+      std::optional<Scales> scales;
       if (p.quantized)
-        for (int64_t v = 0; v < vectors; ++v)
-          scales.push_back(e.loadVector(viewAsScales(e, p.b), e.add(scalesOfPanel(e, p.b, packedPanel), packedLane(v)),
-                                        e.registers.width));
-      Value rowsBefore = e.index(p.quantized ? PackOp::scaleRows : 0);
+        scales.emplace(e, p.b);
+      Value group;
+      auto packedRow = [&](Value k) { return p.quantized ? rowOfQuantized(e, group, k) : k; };
+      auto beginGroup = [&](Value k) { group = e.make<arith::DivUIOp>(k, e.index(PackOp::group)); };
+      auto scale = [&](int64_t v) {
+        return e.loadVector(scales->numbers, scales->place(packedPanel, group, packedLane(v)), e.registers.width);
+      };
+      auto initial = [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); };
       auto b = [&](Value k, int64_t v) -> Value {
         if (!p.packed)
           return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
-        return e.loadVector(buffer, {packedPanel, e.add(k, rowsBefore), packedLane(v)}, e.registers.width);
+        return e.loadVector(buffer, {packedPanel, packedRow(k), packedLane(v)}, e.registers.width);
       };
-      emitTiles(e, rowBegin, rowEnd, kBegin, kEnd,
-                {rows, vectors, [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); }, a, b,
-                 [&](Value row, int64_t v, Value sum) {
-                   if (int64_t count = lanes(valid, v))
-                     e.storeVector(sumAfter(sum, p.quantized ? scales[v] : Value(), row, columnOf(v), count), p.c,
-                                   p.placeOfC(e, row, columnOf(v)), count);
-                 },
-                 [&](Value row, Value k) {
-                   // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask
-                   // for the panel that follows. The others ask for what they load anyway, which costs nothing; asking
-                   // for that panel again takes a load from the second cache each time.
-                   if (!p.packed)
-                     return;
-                   Value tile = e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows));
-                   Value asks = e.compare(arith::CmpIPredicate::slt, tile, e.index(2));
-                   Value ahead = e.select(asks, e.add(packedPanel, e.index(1)), packedPanel);
-                   e.prefetch(p.b, {ahead, k, e.select(asks, e.mul(tile, e.index(16)), packedColumn)});
-                 }});
+      auto store = [&](Value row, int64_t v, Value sum) {
+        if (int64_t count = lanes(valid, v))
+          e.storeVector(sum, p.c, p.placeOfC(e, row, columnOf(v)), count);
+      };
+      // A packed weight is read from memory by the first tile of rows alone: that tile and the next ask for the panel
+      // that follows. The others ask for what they load anyway, which costs nothing; asking for that panel again takes
+      // a load from the second cache each time.
+      auto ahead = [&](Value row, Value k) {
+        if (!p.packed)
+          return;
+        Value tile = e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows));
+        Value asks = e.compare(arith::CmpIPredicate::slt, tile, e.index(2));
+        Value ahead = e.select(asks, e.add(packedPanel, e.index(1)), packedPanel);
+        e.prefetch(p.b, {ahead, packedRow(k), e.select(asks, e.mul(tile, e.index(16)), packedColumn)});
+      };
+      TileProduct tiles{rows, vectors, initial, a, b, store, ahead};
+      if (p.quantized)
+        tiles.beginGroup = beginGroup, tiles.scale = scale;
+      emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, tiles);
     });
   }
 

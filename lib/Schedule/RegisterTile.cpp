@@ -10,19 +10,34 @@ static void emitTile(Emitter &e, int64_t count, Value row, Value kBegin, Value k
     for (int64_t v = 0; v < product.vectors; ++v)
       initial.push_back(product.initial(rows[r], v));
   }
-  SmallVector<Value> sums = e.loop(kBegin, kEnd, 1, initial, [&](Value k, ValueRange carried) {
-    SmallVector<Value> next, b;
-    if (product.ahead)
-      product.ahead(row, k);
-    for (int64_t v = 0; v < product.vectors; ++v)
-      b.push_back(product.b(k, v));
-    for (int64_t r = 0; r < count; ++r) {
-      Value a = e.splat(product.a(rows[r], k));
+  auto sumUp = [&](Value begin, Value end, ValueRange initial) {
+    return e.loop(begin, end, 1, initial, [&](Value k, ValueRange carried) {
+      SmallVector<Value> next, b;
+      if (product.ahead)
+        product.ahead(row, k);
       for (int64_t v = 0; v < product.vectors; ++v)
-        next.push_back(e.fma(a, b[v], carried[r * product.vectors + v]));
-    }
-    return next;
-  });
+        b.push_back(product.b(k, v));
+      for (int64_t r = 0; r < count; ++r) {
+        Value a = e.splat(product.a(rows[r], k));
+        for (int64_t v = 0; v < product.vectors; ++v)
+          next.push_back(e.fma(a, b[v], carried[r * product.vectors + v]));
+      }
+      return next;
+    });
+  };
+  auto sumUpGroups = [&] {
+    return e.loop(kBegin, kEnd, PackOp::group, initial, [&](Value begin, ValueRange carried) {
+      product.beginGroup(begin);
+      SmallVector<Value> zeros(initial.size(), e.splat(0));
+      SmallVector<Value> sums = sumUp(begin, e.min(e.add(begin, e.index(PackOp::group)), kEnd), zeros), scales;
+      for (int64_t v = 0; v < product.vectors; ++v)
+        scales.push_back(product.scale(v));
+      for (auto [i, sum] : llvm::enumerate(sums))
+        sum = e.fma(sum, scales[i % product.vectors], carried[i]);
+      return sums;
+    });
+  };
+  SmallVector<Value> sums = product.scale ? sumUpGroups() : sumUp(kBegin, kEnd, initial);
   for (int64_t r = 0; r < count; ++r)
     for (int64_t v = 0; v < product.vectors; ++v)
       product.store(rows[r], v, sums[r * product.vectors + v]);

@@ -20,6 +20,9 @@ struct TileProduct {
   function_ref<Value(Value k, int64_t vector)> b; // a vector
   function_ref<void(Value row, int64_t vector, Value sum)> store;
   function_ref<void(Value row, Value k)> ahead = nullptr; // what each k of the tile from `row` on asks for
+  // Where b is of groups of PackOp::group, whose products are added up and then scaled: of the one that begins at k.
+  function_ref<void(Value k)> beginGroup = nullptr;
+  function_ref<Value(int64_t vector)> scale = nullptr;
 };
 
 /// Computes rows rowBegin .. rowEnd over kBegin .. kEnd: full tiles, then smaller ones for the rows that remain.

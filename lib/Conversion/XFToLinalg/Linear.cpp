@@ -3,34 +3,42 @@
 
 namespace mlir::xf {
 
-/// The scales of a weight's rows: the largest of their numbers over 127.
-static Value scalesOfRows(TensorBuilder &b, Value weight) {
-  Value most = b.reduce(perRow(b.filled(b.empty({{weight, 0}}, b.getF32Type()), 0)), matrix(weight),
-                        [](ArrayRef<Number> v, Number most) { return maximum(most, unary<math::AbsFOp>(v[0])); });
-  return b.map(perRow(b.empty({{weight, 0}}, b.getF32Type())), perRow(most),
-               [](ArrayRef<Number> v) { return v[0] / 127; });
+static Number remainder(const Number &x, int64_t by) { return binary<arith::AddFOp, arith::RemSIOp>(x, by); }
+
+static Number bitcast(TensorBuilder &b, Type type, const Number &x) {
+  return b.number(arith::BitcastOp::create(b, type, x.get()));
 }
 
-/// Panels that begin with their columns' scales, byte by byte.
+/// The scale of the group of 32 numbers in which number k of a row is: the largest of them over 127, in bf16, whose
+/// bits are the upper half of the result's. Rounded as an integer: for truncf LLVM calls a function.
+static Number bitsOfScale(TensorBuilder &b, Value weight, const Number &row, const Number &k) {
+  int64_t in = cast<RankedTensorType>(weight.getType()).getDimSize(1);
+  Number begin = k / PackOp::group * PackOp::group, most = 0;
+  for (int64_t i = 0; i < PackOp::group; ++i)
+    most = maximum(most, unary<math::AbsFOp>(b.element(weight, {row, minimum(begin + i, in - 1)})));
+  Number bits = minimum(bitcast(b, b.getI32Type(), most / 127), 0x7fc00000), upper = bits / 0x10000;
+  return (bits + 0x7fff + remainder(upper, 2)) / 0x10000 * 0x10000;
+}
+
+/// Panels in which each group of rows comes after its columns' scales, byte by byte.
 static Results quantize(PackOp op, TensorBuilder &b) {
-  int64_t out = op.getWeight().getType().getDimSize(0);
-  Value scales = scalesOfRows(b, op.getWeight());
+  constexpr int64_t rows = PackOp::group + PackOp::scaleRows;
+  int64_t out = op.getWeight().getType().getDimSize(0), in = op.getWeight().getType().getDimSize(1);
   return {b.map(elements(b.empty(op)), {}, [&](ArrayRef<Number>) {
-    Number panel = b.index(0) * PackOp::columns, line = b.index(1), row = panel + b.index(2);
-    Number isInside = row < out, scale = b.element(scales, {minimum(row, out - 1)});
-    Number weight = b.element(op.getWeight(), {minimum(row, out - 1), maximum(line - PackOp::scaleRows, 0)});
+    Number panel = b.index(0) * PackOp::columns, group = b.index(1) / rows, line = remainder(b.index(1), rows);
+    Number row = panel + b.index(2), k = group * PackOp::group + maximum(line - PackOp::scaleRows, 0);
+    auto bits = [&](const Number &row) { return bitsOfScale(b, op.getWeight(), minimum(row, out - 1), k); };
+    Number own = bitcast(b, b.getF32Type(), bits(row));
+    Number weight = b.element(op.getWeight(), {minimum(row, out - 1), minimum(k, in - 1)});
     Number rounded =
-        unary<math::RoundEvenOp>(maximum(minimum(select(scale == 0, 0, weight / scale), Number(127)), Number(-127)));
+        unary<math::RoundEvenOp>(maximum(minimum(select(own == 0, 0, weight / own), Number(127)), Number(-127)));
     Number quantized = b.number(arith::FPToSIOp::create(b, b.getI8Type(), rounded.get()));
-    // Byte `place` of the panel's scales: of number place / 4.
-    Number place = line * PackOp::columns + b.index(2), of = panel + place / 4;
-    Number bits =
-        b.number(arith::BitcastOp::create(b, b.getI32Type(), b.element(scales, {minimum(of, out - 1)}).get()));
-    Number shift = (binary<arith::AddFOp, arith::RemSIOp>(place, 4) * 8).toInteger(32);
-    Number byte =
-        b.number(arith::TruncIOp::create(b, b.getI8Type(), arith::ShRSIOp::create(b, bits.get(), shift.get())));
+    // Byte `place` of the group's scales: of number place / 2.
+    Number place = line * PackOp::columns + b.index(2), of = panel + place / 2;
+    Value shift = (remainder(place, 2) * 8 + 16).toInteger(32).get();
+    Number byte = b.number(arith::TruncIOp::create(b, b.getI8Type(), arith::ShRUIOp::create(b, bits(of).get(), shift)));
     Number zero = b.number(arith::ConstantOp::create(b, b.getI8IntegerAttr(0)));
-    return select(line < PackOp::scaleRows, select(of < out, byte, zero), select(isInside, quantized, zero));
+    return select(line < PackOp::scaleRows, select(of < out, byte, zero), select(row < out, quantized, zero));
   })};
 }
 
@@ -46,23 +54,21 @@ Results lower(PackOp op, TensorBuilder &b) {
 }
 
 Number elementOfPacked(TensorBuilder &b, Value packed, const Number &row, const Number &k) {
-  auto remainder = [](const Number &x, int64_t by) { return binary<arith::AddFOp, arith::RemSIOp>(x, by); };
   Number panel = row / PackOp::columns, column = remainder(row, PackOp::columns);
   if (!cast<RankedTensorType>(packed.getType()).getElementType().isInteger(8))
     return b.element(packed, {panel, k, column});
-  Number quantized = b.element(packed, {panel, k + PackOp::scaleRows, column});
-  Number bits = b.number(arith::ConstantOp::create(b, b.getI32IntegerAttr(0)));
-  for (int64_t byte = 0; byte < 4; ++byte) {
-    Number place = column * 4 + byte;
-    Number part = b.number(arith::ExtUIOp::create(
+  Number group = k / PackOp::group, first = group * (PackOp::group + PackOp::scaleRows);
+  Number quantized = b.element(packed, {panel, k + (group + 1) * PackOp::scaleRows, column});
+  Value bits = arith::ConstantOp::create(b, b.getI32IntegerAttr(0)); // of the scale as f32
+  for (int64_t byte = 0; byte < 2; ++byte) {
+    Number place = column * 2 + byte;
+    Value part = arith::ExtUIOp::create(
         b, b.getI32Type(),
-        b.element(packed, {panel, place / PackOp::columns, remainder(place, PackOp::columns)}).get()));
-    bits = b.number(arith::OrIOp::create(
-        b, bits.get(),
-        arith::ShLIOp::create(b, part.get(), arith::ConstantOp::create(b, b.getI32IntegerAttr(8 * byte)))));
+        b.element(packed, {panel, first + place / PackOp::columns, remainder(place, PackOp::columns)}).get());
+    Value shift = arith::ConstantOp::create(b, b.getI32IntegerAttr(16 + 8 * byte));
+    bits = arith::OrIOp::create(b, bits, arith::ShLIOp::create(b, part, shift));
   }
-  Number scale = b.number(arith::BitcastOp::create(b, b.getF32Type(), bits.get()));
-  return quantized.toFloat(b.getF32Type()) * scale;
+  return quantized.toFloat(b.getF32Type()) * bitcast(b, b.getF32Type(), b.number(bits));
 }
 
 /// A packed weight as the matrix it was made of, or where it is quantized, nearly.

@@ -169,8 +169,8 @@ func.func @embedding(%ids: tensor<?xi32>, %table: tensor<37000x512xf32>) -> tens
 
 // CHECK-LABEL: @embedding_packed(
 // CHECK: xf.embedding %{{.*}}, %{{.*}} rows(37000)
-func.func @embedding_packed(%ids: tensor<?xi32>, %p: tensor<1157x516x32xi8>) -> tensor<?x512xf32> {
-  %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x516x32xi8>) -> tensor<?x512xf32>
+func.func @embedding_packed(%ids: tensor<?xi32>, %p: tensor<1157x544x32xi8>) -> tensor<?x512xf32> {
+  %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x544x32xi8>) -> tensor<?x512xf32>
   return %e : tensor<?x512xf32>
 }
 
@@ -210,11 +210,11 @@ func.func @pack(%w: tensor<2048x512xf32>) -> tensor<64x512x32xf32> {
 }
 
 // CHECK-LABEL: @quantized(
-// CHECK: xf.pack {{.*}} -> tensor<64x516x32xi8>
-// CHECK: xf.linear {{.*}} tensor<64x516x32xi8>
+// CHECK: xf.pack {{.*}} -> tensor<64x544x32xi8>
+// CHECK: xf.linear {{.*}} tensor<64x544x32xi8>
 func.func @quantized(%x: tensor<?x512xf32>, %w: tensor<2048x512xf32>) -> tensor<?x2048xf32> {
-  %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x516x32xi8>
-  %y = xf.linear %x, %p : (tensor<?x512xf32>, tensor<64x516x32xi8>) -> tensor<?x2048xf32>
+  %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x544x32xi8>
+  %y = xf.linear %x, %p : (tensor<?x512xf32>, tensor<64x544x32xi8>) -> tensor<?x2048xf32>
   return %y : tensor<?x2048xf32>
 }
 

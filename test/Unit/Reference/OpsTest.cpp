@@ -192,30 +192,42 @@ TEST(Ops, ReadsHalvesAndBytes) {
 }
 
 TEST(Ops, QuantizedWeight) {
-  // Rows of scales 2 / 127, 0 and .5 / 127; 1 / (2 / 127) is 63.5, which goes to the even neighbour.
-  Tensor packed = evaluate("%y = xf.pack %w : (tensor<3x2xf32>) -> tensor<1x6x32xi8>", "tensor<1x6x32xi8>",
-                           {{"w", "tensor<3x2xf32>"}}, {{"w", reals({3, 2}, {-2, 1, 0, 0, 0.1, 0.5})}});
-  auto line = [&](int64_t k, int64_t column) { return packed.integer((4 + k) * 32 + column); };
-  EXPECT_EQ(line(0, 0), -127);
-  EXPECT_EQ(line(1, 0), 64);
-  EXPECT_EQ(line(0, 1), 0);
-  EXPECT_EQ(line(0, 2), 25); // 25.4
-  EXPECT_EQ(line(1, 2), 127);
-  EXPECT_EQ(line(0, 3), 0); // of no row
-  Tensor y =
-      evaluate("%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x3xf32>", "tensor<?x3xf32>",
-               {{"x", pairs}, {"p", "tensor<1x6x32xi8>"}}, {{"x", reals({1, 2}, {1, -2})}, {"p", packed}});
-  EXPECT_NEAR(y[0], (-127 - 2 * 64) * 2 / 127.0, 1e-6);
+  // Groups of scales 2, 0, .5 and 128; 5 / 2 is 2.5, which goes to the even neighbour.
+  Tensor weight = Tensor::reals({3, 33});
+  weight(0, 0) = -254, weight(0, 31) = 5, weight(0, 32) = 63.5, weight(2, 0) = 12.7, weight(2, 32) = 127 * 128;
+  Tensor packed = evaluate("%y = xf.pack %w : (tensor<3x33xf32>) -> tensor<1x37x32xi8>", "tensor<1x37x32xi8>",
+                           {{"w", "tensor<3x33xf32>"}}, {{"w", weight}});
+  auto line = [&](int64_t row, int64_t column) { return packed.integer(row * 32 + column); };
+  EXPECT_EQ(line(0, 0), 0x00); // 2 is 0x4000
+  EXPECT_EQ(line(0, 1), 0x40);
+  EXPECT_EQ(line(0, 2), 0); // of a group of zeros
+  EXPECT_EQ(line(0, 3), 0);
+  EXPECT_EQ(line(2, 0), -127);
+  EXPECT_EQ(line(33, 0), 2);
+  EXPECT_EQ(line(34, 1), 0x3f); // .5 is 0x3f00
+  EXPECT_EQ(line(36, 0), 127);
+  EXPECT_EQ(line(2, 1), 0);
+  EXPECT_EQ(line(2, 2), 127);
+  EXPECT_EQ(line(36, 2), 127);
+  EXPECT_EQ(line(2, 3), 0); // of no row
+  Tensor x = Tensor::reals({1, 33});
+  x(0, 0) = 1, x(0, 31) = -2, x(0, 32) = 4;
+  std::string linear = "%y = xf.linear %x, %p : (tensor<?x33xf32>, tensor<1x37x32xi8>) -> tensor<?x3xf32>";
+  Tensor y = evaluate(linear, "tensor<?x3xf32>", {{"x", "tensor<?x33xf32>"}, {"p", "tensor<1x37x32xi8>"}},
+                      {{"x", x}, {"p", packed}});
+  EXPECT_EQ(y[0], -254 - 2 * 4 + 4 * 63.5);
   EXPECT_EQ(y[1], 0);
-  EXPECT_NEAR(y[2], (25 - 2 * 127) * 0.5 / 127, 1e-6);
-  Tensor looked =
-      evaluate("%y = xf.embedding %ids, %p rows(3) : (tensor<?xi32>, tensor<1x6x32xi8>) -> tensor<?x2xf32>", pairs,
-               {{"ids", ids}, {"p", "tensor<1x6x32xi8>"}}, {{"ids", integers({2, 1})}, {"p", packed}});
-  EXPECT_NEAR(looked[0], 25 * 0.5 / 127, 1e-6);
-  EXPECT_NEAR(looked[1], 0.5, 1e-6);
-  EXPECT_EQ(looked[2], 0);
-  Tensor none = evaluate("%p = xf.pack %w : (tensor<1x2xf32>) -> tensor<1x6x32xi8>\n"
-                         "%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x6x32xi8>) -> tensor<?x1xf32>",
+  double tenth = 127 * 0.10009765625; // .1 of bf16
+  EXPECT_EQ(y[2], tenth + 4 * 127 * 128);
+  Tensor looked = evaluate("%y = xf.embedding %ids, %p rows(3) : (tensor<?xi32>, tensor<1x37x32xi8>) -> "
+                           "tensor<?x33xf32>",
+                           "tensor<?x33xf32>", {{"ids", ids}, {"p", "tensor<1x37x32xi8>"}},
+                           {{"ids", integers({2, 1})}, {"p", packed}});
+  EXPECT_EQ(looked[0], tenth);
+  EXPECT_EQ(looked[32], 127 * 128);
+  EXPECT_EQ(looked[33], 0);
+  Tensor none = evaluate("%p = xf.pack %w : (tensor<1x2xf32>) -> tensor<1x4x32xi8>\n"
+                         "%y = xf.linear %x, %p : (tensor<?x2xf32>, tensor<1x4x32xi8>) -> tensor<?x1xf32>",
                          "tensor<?x1xf32>", {{"x", pairs}, {"w", "tensor<1x2xf32>"}},
                          {{"x", reals({1, 2}, {1, 1})}, {"w", reals({1, 2}, {std::nan(""), 1})}});
   EXPECT_TRUE(std::isnan(none[0]));

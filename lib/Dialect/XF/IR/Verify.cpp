@@ -248,9 +248,10 @@ LogicalResult EmbeddingOp::verify() {
       return failure();
     auto matrix = RankedTensorType::get({static_cast<int64_t>(*getRows()), dimSize(getResult(), 1)},
                                         getElementTypeOrSelf(getResult()));
-    if (failed(expectShape(
-            *this, "table", getTable(), PackOp::packedType(matrix, getElementTypeOrSelf(getTable())).getShape(), // C3
-            isQuantized() ? "rows / 32, rounded up, x features + 4 x 32" : "rows / 32, rounded up, x features x 32")) ||
+    if (failed(expectShape(*this, "table", getTable(),
+                           PackOp::packedType(matrix, getElementTypeOrSelf(getTable())).getShape(), // C3
+                           isQuantized() ? "rows / 32, rounded up, x features + 2 for each 32 x 32"
+                                         : "rows / 32, rounded up, x features x 32")) ||
         failed(expectExtent(*this, "result", getResult(), 0, dimSize(getIds(), 0), "tokens"))) // C1
       return failure();
   } else if (failed(expectShape(*this, "result", getResult(), {dimSize(getIds(), 0), dimSize(getTable(), 1)},
@@ -340,7 +341,8 @@ LogicalResult LinearOp::verify() {
     auto matrix = RankedTensorType::get({out, dimSize(getX(), 1)}, getElementTypeOrSelf(getX()));
     Type element = getElementTypeOrSelf(getWeight().getType());
     if (failed(expectShape(*this, "weight", getWeight(), PackOp::packedType(matrix, element).getShape(), // C4
-                           isQuantized() ? "out / 32, rounded up, x in + 4 x 32" : "out / 32, rounded up, x in x 32")))
+                           isQuantized() ? "out / 32, rounded up, x in + 2 for each 32 x 32"
+                                         : "out / 32, rounded up, x in x 32")))
       return failure();
     return expectShape(*this, "result", getResult(), {dimSize(getX(), 0), out}, "the rows of 'x' x out"); // C3
   }
@@ -357,7 +359,7 @@ LogicalResult PackOp::verify() { // C1
                          << shapeString(getWeight().getType());
   Type element = getResult().getType().getElementType();
   return expectShape(*this, "result", getResult(), packedType(getWeight().getType(), element).getShape(),
-                     isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 4 x 32"
+                     isQuantized() ? "the rows of 'weight' / 32, rounded up, x its features + 2 for each 32 x 32"
                                    : "the rows of 'weight' / 32, rounded up, x its features x 32");
 }
 

@@ -166,7 +166,9 @@ SmallVector<double> RotaryAnglesOp::getFrequencies() {
 
 RankedTensorType PackOp::packedType(RankedTensorType weight, Type element) {
   element = element ? element : weight.getElementType();
-  int64_t rows = weight.getDimSize(1) + (element.isInteger(8) ? scaleRows : 0);
+  int64_t rows = weight.getDimSize(1);
+  if (element.isInteger(8))
+    rows += (rows + group - 1) / group * scaleRows;
   return RankedTensorType::get({(weight.getDimSize(0) + columns - 1) / columns, rows, columns}, element);
 }
 

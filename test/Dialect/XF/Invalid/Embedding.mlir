@@ -84,7 +84,7 @@ func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xf32>) {
 
 // xf.embedding C3, of i8
 func.func @f(%ids: tensor<?xi32>, %p: tensor<2x8x32xi8>) {
-  // expected-error@+1 {{'xf.embedding' op expected 'table' to have shape 2 x 12 x 32 (rows / 32, rounded up, x features + 4 x 32), but got 2 x 8 x 32}}
+  // expected-error@+1 {{'xf.embedding' op expected 'table' to have shape 2 x 10 x 32 (rows / 32, rounded up, x features + 2 for each 32 x 32), but got 2 x 8 x 32}}
   %y = xf.embedding %ids, %p rows(33) : (tensor<?xi32>, tensor<2x8x32xi8>) -> tensor<?x8xf32>
   return
 }

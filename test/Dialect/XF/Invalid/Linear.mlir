@@ -65,9 +65,9 @@ func.func @f(%w: tensor<?x8xf32>) {
 // -----
 
 // xf.linear C4
-func.func @f(%x: tensor<?x8xf32>, %w: tensor<2x12x32xi8>) {
+func.func @f(%x: tensor<?x8xf32>, %w: tensor<2x10x32xi8>) {
   // expected-error@+1 {{'xf.linear' op expected the features of the result to be a number, but got ? x ?}}
-  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<2x12x32xi8>) -> tensor<?x?xf32>
+  %y = xf.linear %x, %w : (tensor<?x8xf32>, tensor<2x10x32xi8>) -> tensor<?x?xf32>
   return
 }
 
@@ -75,7 +75,7 @@ func.func @f(%x: tensor<?x8xf32>, %w: tensor<2x12x32xi8>) {
 
 // xf.pack C1, of i8
 func.func @f(%w: tensor<33x8xf32>) {
-  // expected-error@+1 {{'xf.pack' op expected 'result' to have shape 2 x 12 x 32 (the rows of 'weight' / 32, rounded up, x its features + 4 x 32), but got 2 x 8 x 32}}
+  // expected-error@+1 {{'xf.pack' op expected 'result' to have shape 2 x 10 x 32 (the rows of 'weight' / 32, rounded up, x its features + 2 for each 32 x 32), but got 2 x 8 x 32}}
   %p = xf.pack %w : (tensor<33x8xf32>) -> tensor<2x8x32xi8>
   return
 }
@@ -84,7 +84,7 @@ func.func @f(%w: tensor<33x8xf32>) {
 
 // xf.linear C4, of i8
 func.func @f(%x: tensor<?x8xf32>, %p: tensor<2x8x32xi8>) {
-  // expected-error@+1 {{'xf.linear' op expected 'weight' to have shape 2 x 12 x 32 (out / 32, rounded up, x in + 4 x 32), but got 2 x 8 x 32}}
+  // expected-error@+1 {{'xf.linear' op expected 'weight' to have shape 2 x 10 x 32 (out / 32, rounded up, x in + 2 for each 32 x 32), but got 2 x 8 x 32}}
   %y = xf.linear %x, %p : (tensor<?x8xf32>, tensor<2x8x32xi8>) -> tensor<?x33xf32>
   return
 }

@@ -16,14 +16,14 @@ def XF_EmbeddingOp : XF_Primitive<"embedding", "Row", [XF_Differentiable, XF_Own
 
     Of a packed table, which may be one that a product reads too, `rows` says how many rows it has.
 
-    - C1: result is tokens x features. C2: scale is finite. C3: a packed table is ceil(rows / 32) x features x 32, or of i8 ceil(rows / 32) x (features + 4) x 32; another one has no `rows`.
+    - C1: result is tokens x features. C2: scale is finite. C3: a packed table is ceil(rows / 32) x features x 32, or of i8 ceil(rows / 32) x (features + 2 ceil(features / 32)) x 32; another one has no `rows`.
 
     ```mlir
     %e = xf.embedding %ids, %table scale(22.6274) : (tensor<?xi32>, tensor<37000x512xf32>) -> tensor<?x512xf32>
     ```
 
     ```mlir
-    %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x516x32xi8>) -> tensor<?x512xf32>
+    %e = xf.embedding %ids, %p rows(37000) : (tensor<?xi32>, tensor<1157x544x32xi8>) -> tensor<?x512xf32>
     ```
   }];
   let arguments = (ins XF_Ids:$ids, XF_Weight:$table, DefaultValuedAttr<F32Attr, "1.0f">:$scale, OptionalAttr<I64Attr>:$rows);

@@ -13,7 +13,7 @@ def XF_LinearOp : XF_Primitive<"linear", "Matmul", [XF_Differentiable, XF_OwnFac
     | bias | out |
     | result | tokens x out |
 
-    - C1: x and weight agree on `in`. C2: bias has `out` elements. C3: result is tokens x out. C4: a packed weight is ceil(out / 32) x in x 32, or of i8 ceil(out / 32) x (in + 4) x 32.
+    - C1: x and weight agree on `in`. C2: bias has `out` elements. C3: result is tokens x out. C4: a packed weight is ceil(out / 32) x in x 32, or of i8 ceil(out / 32) x (in + 2 ceil(in / 32)) x 32.
 
     ```mlir
     %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<2048x512xf32>, tensor<2048xf32>) -> tensor<?x2048xf32>
@@ -48,10 +48,10 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
   let description = [{
     `result[p, k, c] = weight[32 p + c, k]`, and zero where there is no such row: panels of 32 columns of W^T, each of which a product reads from beginning to end (Goto & van de Geijn 2008).
 
-    Of i8, a weight is quantized: row r has the scale `s = max over k of |weight[r, k]| / 127`, and in place of weight[r, k] stands `q = weight[r, k] / s`, rounded to the nearest integer, of two the even one (0 where s is).
-    Four rows before a panel's own are its 32 scales, in f32. A product multiplies by `q s`, so that what differs from a product by the weight itself is at most s / 2 an element.
+    Of i8, a weight is quantized: 32 numbers of a row, k from 32 g on, have the scale `s = max over those k of |weight[r, k]| / 127`, in bf16, and in place of weight[r, k] stands `q = weight[r, k] / s`, rounded to the nearest integer from -127 to 127, of two the even one (0 where s is).
+    Before each 32 rows of a panel come two with their 32 scales. A product multiplies by `q s`, so that what differs from a product by the weight itself is at most s / 2 an element.
 
-    - C1: result is ceil(out / 32) x in x 32, or of i8 ceil(out / 32) x (in + 4) x 32.
+    - C1: result is ceil(out / 32) x in x 32, or of i8 ceil(out / 32) x (in + 2 ceil(in / 32)) x 32.
 
     ```mlir
     %p = xf.pack %w : (tensor<2048x512xf32>) -> tensor<64x512x32xf32>
@@ -64,7 +64,8 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
   let hasVerifier = 1;
   let extraDeclaration = [{
     static constexpr int64_t columns = 32; // of a panel: two of the widest vectors
-    static constexpr int64_t scaleRows = 4; // of i8: those that a panel's scales take
+    static constexpr int64_t group = 32;    // of i8: the numbers of a row that share a scale
+    static constexpr int64_t scaleRows = 2; // of i8: those of a panel that a group's scales take
     /// Of elements of that type; null: of weight's own.
     static ::mlir::RankedTensorType packedType(::mlir::RankedTensorType weight, ::mlir::Type element = {});
     bool isQuantized() { return getResult().getType().getElementType().isInteger(8); }

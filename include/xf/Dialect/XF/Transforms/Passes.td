@@ -39,7 +39,7 @@ def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
   let options = [Option<"form", "form", "::mlir::xf::WeightForm", "::mlir::xf::WeightForm::Packed", "how weights are kept", [{::llvm::cl::values(
                         clEnumValN(::mlir::xf::WeightForm::Kept, "kept", "as they are"),
                         clEnumValN(::mlir::xf::WeightForm::Packed, "packed", "in panels, as products on processors read them"),
-                        clEnumValN(::mlir::xf::WeightForm::Int8, "int8", "in panels of i8, with a scale a column"))}]>,
+                        clEnumValN(::mlir::xf::WeightForm::Int8, "int8", "in panels of i8, with a scale for 32 numbers"))}]>,
                  Option<"areNarrow", "narrow", "bool", "false", "a later stage makes packed weights bf16: tables that are only looked up are packed too">];
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }
