@@ -5,18 +5,27 @@
 #include "xf/Runtime/Loading.h"
 
 #include <fmt/format.h>
+#include <utility>
 
 using namespace xf::runtime;
 
 static void line(std::string_view what, std::string_view text) { printResult("{:<14} {}\n", what, text); }
 
-/// "key=value key=value" of a flat JSON object.
-static std::string keys(const nlohmann::json &object) {
-  std::vector<std::string> texts;
-  for (const auto &[key, value] : object.items())
-    if (key != "computes") // for files of weights
-      texts.push_back(key + "=" + (value.is_string() ? value.get<std::string>() : value.dump()));
-  return fmt::format("{}", fmt::join(texts, " "));
+/// "key=value key=value" of a flat JSON object, on as many lines as it fills.
+static void keys(std::string_view what, const nlohmann::json &object) {
+  constexpr size_t most = 100 - 15; // columns, behind `what`
+  std::string text;
+  for (const auto &[key, value] : object.items()) {
+    if (key == "computes") // for files of weights
+      continue;
+    std::string item = key + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+    if (!text.empty() && text.size() + 1 + item.size() > most) {
+      line(std::exchange(what, ""), text);
+      text.clear();
+    }
+    text += (text.empty() ? "" : " ") + item;
+  }
+  line(what, text);
 }
 
 namespace {
@@ -51,7 +60,7 @@ static std::string forms(const Program &program) {
   return text.empty() ? text : text + ")";
 }
 
-/// "'NVIDIA H100' (sm_90, 81559.0 MiB) is here".
+/// "'NVIDIA H100' (sm_90, 79.6 GiB) is here".
 static std::string gpuHere() {
   Expected<Device::Facts> found = Device::find();
   return found ? fmt::format("'{}' ({}, {}) is here", found->name, found->architecture, mebibytes(found->memory))
@@ -82,7 +91,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
     elements += parameter.elements();
   int64_t bytes = program.parameterElements * 4;
   line("model", fmt::format("{} ({})", program.name, program.kind));
-  line("configuration", keys(program.model));
+  keys("configuration", program.model);
   line("parameters",
        fmt::format("{} in {} tensors, {}", withCommas(elements), program.parameters.size(), mebibytes(bytes)));
   if (int64_t source = session.vocabularySize("source"), target = session.vocabularySize("target"); source || target) {
@@ -100,7 +109,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   if (program.hasTwin)
     line("devices", fmt::format("cuda, cpu; this is --device={}", session.device));
   if (!program.options.empty())
-    line("compiled with", keys(program.options));
+    keys("compiled with", program.options);
   std::vector<std::string_view> names;
   for (const Function &function : program.functions)
     if (function.name != "prepare") // called where it is needed

@@ -19,6 +19,9 @@ TEST_F(Commands, InfoAndHelp) {
   Outcome info = run("info");
   EXPECT_EQ(info.code, 0);
   EXPECT_THAT(info.out, HasSubstr("2,176 in 4 tensors"));
+  EXPECT_THAT(info.out, HasSubstr("\nconfiguration  d_model=16 max_positions=512 positions=sinusoidal preset=toy "
+                                  "smoothing=0\n               source_vocabulary=24 target_vocabulary=24 "
+                                  "vocabulary=37000\nparameters "));
   EXPECT_THAT(info.out, HasSubstr("workspace for 1,024 tokens"));
   EXPECT_EQ(info.err, "");
   for (const char *command :
