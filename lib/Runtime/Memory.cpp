@@ -143,4 +143,13 @@ Expected<int64_t> xf::runtime::parseBytes(std::string_view text) {
   return int64_t(bytes);
 }
 
-std::string xf::runtime::mebibytes(int64_t bytes) { return fmt::format("{:.1f} MiB", double(bytes) / (1 << 20)); }
+std::string xf::runtime::mebibytes(int64_t bytes) {
+  double size = double(bytes) / (1 << 20);
+  std::string_view unit = "MiB";
+  for (std::string_view larger : {"GiB", "TiB"})
+    if (size >= 10 * 1024) {
+      size /= 1024;
+      unit = larger;
+    }
+  return fmt::format("{:.1f} {}", size, unit);
+}

@@ -55,7 +55,7 @@ int64_t availableMemory();
 /// The most this process ever had in memory.
 int64_t peakResidentBytes();
 
-/// "1234.5 MiB".
+/// "1234.5 MiB"; from ten of them on "12.3 GiB" or "12.3 TiB".
 std::string mebibytes(int64_t bytes);
 
 /// "2GiB", "512M", "1.5G" or plain bytes: K, M, G and T are powers of 1024, and of 1000 where a B follows them (KB, as

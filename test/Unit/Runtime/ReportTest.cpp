@@ -1,5 +1,6 @@
 //===- ReportTest.cpp - What kernels compute, move and take --------------------------===//
 #include "xf/Runtime/Report.h"
+#include "xf/Runtime/Memory.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -72,6 +73,16 @@ TEST_F(ReportTest, SetsTimeAgainstTheLimits) {
   EXPECT_THAT(page, HasSubstr("1000x512, 512x512 -&gt; 1000x512"));
   EXPECT_THAT(page, Not(HasSubstr("<script"))) << "nothing but the page itself";
   EXPECT_THAT(page, Not(HasSubstr("http")));
+}
+
+TEST(Report, SizesAreInUnitsThatCanBeRead) {
+  constexpr int64_t mebibyte = int64_t(1) << 20;
+  EXPECT_EQ(mebibytes(0), "0.0 MiB");
+  EXPECT_EQ(mebibytes(10239 * mebibyte), "10239.0 MiB");
+  EXPECT_EQ(mebibytes(10240 * mebibyte), "10.0 GiB");
+  EXPECT_EQ(mebibytes(18912 * mebibyte), "18.5 GiB");
+  EXPECT_EQ(mebibytes((10240 * mebibyte << 10) - mebibyte), "10240.0 GiB");
+  EXPECT_EQ(mebibytes(10240 * mebibyte << 10), "10.0 TiB");
 }
 
 TEST(MachineLimits, AreThoseOfAProcessor) {
