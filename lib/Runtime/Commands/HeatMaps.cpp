@@ -237,6 +237,8 @@ std::string xf::runtime::drawHeatMaps(const std::string &title, const std::vecto
   for (float weight : {0.0f, 0.1f, 0.25f, 0.5f, 1.0f})
     scale += fmt::format("<text class=\"faint\" x=\"{:.1f}\" y=\"67\" text-anchor=\"middle\">{}</text>\n",
                          margin + scaleWidth * darkness(weight), weight);
+  // Bold letters of a wide font, as DejaVu Sans, take a quarter more than others.
+  std::string shown = labelOf(title, width - 2 * margin, 1.25 * titleSize).text;
   // pageColors, written out: of what puts pictures into documents (Inkscape, librsvg, CairoSVG) much knows no variables
   // of CSS, and would paint all black.
   return fmt::format(R"svg(<?xml version="1.0" encoding="UTF-8"?>
@@ -267,7 +269,6 @@ image {{ image-rendering: pixelated; }}
 <text class="faint" x="{7}" y="55">of the weights of each token at the left for those above</text>
 {8}</svg>
 )svg",
-                     width, y, escape(title), fontSize, scale, margin,
-                     escape(labelOf(title, width - 2 * margin, titleSize).text), margin + scaleWidth + 14, body,
+                     width, y, escape(title), fontSize, scale, margin, escape(shown), margin + scaleWidth + 14, body,
                      titleSize);
 }

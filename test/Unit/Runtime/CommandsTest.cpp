@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <regex>
 
 using namespace xf::runtime;
 using namespace xf::toy;
@@ -265,6 +266,20 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   Expected<Safetensors> numbers = Safetensors::open(folder / "maps/attention.safetensors");
   ASSERT_TRUE(numbers);
   EXPECT_EQ(numbers->find("decoder.0.cross_attention")->shape[0], 2);
+  // A title of a wide font's bold letters ends where the picture does.
+  std::string sentence = "5";
+  for (int i = 0; i < 100; ++i)
+    sentence += "\u00a0";
+  ASSERT_EQ(run("attention --model=run --input=" + sentence + " --output=maps").code, 0);
+  svg = readAll(folder / "maps/attention.svg");
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(svg, found, std::regex("<svg[^>]* width=\"([0-9]+)\"")));
+  double width = std::stod(found[1]);
+  ASSERT_TRUE(std::regex_search(svg, found, std::regex("class=\"title\"[^>]*>([^<]*)…</text>")));
+  std::string title = found[1];
+  auto letters = std::count_if(title.begin(), title.end(), [](char byte) { return (byte & 0xC0) != 0x80; });
+  EXPECT_LE(double(letters) * 18 * 0.7, width - 48);
+  EXPECT_GT(double(letters + 1) * 18 * 0.7, width - 48);
   Outcome nothing = run("attention --model=run --input=\u00a0 --output=maps"); // a space, but for the command line
   EXPECT_EQ(nothing.code, 1);
   EXPECT_EQ(nothing.err, "error: expected --input to be a sentence, but it has no tokens\n");
