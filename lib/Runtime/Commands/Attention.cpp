@@ -18,8 +18,9 @@ struct AttentionOptions {
 } // namespace
 
 static Expected<int> attention(Session &session, const AttentionOptions &options) {
-  if (Expected<void> writable = makeWritableFolder(options.output); !writable)
-    return writable.error();
+  Expected<ResultFolder> folder = ResultFolder::make(options.output);
+  if (!folder)
+    return folder.error();
   Expected<Vocabularies> vocabularies = openVocabularies(session);
   if (!vocabularies)
     return vocabularies.error();
@@ -81,10 +82,16 @@ static Expected<int> attention(Session &session, const AttentionOptions &options
   add("decoder.", ".attention", targetTokens, targetTokens);
   add("decoder.", ".cross_attention", targetTokens, sourceTokens);
   std::string title = fmt::format("{} → {}", options.input, translation);
-  if (Expected<void> written = writeFile(options.output + "/attention.svg", drawHeatMaps(title, maps)); !written)
+  std::string page = options.output + "/attention.svg";
+  bool isNew = !std::filesystem::exists(page);
+  if (Expected<void> written = writeFile(page, drawHeatMaps(title, maps)); !written)
     return written.error();
-  if (Expected<void> written = writeSafetensors(options.output + "/attention.safetensors", views); !written)
+  if (Expected<void> written = writeSafetensors(options.output + "/attention.safetensors", views); !written) {
+    std::error_code ignored;
+    if (isNew)
+      std::filesystem::remove(page, ignored);
     return written.error();
+  }
   return 0;
 }
 

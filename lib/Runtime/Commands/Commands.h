@@ -11,6 +11,7 @@
 #include "xf/Runtime/Tensor.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <functional>
 
 namespace xf::runtime {
@@ -29,6 +30,20 @@ void addTranslate(CLI::App &app, Session &session, Action &action);
 void addAttention(CLI::App &app, Session &session, Action &action);
 void addGenerate(CLI::App &app, Session &session, Action &action);
 void addEmbed(CLI::App &app, Session &session, Action &action);
+
+/// A folder that results go to. One that was made for them, with those above it, goes again where nothing stays in it.
+class ResultFolder {
+public:
+  /// `bytes`: what it has to have room for, if known.
+  static Expected<ResultFolder> make(const std::string &path, int64_t bytes = 0);
+  ResultFolder(ResultFolder &&other) noexcept : made(std::exchange(other.made, {})) {}
+  ResultFolder &operator=(ResultFolder &&) = delete;
+  ~ResultFolder();
+
+private:
+  ResultFolder() = default;
+  std::vector<std::filesystem::path> made; // each in the next
+};
 
 /// `--device`, `--threads`, `--memory` and `--profile`.
 void addExecutionOptions(CLI::App &command, Session &session);

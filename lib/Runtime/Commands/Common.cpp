@@ -3,12 +3,32 @@
 //===--------------------------------------------------------------------------------===//
 #include "Commands.h"
 #include "xf/Runtime/Checkpoint.h"
+#include "xf/Runtime/Files.h"
 
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <unistd.h>
 
 using namespace xf::runtime;
+
+Expected<ResultFolder> ResultFolder::make(const std::string &path, int64_t bytes) {
+  ResultFolder folder;
+  std::error_code failure;
+  for (std::filesystem::path each = path; !each.empty(); each = each.parent_path()) {
+    if (symlink_status(each, failure).type() != std::filesystem::file_type::not_found)
+      break;
+    folder.made.push_back(each);
+  }
+  if (Expected<void> writable = makeWritableFolder(path, bytes); !writable)
+    return writable.error();
+  return folder;
+}
+
+ResultFolder::~ResultFolder() {
+  for (const std::filesystem::path &each : made)
+    rmdir(each.c_str()); // which removes no folder that holds something
+}
 
 /// CLI11's own say "not in range 0.000000 to 17976931348623...". `fault(value)` is what was expected, or null.
 static CLI::Validator number(const std::function<const char *(double)> &fault) {

@@ -551,22 +551,18 @@ Expected<int> Training::run() {
     return userError("--patience asks for a validation loss, but there is no validation text");
   if (options.validSteps && !options.validation.given())
     return userError("--valid-steps asks for a validation loss, but there is no validation text");
-  bool isNew = !std::filesystem::exists(options.output);
   int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
-  if (Expected<void> writable = makeWritableFolder(options.output, 2 * checkpointBytes); !writable)
-    return writable.error();
+  Expected<ResultFolder> folder = ResultFolder::make(options.output, 2 * checkpointBytes);
+  if (!folder)
+    return folder.error();
   Expected<FolderLock> lock = FolderLock::take(options.output);
   if (!lock)
     return lock.error();
   // What is frozen a run that goes on may know better.
   for (auto stage : {&Training::readData, &Training::chooseFunction, &Training::checkMemory, &Training::startOrResume,
                      &Training::chooseFunction})
-    if (Expected<void> done = (this->*stage)(); !done) {
-      std::error_code ignored;
-      if (isNew) // and still empty
-        std::filesystem::remove(options.output, ignored);
+    if (Expected<void> done = (this->*stage)(); !done)
       return done.error();
-    }
   Expected<TrainingLog> opened = TrainingLog::open(options.output + "/log.jsonl", progress.step, progress.ended);
   if (!opened)
     return opened.error();

@@ -283,6 +283,15 @@ TEST_F(Commands, AttentionDrawsEveryLayer) {
   Outcome nothing = run("attention --model=run --input=\u00a0 --output=maps"); // a space, but for the command line
   EXPECT_EQ(nothing.code, 1);
   EXPECT_EQ(nothing.err, "error: expected --input to be a sentence, but it has no tokens\n");
+  // What was made for results that did not come goes again; what was there stays.
+  EXPECT_EQ(run("attention --model=run --input=\u00a0 --output=new/deep/maps/").code, 1);
+  EXPECT_FALSE(fs::exists(folder / "new"));
+  fs::create_directories(folder / "taken/attention.safetensors/full");
+  EXPECT_THAT(run("attention --model=run --input=5 --output=taken").err, HasSubstr("can't write 'taken/attention.s"));
+  EXPECT_FALSE(fs::exists(folder / "taken/attention.svg"));
+  fs::create_directory(folder / "empty");
+  EXPECT_EQ(run("attention --model=nowhere --input=5 --output=empty").code, 1);
+  EXPECT_TRUE(fs::exists(folder / "empty"));
 }
 
 TEST_F(Commands, ReportDrawsRuns) {
