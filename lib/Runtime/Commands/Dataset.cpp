@@ -214,6 +214,25 @@ static void noteUnknown(const std::string &path, const Vocabulary &vocabulary,
     say("'{}': {}\n", path, *note);
 }
 
+static Error allEmpty(const std::string &path, int64_t count, std::string_view unit) {
+  return userError(
+      fmt::format("expected '{}' to have text to train on, but all its {} {} are empty", path, count, unit));
+}
+
+/// Some lines are; of many, text was lost, or files are no translations of each other. `marks`: tokens that each has
+/// besides its text.
+static Expected<void> checkEmpty(const std::string &path, std::span<const std::vector<int32_t>> texts, size_t marks,
+                                 std::string_view unit, bool trains) {
+  size_t count = texts.size();
+  auto empty =
+      size_t(std::ranges::count_if(texts, [&](const std::vector<int32_t> &text) { return text.size() <= marks; }));
+  if (trains && empty == count)
+    return allEmpty(path, int64_t(count), unit);
+  if (empty * 10 > count)
+    say("'{}': {} of {} {} {} empty\n", path, empty, count, unit, empty == 1 ? "is" : "are");
+  return {};
+}
+
 static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, const DatasetOptions &options) {
   Expected<Vocabularies> vocabularies = openVocabularies(session);
   if (!vocabularies)
@@ -229,6 +248,12 @@ static Expected<std::unique_ptr<Dataset>> openPairs(const Session &session, cons
     return pairs.error();
   if (auto note = describeSkipped(pairs->skipped, pairs->firstSkipped, pairs->size() + pairs->skipped, "pairs"))
     say("'{}': {}\n", options.source, *note);
+  for (bool isSource : {true, false})
+    if (Expected<void> some =
+            checkEmpty(isSource ? options.source : options.target, isSource ? pairs->source : pairs->target,
+                       isSource && vocabularies->sourceEnds, "sentences", options.trains);
+        !some)
+      return some.error();
   noteUnknown(options.source, vocabularies->source, pairs->source);
   noteUnknown(options.target, vocabularies->target, pairs->target);
   return std::unique_ptr<Dataset>(new PairDataset(std::move(*pairs), vocabularies->target, options.length));
@@ -247,6 +272,9 @@ static Expected<std::unique_ptr<Dataset>> openText(const Session &session, const
     return stream.error();
   if (auto note = describeSkipped(stream->skipped, stream->firstSkipped, stream->lines, "lines"))
     say("'{}': {}\n", options.text, *note);
+  auto isMark = [&](int32_t id) { return id == vocabulary->bos() || id == vocabulary->eos(); };
+  if (options.trains && std::ranges::all_of(stream->ids, isMark))
+    return allEmpty(options.text, stream->lines - stream->skipped, "lines");
   noteUnknown(options.text, *vocabulary, std::span(&stream->ids, 1));
   auto tokens = int64_t(stream->ids.size()); // two at least, marks with them
   if (options.trains && tokens <= options.length)
@@ -263,6 +291,9 @@ static Expected<std::unique_ptr<Dataset>> openClasses(const Session &session, co
   Expected<SentencePairs> texts = readLabelled(session, *vocabulary, options.text, options.labels, names);
   if (!texts)
     return texts.error();
+  constexpr size_t marks = 2;
+  if (Expected<void> some = checkEmpty(options.text, texts->source, marks, "texts", options.trains); !some)
+    return some.error();
   noteUnknown(options.text, *vocabulary, texts->source);
   return std::unique_ptr<Dataset>(new ClassDataset(std::move(*texts), std::move(names)));
 }

@@ -201,7 +201,21 @@ TEST_F(Commands, TrainingThatCannotBeginLeavesNothing) {
   EXPECT_EQ(run("train --source=source --target=nowhere --output=none --steps=1").code, 1);
   EXPECT_EQ(run(train("none", "--steps=1 --memory=1K")).code, 1);
   EXPECT_EQ(run(train("none", "--steps=1 --patience=1")).code, 1);
+  // Nor does one of empty sentences; where many are, it is said how many.
+  auto withEmpty = [&](const std::string &name, int empty) {
+    std::ofstream file(folder / name);
+    for (int i = 0; i < 300; ++i)
+      file << (i < empty ? "\n" : "4\n");
+  };
+  withEmpty("blank", 300), withEmpty("many", 31), withEmpty("few", 30);
+  EXPECT_EQ(run("train --source=source --target=blank --output=none/deep --steps=1").err,
+            "error: expected 'blank' to have text to train on, but all its 300 sentences are empty\n");
+  EXPECT_EQ(run("train --source=blank --target=target --output=none/deep --steps=1").code, 1);
   EXPECT_FALSE(fs::exists(folder / "none"));
+  EXPECT_THAT(run("train --source=source --target=many --output=many-run --steps=1").err,
+              testing::StartsWith("'many': 31 of 300 sentences are empty\n"));
+  EXPECT_THAT(run("train --source=few --target=target --output=few-run --steps=1").err, Not(HasSubstr("empty")));
+  EXPECT_THAT(run("evaluate --model=few-run --source=blank --target=target").err, HasSubstr("300 of 300 sentences"));
   // One that can, but learns little.
   EXPECT_THAT(
       run(train("run", "--steps=9")).err,
