@@ -309,7 +309,7 @@ private:
           return fail(userMistake, "--recompute=" + options.recompute + ": a training step on " +
                                        std::to_string(job.tokens()) + " tokens a side in " +
                                        std::to_string(job.sequences()) + " sequences needs a workspace of " +
-                                       ::xf::runtime::mebibytes(least) + " (" + std::to_string(least) +
+                                       ::xf::runtime::formatBytes(least) + " (" + std::to_string(least) +
                                        " bytes) at least; --report-tokens makes the batch smaller");
         price = price ? 4 * price : 1;
       }

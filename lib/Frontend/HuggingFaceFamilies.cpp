@@ -393,7 +393,7 @@ void HuggingFaceReader::readMarian() {
     if (int64_t available = runtime::availableMemory(); positions * width > available / int64_t(sizeof(float)))
       return config->fail("max_position_embeddings",
                           "to make a table of width " + std::to_string(width) + " that fits in memory (" +
-                              runtime::mebibytes(available) + ")",
+                              runtime::formatBytes(available) + ")",
                           std::to_string(positions));
     model.tables.push_back(sinusoids(std::string(ours) + "positions.weight", positions, width));
   }

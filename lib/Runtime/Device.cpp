@@ -367,12 +367,12 @@ Error Device::State::notEnough(const std::string &needed) const {
   if (context) // or there was too little for one
     if (Result told = call(&Driver::MemGetInfo_v2, &free, &total); told && told != outOfMemory)
       return check(told, "tell its memory").error();
-  return userError(fmt::format("not enough memory: {}, and {} of {} is free{}", needed, mebibytes(int64_t(free)),
-                               mebibytes(facts.memory), another()));
+  return userError(fmt::format("not enough memory: {}, and {} of {} is free{}", needed, formatBytes(int64_t(free)),
+                               formatBytes(facts.memory), another()));
 }
 
 Error Device::State::tooFull(const std::string &asked) const {
-  std::string own = mebibytes(ownBytes(*program) + bytes);
+  std::string own = formatBytes(ownBytes(*program) + bytes);
   return notEnough(isLoaded ? fmt::format("to {} GPU '{}' needs some besides the {} that are planned (smaller batches "
                                           "need less)",
                                           asked, facts.name, own)
@@ -385,10 +385,10 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
   if (bytes <= state->bytes)
     return {};
   std::string needed = fmt::format("{} needs {} on GPU '{}' for these inputs (smaller batches need less)", what,
-                                   mebibytes(bytes), state->facts.name);
+                                   formatBytes(bytes), state->facts.name);
   if (state->allowed && bytes + ownBytes(*state->program) > state->allowed)
     return userError(fmt::format("not enough memory: {}, and {} is allowed (--memory), {} of them the kernels' own",
-                                 needed, mebibytes(state->allowed), mebibytes(ownBytes(*state->program))));
+                                 needed, formatBytes(state->allowed), formatBytes(ownBytes(*state->program))));
   if (state->memory) { // first: the old and the new need not fit together
     Address old = std::exchange(state->memory, 0);
     state->bytes = 0;
@@ -400,7 +400,7 @@ Expected<void> Device::reserve(int64_t bytes, const std::string &what) {
     state->memory = 0;
     return state->notEnough(needed);
   }
-  if (Expected<void> ok = state->check(result, "allocate {}", mebibytes(bytes)); !ok)
+  if (Expected<void> ok = state->check(result, "allocate {}", formatBytes(bytes)); !ok)
     return ok;
   state->bytes = bytes;
   return {};
@@ -426,8 +426,8 @@ Expected<void> Device::Pinned::reserve(int64_t wanted) {
   if (result == outOfMemory)
     return userError(fmt::format("not enough memory: {} of this machine's can't be pinned for the GPU to copy from and "
                                  "to (smaller batches need less), and {} is available",
-                                 mebibytes(wanted), mebibytes(runtime::availableMemory())));
-  if (Expected<void> ok = state.check(result, "pin {}", mebibytes(wanted)); !ok)
+                                 formatBytes(wanted), formatBytes(runtime::availableMemory())));
+  if (Expected<void> ok = state.check(result, "pin {}", formatBytes(wanted)); !ok)
     return ok;
   begin = static_cast<char *>(made);
   bytes = wanted;

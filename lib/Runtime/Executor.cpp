@@ -135,8 +135,8 @@ Expected<void> Executor::prepareTeam(std::span<const TensorView> inputs, std::sp
   const ArenaPlan &layout = plan(function, ready.dims);
   if (layout.totalBytes > arena.size() && layout.totalBytes > arena.size() + runtime::availableMemory())
     return userError(fmt::format("not enough memory: '{}' needs {} for these inputs, and {} is available",
-                                 function.name, mebibytes(layout.totalBytes),
-                                 mebibytes(arena.size() + runtime::availableMemory())));
+                                 function.name, formatBytes(layout.totalBytes),
+                                 formatBytes(arena.size() + runtime::availableMemory())));
   if (Expected<void> room = arena.reserve(layout.totalBytes); !room)
     return room.error();
   if (Expected<void> room = scratch.reserve(scratchSize()); !room)

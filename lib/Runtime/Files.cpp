@@ -183,7 +183,7 @@ Expected<void> xf::runtime::makeWritableFolder(const std::string &path, int64_t 
     int64_t free = int64_t(status.f_bavail) * int64_t(status.f_frsize);
     if (free < bytes)
       return userError(fmt::format("can't write to the folder '{}': {} (needs {}, has {})", path, std::strerror(ENOSPC),
-                                   mebibytes(bytes), mebibytes(free)));
+                                   formatBytes(bytes), formatBytes(free)));
   }
   return {};
 }

@@ -560,7 +560,7 @@ template <typename Body> const char *guarded(Body body) {
     } catch (const Raised &raised) {
       return keep(raised.error.message);
     } catch (const std::bad_alloc &) {
-      return keep(fmt::format("not enough memory; {} is available", mebibytes(availableMemory())));
+      return keep(fmt::format("not enough memory; {} is available", formatBytes(availableMemory())));
     } catch (const std::exception &unexpected) {
       return keep(fmt::format(isOurs, unexpected.what()));
     }

@@ -116,7 +116,7 @@ int main(int argc, char **argv) {
   } catch (const Raised &raised) {
     return fail(raised.error);
   } catch (const std::bad_alloc &) {
-    return fail(userError(fmt::format("not enough memory; {} is available", mebibytes(availableMemory()))));
+    return fail(userError(fmt::format("not enough memory; {} is available", formatBytes(availableMemory()))));
   } catch (const std::exception &unexpected) {
     return fail(internalError(unexpected.what()));
   }

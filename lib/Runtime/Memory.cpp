@@ -40,8 +40,8 @@ Expected<Pages> Pages::allocate(int64_t bytes) {
     base = map(mapped = bytes);
   }
   if (base == MAP_FAILED)
-    return userError(fmt::format("not enough memory: needs {}, and {} is available", mebibytes(bytes),
-                                 mebibytes(availableMemory())));
+    return userError(fmt::format("not enough memory: needs {}, and {} is available", formatBytes(bytes),
+                                 formatBytes(availableMemory())));
   auto *data = static_cast<char *>(base);
   if (huge) {
     // What lies before and behind the aligned part goes back: it would count against a limit of the address space.
@@ -143,7 +143,7 @@ Expected<int64_t> xf::runtime::parseBytes(std::string_view text) {
   return int64_t(bytes);
 }
 
-std::string xf::runtime::mebibytes(int64_t bytes) {
+std::string xf::runtime::formatBytes(int64_t bytes) {
   double size = double(bytes) / (1 << 20);
   std::string_view unit = "MiB";
   for (std::string_view larger : {"GiB", "TiB"})
@@ -151,5 +151,5 @@ std::string xf::runtime::mebibytes(int64_t bytes) {
       size /= 1024;
       unit = larger;
     }
-  return fmt::format("{:.1f} {}", size, unit);
+  return fmt::format("{:.{}f} {}", size, unit == "MiB" ? 1 : 2, unit);
 }

@@ -20,12 +20,12 @@ Expected<void> xf::runtime::checkMemory(Session &session, const std::string &wha
   if (fits(needed))
     return {};
   std::string message = fmt::format("not enough memory for the batch: {} needs ", what);
-  std::string amount = mebibytes(there);
-  if (amount == mebibytes(needed.total()))
+  std::string amount = formatBytes(there);
+  if (amount == formatBytes(needed.total()))
     amount += fmt::format(", {} bytes less,", needed.total() - there);
   bool isHere = needed.total() <= there; // what is too little
   if (isHere)
-    message += fmt::format("{}, and {} is available", needed.textHere(), mebibytes(here));
+    message += fmt::format("{}, and {} is available", needed.textHere(), formatBytes(here));
   else
     message +=
         fmt::format("{}, and {} is {}{}", needed.text(), amount, session.memory ? "allowed (--memory)" : "available",

@@ -89,15 +89,15 @@ Needs xf::runtime::needsOf(const Program &program, std::span<const Call> calls, 
 }
 
 std::string Needs::text() const {
-  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}{}{})", mebibytes(total()),
-                     mebibytes(arrays), mebibytes(workspace), mebibytes(batch),
-                     process ? ", the process " + mebibytes(process) : "",
-                     kernels ? ", the kernels' own " + mebibytes(kernels) : "");
+  return fmt::format("{} (parameters and what goes with them {}, workspace {}, batch {}{}{})", formatBytes(total()),
+                     formatBytes(arrays), formatBytes(workspace), formatBytes(batch),
+                     process ? ", the process " + formatBytes(process) : "",
+                     kernels ? ", the kernels' own " + formatBytes(kernels) : "");
 }
 
 std::string Needs::textHere() const {
   return fmt::format("{} of this machine's memory besides the process (what is loaded and saved {}, batches {})",
-                     mebibytes(here()), mebibytes(arraysHere), mebibytes(batchesHere));
+                     formatBytes(here()), formatBytes(arraysHere), formatBytes(batchesHere));
 }
 
 std::vector<Use> xf::runtime::usesOf(const Program &program) {
@@ -140,7 +140,7 @@ std::string xf::runtime::describeFit(const Program &program, int64_t bytes, int6
   std::string of =
       program.gpu.empty() ? fmt::format("with {} thread{}", threads, threads == 1 ? "" : "s") : "of a GPU's memory";
   std::string text =
-      fmt::format("{} in {} {}: tokens a side of the largest batch, in {}\n", program.name, mebibytes(bytes), of,
+      fmt::format("{} in {} {}: tokens a side of the largest batch, in {}\n", program.name, formatBytes(bytes), of,
                   sequences ? fmt::format("{} sequences", sequences) : "sequences of 25");
   for (const Use &use : usesOf(program)) {
     auto needs = [&](int64_t tokens) { return needsOf(program, use, tokens, sequencesOf(tokens), threads); };

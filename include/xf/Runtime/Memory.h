@@ -55,8 +55,8 @@ int64_t availableMemory();
 /// The most this process ever had in memory.
 int64_t peakResidentBytes();
 
-/// "1234.5 MiB"; from ten of them on "12.3 GiB" or "12.3 TiB".
-std::string mebibytes(int64_t bytes);
+/// "1234.5 MiB"; from ten of the next unit on "12.34 GiB" or "12.34 TiB".
+std::string formatBytes(int64_t bytes);
 
 /// "2GiB", "512M", "1.5G" or plain bytes: K, M, G and T are powers of 1024, and of 1000 where a B follows them (KB, as
 /// in GNU's tools).

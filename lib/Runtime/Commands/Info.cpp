@@ -60,10 +60,10 @@ static std::string forms(const Program &program) {
   return text.empty() ? text : text + ")";
 }
 
-/// "'NVIDIA H100' (sm_90, 79.6 GiB) is here".
+/// "'NVIDIA H100' (sm_90, 79.65 GiB) is here".
 static std::string gpuHere() {
   Expected<Device::Facts> found = Device::find();
-  return found ? fmt::format("'{}' ({}, {}) is here", found->name, found->architecture, mebibytes(found->memory))
+  return found ? fmt::format("'{}' ({}, {}) is here", found->name, found->architecture, formatBytes(found->memory))
                : "here is none: " + found.error().message;
 }
 
@@ -93,7 +93,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
   line("model", fmt::format("{} ({})", program.name, program.kind));
   keys("configuration", program.model);
   line("parameters",
-       fmt::format("{} in {} tensors, {}", withCommas(elements), program.parameters.size(), mebibytes(bytes)));
+       fmt::format("{} in {} tensors, {}", withCommas(elements), program.parameters.size(), formatBytes(bytes)));
   if (int64_t source = session.vocabularySize("source"), target = session.vocabularySize("target"); source || target) {
     bool any = session.blob("vocabulary") || session.blob("source_vocabulary") || session.blob("target_vocabulary");
     std::string embedded = any ? "embedded" : "none embedded: text commands read and write token ids";
@@ -115,15 +115,15 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
     if (function.name != "prepare") // called where it is needed
       names.push_back(function.name);
   line("functions", fmt::format("{}; {} kernels{}", fmt::join(names, " "), program.kernels.size(), forms(program)));
-  std::string memory = fmt::format("parameters {}", mebibytes(bytes));
+  std::string memory = fmt::format("parameters {}", formatBytes(bytes));
   if (program.function("train_step"))
-    memory += fmt::format("; training adds gradients and moments, {}", mebibytes(3 * bytes));
+    memory += fmt::format("; training adds gradients and moments, {}", formatBytes(3 * bytes));
   if (program.function("train_step") && !program.gpu.empty())
-    memory += fmt::format("; checkpoints take {} of this machine's", mebibytes(3 * bytes));
+    memory += fmt::format("; checkpoints take {} of this machine's", formatBytes(3 * bytes));
   if (program.preparedElements && !program.gpu.empty())
-    memory += fmt::format("; predicting adds weights as it reads them, {}", mebibytes(4 * program.preparedElements));
+    memory += fmt::format("; predicting adds weights as it reads them, {}", formatBytes(4 * program.preparedElements));
   else if (program.preparedElements)
-    memory += fmt::format("; where it predicts, weights take {}", mebibytes(bytesOfPredictions(program)));
+    memory += fmt::format("; where it predicts, weights take {}", formatBytes(bytesOfPredictions(program)));
   line("memory", memory);
   if (options.tokens) {
     printWorkspaces(session, options);
@@ -133,9 +133,9 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
     if (const Function *function = program.function(name)) {
       std::vector<std::string> sizes;
       for (int64_t tokens : {1024, 4096, 16384})
-        sizes.push_back(
-            fmt::format("{} tokens {}", withCommas(tokens),
-                        mebibytes(workspaceBytes(*function, dimsOfBatch(*function, tokens, usualSequences(tokens))))));
+        sizes.push_back(fmt::format(
+            "{} tokens {}", withCommas(tokens),
+            formatBytes(workspaceBytes(*function, dimsOfBatch(*function, tokens, usualSequences(tokens))))));
       line(fmt::format("  {}", name), fmt::format("workspace for {}", fmt::join(sizes, ", ")));
     }
   return 0;

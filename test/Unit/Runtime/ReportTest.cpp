@@ -77,12 +77,12 @@ TEST_F(ReportTest, SetsTimeAgainstTheLimits) {
 
 TEST(Report, SizesAreInUnitsThatCanBeRead) {
   constexpr int64_t mebibyte = int64_t(1) << 20;
-  EXPECT_EQ(mebibytes(0), "0.0 MiB");
-  EXPECT_EQ(mebibytes(10239 * mebibyte), "10239.0 MiB");
-  EXPECT_EQ(mebibytes(10240 * mebibyte), "10.0 GiB");
-  EXPECT_EQ(mebibytes(18912 * mebibyte), "18.5 GiB");
-  EXPECT_EQ(mebibytes((10240 * mebibyte << 10) - mebibyte), "10240.0 GiB");
-  EXPECT_EQ(mebibytes(10240 * mebibyte << 10), "10.0 TiB");
+  EXPECT_EQ(formatBytes(0), "0.0 MiB");
+  EXPECT_EQ(formatBytes(10239 * mebibyte), "10239.0 MiB");
+  EXPECT_EQ(formatBytes(10240 * mebibyte), "10.00 GiB");
+  EXPECT_EQ(formatBytes(18912 * mebibyte), "18.47 GiB");
+  EXPECT_EQ(formatBytes((10240 * mebibyte << 10) - mebibyte), "10240.00 GiB");
+  EXPECT_EQ(formatBytes(10240 * mebibyte << 10), "10.00 TiB");
 }
 
 TEST(MachineLimits, AreThoseOfAProcessor) {
