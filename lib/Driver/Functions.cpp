@@ -18,7 +18,7 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
   };
   static const std::map<std::string, Command> commands = {
       {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss", "classify"}, ""}},
-      {"evaluate", {{"loss"}, {"encode", "decode", "classify"}, ""}},
+      {"evaluate", {{"loss"}, {"quantized_loss", "encode", "decode", "classify"}, ""}},
       {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
       {"attention", {{"encode", "decode", "attention"}, {}, "sequence_to_sequence"}},
       {"generate", {{"decode"}, {}, "language_model"}},
@@ -47,7 +47,7 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
     wanted.insert(command.needs.begin(), command.needs.end());
     wanted.insert(command.uses.begin(), command.uses.end());
   }
-  if (wanted.count("encode") || wanted.count("decode"))
+  if (wanted.count("encode") || wanted.count("decode") || wanted.count("quantized_loss"))
     wanted.insert("prepare"); // what they read
   for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
     if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))

@@ -6,14 +6,20 @@
 
 // RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --quantize=int8 --compile-to=input | FileCheck %s --check-prefix=INT8
 
-// Of i8 with --quantize.
+// Of i8 with --quantize, and a loss of them.
+// INT8-LABEL: func.func @loss(
+// INT8-NOT: xf.get_prepared
+// INT8-LABEL: func.func @quantized_loss(
+// INT8: %[[OWN:.*]] = xf.get_prepared @embedding.weight : tensor<1x136x32xi8>
+// INT8-NOT: xf.get_param @embedding.weight
+// INT8: xf.linear %{{.*}}, %[[OWN]]
 // INT8-LABEL: func.func @decode(
-// INT8: %[[TABLE:.*]] = xf.get_prepared @embedding.weight : tensor<1x132x32xi8>
+// INT8: %[[TABLE:.*]] = xf.get_prepared @embedding.weight : tensor<1x136x32xi8>
 // INT8: xf.embedding %{{.*}}, %[[TABLE]]{{.*}} rows(20)
 // INT8-NOT: xf.get_param @embedding.weight
 // INT8: xf.linear %{{.*}}, %[[TABLE]]
 // INT8-LABEL: func.func @prepare(
-// INT8: xf.pack %{{.*}} : (tensor<20x128xf32>) -> tensor<1x132x32xi8>
+// INT8: xf.pack %{{.*}} : (tensor<20x128xf32>) -> tensor<1x136x32xi8>
 
 // CHECK-LABEL: func.func @loss(
 // CHECK-NOT: xf.get_prepared
@@ -59,7 +65,7 @@
 // Learned positions are looked up as they are.
 // RUN: xf-compile preset:gpt2-small,layers=1,d_model=16,heads=2,d_k=8,d_v=8,d_ff=24,vocabulary=50 --quantize=int8 --compile-to=input | FileCheck %s --check-prefix=PLACES
 // PLACES-LABEL: func.func @decode(
-// PLACES-DAG: xf.get_prepared @{{.*}} : tensor<2x20x32xi8>
+// PLACES-DAG: xf.get_prepared @{{.*}} : tensor<2x18x32xi8>
 // PLACES-DAG: xf.embedding %{{.*}} : (tensor<?xi32>, tensor<{{[0-9]+}}x16xf32>) -> tensor<?x16xf32>
 
 // A weight that is not a parameter stays.

@@ -24,6 +24,12 @@ struct EvaluateOptions {
 };
 } // namespace
 
+/// Where predictions read rounded weights, so does what is said of the model.
+static const Function &lossOf(const Session &session) {
+  const Function *quantized = session.program.function("quantized_loss");
+  return quantized ? *quantized : *session.program.function("loss");
+}
+
 /// Translates all sources and compares with the reference lines.
 static Expected<void> printBleu(Session &session, const ModelState &model, const EvaluateOptions &options) {
   Expected<Vocabularies> vocabularies = openVocabularies(session);
@@ -68,7 +74,7 @@ static Expected<void> printBleu(Session &session, const ModelState &model, const
 }
 
 static Expected<void> checkMemory(Session &session, const Dataset &dataset, int64_t batchTokens) {
-  const Function &loss = *session.program.function("loss");
+  const Function &loss = lossOf(session);
   auto needs = [&](int64_t count) {
     std::vector<int64_t> dims = dataset.largest({.tokens = count}).dims(loss);
     loss.setChunks(dims);
@@ -92,7 +98,7 @@ static Expected<void> findNotFinite(Session &session, const ModelState &model, c
   for (const std::vector<int64_t> &indices : dataset.inOrder({.tokens = batchTokens})) {
     Batch batch = dataset.pack(indices);
     Expected<std::optional<NonFinite>> found =
-        session.executor().findNonFinite(*session.program.function("loss"), batch.views(), model.arenas());
+        session.executor().findNonFinite(lossOf(session), batch.views(), model.arenas());
     if (!found)
       return found.error();
     if (*found)
@@ -129,18 +135,19 @@ static Expected<int> evaluate(Session &session, EvaluateOptions options) {
     return dataset.error();
   if (Expected<void> fits = checkMemory(session, **dataset, options.batchTokens); !fits)
     return fits.error();
-  Expected<ModelState> model = session.translates() ? session.loadModel(options.model, {"loss", "encode", "decode"})
-                                                    : session.loadModel(options.model, {"loss", "classify"});
+  std::string_view measured = lossOf(session).name;
+  Expected<ModelState> model = session.translates() ? session.loadModel(options.model, {measured, "encode", "decode"})
+                                                    : session.loadModel(options.model, {measured, "classify"});
   if (!model)
     return model.error();
-  Expected<CorpusLoss> loss = measureLoss(session, *model, **dataset, options.batchTokens);
+  Expected<CorpusLoss> loss = measureLoss(session, lossOf(session), *model, **dataset, options.batchTokens);
   if (!loss)
     return loss.error();
   if (!std::isfinite(loss->total))
     if (Expected<void> found = findNotFinite(session, *model, **dataset, options.batchTokens); !found)
       return found.error();
   if (auto quantized = session.program.options.find("quantize"); quantized != session.program.options.end())
-    say("the loss is of weights in f32; predictions read them as {}\n", quantized->get<std::string>());
+    say("the loss is of weights as {}\n", quantized->get<std::string>());
   if (session.program.kind == "classifier") {
     printResult("loss per text      {:.4f}\n", loss->perToken());
   } else {

@@ -8,9 +8,8 @@
 
 using namespace xf::runtime;
 
-Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const ModelState &model, const Dataset &dataset,
-                                              int64_t batchTokens) {
-  const Function &loss = *session.program.function("loss");
+Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const Function &loss, const ModelState &model,
+                                              const Dataset &dataset, int64_t batchTokens) {
   CorpusLoss result;
   auto start = std::chrono::steady_clock::now();
   BatchPlan plan = dataset.inOrder({.tokens = batchTokens});

@@ -16,8 +16,8 @@ struct CorpusLoss {
   double perToken() const { return predicted ? total / double(predicted) : 0; }
 };
 
-Expected<CorpusLoss> measureLoss(Session &session, const ModelState &model, const Dataset &dataset,
-                                 int64_t batchTokens);
+Expected<CorpusLoss> measureLoss(Session &session, const Function &loss, const ModelState &model,
+                                 const Dataset &dataset, int64_t batchTokens);
 
 } // namespace xf::runtime
 

@@ -482,7 +482,8 @@ Expected<void> Training::keepModel() {
 Expected<void> Training::validate(json &record) {
   bool best = true;
   if (validation) {
-    Expected<CorpusLoss> measured = measureLoss(session, state, *validation, validationRecipe(options.recipe()).tokens);
+    Expected<CorpusLoss> measured = measureLoss(session, *session.program.function("loss"), state, *validation,
+                                                validationRecipe(options.recipe()).tokens);
     if (!measured)
       return measured.error();
     best = measured->perToken() < progress.bestLoss;

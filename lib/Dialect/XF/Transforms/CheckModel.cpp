@@ -119,7 +119,8 @@ private:
       return success();
     };
     bool predicts = trains() && kind && *kind != Encoder;
-    if (trains() && failed(reserve("'model'", {"loss", "gradients", "train_step", "accumulate", "update"})))
+    if (trains() &&
+        failed(reserve("'model'", {"loss", "quantized_loss", "gradients", "train_step", "accumulate", "update"})))
       return failure();
     if (hasEntry("loss") && failed(reserve("'loss'", {"gradients"})))
       return failure();

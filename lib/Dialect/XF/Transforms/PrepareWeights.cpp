@@ -50,6 +50,14 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
     for (StringRef name : {"encode", "decode"})
       if (auto entry = symbols.lookup<func::FuncOp>(name); entry && entry->hasAttr("xf.entry"))
         entries.push_back(entry);
+    // The loss of what predictions read, beside that of the parameters, which training asks for.
+    if (auto loss = symbols.lookup<func::FuncOp>("loss");
+        loss && loss->hasAttr("xf.entry") && !entries.empty() && form == WeightForm::Int8) {
+      func::FuncOp quantized = loss.clone();
+      quantized.setName("quantized_loss");
+      symbols.insert(quantized, std::next(loss->getIterator()));
+      entries.push_back(quantized);
+    }
     for (func::FuncOp entry : entries) {
       inlineCalls(entry, symbols);
       for (LinearOp linear : llvm::make_early_inc_range(entry.getOps<LinearOp>()))
