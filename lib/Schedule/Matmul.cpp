@@ -1,9 +1,10 @@
 //===- Matmul.cpp - schedule of matrix products ---------------------------===//
 // Goto & van de Geijn's blocking: a block of B packed into panels of register-tile width, a register tile of C carried
 // by the loop over k, A read in place by broadcast loads (its strides are constants). Each element of the result is one
-// chain of fused multiply-adds over increasing k, whatever the tile, the number of rows or of threads. Bias and
-// accumulation are the tile's initial value; the elementwise ops of the kernel follow on the block while it is in
-// cache. A result of bf16 is summed in scratch memory, a block of rows at a time.
+// chain of fused multiply-adds over increasing k (of a quantized weight one a group, and one over groups), whatever the
+// tile, the number of rows or of threads. Bias and accumulation are the tile's initial value; the elementwise ops of
+// the kernel follow on the block while it is in cache. A result of bf16 is summed in scratch memory, a block of rows
+// at a time.
 //===----------------------------------------------------------------------===//
 #include "xf/Schedule/Elementwise.h"
 #include "xf/Schedule/Pack.h"

@@ -126,6 +126,15 @@ module {
 
 // -----
 
+// expected-warning @below {{the module has no 'xf.kind'}}
+module {
+  func.func @model() attributes {xf.entry} { return }
+  // expected-error @below {{'quantized_loss' is derived from 'model' and can't be given too: expected another name}}
+  func.func private @quantized_loss() { return }
+}
+
+// -----
+
 func.func @loss() attributes {xf.entry} { return }
 // expected-error @below {{'gradients' is derived from 'loss' and can't be given too: expected another name}}
 func.func @gradients() attributes {xf.entry} { return }
