@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -37,17 +38,64 @@ static void appendChunk(std::string &png, const std::string &type, const std::st
   appendBigEndian(png, ~sum);
 }
 
-/// A stream of zlib that holds `data` as it is.
-static std::string stored(const std::string &data) {
-  std::string stream = "\x78\x01";
-  constexpr size_t most = 0xFFFF; // bytes of a block
-  for (size_t begin = 0; begin < data.size() || begin == 0; begin += most) {
-    auto size = uint16_t(std::min(most, data.size() - begin));
-    stream += begin + most >= data.size() ? '\1' : '\0'; // the last block
-    for (uint16_t word : {size, uint16_t(~size)})
-      stream += {char(word & 0xFF), char(word >> 8)};
-    stream += data.substr(begin, size);
+namespace {
+/// A block of deflate in its fixed code (RFC 1951, 3.2.6), whose only repetitions are those of the byte before.
+class FixedBlock {
+public:
+  FixedBlock() { add(0b011, 3); } // the last block; the fixed code
+
+  void addByte(uint8_t byte) { byte < 144 ? addCode(0x30 + byte, 8) : addCode(0x190 + byte - 144, 9); }
+
+  /// The byte before `length` times more, 3 to 258 of them.
+  void addRepetition(uint32_t length) {
+    if (length == 258) {
+      addLength(285);
+    } else {
+      uint32_t rest = length - 3, extra = std::max(std::bit_width(rest), 3u) - 3;
+      addLength(257 + 4 * extra + (rest >> extra));
+      add(rest & ((1u << extra) - 1), extra);
+    }
+    add(0, 5); // a distance of one
   }
+
+  std::string finish() {
+    addLength(256);
+    add(0, 7); // what is pending, filled up to a byte
+    return std::move(bytes);
+  }
+
+private:
+  void addLength(uint32_t symbol) {
+    symbol < 280 ? addCode(symbol - 256, 7) : addCode(0xC0 + symbol - 280, 8);
+  }
+  /// A word of the code, whose highest bit comes first.
+  void addCode(uint32_t code, uint32_t count) {
+    while (count > 0)
+      add(code >> --count & 1, 1);
+  }
+  void add(uint32_t value, uint32_t count) {
+    for (pending |= value << pendingBits, pendingBits += count; pendingBits >= 8; pendingBits -= 8, pending >>= 8)
+      bytes += char(pending & 0xFF);
+  }
+
+  std::string bytes;
+  uint32_t pending = 0, pendingBits = 0;
+};
+} // namespace
+
+/// A stream of zlib, short where bytes repeat.
+static std::string deflated(const std::string &data) {
+  FixedBlock block;
+  for (size_t i = 0; i < data.size();) {
+    block.addByte(uint8_t(data[i]));
+    size_t end = std::min(data.find_first_not_of(data[i], i), data.size());
+    for (++i; end - i >= 3;) {
+      size_t length = std::min<size_t>(end - i, 258);
+      block.addRepetition(uint32_t(length));
+      i += length;
+    }
+  }
+  std::string stream = "\x78\x01" + block.finish();
   uint32_t a = 1, b = 0; // Adler-32
   for (char byte : data) {
     a = (a + uint8_t(byte)) % 65521;
@@ -80,24 +128,29 @@ static std::array<uint8_t, 3> color(int level) {
 /// How dark a weight is: by its square root, for in a long sentence most are small.
 static double darkness(float weight) { return std::sqrt(std::clamp(weight, 0.0f, 1.0f)); }
 
-/// An image of a pixel a weight.
-static std::string pngOf(const float *weights, int64_t rows, int64_t columns) {
+/// An image that shows a weight as a square of so many pixels: were it one, what doesn't know `pixelated` (librsvg)
+/// would blur weights into each other.
+static std::string pngOf(const float *weights, int64_t rows, int64_t columns, int64_t side) {
   std::string header, palette, pixels;
-  appendBigEndian(header, uint32_t(columns));
-  appendBigEndian(header, uint32_t(rows));
-  header += {8, 3, 0, 0, 0}; // bits of a pixel; a palette; deflate, no filter, not interlaced
+  appendBigEndian(header, uint32_t(columns * side));
+  appendBigEndian(header, uint32_t(rows * side));
+  header += {8, 3, 0, 0, 0}; // bits of a pixel; a palette; deflate, a filter a row, not interlaced
   for (int level = 0; level < 256; ++level)
     for (uint8_t part : color(level))
       palette += char(part);
   for (int64_t row = 0; row < rows; ++row) {
-    pixels += '\0'; // filter
+    pixels += '\0'; // no filter
     for (int64_t column = 0; column < columns; ++column)
-      pixels += char(std::lround(255 * darkness(weights[row * columns + column])));
+      pixels.append(side, char(std::lround(255 * darkness(weights[row * columns + column]))));
+    for (int64_t copy = 1; copy < side; ++copy) {
+      pixels += '\2'; // what differs from the row above
+      pixels.append(columns * side, '\0');
+    }
   }
   std::string png = "\x89PNG\r\n\x1a\n";
   appendChunk(png, "IHDR", header);
   appendChunk(png, "PLTE", palette);
-  appendChunk(png, "IDAT", stored(pixels));
+  appendChunk(png, "IDAT", deflated(pixels));
   appendChunk(png, "IEND", "");
   return png;
 }
@@ -160,7 +213,8 @@ Layout::Layout(const std::vector<std::string> &queries, const std::vector<std::s
     last = std::max(last, double(i + 1) * cell + keyLabels.back().width * std::cos(radians));
   }
   double across = double(keys.size()) * cell;
-  left += 12, top += 16;
+  left = std::max(left, labelOf("head 00").width) + 12;
+  top += 16;
   right = std::max(last - across, 0.0) + fontSize;
   width = left + across + right;
   height = top + double(queries.size()) * cell;
@@ -180,7 +234,7 @@ static std::string drawHead(const HeatMap &map, int64_t head, const Layout &layo
                        (double(query) + 0.5) * cell + fontSize * 0.36, escape(layout.queryLabels[query].text));
   svg += fmt::format("<image width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" "
                      "href=\"data:image/png;base64,{}\"/>\n",
-                     across, down, base64(pngOf(weights, queries, keys)));
+                     across, down, base64(pngOf(weights, queries, keys, int64_t(cell))));
   svg += fmt::format("<rect class=\"frame\" width=\"{}\" height=\"{}\"/>\n", across, down);
   // What a pointer finds; of each query's weights at most ten can be this large.
   for (int64_t query = 0; query < queries; ++query)

@@ -14,7 +14,7 @@ import tensors
 
 
 def pixels(png):
-    """Rows of the indices of an image with a palette that has no filters."""
+    """Rows of the indices of an image with a palette, whose rows are as they are, or differ so from those above."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     chunks, at = {}, 8
     while at < len(png):
@@ -28,8 +28,19 @@ def pixels(png):
     raw = zlib.decompress(chunks[b"IDAT"])
     assert len(raw) == height * (width + 1)
     rows = [raw[i * (width + 1) : (i + 1) * (width + 1)] for i in range(height)]
-    assert all(row[0] == 0 for row in rows)
-    return [list(row[1:]) for row in rows]
+    image = []
+    for filter, *row in rows:
+        assert filter in (0, 2)
+        image.append([(value + above) % 256 for value, above in zip(row, image[-1])] if filter else row)
+    return image
+
+
+def squares(image, rows, columns):
+    """What each of so many equal squares of an image shows."""
+    side = len(image) // rows
+    assert side > 1 and (len(image), len(image[0])) == (rows * side, columns * side)
+    assert all(value == image[i // side * side][j // side * side] for i, row in enumerate(image) for j, value in enumerate(row))
+    return [row[::side] for row in image[::side]]
 
 
 folder = pathlib.Path(sys.argv[1])
@@ -53,8 +64,7 @@ for name in names:
     for head in range(heads):
         start, data = "data:image/png;base64,", images.pop(0).get("href")
         assert data.startswith(start)
-        shown = pixels(base64.b64decode(data[len(start) :], validate=True))
-        assert (len(shown), len(shown[0])) == (queries, keys)
+        shown = squares(pixels(base64.b64decode(data[len(start) :], validate=True)), queries, keys)
         for i, row in enumerate(shown):
             for j, level in enumerate(row):
                 assert abs(level - 255 * math.sqrt(values[name][(head * queries + i) * keys + j])) <= 0.501, (name, head, i, j)
