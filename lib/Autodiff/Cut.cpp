@@ -94,13 +94,23 @@ private:
 
   /// A layer's lists of integers are offsets of sequences; its other tensors have a row a token.
   AffineExpr dynamicExtent(Value value, unsigned dim) {
-    while (auto op = value.getDefiningOp<KernelOpInterface>()) {
+    int64_t more = 1, fewer = 1; // rows than the layer is given
+    while (value.getDefiningOp()) {
+      if (auto reshape = value.getDefiningOp<ReshapeOp>()) {
+        more *= reshape.getRatio().first;
+        fewer *= reshape.getRatio().second;
+        value = reshape.getX();
+        continue;
+      }
+      auto op = value.getDefiningOp<KernelOpInterface>();
+      if (!op)
+        break;
       auto [operand, operandDim] = op.getExtentSource(cast<OpResult>(value).getResultNumber(), dim);
       value = op->getOperand(operand);
       dim = operandDim;
     }
     bool isOffsets = cast<RankedTensorType>(value.getType()).getElementType().isInteger(32);
-    return getAffineConstantExpr(isOffsets ? batch.sequences + 1 : batch.tokens, value.getContext());
+    return getAffineConstantExpr((isOffsets ? batch.sequences + 1 : batch.tokens) * more / fewer, value.getContext());
   }
 
   const Recompute &batch;
@@ -113,7 +123,7 @@ private:
 
 /// Cheaper to compute again than to save, or, as a scalar, not to be saved at all.
 bool isAlwaysRepeated(Operation *op) {
-  return isa<arith::ConstantOp>(op) || llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>);
+  return isa<arith::ConstantOp, ReshapeOp>(op) || llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>);
 }
 } // namespace
 

@@ -167,7 +167,7 @@ FailureOr<StageChecker::Trace> StageChecker::trace(ModuleOp module, func::FuncOp
       label = joined(label, labelOf(caller->getLoc()));
     }
     bool isKernel = isa<GroupOp, DispatchOp>(op);
-    if (isa<func::CallOp, GetParamOp, GetGradientOp, GetPreparedOp, arith::ConstantOp>(op))
+    if (isa<func::CallOp, GetParamOp, GetGradientOp, GetPreparedOp, ReshapeOp, arith::ConstantOp>(op))
       return;
     std::string own = labelOf(op->getLoc());
     if (own.empty() && isKernel)

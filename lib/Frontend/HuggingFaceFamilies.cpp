@@ -283,15 +283,15 @@ void HuggingFaceReader::readRotary(bool isMistral, bool isQwen) {
 
 void HuggingFaceReader::readLlama() {
   std::string type = config->text("model_type", "llama");
-  bool isQwen = type == "qwen2";
+  bool isQwen2 = type == "qwen2", isQwen3 = type == "qwen3", isQwen = isQwen2 || isQwen3;
   model.model.kind = Language;
   number("layers", "num_hidden_layers");
   number("d_model", "hidden_size");
   number("heads", "num_attention_heads");
   number("key_value_heads", "num_key_value_heads", config->number("num_attention_heads").value_or(0));
-  if (config->has("head_dim"))
+  if (config->has("head_dim") || isQwen3)
     for (const char *key : {"d_k", "d_v"})
-      number(key, "head_dim");
+      number(key, "head_dim", isQwen3 ? std::optional<int64_t>(128) : std::nullopt);
   number("d_ff", "intermediate_size");
   number("vocabulary", "vocab_size");
   activation("hidden_act", "silu");
@@ -304,8 +304,10 @@ void HuggingFaceReader::readLlama() {
   readRotary(type == "mistral", isQwen);
   config->only("mlp_bias", false);
   config->only("pretraining_tp", 1);
-  bool biased = !isQwen && config->flag("attention_bias", false);
-  set("bias", isQwen || biased ? "attention" : "none");
+  bool biased = !isQwen2 && config->flag("attention_bias", false);
+  set("bias", isQwen2 || biased ? "attention" : "none");
+  if (isQwen3)
+    set("qk_norm", "true");
   for (const char *key :
        {"norm=pre", "normalization=rms", "gated=true", "projection_bias=false", "scale_embedding=false", "dropout=0"})
     model.model.keys.push_back(key);
@@ -323,7 +325,11 @@ void HuggingFaceReader::readLlama() {
                std::string("decoder.{n}.attention.") + ours + ".{kind}");
   for (auto [theirs, ours] : {std::pair("gate", "gate"), {"up", "in"}, {"down", "out"}})
     names.rule(layer + "mlp." + theirs + "_proj.weight", std::string("decoder.{n}.feed_forward.") + ours + ".weight");
-  if (isQwen) // its outputs have none
+  for (auto [theirs, ours] : {std::pair("q", "query"), {"k", "key"}})
+    if (isQwen3)
+      names.rule(layer + "self_attn." + theirs + "_norm.weight",
+                 std::string("decoder.{n}.attention.") + ours + "_norm.weight");
+  if (isQwen2) // its outputs have none
     for (int64_t i = 0, layers = config->number("num_hidden_layers").value_or(0); i < layers; ++i)
       model.zeros.push_back(llvm::formatv("decoder.{0}.attention.output.bias", i));
 }
@@ -416,6 +422,7 @@ Expected<void> HuggingFaceReader::readFamily() {
       {"llama", {"LlamaForCausalLM"}, &HuggingFaceReader::readLlama},
       {"mistral", {"MistralForCausalLM"}, &HuggingFaceReader::readLlama},
       {"qwen2", {"Qwen2ForCausalLM"}, &HuggingFaceReader::readLlama},
+      {"qwen3", {"Qwen3ForCausalLM"}, &HuggingFaceReader::readLlama},
       {"marian", {"MarianMTModel"}, &HuggingFaceReader::readMarian},
   };
   std::vector<std::string> architectures = config->texts("architectures");

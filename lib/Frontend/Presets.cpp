@@ -116,6 +116,8 @@ constexpr std::pair<const char *, const char *> otherNames[] = {
     {"layer_norm_epsilon", "norm_epsilon"},
     {"rms_norm_eps", "norm_epsilon"},
     {"norm_type", "normalization"},
+    {"qk_layernorm", "qk_norm"},
+    {"use_qk_norm", "qk_norm"},
     {"hidden_act", "activation"},
     {"activation_function", "activation"},
     {"rotary_emb_base", "rope_theta"},
@@ -425,11 +427,12 @@ private:
   bool hasBias(StringRef sublayer) { return c.is("bias", "all") || c.is("bias", sublayer); }
   std::string attention(StringRef name, StringRef query, StringRef key, StringRef keyOffsets, bool self, bool causal) {
     return llvm::formatv("xf.multi_head_attention \"{0}\" ({1}, {2}, {2}) offsets(%offsets, {3}) heads({4}){14} "
-                         "head_dims({5}, {6}){7}{8}{9}{12} : ({10}, {10}, {10}, {11}, {11}{13}) -> {10}",
+                         "head_dims({5}, {6}){7}{15}{8}{9}{12} : ({10}, {10}, {10}, {11}, {11}{13}) -> {10}",
                          name, query, key, keyOffsets, c.number("heads"), c.number("d_k"), c.number("d_v"),
                          self ? selfMasks(causal) : "", hasBias("attention") ? " bias" : "",
                          dropout("attention_dropout"), x, ids, score(self, causal),
-                         self && shares(causal) ? ", " + sharedOf(causal).second : "", keyValueHeads())
+                         self && shares(causal) ? ", " + sharedOf(causal).second : "", keyValueHeads(),
+                         c.is("qk_norm", "true") ? " qk_norm" + epsilon() : "")
         .str();
   }
   std::string feedForward(StringRef input) {

@@ -13,10 +13,11 @@ namespace mlir::xf {
 #include "xf/Kernels/Passes.h.inc"
 namespace {
 
-/// An extent: a constant, or the size of one of the entry point's dimensions.
+/// An extent: a constant, or the size of one of the entry point's dimensions, times `factor`.
 struct Extent {
   int64_t constant = 0;
   int dimension = -1;
+  int64_t factor = 1;
   bool operator==(const Extent &) const = default;
 };
 
@@ -29,9 +30,10 @@ struct Storage {
   SmallVector<Extent> extents = {}; // one a dynamic extent of the type
   int64_t first = -1, last = -1;
   std::string label = "";
-  int base = -1;       // of which this is the rows of the chunk at hand, or the part at `offset`
+  int base = -1;       // of which this is the rows of the chunk at hand, the part at `offset`, or another view
   int loop = -1;       // in whose chunks it was made
   int64_t offset = -1; // bytes
+  bool isView = false;
 };
 
 /// Steps that are repeated for chunks of rows.
@@ -121,7 +123,8 @@ private:
     for (const Loop &loop : loops)
       if (extent.dimension == loop.dimension)
         extent.dimension = loop.of;
-    return extent.dimension < 0 ? constant(extent.constant) : getAffineSymbolExpr(extent.dimension, entry.getContext());
+    return extent.dimension < 0 ? constant(extent.constant)
+                                : getAffineSymbolExpr(extent.dimension, entry.getContext()) * extent.factor;
   }
 
   /// Reads or writes every operand once, and computes `flops`; a scalar costs nothing.
@@ -197,7 +200,8 @@ private:
     Storage copy = storages[source];
     copy.kind = BufferKind::Slot;
     copy.pinned = false;
-    copy.base = -1;
+    copy.base = copy.offset = -1;
+    copy.isView = false;
     int result = newStorage(std::move(copy));
     addStep(simpleKernel("copy", storages[result].type, {}), std::move(label), {{source, Value()}}, {result});
     return result;
@@ -250,6 +254,8 @@ private:
       return visitDispatch(dispatch);
     if (auto chunked = dyn_cast<ChunkedOp>(op))
       return visitChunked(chunked);
+    if (auto reshape = dyn_cast<ReshapeOp>(op))
+      return visitReshape(reshape);
     if (auto norm = dyn_cast<GlobalNormOp>(op))
       return visitGlobalNorm(norm);
     if (auto adam = dyn_cast<AdamOp>(op))
@@ -272,11 +278,37 @@ private:
            << "can't be planned: stage 'plan' takes dispatches, parameters, constants and the optimizer";
   }
 
+  /// By itself or in rows of another width.
   static bool isUsedAfter(Value value, Operation *op) {
     return llvm::any_of(value.getUsers(), [&](Operation *user) {
       Operation *here = op->getBlock()->findAncestorOpInBlock(*user);
-      return !here || (here != op && !here->isBeforeInBlock(op));
+      if (!here || (here != op && !here->isBeforeInBlock(op)))
+        return true;
+      auto reshape = dyn_cast<ReshapeOp>(user);
+      return reshape && (llvm::is_contained(op->getOperands(), reshape.getResult()) || isUsedAfter(reshape, op));
     });
+  }
+
+  LogicalResult visitReshape(ReshapeOp op) {
+    int base = storageOf.lookup(op.getX());
+    Storage view{.index = -1, .pinned = true, .type = bufferType(op.getType())};
+    if (loop >= 0)
+      return op.emitOpError() << "can't be planned among chunks of rows: stage 'plan' knows it of whole tensors alone";
+    if (hasGaps(view.type) || hasGaps(storages[base].type))
+      return op.emitOpError() << "can't be planned where there are gaps between rows, as of " << op.getX().getType()
+                              << " or " << op.getType();
+    for (Extent extent : storages[base].extents) {
+      auto [more, fewer] = op.getRatio();
+      if (extent.factor * more % fewer)
+        return op.emitOpError() << "expected rows that " << fewer << " at a time become one, as those of an xf.reshape "
+                                << "the other way are, but got any number of them";
+      extent.factor = extent.factor * more / fewer;
+      view.extents.push_back(extent);
+    }
+    view.base = base;
+    view.isView = true;
+    storageOf[op.getResult()] = newStorage(std::move(view));
+    return success();
   }
 
   static bool isSum(Value value) {
@@ -290,6 +322,8 @@ private:
       return chunked.emitOpError() << "can't be planned inside of another one";
     Extent total = extentOf(storages[storageOf.lookup(chunked.getTensors().front())], 0);
     Block &body = chunked.getBody().front();
+    if (total.factor != 1)
+      return chunked.emitOpError() << "can't be planned of rows that an xf.reshape has made";
     Extent chunk{0, static_cast<int>(dimensions.size())};
     dimensions.push_back(dimensions[total.dimension] + ".chunk" + std::to_string(loops.size()));
     for (auto [tensor, argument] : llvm::zip_first(chunked.getTensors(), body.getArguments())) {
@@ -502,7 +536,7 @@ private:
     SmallVector<Attribute> extents;
     for (Extent extent : storage.extents) {
       SmallVector<int64_t> affine(dimensions.size() + 1, 0);
-      extent.dimension < 0 ? affine[0] = extent.constant : affine[extent.dimension + 1] = 1;
+      extent.dimension < 0 ? affine[0] = extent.constant : affine[extent.dimension + 1] = extent.factor;
       extents.push_back(builder.getDenseI64ArrayAttr(affine));
     }
     return extents.empty() ? ArrayAttr() : builder.getArrayAttr(extents);
@@ -569,16 +603,21 @@ private:
       Storage &s = storages[storage];
       if (s.base >= 0) {
         auto base = bufferOf(bufferOf, s.base).template getDefiningOp<BufferOp>();
+        bool isPart = s.isView ? base.getOffset().has_value() : s.offset >= 0;
         return buffers[storage] =
                    BufferOp::create(builder, entry.getLoc(), s.type, base.getKind(), base.getIndex(), affineExtents(s),
-                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/s.offset < 0,
-                                    s.offset < 0 ? IntegerAttr() : builder.getI64IntegerAttr(s.offset));
+                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/!isPart && !s.isView,
+                                    s.isView ? base.getOffsetAttr()
+                                    : isPart ? builder.getI64IntegerAttr(s.offset)
+                                             : IntegerAttr(),
+                                    s.isView);
       }
       bool slot = s.kind == BufferKind::Slot;
       return buffers[storage] = BufferOp::create(
                  builder, entry.getLoc(), s.type, s.kind, slot ? slots++ : s.index, affineExtents(s),
                  slot ? builder.getDenseI64ArrayAttr({s.first, s.last}) : DenseI64ArrayAttr(),
-                 s.label.empty() ? StringAttr() : builder.getStringAttr(s.label), /*chunk=*/false, IntegerAttr());
+                 s.label.empty() ? StringAttr() : builder.getStringAttr(s.label), /*chunk=*/false, IntegerAttr(),
+                 /*view=*/false);
     };
     IRMapping mapping;
     for (const Step &step : steps) {

@@ -135,6 +135,10 @@ private:
       unify(chunked.getSums(), chunked.getInto());
     } else if (auto dispatch = dyn_cast<DispatchOp>(op)) {
       visitDispatch(dispatch);
+    } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
+      unify(reshape.getX(), reshape.getResult());
+      if (hasGaps(memoryOf(withElement(reshape.getX(), bf16))) || hasGaps(memoryOf(withElement(reshape, bf16))))
+        pinned.insert(reshape); // what has gaps is not what lies row after row
     } else if (!isa<func::ReturnOp, YieldOp, SetPreparedOp>(op)) {
       pinned.insert(op->operand_begin(), op->operand_end());
     }

@@ -43,6 +43,18 @@ LogicalResult reference::evaluate(CastOp op, Frame &frame) {
   return success();
 }
 
+LogicalResult reference::evaluate(ReshapeOp op, Frame &frame) {
+  const Tensor &x = frame[op.getX()];
+  auto [more, fewer] = op.getRatio();
+  if (x.rows() % fewer)
+    return op.emitError() << "expected rows of 'x' by " << fewer << ", which become one, but got " << x.rows();
+  Tensor result = Tensor::reals({x.rows() / fewer * more, op.getType().getDimSize(1)});
+  for (int64_t i = 0; i < x.elements(); ++i)
+    result[i] = x[i];
+  frame.set(op.getResult(), result);
+  return success();
+}
+
 LogicalResult reference::evaluate(ReluOp op, Frame &frame) {
   frame.set(op.getResult(), elementwise([](double x) { return x < 0 ? 0 : x; }, frame[op.getX()]));
   return success();

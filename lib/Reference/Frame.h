@@ -42,6 +42,7 @@ LogicalResult evaluate(ColumnSumOp op, Frame &frame);
 LogicalResult evaluate(AddOp op, Frame &frame);
 LogicalResult evaluate(MultiplyOp op, Frame &frame);
 LogicalResult evaluate(CastOp op, Frame &frame);
+LogicalResult evaluate(ReshapeOp op, Frame &frame);
 LogicalResult evaluate(ReluOp op, Frame &frame);
 LogicalResult evaluate(GeluOp op, Frame &frame);
 LogicalResult evaluate(GeluTanhOp op, Frame &frame);

@@ -158,11 +158,11 @@ LogicalResult Frame::evaluate(Operation *op) {
       .Case<DispatchOp>([&](auto op) { return setResults(op, call(op, op.getKernel(), op.getOperands()), *this); })
       .Case<GroupOp>([&](auto op) { return setResults(op, run(op.getBody().front()), *this); })
       .Case<EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, SinusoidalOp, RotaryAnglesOp, RotaryOp, LinearOp, PackOp,
-            MatmulOp, ColumnSumOp, AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp,
-            GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp, LayerNormOp,
-            LayerNormBackwardOp, LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp,
-            CachedAttentionOp, CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp,
-            LogSoftmaxOp, BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(
+            MatmulOp, ColumnSumOp, AddOp, MultiplyOp, CastOp, ReshapeOp, ReluOp, GeluOp, GeluTanhOp, SiluOp,
+            ReluBackwardOp, GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp,
+            LayerNormOp, LayerNormBackwardOp, LayerNormParameterBackwardOp, AttentionOp, AttentionBackwardOp,
+            AttentionWeightsOp, CachedAttentionOp, CacheWriteOp, CrossEntropyOp, CrossEntropyBackwardOp, MeanOp,
+            MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp, GlobalNormOp, LearningRateOp, AdamOp>(
           [&](auto op) { return reference::evaluate(op, *this); })
       .Default([](Operation *op) {
         return op->emitError()

@@ -69,6 +69,7 @@ KEYS = {
     "normalization": lambda rng: rng.choice(["layer", "rms"]),
     "norm_epsilon": lambda rng: rng.choice(["1e-5", "1e-3", "1e-12"]),
     "activation": lambda rng: rng.choice(["relu", "gelu", "gelu_tanh", "silu"]),
+    "qk_norm": lambda rng: rng.choice(["true", "false"]),
     "gated": lambda rng: rng.choice(["true", "false"]),
     "dropout": below_half,
     "attention_dropout": below_half,

@@ -32,6 +32,46 @@ func.func @f(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<?x8xf32> {xf.name =
 
 // -----
 
+func.func @f(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<?x24xf32> {xf.name = "y"}) attributes {xf.entry} {
+  // expected-error@+1 {{'xf.reshape' op expected rows that 3 at a time become one, as those of an xf.reshape the other way are, but got any number of them}}
+  %y = xf.reshape %x : tensor<?x8xf32> to tensor<?x24xf32>
+  return %y : tensor<?x24xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<?x8xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %y = xf.chunked rows(16) of(%x : tensor<?x8xf32>) {
+  ^bb0(%r: tensor<?x8xf32>):
+    // expected-error@+1 {{'xf.reshape' op can't be planned among chunks of rows: stage 'plan' knows it of whole tensors alone}}
+    %s = xf.reshape %r : tensor<?x8xf32> to tensor<?x4xf32>
+    xf.yield %r : tensor<?x8xf32>
+  } : tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<?x4xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %s = xf.reshape %x : tensor<?x8xf32> to tensor<?x4xf32>
+  // expected-error@+1 {{'xf.chunked' op can't be planned of rows that an xf.reshape has made}}
+  %y = xf.chunked rows(16) of(%s : tensor<?x4xf32>) {
+  ^bb0(%r: tensor<?x4xf32>):
+    xf.yield %r : tensor<?x4xf32>
+  } : tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<?x6xbf16> {xf.name = "x"}) -> (tensor<?x3xbf16> {xf.name = "y"}) attributes {xf.entry} {
+  // expected-error@+1 {{'xf.reshape' op can't be planned where there are gaps between rows, as of 'tensor<?x6xbf16>' or 'tensor<?x3xbf16>'}}
+  %y = xf.reshape %x : tensor<?x6xbf16> to tensor<?x3xbf16>
+  return %y : tensor<?x3xbf16>
+}
+
+// -----
+
 xf.param @w : tensor<8xf32> zeros(0.0)
 func.func @f(%g: tensor<8xf32> {xf.name = "g"}) -> (tensor<f32> {xf.name = "norm"}) attributes {xf.entry} {
   // expected-error@+1 {{'xf.global_norm' op expected an xf.adam of the same gradients: stage 'plan' takes the norm of the whole gradient arena alone}}

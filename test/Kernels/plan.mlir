@@ -19,6 +19,7 @@ func.func private @layer(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>) -> tensor<?x8
   return %0 : tensor<?x8xf32>
 }
 
+// CHECK: #[[COST:.*]] = affine_map<()[s0] -> (s0 * 8, s0 * 64)>
 // The second product's slot begins where the first one's ends; u's place is after w (64 elements) and b (16 with padding).
 // CHECK-LABEL: func.func @forward() attributes
 // CHECK-SAME: xf.dims = ["tokens"]
@@ -40,6 +41,42 @@ func.func @forward(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}) ->
   %1 = call @layer(%0, %u) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32> loc("b")
   %2 = call @layer(%1, %u) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32> loc("c")
   return %2 : tensor<?x8xf32>
+}
+
+// Rows of another width are the same memory, alive as long as either is; what is updated in place while the other is read is copied.
+// CHECK-LABEL: func.func @reshape
+// CHECK: %[[S:.*]] = xf.buffer slot(0) extents [array<i64: 0, 1>] live [0, 3] "a.inner" : memref<?x8xf32>
+// CHECK: xf.dispatch @linear "a.inner"(%{{.*}}, %{{.*}}, %[[S]]) writes [2]
+// CHECK: %[[V:.*]] = xf.buffer slot(0) view extents [array<i64: 0, 2>] live [0, 3] "a.inner" : memref<?x4xf32>
+// CHECK: %[[R:.*]] = xf.buffer slot(1) extents [array<i64: 0, 2>] live [1, 3] {{.*}}: memref<?x4xf32>
+// CHECK: xf.dispatch @relu "relu"(%[[V]], %[[R]]) writes [1] cost #[[COST]]
+// CHECK: %[[B:.*]] = xf.buffer slot(1) view extents [array<i64: 0, 1>] live [1, 3] {{.*}} : memref<?x8xf32>
+// CHECK: xf.dispatch @into "into"(%[[B]], %[[S]],
+func.func private @relu(%x: tensor<?x4xf32>) -> (tensor<?x4xf32> {xf.extents = [array<i64: 0, 0>]}) attributes {xf.kernel = #xf<kernel elementwise>} {
+  %0 = xf.relu %x : tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
+}
+func.func @reshape(%x: tensor<?x8xf32> {xf.name = "x", xf.dims = ["tokens"]}, %sum: tensor<8x8xf32> {xf.name = "sum"}) -> (tensor<8x8xf32> {xf.name = "y"}) attributes {xf.entry} {
+  %w = xf.get_param @w : tensor<8x8xf32>
+  %0 = call @layer(%x, %w) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32> loc("a")
+  %1 = xf.reshape %0 : tensor<?x8xf32> to tensor<?x4xf32>
+  %2 = xf.dispatch @relu "relu" (%1) : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %3 = xf.reshape %2 : tensor<?x4xf32> to tensor<?x8xf32>
+  %4 = xf.dispatch @into "into" (%3, %0, %sum) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %4 : tensor<8x8xf32>
+}
+// CHECK-LABEL: func.func @reshaped_sum
+// CHECK: xf.dispatch @into "first"(%{{.*}}, %{{.*}}, %[[Z:.*]], %[[Z]])
+// CHECK: xf.dispatch @copy_8x8 "copy for second"(%[[Z]], %[[COPY:.*]]) writes [1]
+// CHECK: xf.dispatch @into "second"(%{{.*}}, %{{.*}}, %[[COPY]], %[[COPY]])
+// CHECK: %[[V:.*]] = xf.buffer slot({{.*}}) view live {{.*}} : memref<16x4xf32>
+// CHECK: xf.dispatch @copy_16x4 "copy of halves"(%[[V]], %{{.*}})
+func.func @reshaped_sum(%x: tensor<?x8xf32> {xf.name = "x"}) -> (tensor<8x8xf32> {xf.name = "y"}, tensor<16x4xf32> {xf.name = "halves"}) attributes {xf.entry} {
+  %zero = arith.constant dense<0.0> : tensor<8x8xf32>
+  %0 = xf.dispatch @into "first" (%x, %x, %zero) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  %1 = xf.reshape %0 : tensor<8x8xf32> to tensor<16x4xf32>
+  %2 = xf.dispatch @into "second" (%x, %x, %0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %2, %1 : tensor<8x8xf32>, tensor<16x4xf32>
 }
 
 // Copies of parameters in bf16 are parts of one slot, which one kernel makes of all of them where most are wanted; but for one whose

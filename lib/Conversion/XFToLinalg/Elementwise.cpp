@@ -30,6 +30,24 @@ Results lower(CastOp op, TensorBuilder &b) {
   return lowerElements(op, b, [&](ArrayRef<Number> v) { return v[0].toFloat(op.getType().getElementType()); });
 }
 
+/// Rows cut into rows, or put together: by way of a tensor whose second dimension counts them.
+Results lower(ReshapeOp op, TensorBuilder &b) {
+  using Dims = ReassociationIndices;
+  auto [more, fewer] = op.getRatio();
+  RankedTensorType from = op.getX().getType(), to = op.getType();
+  bool cuts = more > 1;
+  int64_t rows = (cuts ? from : to).getDimSize(0), pieces = std::max(more, fewer),
+          width = std::min(from.getDimSize(1), to.getDimSize(1));
+  auto between = RankedTensorType::get({rows, pieces, width}, from.getElementType());
+  OpFoldResult count = b.getIndexAttr(rows);
+  if (ShapedType::isDynamic(rows))
+    count = (b.number(tensor::DimOp::create(b, op.getX(), 0)) / fewer).get();
+  SmallVector<Dims> byRow{{0}, {1, 2}}, byPiece{{0, 1}, {2}};
+  Value expanded = tensor::ExpandShapeOp::create(b, op.getLoc(), between, op.getX(), cuts ? byRow : byPiece,
+                                                 {count, b.getIndexAttr(pieces), b.getIndexAttr(width)});
+  return {tensor::CollapseShapeOp::create(b, op.getLoc(), to, expanded, cuts ? byPiece : byRow).getResult()};
+}
+
 Results lower(ReluOp op, TensorBuilder &b) {
   return lowerElements(op, b, [](ArrayRef<Number> v) { return maximum(v[0], 0); });
 }

@@ -129,6 +129,7 @@ using Results = SmallVector<Value>;
 Results lower(AddOp op, TensorBuilder &b);
 Results lower(MultiplyOp op, TensorBuilder &b);
 Results lower(CastOp op, TensorBuilder &b);
+Results lower(ReshapeOp op, TensorBuilder &b);
 Results lower(ReluOp op, TensorBuilder &b);
 Results lower(GeluOp op, TensorBuilder &b);
 Results lower(GeluTanhOp op, TensorBuilder &b);

@@ -14,17 +14,20 @@ namespace {
 struct ConvertXFToLinalgPass : impl::ConvertXFToLinalgPassBase<ConvertXFToLinalgPass> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
-    getOperation()->walk([&](KernelOpInterface op) { ops.push_back(op); });
+    getOperation()->walk([&](Operation *op) {
+      if (isa<KernelOpInterface, ReshapeOp>(op))
+        ops.push_back(op);
+    });
     for (Operation *op : ops) {
       TensorBuilder b(op->getLoc(), op);
       Results results =
           llvm::TypeSwitch<Operation *, Results>(op)
-              .Case<AddOp, MultiplyOp, CastOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp, GeluBackwardOp,
-                    GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp, SinusoidalOp, RotaryAnglesOp,
-                    RotaryOp, EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp, MatmulOp, ColumnSumOp,
-                    LayerNormOp, LayerNormBackwardOp, LayerNormParameterBackwardOp, CrossEntropyOp,
-                    CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp, TopKOp,
-                    LearningRateOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
+              .Case<AddOp, MultiplyOp, CastOp, ReshapeOp, ReluOp, GeluOp, GeluTanhOp, SiluOp, ReluBackwardOp,
+                    GeluBackwardOp, GeluTanhBackwardOp, SiluBackwardOp, TanhOp, TanhBackwardOp, DropoutOp, SinusoidalOp,
+                    RotaryAnglesOp, RotaryOp, EmbeddingOp, EmbeddingBackwardOp, PositionIdsOp, LinearOp, PackOp,
+                    MatmulOp, ColumnSumOp, LayerNormOp, LayerNormBackwardOp, LayerNormParameterBackwardOp,
+                    CrossEntropyOp, CrossEntropyBackwardOp, MeanOp, MeanBackwardOp, LogSoftmaxOp, BlockStatisticsOp,
+                    TopKOp, LearningRateOp, AttentionOp, AttentionBackwardOp, AttentionWeightsOp, CachedAttentionOp,
                     CacheWriteOp>([&](auto known) { return lower(known, b); })
               .Default(Results());
       if (results.empty())

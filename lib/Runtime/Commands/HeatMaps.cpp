@@ -65,9 +65,7 @@ public:
   }
 
 private:
-  void addLength(uint32_t symbol) {
-    symbol < 280 ? addCode(symbol - 256, 7) : addCode(0xC0 + symbol - 280, 8);
-  }
+  void addLength(uint32_t symbol) { symbol < 280 ? addCode(symbol - 256, 7) : addCode(0xC0 + symbol - 280, 8); }
   /// A word of the code, whose highest bit comes first.
   void addCode(uint32_t code, uint32_t count) {
     while (count > 0)

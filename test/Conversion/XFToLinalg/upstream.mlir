@@ -16,6 +16,13 @@ func.func private @norm(%x: tensor<?x2xf32>, %g: tensor<2xf32>, %b: tensor<2xf32
   return %y : tensor<?x2xf32>
 }
 
+func.func private @heads(%x: tensor<?x2xf32>, %g: tensor<1xf32>) -> tensor<?x2xf32> {
+  %h = xf.reshape %x : tensor<?x2xf32> to tensor<?x1xf32>
+  %n = xf.layer_norm %h, %g rms epsilon(0.0) : (tensor<?x1xf32>, tensor<1xf32>) -> tensor<?x1xf32>
+  %y = xf.reshape %n : tensor<?x1xf32> to tensor<?x2xf32>
+  return %y : tensor<?x2xf32>
+}
+
 func.func @main() {
   %x = arith.constant dense<[[1.0, 2.0], [3.0, 5.0], [7.0, 11.0]]> : tensor<3x2xf32>
   %offsets = arith.constant dense<[0, 2, 3]> : tensor<3xi32>
@@ -37,5 +44,12 @@ func.func @main() {
   %n = call @norm(%dynamic, %g, %b) : (tensor<?x2xf32>, tensor<2xf32>, tensor<2xf32>) -> tensor<?x2xf32>
   %n_any = tensor.cast %n : tensor<?x2xf32> to tensor<*xf32>
   call @printMemrefF32(%n_any) : (tensor<*xf32>) -> ()
+
+  // A head of one feature is its weight, but for the sign.
+  // CHECK-COUNT-3: [1.5, {{ *}}1.5]
+  %one = arith.constant dense<1.5> : tensor<1xf32>
+  %h = call @heads(%dynamic, %one) : (tensor<?x2xf32>, tensor<1xf32>) -> tensor<?x2xf32>
+  %h_any = tensor.cast %h : tensor<?x2xf32> to tensor<*xf32>
+  call @printMemrefF32(%h_any) : (tensor<*xf32>) -> ()
   return
 }

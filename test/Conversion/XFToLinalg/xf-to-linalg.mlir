@@ -3,7 +3,7 @@
 
 // Nothing of xf is left of any op but those of the optimizer (and what is no computation).
 // RUN: xf-opt %source/test/Dialect/XF/roundtrip.mlir --convert-xf-to-linalg | FileCheck %s --check-prefix=LEFT
-// LEFT-NOT: xf.{{(linear|pack|matmul|column_sum|layer_norm|attention|cached_attention|cache_write|cross_entropy|log_softmax|mean|learning_rate|dropout|add|multiply|cast|relu|gelu|gelu_tanh|silu|tanh|embedding|position_ids|sinusoidal|rotary_angles|rotary)(_backward|_parameter_backward|_weights)?}} %
+// LEFT-NOT: xf.{{(linear|pack|matmul|column_sum|layer_norm|attention|cached_attention|cache_write|cross_entropy|log_softmax|mean|learning_rate|dropout|add|multiply|cast|reshape|relu|gelu|gelu_tanh|silu|tanh|embedding|position_ids|sinusoidal|rotary_angles|rotary)(_backward|_parameter_backward|_weights)?}} %
 
 // CHECK-LABEL: @linear
 // CHECK-SAME: %[[X:.*]]: tensor<?x512xf32>, %[[W:.*]]: tensor<64x512xf32>, %[[B:.*]]: tensor<64xf32>
@@ -16,6 +16,20 @@
 func.func @linear(%x: tensor<?x512xf32>, %w: tensor<64x512xf32>, %b: tensor<64xf32>) -> tensor<?x64xf32> {
   %y = xf.linear %x, %w bias %b : (tensor<?x512xf32>, tensor<64x512xf32>, tensor<64xf32>) -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
+}
+
+// -----
+// Rows are cut and put together by way of what counts their pieces.
+// CHECK-LABEL: @reshape
+// CHECK: %[[E:.*]] = tensor.expand_shape %{{.*}} {{\[\[}}0], [1, 2]] output_shape [%{{.*}}, 3, 4] : tensor<?x12xf32> into tensor<?x3x4xf32>
+// CHECK: %[[P:.*]] = tensor.collapse_shape %[[E]] {{\[\[}}0, 1], [2]] : tensor<?x3x4xf32> into tensor<?x4xf32>
+// CHECK: %[[N:.*]] = arith.div{{.*}}
+// CHECK: %[[B:.*]] = tensor.expand_shape %[[P]] {{\[\[}}0, 1], [2]] output_shape [%[[N]], 3, 4] : tensor<?x4xf32> into tensor<?x3x4xf32>
+// CHECK: tensor.collapse_shape %[[B]] {{\[\[}}0], [1, 2]] : tensor<?x3x4xf32> into tensor<?x12xf32>
+func.func @reshape(%x: tensor<?x12xf32>) -> tensor<?x12xf32> {
+  %p = xf.reshape %x : tensor<?x12xf32> to tensor<?x4xf32>
+  %y = xf.reshape %p : tensor<?x4xf32> to tensor<?x12xf32>
+  return %y : tensor<?x12xf32>
 }
 
 // -----

@@ -253,6 +253,13 @@ func.func @relu(%x: tensor<?x2048xf32>) -> tensor<?x2048xf32> {
   return %h : tensor<?x2048xf32>
 }
 
+// CHECK-LABEL: @reshape(
+// CHECK: xf.reshape
+func.func @reshape(%x: tensor<?x512xf32>) -> tensor<?x64xf32> {
+  %heads = xf.reshape %x : tensor<?x512xf32> to tensor<?x64xf32>
+  return %heads : tensor<?x64xf32>
+}
+
 // CHECK-LABEL: @cast(
 // CHECK: xf.cast
 func.func @cast(%x: tensor<?x512xf32>) -> tensor<?x512xbf16> {
@@ -388,13 +395,13 @@ func.func @rotary(%x: tensor<?x512xf32>, %angles: tensor<?x64xf32>) -> tensor<?x
 }
 
 // CHECK-LABEL: @gated(
-// CHECK: xf.multi_head_attention {{.*}} causal rotary(%{{.*}})
+// CHECK: xf.multi_head_attention {{.*}} causal rotary(%{{.*}}) qk_norm rms epsilon(9.99999997E-7)
 // CHECK: xf.add_norm {{.*}} rms
 // CHECK: xf.norm {{.*}} rms epsilon
 // CHECK: xf.feed_forward {{.*}} silu gated
 // CHECK: xf.feed_forward {{.*}} gelu_tanh :
 func.func @gated(%x: tensor<?x512xf32>, %o: tensor<?xi32>, %angles: tensor<?x64xf32>) -> tensor<?x512xf32> {
-  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal rotary(%angles)
+  %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal rotary(%angles) qk_norm rms epsilon(1.0e-6)
     : (tensor<?x512xf32>, tensor<?x512xf32>, tensor<?x512xf32>, tensor<?xi32>, tensor<?xi32>, tensor<?x64xf32>) -> tensor<?x512xf32>
   %b = xf.add_norm "attention_norm" (%x, %a) rms : (tensor<?x512xf32>, tensor<?x512xf32>) -> tensor<?x512xf32>
   %n = xf.norm "feed_forward_norm" (%b) rms epsilon(1.0e-6) : (tensor<?x512xf32>) -> tensor<?x512xf32>

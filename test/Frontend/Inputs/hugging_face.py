@@ -32,6 +32,7 @@ FAMILIES["distilbert"] = dict(
 )
 FAMILIES["mistral"] = {**FAMILIES["llama"], "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 3, "tie_word_embeddings": True}
 FAMILIES["qwen2"] = {**FAMILIES["llama"], "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "sliding_window": 3, "use_sliding_window": False}
+FAMILIES["qwen3"] = {**FAMILIES["qwen2"], "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 4}
 
 ACTIVATIONS = {
     "relu": lambda x: max(x, 0.0),
@@ -219,6 +220,9 @@ def llama(c, w, ids):
         query, key, value = (
             [linear(row, *w.linear(h + f"self_attn.{part}_proj", count * size, width, biased)) for row in normed] for part, count in (("q", heads), ("k", groups), ("v", groups))
         )
+        if c["model_type"] == "qwen3":
+            norms = (w.make(h + f"self_attn.{part}_norm.weight", size, centre=1.0) for part in "qk")
+            query, key = ([sum((rms_norm(row[i : i + size], norm, epsilon) for i in range(0, len(row), size)), []) for row in rows] for rows, norm in zip((query, key), norms))
         query, key = ([turn(row, count, i, theta, scaling) for i, row in enumerate(rows)] for rows, count in ((query, heads), (key, groups)))
         attended = attend(query, key, value, heads, groups, lambda i, j: j <= i and (not window or i - j < window))
         output = w.linear(h + "self_attn.o_proj", width, heads * size, biased and c["model_type"] != "qwen2")

@@ -285,6 +285,21 @@ TEST(Gradient, RMSNorm) {
   });
 }
 
+// A norm of every head: rows are cut, and put together again.
+TEST(Gradient, Reshape) {
+  checkAll([](Random &random) -> Layer {
+    int64_t rows = random.upTo(0, 4), heads = random.upTo(1, 3), features = random.upTo(1, 4);
+    std::string x = matrix(rows, heads * features), split = matrix(rows * heads, features), w = vector(features);
+    return {{{"x", x}, {"w", w}},
+            fmt::format("%s = xf.reshape %x : {0} to {1}\n"
+                        "%n = xf.layer_norm %s, %w rms epsilon(1.0e-2) : ({1}, {2}) -> {1}\n"
+                        "%y = xf.reshape %n : {1} to {0}",
+                        x, split, w),
+            rows,
+            heads * features};
+  });
+}
+
 TEST(Gradient, Rotary) {
   checkAll([](Random &random) -> Layer {
     int64_t rows = random.upTo(0, 4), heads = random.upTo(1, 3), features = 2 * random.upTo(1, 4);

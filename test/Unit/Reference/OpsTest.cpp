@@ -143,6 +143,17 @@ TEST(Ops, Rotary) {
   expectValues(back, {1, 2, 3, 4, -1, 0.5, 2, 0});
 }
 
+TEST(Ops, Reshape) {
+  Tensor x = reals({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8});
+  const std::string four = "tensor<?x4xf32>", two = "tensor<?x2xf32>";
+  Tensor y = evaluate("%y = xf.reshape %x : tensor<?x4xf32> to tensor<?x2xf32>", two, {{"x", four}}, {{"x", x}});
+  EXPECT_EQ(y.shape(), (Tensor::Shape{4, 2}));
+  expectValues(y, {1, 2, 3, 4, 5, 6, 7, 8});
+  y = evaluate("%y = xf.reshape %x : tensor<?x2xf32> to tensor<?x4xf32>", four, {{"x", two}}, {{"x", y}});
+  EXPECT_EQ(y.shape(), x.shape());
+  expectValues(y, {1, 2, 3, 4, 5, 6, 7, 8});
+}
+
 // Between two numbers the nearer one, in the middle that whose last bit is 0.
 TEST(Ops, Cast) {
   Tensor x = reals({2, 2}, {1 + 0x1p-8, 1 + 0x3p-8, 3.3, -0x1.ffp127});

@@ -58,6 +58,7 @@ static constexpr Key keys[] = {
     {"norm", AnyKind, "post", Key::Choice, 0, "post|pre"},
     {"normalization", AnyKind, "layer", Key::Choice, 0, "layer|rms"},
     {"norm_epsilon", AnyKind, "1.0e-05", Key::Rate, 0, ""},
+    {"qk_norm", AnyKind, "false", Key::Choice, 0, "true|false"},
     {"activation", AnyKind, "relu", Key::Choice, 0, "relu|gelu|gelu_tanh|silu"},
     {"gated", AnyKind, "false", Key::Choice, 0, "true|false"},
     {"dropout", Pairs | Language | Classifier, "0.1", Key::Rate, 0, ""},

@@ -203,6 +203,10 @@ LogicalResult MultiHeadAttentionOp::verify() {
       return emitOpError() << "expected 'rotary' where queries and keys are in the same sequences, but got offsets of "
                               "queries and others of keys";
   }
+  if (getRms() && !getQkNorm()) // C8
+    return emitOpError() << "expected 'rms' with 'qk_norm' alone, which it says more of";
+  if (failed(expectEpsilon(*this, getEpsilon())))
+    return failure();
   return expectRate(*this, "dropout", getDropout());
 }
 
@@ -314,6 +318,25 @@ LogicalResult RotaryAnglesOp::verify() {
     return success();
   return emitOpError() << "expected the factors of 'original' to rise from above 0, but got "
                        << llvm::formatv("{0} and {1}", low, high).str();
+}
+
+LogicalResult ReshapeOp::verify() {
+  RankedTensorType from = getX().getType(), to = getType();
+  if (failed(expectKnownFeatures(*this, "'x'", getX())) ||
+      failed(expectKnownFeatures(*this, "the result", getResult())))
+    return failure();
+  int64_t width = from.getDimSize(1), other = to.getDimSize(1);
+  if (width < 1 || other < 1 || (width % other && other % width)) // C1
+    return emitOpError() << "expected rows of a width that divides that of 'x', " << width
+                         << ", or that it divides, but got " << other;
+  if (from.getElementType() != to.getElementType()) // C2
+    return emitOpError() << "expected the elements of 'x', " << from.getElementType() << ", but got "
+                         << to.getElementType();
+  if (from.isDynamicDim(0) != to.isDynamicDim(0) || // C3
+      (from.hasStaticShape() && from.getNumElements() != to.getNumElements()))
+    return emitOpError() << "expected as many elements as 'x' has, " << shapeString(from) << ", but got "
+                         << shapeString(to);
+  return success();
 }
 
 LogicalResult RotaryOp::verify() {

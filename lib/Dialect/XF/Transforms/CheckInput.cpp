@@ -81,7 +81,7 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
       }
     getOperation().walk([&](Operation *op) {
       if (!isa_and_nonnull<XFDialect>(op->getDialect()) ||
-          isa<ParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp, YieldOp, KernelOpInterface>(op))
+          isa<ParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp, YieldOp, ReshapeOp, KernelOpInterface>(op))
         return;
       if (auto get = dyn_cast<GetParamOp>(op)) {
         if (!get->getParentOfType<func::FuncOp>()->hasAttr("xf.entry")) {

@@ -233,7 +233,7 @@ private:
       for (Type type : op->getOperandTypes())
         if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && tensor.getRank() > 2)
           return op->emitOpError() << "takes matrices, vectors and numbers, but got " << type;
-    if (primitive || isa<CompositeOpInterface, GetParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp>(op))
+    if (primitive || isa<CompositeOpInterface, ReshapeOp, GetParamOp, GetGradientOp, GetPreparedOp, SetPreparedOp>(op))
       return success();
     return op->emitOpError() << "can't stand in a model: that is made of composite and primitive ops of xf, calls of "
                                 "layers, and constants";

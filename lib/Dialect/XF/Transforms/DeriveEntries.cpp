@@ -288,7 +288,7 @@ private:
       auto kernelOp = dyn_cast<KernelOpInterface>(op);
       bool rows = kernelOp && llvm::is_contained({KernelKind::Elementwise, KernelKind::Row, KernelKind::Matmul},
                                                  kernelOp.getKernelKind());
-      if (!rows && !isa<PositionIdsOp>(op))
+      if (!rows && !isa<PositionIdsOp, ReshapeOp>(op))
         return explain(&op, "'" + op.getName().getStringRef() + "' works on more than a token of the target");
     }
     return targetSide.contains(logits) || explain(flat, "its logits do not depend on the tokens of the target");

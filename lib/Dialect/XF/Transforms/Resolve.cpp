@@ -279,6 +279,13 @@ private:
         return failure();
       projected.push_back(*value);
     }
+    if (op.getQkNorm())
+      for (auto [what, heads] : {std::pair(".query_norm", &projected[0]), {".key_norm", &projected[1]}}) {
+        FailureOr<Value> normed = normOfHeads(scope, loc, name + what, *heads, op);
+        if (failed(normed))
+          return failure();
+        *heads = *normed;
+      }
     if (op.getAngles())
       for (Value &turned : MutableArrayRef(projected).take_front(2)) {
         int64_t width = cast<RankedTensorType>(turned.getType()).getDimSize(1);
@@ -300,6 +307,18 @@ private:
     attention.getScore().takeBody(op.getScore());
     return linear(scope, loc, name + ".output", attention.getResult(), op.getResult().getType().getDimSize(1),
                   op.getBias());
+  }
+
+  /// Of every head of a token by itself.
+  FailureOr<Value> normOfHeads(Scope &scope, Location loc, const std::string &name, Value x, MultiHeadAttentionOp op) {
+    auto type = cast<RankedTensorType>(x.getType());
+    auto features = static_cast<int64_t>(op.getDK()), rows = type.getDimSize(0), heads = type.getDimSize(1) / features;
+    auto rowsOfHeads =
+        RankedTensorType::get({type.isDynamicDim(0) ? rows : rows * heads, features}, type.getElementType());
+    auto at = NameLoc::get(scope.b.getStringAttr(name), loc);
+    FailureOr<Value> normed =
+        norm(scope, loc, name, ReshapeOp::create(scope.b, at, rowsOfHeads, x), op.getRms(), op.getEpsilon());
+    return failed(normed) ? normed : FailureOr<Value>(ReshapeOp::create(scope.b, at, type, *normed).getResult());
   }
 
   static Value activate(Scope &scope, Location at, ActivationKind kind, Value x) {
@@ -345,19 +364,22 @@ private:
     return AddOp::create(scope.b, at, op.getX().getType(), op.getX(), dropped);
   }
 
-  /// LayerNorm(x) or RMSNorm(x), of xf.norm or xf.add_norm.
+  /// Of xf.norm or xf.add_norm.
   template <typename Op> FailureOr<Value> rewriteNorm(Scope &scope, Op op, Value x) {
-    Location loc = op.getLoc();
-    std::string name = op.getName().str();
+    return norm(scope, op.getLoc(), op.getName().str(), x, op.getRms(), op.getEpsilon());
+  }
+
+  /// LayerNorm(x) or RMSNorm(x).
+  FailureOr<Value> norm(Scope &scope, Location loc, const std::string &name, Value x, bool rms, APFloat epsilon) {
     auto type = cast<RankedTensorType>(x.getType());
     auto vector = RankedTensorType::get({type.getDimSize(1)}, type.getElementType());
     FailureOr<Value> weight = parameter(scope, {name + ".weight", vector, InitKind::Ones, 1, loc}, loc), bias = Value();
-    if (!op.getRms())
+    if (!rms)
       bias = parameter(scope, {name + ".bias", vector, InitKind::Zeros, 0, loc}, loc);
     if (failed(weight) || failed(bias))
       return failure();
-    return LayerNormOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), type, x, *weight, *bias,
-                               op.getRms(), op.getEpsilon())
+    return LayerNormOp::create(scope.b, NameLoc::get(scope.b.getStringAttr(name), loc), type, x, *weight, *bias, rms,
+                               epsilon)
         .getResult();
   }
 

@@ -37,6 +37,42 @@ func.func @f(%x: tensor<?x8xf32>) {
 
 // -----
 
+// xf.reshape C1
+func.func @f(%x: tensor<?x12xf32>) {
+  // expected-error@+1 {{'xf.reshape' op expected rows of a width that divides that of 'x', 12, or that it divides, but got 8}}
+  %z = xf.reshape %x : tensor<?x12xf32> to tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.reshape C2
+func.func @f(%x: tensor<?x12xf32>) {
+  // expected-error@+1 {{'xf.reshape' op expected the elements of 'x', 'f32', but got 'bf16'}}
+  %z = xf.reshape %x : tensor<?x12xf32> to tensor<?x4xbf16>
+  return
+}
+
+// -----
+
+// xf.reshape C3
+func.func @f(%x: tensor<?x12xf32>) {
+  // expected-error@+1 {{'xf.reshape' op expected as many elements as 'x' has, ? x 12, but got 9 x 4}}
+  %z = xf.reshape %x : tensor<?x12xf32> to tensor<9x4xf32>
+  return
+}
+
+// -----
+
+// xf.reshape C3
+func.func @f(%x: tensor<3x12xf32>) {
+  // expected-error@+1 {{'xf.reshape' op expected as many elements as 'x' has, 3 x 12, but got 8 x 4}}
+  %z = xf.reshape %x : tensor<3x12xf32> to tensor<8x4xf32>
+  return
+}
+
+// -----
+
 // xf.cast C1
 func.func @f(%x: tensor<?x8xf32>) {
   // expected-error@+1 {{expected 'result' to have shape ? x 8 (that of 'x'), but got ? x 4}}

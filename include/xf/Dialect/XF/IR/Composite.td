@@ -35,9 +35,11 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
     Paper, 3.2.2: `Concat(head_1, ..., head_h) W^O`, `head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V)`, scale 1 / sqrt(d_k). Declares `name.query`, `name.key`, `name.value`, `name.output`,
     each `.weight` and with `bias` also `.bias`. Masks, `key_value_heads` (K; without, heads) and the score region are those of xf.attention: the projections of key and value are to K * d_k and K * d_v features.
     `rotary` turns queries and keys by angles as xf.rotary does; those of keys are the queries', as tokens of one sequence.
+    `qk_norm` normalises every head of the queries and of the keys as xf.layer_norm does its rows, with `rms` or without, before they are turned (Henry et al. 2020; Dehghani et al. 2023). It declares `name.query_norm` and `name.key_norm`,
+    each `.weight` and without `rms` also `.bias`, of d_k numbers for all heads.
 
     - C1: key and value have as many rows. C2: heads, key_value_heads, d_k, d_v and the products of heads are from 1 to 2^31 - 1, and key_value_heads divides heads. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
-    - C7: angles has query's rows and d_k features, which are even, and queries and keys are in the same sequences (one value of offsets).
+    - C7: angles has query's rows and d_k features, which are even, and queries and keys are in the same sequences (one value of offsets). C8: `rms` goes with `qk_norm`, and epsilon is finite and not negative.
 
     ```mlir
     %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal
@@ -45,13 +47,13 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
     ```
   }];
   let arguments = (ins StrAttr:$name, XF_Matrix:$query, XF_Matrix:$key, XF_Matrix:$value, XF_Offsets:$query_offsets, XF_Offsets:$key_offsets, Optional<XF_Ids>:$lengths, Optional<XF_Matrix>:$angles, Variadic<AnyRankedTensor>:$captures, I64Attr:$heads, OptionalAttr<I64Attr>:$key_value_heads, I64Attr:$d_k, I64Attr:$d_v,
-                       UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
+                       UnitAttr:$causal, OptionalAttr<I64Attr>:$window, UnitAttr:$qk_norm, UnitAttr:$rms, DefaultValuedAttr<F32Attr, "1.0e-5f">:$epsilon, UnitAttr:$bias, DefaultValuedAttr<F32Attr, "0.0f">:$dropout);
   let regions = (region MaxSizedRegion<1>:$score);
   let hasRegionVerifier = 1;
   let results = (outs XF_Matrix:$result);
   let assemblyFormat = [{
     $name `(` $query `,` $key `,` $value `)` `offsets` `(` $query_offsets `,` $key_offsets `)` `heads` `(` $heads `)` (`key_value_heads` `(` $key_value_heads^ `)`)? `head_dims` `(` $d_k `,` $d_v `)` (`causal` $causal^)? (`window` `(` $window^ `)`)?
-    (`lengths` `(` $lengths^ `)`)? (`rotary` `(` $angles^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
+    (`lengths` `(` $lengths^ `)`)? (`rotary` `(` $angles^ `)`)? (`qk_norm` $qk_norm^)? (`rms` $rms^)? (`epsilon` `(` $epsilon^ `)`)? (`bias` $bias^)? (`dropout` `(` $dropout^ `)`)? attr-dict `` custom<Score>($captures, $score) `:` functional-type(operands, results)
   }];
 }
 

@@ -64,6 +64,36 @@ def XF_CastOp : XF_Primitive<"cast", "Elementwise", [XF_Differentiable]> {
   let backward = [{ return {CastOp::create(builder, loc, getX().getType(), cotangents[0])}; }];
 }
 
+def XF_ReshapeOp : XF_Op<"reshape", [Pure, XF_Differentiable]> {
+  let summary = "the same numbers in rows of another width";
+  let description = [{
+    Row after row, as they lie in memory: the heads of a token, `tokens x (heads * D)`, as rows of their own, `(tokens * heads) x D`, and back. What works on rows then works on each head. It computes nothing: it is in no kernel, and from `plan` on both are one buffer.
+
+    - C1: one width divides the other. C2: x and result have one element type. C3: both have a known number of rows, and as many elements, or neither has one.
+
+    ```mlir
+    %heads = xf.reshape %x : tensor<?x512xf32> to tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins XF_Matrix:$x);
+  let results = (outs XF_Matrix:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// How many rows one of x becomes, and how many of x become one: either is 1.
+    ::std::pair<int64_t, int64_t> getRatio();
+  }];
+  let extraClassDefinition = [{
+    ::llvm::SmallVector<::mlir::Value> $cppClass::buildBackward(::mlir::OpBuilder &builder, ::mlir::ValueRange cotangents, ::llvm::ArrayRef<bool>) {
+      return {ReshapeOp::create(builder, getLoc(), getX().getType(), cotangents[0])};
+    }
+    ::std::pair<int64_t, int64_t> $cppClass::getRatio() {
+      int64_t from = getX().getType().getDimSize(1), to = getType().getDimSize(1);
+      return {::std::max<int64_t>(from / to, 1), ::std::max<int64_t>(to / from, 1)};
+    }
+  }];
+}
+
 class XF_Activation<string mnemonic, code rule> : XF_Primitive<mnemonic, "Elementwise", [XF_Differentiable, SameOperandsAndResultType]> {
   let arguments = (ins XF_Activations:$x);
   let results = (outs XF_Activations:$result);

@@ -184,7 +184,7 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
     A slot of the arena (`index` is its number), an input or output of the function (its number), or a place in one of the flat
     arenas (an element offset). `extents` gives every dynamic extent as an affine form in the function's dimensions,
     `[constant, coefficient of dimension 0, ...]`; `live` are the first and the last dispatch that touch a slot. With `chunk` it is the rows
-    of it that the chunk at hand is about, where dispatches are repeated; with `at` a part of the slot, so many bytes from its beginning.
+    of it that the chunk at hand is about, where dispatches are repeated; with `at` a part of the slot, so many bytes from its beginning; a `view` is all of it once more, in rows of another width.
 
     - C1: `index` is at least 0. C2: an affine form for every dynamic extent, of as many numbers as the function has dimensions and one. C3: slots have their two dispatches.
 
@@ -194,13 +194,13 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
   }];
   let arguments = (ins XF_BufferKindAttr:$kind, I64Attr:$index, OptionalAttr<TypedArrayAttrBase<DenseI64ArrayAttr, "affine extents">>:$extents,
                        OptionalAttr<DenseI64ArrayAttr>:$live, OptionalAttr<StrAttr>:$label, UnitAttr:$chunk,
-                       OptionalAttr<I64Attr>:$offset);
+                       OptionalAttr<I64Attr>:$offset, UnitAttr:$view);
   let results = (outs AnyMemRef:$result);
   let extraClassDeclaration = [{
     /// Whether this is all of a slot.
-    bool isSlot() { return getKind() == BufferKind::Slot && !getChunk() && !getOffset(); }
+    bool isSlot() { return getKind() == BufferKind::Slot && !getChunk() && !getOffset() && !getView(); }
   }];
   let hasVerifier = 1;
-  let assemblyFormat = "$kind `(` $index `)` (`at` $offset^)? (`chunk` $chunk^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
+  let assemblyFormat = "$kind `(` $index `)` (`at` $offset^)? (`chunk` $chunk^)? (`view` $view^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
 }
 #endif
