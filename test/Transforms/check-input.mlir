@@ -1,4 +1,4 @@
-// What stage `input` refuses of the ops that stay: a number of features that is not known, and integers that nobody could look at before they are used.
+// What stage `input` refuses of the ops that stay: a number of features that is not known, integers that nobody could look at before they are used, and rows that stay cut.
 // RUN: xf-opt %s --xf-check-input -split-input-file -verify-diagnostics
 
 // expected-error @below {{expected the features of 'x' of 'f' to be known at stage 'input', but got 'tensor<?x?xf32>'}}
@@ -67,3 +67,31 @@ xf.param @b : tensor<1xf32> zeros(0.0)
 
 // expected-error @below {{expected the parameter 'none' to have elements, but got 'tensor<0x4xf32>'}}
 xf.param @none : tensor<0x4xf32> zeros(0.0)
+
+// -----
+
+// Rows that xf.reshape cuts are put together again where they were cut, and go with rows that were cut alike.
+func.func @layer(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  return %x : tensor<?x8xf32>
+}
+func.func @f(%x: tensor<?x24xf32>, %y: tensor<?x8xf32>, %w: tensor<8x8xf32>, %o: tensor<?xi32>) -> (tensor<?x24xf32>, tensor<?x8xf32>, tensor<9x8xf32>) {
+  %cut = xf.reshape %x : tensor<?x24xf32> to tensor<?x8xf32>
+  %linear = xf.linear %cut, %w : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %again = xf.reshape %linear : tensor<?x8xf32> to tensor<?x4xf32>
+  // expected-error @below {{'xf.reshape' op expected rows that another xf.reshape of 'f' has cut, for 5 become one here, but got 6 of each}}
+  %odd = xf.reshape %again : tensor<?x4xf32> to tensor<?x20xf32>
+  %whole = xf.reshape %again : tensor<?x4xf32> to tensor<?x24xf32>
+  // expected-error @below {{'xf.reshape' op expected rows that another xf.reshape of 'f' has cut, for 2 become one here, but got whole ones}}
+  %wide = xf.reshape %whole : tensor<?x24xf32> to tensor<?x48xf32>
+  // expected-error @below {{'xf.add' op expected operands whose rows are cut alike by xf.reshape, but got 1 and 3 of each}}
+  %sum = xf.add %linear, %y : tensor<?x8xf32>
+  // expected-error @below {{'func.call' op expected rows that no xf.reshape has cut, or that another has put together again, but got 3 of each}}
+  %called = call @layer(%linear) : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  // expected-error @below {{'xf.attention' op expected operands whose rows are cut alike by xf.reshape, but got 1 and 3 of each}}
+  %attended, %lse = xf.attention %linear, %linear, %linear offsets(%o, %o) heads(1) scale(1.0)
+    : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x1xf32>)
+  %constant = arith.constant dense<1.0> : tensor<3x24xf32>
+  %static = xf.reshape %constant : tensor<3x24xf32> to tensor<9x8xf32>
+  // expected-error @below {{'func.return' op expected rows that no xf.reshape has cut, or that another has put together again, but got 3 of each}}
+  return %whole, %cut, %static : tensor<?x24xf32>, tensor<?x8xf32>, tensor<9x8xf32>
+}

@@ -58,6 +58,43 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
     }
   }
 
+  /// Rows that xf.reshape cuts are nobody's but the function's: what others see has a row a token.
+  void checkReshapes(func::FuncOp function) {
+    DenseMap<Value, int64_t> pieces; // of which a row is now; of others it is one
+    auto piecesOf = [&](Value value) { return pieces.lookup_or(value, 1); };
+    auto fail = [&](Operation &op) {
+      signalPassFailure();
+      return op.emitOpError();
+    };
+    for (Operation &op : function.getOps()) {
+      if (isa<func::CallOp, func::ReturnOp>(op))
+        for (Value operand : op.getOperands())
+          if (piecesOf(operand) != 1)
+            fail(op) << "expected rows that no xf.reshape has cut, or that another has put together again, but got "
+                     << piecesOf(operand) << " of each";
+      if (auto reshape = dyn_cast<ReshapeOp>(op); reshape && reshape.getType().isDynamicDim(0)) {
+        auto [more, fewer] = reshape.getRatio();
+        int64_t given = piecesOf(reshape.getX());
+        if (given * more % fewer)
+          fail(op) << "expected rows that another xf.reshape of '" << function.getName() << "' has cut, for " << fewer
+                   << " become one here, but got " << (given == 1 ? "whole ones" : std::to_string(given) + " of each");
+        pieces[reshape] = std::max<int64_t>(given * more / fewer, 1);
+      }
+      auto kernelOp = dyn_cast<KernelOpInterface>(op);
+      if (!kernelOp)
+        continue;
+      for (const Requirement &requirement : kernelOp.getRequirements())
+        if (requirement.dim == 0 && piecesOf(requirement.tensor) != piecesOf(requirement.of))
+          fail(op) << "expected operands whose rows are cut alike by xf.reshape, but got "
+                   << piecesOf(requirement.tensor) << " and " << piecesOf(requirement.of) << " of each";
+      for (OpResult result : op.getResults())
+        if (auto type = dyn_cast<RankedTensorType>(result.getType());
+            type && type.getRank() > 0 && type.isDynamicDim(0))
+          if (auto [operand, dim] = kernelOp.getExtentSource(result.getResultNumber(), 0); dim == 0)
+            pieces[result] = piecesOf(op.getOperand(operand));
+    }
+  }
+
   void runOnOperation() override {
     int64_t elements = 0;
     for (auto param : getOperation().getOps<ParamOp>()) {
@@ -78,6 +115,7 @@ struct CheckInputPass : impl::CheckInputPassBase<CheckInputPass> {
       if (!function.isExternal()) {
         checkFeatures(function);
         checkIntegers(function);
+        checkReshapes(function);
       }
     getOperation().walk([&](Operation *op) {
       if (!isa_and_nonnull<XFDialect>(op->getDialect()) ||
