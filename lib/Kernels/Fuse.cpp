@@ -65,6 +65,8 @@ private:
   bool mayJoin(Operation *op, KernelKind kind, Value operand, const Group &group) {
     if (isa<RotaryOp>(op)) // it reads other columns too: from memory
       return false;
+    if (auto embedding = dyn_cast<EmbeddingOp>(op); embedding && embedding.getTable() == operand)
+      return false;                   // other rows
     if (isa<BlockStatisticsOp>(op)) { // it sees blocks of the product
       if (group.kind != KernelKind::Matmul)
         return false;

@@ -149,20 +149,28 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
   if (isOnDevice && size > 1)
     rows = rounded(size, 8);
   int64_t taken = std::count(used.begin(), used.end(), true), needed = taken + rows;
-  // Memory that is never touched costs nothing, and growing copies: room for the tokens of most sentences at once.
+  // Growing copies, on a GPU by way of this machine: room for the tokens of most sentences at once. Not for as many as
+  // a prompt has rows: what a large page holds is there, and filled with zeros, where any of it is touched.
   constexpr int64_t usualLength = 64;
   if (needed > caches.capacity) {
     int64_t kept = std::find(used.rbegin(), used.rend(), true).base() - used.begin();
-    int64_t more = std::max({needed, 2 * caches.capacity, usualLength * size});
+    int64_t sentences =
+        isOnDevice ? size : std::count_if(hypotheses.begin(), hypotheses.end(), [](const Hypothesis &each) {
+          return each.parent != Hypothesis::rowBefore;
+        });
+    int64_t more = std::max({needed, 2 * caches.capacity, usualLength * sentences});
     if (Expected<void> grown = caches.grow(decodeFunction, more, kept); !grown)
       return grown.error();
     used.resize(caches.capacity, false);
   }
 
-  std::vector<int32_t> ids, positions, memoryRows, memoryOffsets = {0}, cacheSlots, cacheRows, cacheOffsets = {0};
+  std::vector<int32_t> logitRows, ids, positions, memoryRows, memoryOffsets = {0}, cacheSlots, cacheRows,
+                                                              cacheOffsets = {0};
   cacheRows.reserve(entries);
   for (size_t row = 0; row < hypotheses.size(); ++row) {
     const Hypothesis &hypothesis = hypotheses[row];
+    if (hypothesis.isAsked)
+      logitRows.push_back(int32_t(row));
     if (hypothesis.parent == Hypothesis::rowBefore)
       lists[row] = lists[row - 1];
     ids.push_back(hypothesis.token);
@@ -184,6 +192,9 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
     memoryOffsets.push_back(memoryOffsets.back());
     cacheOffsets.push_back(cacheOffsets.back());
   }
+  int64_t asked = int64_t(logitRows.size());
+  if (isOnDevice && asked > 1)
+    logitRows.resize(rounded(asked, 8));
   if (isOnDevice) {
     constexpr int64_t leastEntries = 1024; // of a list of four bytes each: more is not copied faster
     cacheRows.resize(rounded(int64_t(cacheRows.size()), leastEntries));
@@ -192,6 +203,7 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
   std::vector<int32_t> ranks(count);
   std::vector<TensorView> inputs = {listView("ids", ids),
                                     listView("ranks", ranks),
+                                    listView("logit_rows", logitRows),
                                     listView("positions", positions),
                                     listView("memory_rows", memoryRows),
                                     listView("memory_offsets", memoryOffsets),
@@ -203,19 +215,20 @@ Expected<Predictions> Decoder::step(std::span<const Hypothesis> hypotheses, int6
       inputs.push_back(tensor.view());
   if (Expected<void> entered = enter(decodeFunction, inputs); !entered)
     return entered.error();
-  logSumExp.resize(rows);
-  values.resize(rows * count);
-  tokens.resize(rows * count);
+  int64_t predicted = int64_t(logitRows.size());
+  logSumExp.resize(predicted);
+  values.resize(predicted * count);
+  tokens.resize(predicted * count);
   // Logits stay where they are computed: few are looked at.
   std::vector<TensorView> outputs = {
-      {"log_sum_exp", ElementType::F32, {rows}, logSumExp.data()},
-      {"top_log_probabilities", ElementType::F32, {rows, count}, values.data()},
-      {"top_tokens", ElementType::I32, {rows, count}, tokens.data()},
+      {"log_sum_exp", ElementType::F32, {predicted}, logSumExp.data()},
+      {"top_log_probabilities", ElementType::F32, {predicted, count}, values.data()},
+      {"top_tokens", ElementType::I32, {predicted, count}, tokens.data()},
   };
   if (Expected<void> ran = session.executor().run(decodeFunction, inputs, outputs, model.arenas()); !ran)
     return ran.error();
   cached = std::move(lists);
-  return Predictions{count, std::span(logSumExp).first(size), values, tokens};
+  return Predictions{count, std::span(logSumExp).first(asked), values, tokens};
 }
 
 Expected<float> Decoder::logit(int64_t row, int32_t token) {

@@ -12,10 +12,10 @@ using namespace xf::runtime;
 std::vector<int64_t> xf::runtime::dimsOfBatch(const Function &function, int64_t tokens, int64_t sequences) {
   std::vector<int64_t> dims;
   for (const std::string &dim : function.dims)
-    dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets") ? sequences + 1
-                   : dim == "rows" || dim == "sequences"               ? sequences
-                   : dim == "ranks"                                    ? 8 // twice a beam of four
-                                                                       : tokens);
+    dims.push_back(dim.ends_with("plus_1") || dim.ends_with("offsets")          ? sequences + 1
+                   : dim == "rows" || dim == "logit_rows" || dim == "sequences" ? sequences
+                   : dim == "ranks"                                             ? 8 // twice a beam of four
+                                                                                : tokens);
   function.setChunks(dims);
   return dims;
 }

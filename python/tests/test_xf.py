@@ -170,6 +170,7 @@ class ModelTest(unittest.TestCase):
                     cache_slots=np.array([row], np.int32),
                     cache_rows=cached,
                     cache_offsets=np.array([0, len(cached)], np.int32),
+                    logit_rows=np.zeros(1, np.int32),
                     ranks=np.zeros(1, np.int32),
                 )
                 given[row] = outputs["log_sum_exp"][0] - outputs["logits"][0, self.batch["labels"][row]]

@@ -252,6 +252,7 @@ class Case:
         slots = self.numbers.permutation(cached)[:rows].astype(numpy.int32)
         vocabulary = self.model.configuration.get("target_vocabulary", self.model.configuration["vocabulary"])
         inputs = {"ids": self.ids(rows, vocabulary), "ranks": numpy.zeros(min(self.rng.choice([0, 1, 3]), vocabulary), numpy.int32)}
+        inputs["logit_rows"] = self.numbers.integers(0, rows, self.rng.choice([0, 1, 3]) if rows else 0, dtype=numpy.int32)
         inputs |= {"positions": self.numbers.integers(0, LONGEST, rows, dtype=numpy.int32), "cache_slots": slots}
         for value in self.model.decode.inputs:
             if value.written:

@@ -24,6 +24,7 @@
 // CHECK-SAME: xf.dims = ["rows"], xf.name = "ids"
 // CHECK-SAME: xf.dims = ["memory_tokens"], xf.kept, xf.name = "memory.1"
 // CHECK-SAME: xf.dims = ["cache_tokens"], xf.kept, xf.name = "cache.1"
+// CHECK-SAME: {xf.dims = ["logit_rows"], xf.name = "logit_rows"}
 // CHECK-SAME: xf.dims = ["ranks"], xf.name = "ranks"
 // CHECK-SAME: xf.name = "logits"
 // CHECK-SAME: xf.name = "log_sum_exp"
@@ -34,6 +35,9 @@
 // CHECK: %[[VALUES:.*]] = xf.cache_write
 // CHECK: xf.cached_attention %{{.*}}, %[[KEYS]], %[[VALUES]] rows(
 // CHECK: xf.cached_attention
+// CHECK: %[[ASKED:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<?x128xf32>) -> tensor<?x128xf32>
+// CHECK: %[[NORMED:.*]] = xf.layer_norm %[[ASKED]],
+// CHECK: xf.linear %[[NORMED]],
 // CHECK: %[[MAXIMA:.*]], %[[SUMS:.*]] = xf.block_statistics %[[LOGITS:.*]] :
 // CHECK: xf.top_k %[[LOGITS]], %[[MAXIMA]], %[[SUMS]] ranks(
 // CHECK-LABEL: func.func @attention(
@@ -52,6 +56,9 @@
 // LM-SAME: -> (tensor<?x65xf32> {xf.name = "logits"}, tensor<?xf32> {xf.name = "log_sum_exp"}
 // LM-COUNT-2: xf.cache_write
 // LM: xf.cached_attention
+// LM: %[[X:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<?x128xf32>) -> tensor<?x128xf32>
+// LM: %[[N:.*]] = xf.layer_norm %[[X]],
+// LM: xf.linear %[[N]],
 // LM-LABEL: func.func @attention(
 // LM-SAME: xf.dims = ["tokens"], xf.name = "ids"
 // LM-SAME: -> (tensor<4x?x?xf32> {xf.name = "decoder.0.attention"})

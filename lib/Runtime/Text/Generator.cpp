@@ -53,22 +53,21 @@ Expected<int32_t> Reader::read(std::span<const int32_t> tokens, uint64_t step) {
   while (!tokens.empty()) {
     std::vector<Hypothesis> rows;
     for (int32_t token : tokens.first(std::min(tokens.size(), rowsAtOnce)))
-      rows.push_back({0, rows.empty() ? lastRow : Hypothesis::rowBefore, token});
+      rows.push_back({0, rows.empty() ? lastRow : Hypothesis::rowBefore, token, /*isAsked=*/false});
+    rows.back().isAsked = rows.size() == tokens.size(); // of a prompt's last token alone
     Expected<Predictions> predictions = decoder.step(rows, std::max<int64_t>(listed, 1));
     if (!predictions)
       return predictions.error();
-    if (!std::isfinite(predictions->logSumExp.back()))
-      return userError("the model's probabilities are not numbers; are its weights finite?");
     last = *predictions;
     lastRow = int32_t(rows.size()) - 1;
     tokens = tokens.subspan(rows.size());
   }
-  if (listed) {
-    size_t begin = size_t(lastRow * last.count);
-    return sampleListed(last.values.subspan(begin, last.count), last.tokens.subspan(begin, last.count), sampling, step);
-  }
+  if (!std::isfinite(last.logSumExp.back()))
+    return userError("the model's probabilities are not numbers; are its weights finite?");
+  if (listed)
+    return sampleListed(last.values.first(last.count), last.tokens.first(last.count), sampling, step);
   logits.resize(decoder.vocabulary());
-  if (Expected<void> got = decoder.logits(lastRow, logits); !got)
+  if (Expected<void> got = decoder.logits(0, logits); !got)
     return got.error();
   return sampleToken(logits, sampling, step);
 }

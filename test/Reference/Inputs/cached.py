@@ -13,7 +13,7 @@ def inputs(ids, begin, end, caches):
     offsets = [0]
     for r in range(begin, end):
         offsets.append(offsets[-1] + r + 1)
-    lists = {"ranks": [0], "ids": ids[begin:end], "positions": range(begin, end), "cache_slots": range(begin, end), "cache_rows": rows, "cache_offsets": offsets}
+    lists = {"ranks": [0], "logit_rows": range(end - begin), "ids": ids[begin:end], "positions": range(begin, end), "cache_slots": range(begin, end), "cache_rows": rows, "cache_offsets": offsets}
     return {name: ("I32", [len(values)], list(values)) for name, values in lists.items()} | {
         name: ("F32", [len(ids), len(values) // len(ids)], values) for name, values in caches.items()
     }

@@ -16,15 +16,17 @@
 namespace xf::runtime {
 
 /// A hypothesis at one step: which sentence it translates, which row of the step before it continues (-1 at
-/// the first; rowBefore: the row before it in this step), and the token it reads.
+/// the first; rowBefore: the row before it in this step), the token it reads, and whether the one after it is asked
+/// for.
 struct Hypothesis {
   static constexpr int32_t rowBefore = -2;
   int32_t sentence;
   int32_t parent;
   int32_t token;
+  bool isAsked = true;
 };
 
-/// What a model says of the token after each hypothesis, a row.
+/// What a model says of the token after each hypothesis that asks for it, a row.
 struct Predictions {
   int64_t count = 0;                // of the likeliest tokens that are listed
   std::span<const float> logSumExp; // one a row
@@ -38,7 +40,7 @@ public:
   virtual ~Stepper() = default;
   /// `count`: how many of the likeliest tokens to list. Valid until the next call.
   virtual Expected<Predictions> step(std::span<const Hypothesis> hypotheses, int64_t count) = 0;
-  /// What the last step said of any one token.
+  /// What the last step said of any one token, of a row of its predictions.
   virtual Expected<float> logit(int64_t row, int32_t token) = 0;
   virtual int64_t vocabulary() const = 0;
 };

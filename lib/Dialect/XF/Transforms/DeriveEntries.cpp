@@ -383,6 +383,20 @@ private:
     return encode;
   }
 
+  /// What nothing but the logits depends on, by a product, or by one of a norm: it need not be computed of rows whose
+  /// logits nobody wants. Null where the logits come otherwise.
+  Value statesOfLogits() {
+    auto isRead = [&](Value value, Operation *by) {
+      return targetSide.contains(value) && value.getDefiningOp() &&
+             llvm::all_of(value.getUsers(), [&](Operation *user) { return user == by || !needed.contains(user); });
+    };
+    auto linear = logits.getDefiningOp<LinearOp>();
+    if (!linear || !isRead(linear.getX(), linear))
+      return {};
+    auto norm = linear.getX().getDefiningOp<LayerNormOp>();
+    return norm && isRead(norm.getX(), norm) ? norm.getX() : Value(linear.getX());
+  }
+
   void deriveDecoding(func::FuncOp after, func::FuncOp flat) {
     // The source side, up to what the target side uses of it.
     SetVector<Value> memory;
@@ -416,9 +430,16 @@ private:
     arguments.push_back({"cache_slots", "rows", targetIds});
     arguments.push_back({"cache_rows", "cache_rows", targetIds});
     arguments.push_back({"cache_offsets", "rows_plus_1", targetIds});
+    arguments.push_back({"logit_rows", "logit_rows", targetIds});
     arguments.push_back({"ranks", "ranks", targetIds});
     func::FuncOp decode = createEntry(after, "decode", arguments);
     auto argument = [&](size_t i) -> Value { return decode.getArgument(i); };
+    Value ranks = argument(slots + 4), states = statesOfLogits();
+    auto rowsOfLogits = [&](Value x) {
+      auto type = cast<RankedTensorType>(x.getType());
+      type = RankedTensorType::get({ShapedType::kDynamic, type.getDimSize(1)}, type.getElementType());
+      return EmbeddingOp::create(b, logits.getLoc(), type, argument(slots + 3), x, APFloat(1.0f), IntegerAttr());
+    };
     IRMapping mapping;
     mapping.map(targetIds, argument(0));
     for (auto [i, value] : llvm::enumerate(memory))
@@ -452,9 +473,13 @@ private:
       } else {
         b.clone(op, mapping);
       }
+      if (states && states.getDefiningOp() == &op)
+        mapping.map(states, rowsOfLogits(mapping.lookup(states)));
     }
     // The likeliest tokens, as many as the search asks for, and the logits themselves for whoever wants another one's.
-    Value predicted = mapping.lookup(logits), ranks = argument(slots + 3);
+    Value predicted = mapping.lookup(logits);
+    if (!states)
+      predicted = rowsOfLogits(predicted);
     Location loc = logits.getLoc();
     auto type = cast<RankedTensorType>(logits.getType());
     RankedTensorType statistics = BlockStatisticsOp::statisticsType(type),
