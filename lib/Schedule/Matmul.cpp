@@ -93,6 +93,7 @@ private:
   void emitRows(Value rowBegin, Value rowEnd, Value columnBegin, Finish finish) {
     int64_t panels = llvm::divideCeil(columnsPerTile, panel);
     Value buffer = p.packed ? p.b : e.allocate({panels, depth, panel});
+    widened = p.quantized && rows > 2 ? e.allocate({depth, panel}) : Value();
     if (copiesA)
       copy = e.allocate(p.transposeA ? ArrayRef<int64_t>{depth, rowsPerBlock + padding}
                                      : ArrayRef<int64_t>{rowsPerBlock, depth + padding});
@@ -306,9 +307,34 @@ private:
         e.prefetch(p.b, {ahead, packedRow(k), e.select(asks, e.mul(tile, e.index(16)), packedColumn)});
       };
       TileProduct tiles{rows, vectors, initial, a, b, store, ahead};
-      if (p.quantized)
-        tiles.beginGroup = beginGroup, tiles.scale = scale;
-      emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, tiles);
+      if (!p.quantized)
+        return emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, tiles);
+      tiles.beginGroup = beginGroup, tiles.scale = scale;
+      if (!widened)
+        return emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, tiles);
+      // Where several tiles of rows take a panel, its integers become numbers once.
+      constexpr int64_t tilesAtLeast = 3;
+      Value isWorthIt = e.compare(arith::CmpIPredicate::sge, e.sub(rowEnd, rowBegin), e.index(tilesAtLeast * rows));
+      e.switchOn(
+          e.select(isWorthIt, e.index(1), e.index(0)), 2,
+          [&](int64_t) {
+            auto place = [&](Value k, int64_t v) {
+              return SmallVector<Value>{e.sub(k, kBegin), e.index(v * e.registers.width)};
+            };
+            e.loop(kBegin, kEnd, PackOp::group, [&](Value begin) {
+              beginGroup(begin);
+              e.loop(begin, e.min(e.add(begin, e.index(PackOp::group)), kEnd), 1, [&](Value k) {
+                for (int64_t v = 0; v < vectors; ++v)
+                  e.storeVector(b(k, v), widened, place(k, v), e.registers.width);
+              });
+            });
+            auto wide = [&](Value k, int64_t v) { return e.loadVector(widened, place(k, v), e.registers.width); };
+            TileProduct ofWidened = tiles;
+            ofWidened.b = wide;
+            ofWidened.ahead = nullptr;
+            emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, ofWidened);
+          },
+          [&] { emitTiles(e, rowBegin, rowEnd, kBegin, kEnd, tiles); });
     });
   }
 
@@ -389,7 +415,7 @@ private:
   static constexpr int64_t padding = 16, rowsAhead = 8;
   int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial;
   bool copiesA;
-  Value fullPanels, hasPartial, copy, isFirstBlock, isLastBlock, kept;
+  Value fullPanels, hasPartial, copy, widened, isFirstBlock, isLastBlock, kept;
 };
 } // namespace
 
