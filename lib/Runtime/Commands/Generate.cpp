@@ -5,6 +5,12 @@
 #include "xf/Runtime/Text/Generator.h"
 #include "xf/Runtime/Text/Vocabularies.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <unistd.h>
+
 using namespace xf::runtime;
 
 namespace {
@@ -14,12 +20,33 @@ struct GenerateOptions : GeneratorOptions {
 };
 } // namespace
 
+/// All of stdin, without the newline that ends its last line.
+static Expected<std::string> readInput() {
+  std::string text;
+  constexpr size_t block = size_t(1) << 16;
+  for (ssize_t count = 1; count != 0;) {
+    size_t before = text.size();
+    text.resize(before + block);
+    count = read(STDIN_FILENO, text.data() + before, block);
+    text.resize(before + size_t(std::max<ssize_t>(count, 0)));
+    if (count < 0 && errno != EINTR)
+      return userError(fmt::format("can't read standard input: {}", std::strerror(errno)));
+  }
+  if (text.ends_with('\n'))
+    text.pop_back();
+  return text;
+}
+
 static Expected<int> generate(Session &session, const GenerateOptions &options) {
   Expected<Vocabulary> vocabulary = openVocabulary(session);
   if (!vocabulary)
     return vocabulary.error();
+  bool isPiped = options.prompt == "-";
+  Expected<std::string> text = isPiped ? readInput() : Expected<std::string>(options.prompt);
+  if (!text)
+    return text.error();
   Expected<std::vector<int32_t>> prompt =
-      encodePrompt(options.prompt, *vocabulary, TextForm::of(session.program), "--prompt");
+      encodePrompt(*text, *vocabulary, TextForm::of(session.program), isPiped ? "standard input" : "--prompt");
   if (!prompt)
     return prompt.error();
   Expected<ModelState> model = session.loadModel(options.model, {"decode"});
@@ -43,7 +70,7 @@ void xf::runtime::addGenerate(CLI::App &app, Session &session, Action &action) {
   static_cast<GeneratorOptions &>(*options) = GeneratorOptions::of(session.program);
   CLI::App *command = app.add_subcommand("generate", "Go on with a text");
   addModelOption(*command, session, options->model);
-  command->add_option("--prompt", options->prompt, "The text to go on with")->default_str("none");
+  command->add_option("--prompt", options->prompt, "The text to go on with; -: standard input")->default_str("none");
   command
       ->add_option("--max-length", options->maxLength,
                    "Tokens to generate; where the model's positions end it goes on with the newer half of what it sees")
