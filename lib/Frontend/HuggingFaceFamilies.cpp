@@ -120,23 +120,36 @@ void HuggingFaceReader::leaveOutHeads(ArrayRef<const char *> heads) {
     }
 }
 
-/// What BERT and DistilBERT have alike; whether classes come after the encoder.
-bool HuggingFaceReader::readBertStem(const std::string &prefix) {
+/// What BERT, RoBERTa and DistilBERT have alike; whether classes come after the encoder. The row of a text's first
+/// token in the table of positions is `firstPosition`.
+bool HuggingFaceReader::readBertStem(const std::string &prefix, int64_t firstPosition) {
   bool classifies = StringRef(model.model.architecture).ends_with("ForSequenceClassification");
   model.model.kind = classifies ? Classifier : Encoder;
   number("vocabulary", "vocab_size");
-  number("max_positions", "max_position_embeddings", 512);
+  if (std::optional<int64_t> rows = config->number("max_position_embeddings", 512); rows && *rows <= firstPosition)
+    config->fail("max_position_embeddings", "to be more than " + std::to_string(firstPosition), std::to_string(*rows));
+  else if (rows)
+    take("max_positions", "max_position_embeddings", std::to_string(*rows - firstPosition));
   for (const char *key : {"norm=post", "positions=learned", "bias=all", "embedding_norm=true", "scale_embedding=false"})
     model.model.keys.push_back(key);
   names.leaveOut(prefix + "embeddings.position_ids");
   names.rule(prefix + "embeddings.word_embeddings.weight", "embedding.weight");
-  names.rule(prefix + "embeddings.position_embeddings.weight", "positions.weight");
+  std::string positions = prefix + "embeddings.position_embeddings.weight";
+  if (firstPosition)
+    names.rule(positions, Json{{"to", "positions.weight"}, {"first_row", firstPosition}});
+  else
+    names.rule(positions, "positions.weight");
   return classifies;
 }
 
 void HuggingFaceReader::readBert() {
-  std::string p = names.any("bert.") ? "bert." : "", layer = p + "encoder.layer.{n}.";
-  bool classifies = readBertStem(p);
+  // RoBERTa's positions count from behind the number of the token that fills batches up; it has no table for those
+  // tokens themselves.
+  bool isRoberta = config->text("model_type", "bert") == "roberta";
+  std::optional<int64_t> padding = isRoberta ? config->number("pad_token_id", 1) : std::nullopt;
+  std::string prefix = isRoberta ? "roberta." : "bert.";
+  std::string p = names.any(prefix) ? prefix : "", layer = p + "encoder.layer.{n}.";
+  bool classifies = readBertStem(p, padding.value_or(-1) + 1);
   number("layers", "num_hidden_layers");
   number("d_model", "hidden_size");
   number("heads", "num_attention_heads");
@@ -148,12 +161,14 @@ void HuggingFaceReader::readBert() {
   config->only("add_cross_attention", false);
 
   if (classifies) {
-    readHead("tanh", p + "pooler.dense");
+    readHead("tanh", isRoberta ? "classifier.dense" : p + "pooler.dense");
+    if (isRoberta)
+      names.rule("classifier.out_proj.{kind}", "classifier.{kind}");
     real("dropout", "hidden_dropout_prob", 0.1);
     real("attention_dropout", "attention_probs_dropout_prob", 0.1);
     tune();
   } else {
-    leaveOutHeads({"cls.", "classifier.", "qa_outputs."});
+    leaveOutHeads({"cls.", "lm_head.", "classifier.", "qa_outputs."});
     names.leaveOut(p + "pooler.");
   }
   // Every token of a text alone is of type 0; whose row any of the sum's tables may hold.
@@ -415,6 +430,9 @@ Expected<void> HuggingFaceReader::readFamily() {
       {"gpt2", {"GPT2LMHeadModel"}, &HuggingFaceReader::readGpt2},
       {"bert",
        {"BertModel", "BertForMaskedLM", "BertForPreTraining", "BertForSequenceClassification"},
+       &HuggingFaceReader::readBert},
+      {"roberta",
+       {"RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification"},
        &HuggingFaceReader::readBert},
       {"distilbert",
        {"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification"},

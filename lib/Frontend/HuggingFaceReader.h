@@ -45,7 +45,7 @@ private:
   ::xf::runtime::Expected<void> readFamily();
   ::xf::runtime::Expected<void> refuseQuantized();
   void readGpt2();
-  bool readBertStem(const std::string &prefix);
+  bool readBertStem(const std::string &prefix, int64_t firstPosition = 0);
   void readBert();
   void readDistilBert();
   void readHead(StringRef activation, const std::string &pooler);

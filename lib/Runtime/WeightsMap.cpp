@@ -26,6 +26,7 @@ struct Rule {
   bool transposed = false;
   std::optional<int64_t> addRow; // which row is added to those of what else becomes the name
   std::optional<int64_t> row;    // which row is all that is taken
+  int64_t firstRow = 0;          // or from which on
   bool matched = false;
 };
 } // namespace
@@ -102,16 +103,17 @@ static Expected<std::vector<Rule>> readRules(const WeightsMap &map) {
     if (value.is_object()) {
       for (const auto &[key, setting] : value.items())
         if (key != "to" && !(key == "transposed" && setting.is_boolean()) &&
-            !((key == "add_row" || key == "row") && setting.is_number_unsigned() &&
+            !((key == "add_row" || key == "row" || key == "first_row") && setting.is_number_unsigned() &&
               setting.get<uint64_t>() <= uint64_t(INT64_MAX)))
-          return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false, or \"row\" or "
-                                     "\"add_row\": a row's number, but got '{}'",
+          return invalid(fmt::format("'{}': expected \"to\", and \"transposed\": true or false, or \"row\", "
+                                     "\"first_row\" or \"add_row\": a row's number, but got '{}'",
                                      pattern, key));
       rule.transposed = value.value("transposed", false);
       if (value.contains("add_row"))
         rule.addRow = value["add_row"].get<int64_t>();
       if (value.contains("row"))
         rule.row = value["row"].get<int64_t>();
+      rule.firstRow = value.value("first_row", int64_t(0));
       to = value.contains("to") ? &value["to"] : nullptr;
     }
     auto add = [&](const ordered_json &name) {
@@ -249,6 +251,14 @@ Expected<void> Mapper::add(TensorView tensor, const std::string &path) {
                                    formatShape(tensor.shape)));
     tensor.shape.erase(tensor.shape.begin());
     tensor.data = static_cast<char *>(tensor.data) + *rule->row * tensor.bytes();
+  }
+  if (rule != rules.end() && rule->firstRow) {
+    if (tensor.shape.empty() || rule->firstRow >= tensor.shape[0])
+      return userError(fmt::format("expected '{}' to have a row {}, from which on rule '{}' takes it, but got {} {}",
+                                   tensor.name, rule->firstRow, rule->pattern, xf::runtime::name(tensor.type),
+                                   formatShape(tensor.shape)));
+    tensor.data = static_cast<char *>(tensor.data) + rule->firstRow * (tensor.bytes() / tensor.shape[0]);
+    tensor.shape[0] -= rule->firstRow;
   }
   std::optional<OwnedTensor> turned;
   if (rule != rules.end() && rule->transposed) {
