@@ -207,6 +207,9 @@ Expected<void> HuggingFaceReader::readPooling() {
   return {};
 }
 
+/// XLM-RoBERTa's tokens, which encoders of BERT's kind for many languages have too.
+static constexpr const char *fairseqPieces = "sentencepiece.bpe.model";
+
 Expected<std::string> HuggingFaceReader::importCandidate(const std::string &name) {
   auto content = [&](StringRef name) -> Expected<std::string> {
     auto file = runtime::MappedFile::open(pathOf(name));
@@ -229,6 +232,8 @@ Expected<std::string> HuggingFaceReader::importCandidate(const std::string &name
       return fine.error();
     return runtime::importWordPiece(*bytes, options, pathOf(name));
   }
+  if (name == fairseqPieces)
+    return runtime::importFairseqPieces(*bytes, pathOf(name));
   if (name == "vocab.json") {
     Expected<std::string> merges = content("merges.txt");
     return merges ? runtime::importBytePairs(*bytes, *merges, pathOf(name)) : merges;
@@ -243,7 +248,7 @@ Expected<void> HuggingFaceReader::readVocabulary() {
   }
   std::vector<std::string> candidates = {"tokenizer.json", "tokenizer.model"};
   if (model.model.kind & (Encoder | Classifier))
-    candidates.emplace_back("vocab.txt");
+    candidates.insert(candidates.end(), {fairseqPieces, "vocab.txt"});
   if (exists("merges.txt"))
     candidates.push_back("vocab.json");
   candidates.push_back("vocab.tsv");

@@ -145,7 +145,7 @@ bool HuggingFaceReader::readBertStem(const std::string &prefix, int64_t firstPos
 void HuggingFaceReader::readBert() {
   // RoBERTa's positions count from behind the number of the token that fills batches up; it has no table for those
   // tokens themselves.
-  bool isRoberta = config->text("model_type", "bert") == "roberta";
+  bool isRoberta = StringRef(config->text("model_type", "bert")).ends_with("roberta"); // or xlm-roberta
   std::optional<int64_t> padding = isRoberta ? config->number("pad_token_id", 1) : std::nullopt;
   std::string prefix = isRoberta ? "roberta." : "bert.";
   std::string p = names.any(prefix) ? prefix : "", layer = p + "encoder.layer.{n}.";
@@ -433,6 +433,9 @@ Expected<void> HuggingFaceReader::readFamily() {
        &HuggingFaceReader::readBert},
       {"roberta",
        {"RobertaModel", "RobertaForMaskedLM", "RobertaForSequenceClassification"},
+       &HuggingFaceReader::readBert},
+      {"xlm-roberta",
+       {"XLMRobertaModel", "XLMRobertaForMaskedLM", "XLMRobertaForSequenceClassification"},
        &HuggingFaceReader::readBert},
       {"distilbert",
        {"DistilBertModel", "DistilBertForMaskedLM", "DistilBertForSequenceClassification"},

@@ -1,6 +1,7 @@
 //===- ListedPieces.cpp - SentencePiece's pieces under the ids of a list --------------===//
 // Marian's vocabularies: a SentencePiece model of each language takes text apart and joins it, and a list that both
-// languages may share has the ids. The file has the list's tokens, a line each, and behind them the model's bytes.
+// languages may share has the ids. XLM-RoBERTa's: one model's pieces, in its order, behind other marks. The file has
+// the list's tokens, a line each, and behind them the model's bytes; `bos` is the id of a mark that texts begin with.
 //===----------------------------------------------------------------------------------===//
 #include "VocabularyFile.h"
 #include "xf/Runtime/Json.h"
@@ -15,7 +16,8 @@ using namespace xf::runtime;
 using nlohmann::json;
 
 namespace {
-constexpr std::string_view unknownToken = "<unk>", endToken = "</s>", padToken = "<pad>";
+constexpr std::string_view unknownToken = "<unk>", endToken = "</s>", padToken = "<pad>", beginToken = "<s>",
+                           maskToken = "<mask>";
 
 struct ListedPieces final : Vocabulary::Model {
   sentencepiece::SentencePieceProcessor processor;
@@ -23,6 +25,7 @@ struct ListedPieces final : Vocabulary::Model {
   std::unordered_map<std::string_view, int32_t> idOf; // views into `tokens`
   SpelledTokens spelled;                              // that are no text
   int32_t pad = -1;
+  bool hasLanguages = true; // whose tokens a text may begin with
 
   int32_t find(std::string_view token) const {
     auto found = idOf.find(token);
@@ -38,7 +41,7 @@ struct ListedPieces final : Vocabulary::Model {
         return;
       }
       // The language to translate to, >>fr<<, is a token whatever the model makes of it.
-      size_t end = text.starts_with(">>") ? text.find("<<") : text.npos;
+      size_t end = hasLanguages && text.starts_with(">>") ? text.find("<<") : text.npos;
       if (end != text.npos) {
         ids.push_back(find(text.substr(0, end + 2)));
         text.remove_prefix(end + 2);
@@ -55,7 +58,7 @@ struct ListedPieces final : Vocabulary::Model {
   std::string decode(std::span<const int32_t> ids) const override {
     std::vector<std::string> pieces;
     for (int32_t id : ids)
-      if (id >= 0 && id < size && id != unknown && id != eos && id != pad)
+      if (id >= 0 && id < size && id != unknown && id != eos && id != pad && (hasLanguages || id != bos))
         pieces.push_back(tokens[id]);
     std::string text;
     if (!processor.Decode(pieces, &text).ok())
@@ -73,9 +76,11 @@ struct ListedPieces final : Vocabulary::Model {
 
 Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseListedPieces(VocabularyFile &file) {
   std::optional<int64_t> count = file.field("tokens");
-  if (file.header.size() != 4 || !count || *count < 1)
-    return userError(fmt::format(
-        "vocabulary '{}': expected its first line to be 'xf-vocabulary 1 listed-pieces tokens=N'", file.name));
+  std::optional<int64_t> bos = file.field("bos");
+  if (file.header.size() != (bos ? 5 : 4) || !count || *count < 1 || (bos && (*bos < 0 || *bos >= *count)))
+    return userError(fmt::format("vocabulary '{}': expected its first line to be 'xf-vocabulary 1 listed-pieces "
+                                 "tokens=N', and bos=ID behind it where a token begins texts",
+                                 file.name));
   auto model = std::make_shared<ListedPieces>();
   for (int64_t i = 0; i < *count; ++i) {
     Expected<std::string_view> token = file.line();
@@ -96,7 +101,12 @@ Expected<std::shared_ptr<Vocabulary::Model>> xf::runtime::parseListedPieces(Voca
   }
   if (auto found = model->idOf.find(padToken); found != model->idOf.end())
     model->pad = found->second;
-  model->bos = model->pad >= 0 ? model->pad : model->eos; // outputs begin with it
+  model->bos = bos ? int32_t(*bos) : model->pad >= 0 ? model->pad : model->eos; // outputs begin with it
+  model->hasLanguages = !bos;
+  if (bos)
+    for (std::string_view token : {beginToken, maskToken})
+      if (auto found = model->idOf.find(token); found != model->idOf.end())
+        model->spelled.add(std::string(token), found->second);
   for (auto [id, token] : {std::pair(model->unknown, unknownToken), {model->eos, endToken}, {model->pad, padToken}})
     if (id >= 0)
       model->spelled.add(token, id);
@@ -125,5 +135,28 @@ Expected<std::string> xf::runtime::importListedPieces(std::string_view list, std
   std::string file = fmt::format("{}1 listed-pieces tokens={}\n", VocabularyFile::magic, tokens.size());
   for (const std::string *token : tokens)
     file += escapeToken(*token) + '\n';
+  return file.append(pieces);
+}
+
+Expected<std::string> xf::runtime::importFairseqPieces(std::string_view pieces, const std::string &name) {
+  sentencepiece::SentencePieceProcessor processor;
+  if (Expected<void> loaded = loadSentencePiece({pieces.data(), pieces.size()}, name, processor); !loaded)
+    return loaded.error();
+  constexpr std::string_view theirs[] = {unknownToken, beginToken, endToken};
+  int count = processor.GetPieceSize();
+  for (int i = 0; i < int(std::size(theirs)); ++i)
+    if (i >= count || processor.IdToPiece(i) != theirs[i])
+      return userError(
+          fmt::format("vocabulary '{}': expected its pieces to begin with {}, as XLM-RoBERTa's do, but got "
+                      "'{}' for number {}",
+                      name, fmt::join(theirs, ", "), i < count ? processor.IdToPiece(i) : "none", i));
+  std::vector<std::string> tokens{std::string(beginToken), std::string(padToken), std::string(endToken),
+                                  std::string(unknownToken)};
+  for (int i = int(std::size(theirs)); i < count; ++i)
+    tokens.push_back(processor.IdToPiece(i));
+  tokens.emplace_back(maskToken);
+  std::string file = fmt::format("{}1 listed-pieces tokens={} bos=0\n", VocabularyFile::magic, tokens.size());
+  for (const std::string &token : tokens)
+    file += escapeToken(token) + '\n';
   return file.append(pieces);
 }

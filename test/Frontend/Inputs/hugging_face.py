@@ -27,6 +27,7 @@ FAMILIES = {
     ),
 }
 FAMILIES["roberta"] = {**FAMILIES["bert"], "architectures": ["RobertaModel"], "model_type": "roberta", "type_vocab_size": 1, "pad_token_id": 1}
+FAMILIES["xlm-roberta"] = {**FAMILIES["roberta"], "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta"}
 FAMILIES["distilbert"] = dict(
     architectures=["DistilBertModel"], model_type="distilbert", n_layers=2, dim=12, n_heads=3, hidden_dim=20, vocab_size=23, max_position_embeddings=11, activation="gelu",
     sinusoidal_pos_embds=False, dropout=0.1, attention_dropout=0.1, seq_classif_dropout=0.2, prefix="",
@@ -165,7 +166,7 @@ def bert(c, w, ids):
     e = p + "embeddings."
     table, places = w.make(e + "word_embeddings.weight", c["vocab_size"], width), w.make(e + "position_embeddings.weight", c["max_position_embeddings"], width)
     kinds, norm = w.make(e + "token_type_embeddings.weight", c["type_vocab_size"], width), w.norm(e + "LayerNorm", width)
-    roberta = c["model_type"] == "roberta"
+    roberta = c["model_type"].endswith("roberta")
     first = (1 if c["pad_token_id"] is None else c["pad_token_id"]) + 1 if roberta else 0
     x = [layer_norm(add(table[token], places[first + i], kinds[0]), *norm, epsilon) for i, token in enumerate(ids)]
     for n in range(c["num_hidden_layers"]):
@@ -259,7 +260,7 @@ def main():
     family, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     random.seed(family)
     config = {"dtype": "F32", "shards": 0, "old_names": False, **FAMILIES[family], **{key: json.loads(value) for key, value in (pair.split("=", 1) for pair in sys.argv[3:])}}
-    model = {"gpt2": gpt2, "bert": bert, "roberta": bert, "distilbert": distilbert}.get(family, llama)
+    model = {"gpt2": gpt2, "bert": bert, "roberta": bert, "xlm-roberta": bert, "distilbert": distilbert}.get(family, llama)
     weights = Weights(config["dtype"])
     lengths, vocabulary = [5, 1, 7], config["vocab_size"]
     texts = [[random.randrange(vocabulary) for _ in range(length)] for length in lengths]

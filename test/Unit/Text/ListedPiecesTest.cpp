@@ -108,3 +108,40 @@ TEST(ListedPieces, SayWhatIsWrong) {
   std::string twice = "xf-vocabulary 1 listed-pieces tokens=2\n</s>\n</s>\n";
   EXPECT_EQ(Vocabulary::parse(twice, "v").error().message, "vocabulary 'v', line 3: '</s>' occurs twice");
 }
+
+// Ids that XLMRobertaTokenizer gives (transformers 5.24): a piece's and one, behind marks of its own.
+TEST(FairseqPieces, HaveIdsOneHigher) {
+  Expected<std::string> bytes = importFairseqPieces(pieces(), "v");
+  ASSERT_TRUE(bytes) << bytes.error().message;
+  Expected<Vocabulary> v = Vocabulary::parse(*bytes, "v"), plain = Vocabulary::parse(pieces(), "plain");
+  ASSERT_TRUE(v) << v.error().message;
+  EXPECT_EQ(v->size(), plain->size() + 2);
+  EXPECT_EQ(v->bos(), 0);
+  EXPECT_EQ(v->eos(), 2);
+  EXPECT_EQ(v->unknown(), 3);
+  EXPECT_EQ(v->piece(1), "<pad>");
+  EXPECT_EQ(v->piece(int32_t(v->size() - 1)), "<mask>");
+  std::vector<int32_t> expected = *plain->encode("  ab  c");
+  for (int32_t &id : expected)
+    ++id;
+  EXPECT_EQ(*v->encode("  ab  c"), expected);
+  EXPECT_EQ(v->decode(expected), "ab c");
+  EXPECT_EQ(v->encode("z")->back(), 3);
+  EXPECT_EQ(v->encode("a<mask>")->back(), v->size() - 1);
+  EXPECT_EQ(v->encode("<s>")->front(), 0);
+  EXPECT_EQ(v->encode(">>fr<<")->back(), 3) << "a language is no token here";
+}
+
+TEST(FairseqPieces, BeginAsXLMRobertas) {
+  std::string bytes;
+  std::vector<std::string> sentences(20, "abc cab bca");
+  ASSERT_TRUE(sentencepiece::SentencePieceTrainer::Train(
+                  "--minloglevel=3 --model_type=char --vocab_size=20 --hard_vocab_limit=false --bos_id=2 --eos_id=1",
+                  sentences, &bytes)
+                  .ok());
+  Expected<std::string> wrong = importFairseqPieces(bytes, "v");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().message, "vocabulary 'v': expected its pieces to begin with <unk>, <s>, </s>, as "
+                                   "XLM-RoBERTa's do, but got '</s>' for number 1");
+  EXPECT_FALSE(importFairseqPieces("no model", "v"));
+}

@@ -22,6 +22,9 @@ Expected<std::string> importBytePairs(std::string_view vocabulary, std::string_v
 /// Marian's: a vocab.json of tokens and ids, and the SentencePiece model of a language, whose pieces have these ids.
 Expected<std::string> importListedPieces(std::string_view list, std::string_view pieces, const std::string &name);
 
+/// XLM-RoBERTa's: a SentencePiece model, whose pieces have ids one higher, behind marks that fairseq put there.
+Expected<std::string> importFairseqPieces(std::string_view pieces, const std::string &name);
+
 /// BERT's vocab.txt.
 struct WordPieceOptions {
   bool lowercase = true, stripAccents = true, splitsChinese = true;

@@ -6,7 +6,8 @@
 // each, ids from 0: `<unk>`, `<s>`, `</s>` and the words. Its tokens are the matches of \w+|[^\w\s]. The kind `split`
 // in place of `word` is a list that another project made: text comes split at white space, `<s>` and `</s>` may have
 // any ids, and what is unknown is `<unk>`, or 0 where the list has none. `word-pieces` are BERT's (WordPieces.cpp),
-// `byte-pairs` GPT-2's and its successors' (BytePairs.cpp), `listed-pieces` Marian's (ListedPieces.cpp).
+// `byte-pairs` GPT-2's and its successors' (BytePairs.cpp), `listed-pieces` Marian's and XLM-RoBERTa's
+// (ListedPieces.cpp).
 //===----------------------------------------------------------------------------------===//
 #ifndef XF_RUNTIME_TEXT_VOCABULARY_H
 #define XF_RUNTIME_TEXT_VOCABULARY_H
