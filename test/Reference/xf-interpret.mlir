@@ -23,8 +23,21 @@
 // TRACE-NEXT:   2.5
 // TRACE-NEXT: result0 []
 
+// By their names in the model; of a large one the corners.
+// RUN: %python %S/Inputs/tensors.py write %t.text.safetensors ids=I32:2:1,5 offsets=I32:2:0,2 labels=I32:2:5,6
+// RUN: xf-interpret preset:transformer-char-lm,layers=1,vocabulary=65 --entry=loss --input=%t.text.safetensors --trace | FileCheck %s --check-prefix=NAMED
+// NAMED: {{^}}embedding.weight xf.get_param [65, 128]
+// NAMED-NEXT: {{^  [-0-9.e]+ [-0-9.e]+ [-0-9.e]+ \.\.\. [-0-9.e]+ [-0-9.e]+ [-0-9.e]+$}}
+// NAMED-NEXT: {{^  [-0-9.e]+ }}
+// NAMED-NEXT: {{^  [-0-9.e]+ }}
+// NAMED-NEXT: {{^  \.\.\.$}}
+// NAMED-NEXT: {{^  [-0-9.e]+ }}
+// NAMED: {{^}}decoder.0.attention.query xf.linear [2, 128]
+// RUN: not xf-interpret %t.nowhere.mlir --entry=loss 2>&1 | FileCheck %s --check-prefix=NOFILE
+// NOFILE: xf-interpret: error: can't read '{{.*}}nowhere.mlir': No such file or directory
+
 // RUN: not xf-interpret preset:transformer-tiny,vocabulary=20 --entry=nothing 2>&1 | FileCheck %s --check-prefix=NOTHING
-// NOTHING: xf-interpret: error: the module has no function 'nothing'
+// NOTHING: xf-interpret: error: the module has no function 'nothing'; it has encoder_layer, decoder_layer, model, loss, 
 // RUN: not xf-interpret %s --entry=loss 2>&1 | FileCheck %s --check-prefix=NO-INPUT
 // NO-INPUT: xf-interpret: error: 'loss' takes 'x': give it with --input=FILE.safetensors
 // RUN: %python %S/Inputs/tensors.py write %t.wrong.safetensors x=F32:2x3:1,2,3,4,5,6 labels=I32:2:0,1

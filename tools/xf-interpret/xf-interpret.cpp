@@ -4,12 +4,13 @@
 #include "mlir/Pass/PassManager.h"
 #include "xf/Autodiff/Passes.h"
 #include "xf/Dialect/XF/Transforms/Passes.h"
+#include "xf/Driver/Diagnostics.h"
 #include "xf/Frontend/Frontend.h"
 #include "xf/InitAll.h"
 #include "xf/Reference/Interpreter.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
-#include "llvm/Support/SourceMgr.h"
 #include <fmt/format.h>
 
 using namespace mlir;
@@ -42,7 +43,8 @@ static llvm::cl::opt<bool>
     differentiate("differentiate",
                   llvm::cl::desc("Run the stage 'autodiff' first; implied for the entry points that it makes"),
                   llvm::cl::cat(category));
-static llvm::cl::opt<bool> trace("trace", llvm::cl::desc("Print every value as it is computed"),
+static llvm::cl::opt<bool> trace("trace",
+                                 llvm::cl::desc("Print every value as it is computed, of large ones the corners"),
                                  llvm::cl::cat(category));
 
 static int fail(StringRef message, int exitCode = 1) {
@@ -56,13 +58,43 @@ static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigne
   return name ? name.str() : (fallback + Twine(index)).str();
 }
 
-static void print(StringRef name, const Tensor &tensor) {
+/// Rows of the last extent's numbers. Of a tensor that is not printed whole, the first and the last of many.
+static void print(StringRef name, const Tensor &tensor, bool isWhole = true) {
+  constexpr int64_t large = 1000, shown = 3;
   llvm::outs() << name << " " << ::xf::runtime::formatShape(tensor.shape());
-  int64_t width = tensor.shape().empty() ? 1 : tensor.shape().back();
-  for (int64_t i = 0; i < tensor.elements(); ++i)
-    llvm::outs() << (i % width ? " " : "\n  ")
-                 << (tensor.isReal() ? fmt::format("{:.9g}", tensor[i]) : fmt::format("{}", tensor.integer(i)));
+  int64_t width = tensor.shape().empty() ? 1 : tensor.shape().back(), rows = width ? tensor.elements() / width : 0;
+  isWhole |= tensor.elements() <= large;
+  auto leavesOut = [&](int64_t i, int64_t count) { return !isWhole && i >= shown && i < count - shown; };
+  for (int64_t row = 0; row < rows; ++row) {
+    if (leavesOut(row, rows)) {
+      llvm::outs() << (row == shown ? "\n  ..." : "");
+      continue;
+    }
+    for (int64_t column = 0; column < width; ++column) {
+      int64_t i = row * width + column;
+      if (leavesOut(column, width)) {
+        llvm::outs() << (column == shown ? " ..." : "");
+        continue;
+      }
+      llvm::outs() << (column ? " " : "\n  ")
+                   << (tensor.isReal() ? fmt::format("{:.9g}", tensor[i]) : fmt::format("{}", tensor.integer(i)));
+    }
+  }
   llvm::outs() << "\n";
+}
+
+/// "encoder.0.attention.query xf.linear": a value by its name in the model, where it has one, and what computes it.
+static std::string describe(Operation *op, ArrayRef<Operation *> callers) {
+  std::string name;
+  auto append = [&](StringRef label) {
+    if (!label.empty())
+      name += (name.empty() ? "" : ".") + label.str();
+  };
+  for (Operation *caller : callers)
+    append(labelOf(caller->getLoc()));
+  auto param = dyn_cast<GetParamOp>(op);
+  append(param ? param.getName().str() : labelOf(op->getLoc()));
+  return name + (name.empty() ? "" : " ") + op->getName().getStringRef().str();
 }
 
 int main(int argc, char **argv) {
@@ -73,8 +105,7 @@ int main(int argc, char **argv) {
   DialectRegistry registry;
   registerAllDialects(registry);
   MLIRContext context(registry);
-  llvm::SourceMgr sources;
-  SourceMgrDiagnosticHandler diagnostics(sources, &context);
+  DiagnosticPrinter diagnostics(context, llvm::errs(), "xf-interpret");
   OwningOpRef<ModuleOp> module = loadModel(inputPath, context);
   if (!module)
     return 1;
@@ -94,7 +125,10 @@ int main(int argc, char **argv) {
 
   auto function = module->lookupSymbol<func::FuncOp>(entry);
   if (!function)
-    return fail("the module has no function '" + entry + "'");
+    return fail("the module has no function '" + entry + "'; it has " +
+                llvm::join(llvm::map_range(module->getOps<func::FuncOp>(),
+                                           [](func::FuncOp function) { return function.getName(); }),
+                           ", "));
   ::xf::runtime::Expected<ModelState> state = ModelState::initialize(*module, seed);
   if (!modelPath.empty() && state) {
     auto weights = Safetensors::open(modelPath);
@@ -126,9 +160,9 @@ int main(int argc, char **argv) {
 
   Interpreter interpreter(*module, *state);
   if (trace)
-    interpreter.setProbe([](Operation *op, ArrayRef<Tensor> results) {
+    interpreter.setProbe([&](Operation *op, ArrayRef<Tensor> results) {
       for (const Tensor &result : results)
-        print(op->getName().getStringRef(), result);
+        print(describe(op, interpreter.callStack()), result, /*isWhole=*/false);
     });
   FailureOr<SmallVector<Tensor>> results = interpreter.run(function, arguments);
   if (failed(results))

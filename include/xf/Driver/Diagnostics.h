@@ -1,5 +1,5 @@
 //===- Diagnostics.h - what the compiler has to say -------------*- C++ -*-===//
-// Messages of a context, as xf-compile writes them: with the line of the file they are about, where there is one.
+// Messages of a context, as tools write them: with the line of the file they are about, where there is one.
 //===----------------------------------------------------------------------===//
 #ifndef XF_DRIVER_DIAGNOSTICS_H
 #define XF_DRIVER_DIAGNOSTICS_H
@@ -11,8 +11,8 @@
 namespace mlir::xf {
 class DiagnosticPrinter {
 public:
-  DiagnosticPrinter(MLIRContext &context, raw_ostream &stream)
-      : located(sources, &context, stream), placeless(&context, [this, &stream](Diagnostic &diagnostic) {
+  DiagnosticPrinter(MLIRContext &context, raw_ostream &stream, StringRef tool = "xf-compile")
+      : located(sources, &context, stream), placeless(&context, [this, &stream, tool](Diagnostic &diagnostic) {
           // Of reproducers, and of crashes that MLIR has survived, the driver tells itself.
           std::string text = diagnostic.str();
           if (StringRef(text).starts_with("Failures have been detected while processing"))
@@ -25,7 +25,7 @@ public:
           numErrors += isError;
           if (!isa<UnknownLoc>(diagnostic.getLocation()) || !isError)
             return failure();
-          stream << "xf-compile: error: " << diagnostic.str() << "\n";
+          stream << tool << ": error: " << diagnostic.str() << "\n";
           return success();
         }) {}
 
