@@ -603,14 +603,14 @@ private:
       Storage &s = storages[storage];
       if (s.base >= 0) {
         auto base = bufferOf(bufferOf, s.base).template getDefiningOp<BufferOp>();
-        bool isPart = s.isView ? base.getOffset().has_value() : s.offset >= 0;
+        // A view is where all of its base is; else these are the rows of a chunk, or a part.
+        bool isChunk = !s.isView && s.offset < 0;
+        IntegerAttr offset = s.isView        ? base.getOffsetAttr()
+                             : s.offset >= 0 ? builder.getI64IntegerAttr(s.offset)
+                                             : IntegerAttr();
         return buffers[storage] =
                    BufferOp::create(builder, entry.getLoc(), s.type, base.getKind(), base.getIndex(), affineExtents(s),
-                                    base.getLiveAttr(), base.getLabelAttr(), /*chunk=*/!isPart && !s.isView,
-                                    s.isView ? base.getOffsetAttr()
-                                    : isPart ? builder.getI64IntegerAttr(s.offset)
-                                             : IntegerAttr(),
-                                    s.isView);
+                                    base.getLiveAttr(), base.getLabelAttr(), isChunk, offset, s.isView);
       }
       bool slot = s.kind == BufferKind::Slot;
       return buffers[storage] = BufferOp::create(
