@@ -1,7 +1,8 @@
 //===- xf-reduce.cpp - a small module that fails like a large one ---------===//
 // For xf's reproducers: runs the passes that a reproducer names on ever smaller modules, as long as xf-opt goes on
 // failing with the same message, or crashing. mlir-reduce erases halves of a block; in a model nearly every result is
-// used and every layer called, so here an op leaves values of nothing behind, and a function takes its calls along.
+// used and every layer called, so here an op leaves values of nothing behind, or an operand, and a function takes its
+// calls along.
 //===----------------------------------------------------------------------===//
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
@@ -60,6 +61,16 @@ public:
         });
         return ops;
       });
+      isSmaller |= removeSome(
+          [](ModuleOp module) {
+            SmallVector<Operation *> ops;
+            module.walk([&](Operation *op) {
+              if (op->getNumResults() == 1 && operandLike(op->getResult(0)))
+                ops.push_back(op);
+            });
+            return ops;
+          },
+          /*passesOn=*/true);
     }
     return *module;
   }
@@ -67,13 +78,21 @@ public:
 private:
   using Candidates = function_ref<SmallVector<Operation *>(ModuleOp)>;
 
+  /// The first operand that could be in the result's place; null where there is none.
+  static Value operandLike(Value result) {
+    for (Value operand : result.getDefiningOp()->getOperands())
+      if (operand.getType() == result.getType())
+        return operand;
+    return {};
+  }
+
   /// Tries to go without halves of the candidates, then quarters, and so on down to each of them.
-  bool removeSome(Candidates candidates) {
+  bool removeSome(Candidates candidates, bool passesOn = false) {
     bool hasRemoved = false;
     for (size_t size = std::max<size_t>(candidates(*module).size() / 2, 1);; size /= 2) {
       for (size_t end = candidates(*module).size(); end > 0;) {
         size_t begin = end > size ? end - size : 0;
-        hasRemoved |= goesWithout(candidates, begin, end);
+        hasRemoved |= goesWithout(candidates, begin, end, passesOn);
         end = begin;
       }
       if (size <= 1)
@@ -81,19 +100,21 @@ private:
     }
   }
 
-  bool goesWithout(Candidates candidates, size_t begin, size_t end) {
+  bool goesWithout(Candidates candidates, size_t begin, size_t end, bool passesOn) {
     OwningOpRef<ModuleOp> smaller = module->clone();
     SmallVector<Operation *> ops = candidates(*smaller);
     for (Operation *op : llvm::reverse(ArrayRef(ops).slice(begin, end - begin)))
-      remove(op, *smaller);
+      remove(op, *smaller, passesOn);
     if (failed(verify(*smaller)) || symptomOf(*smaller) != symptom)
       return false;
     module = std::move(smaller);
     return true;
   }
 
-  /// Who used its results goes on with casts of nothing; who names it goes too.
-  static void remove(Operation *op, ModuleOp module) {
+  /// Who used its results goes on with casts of nothing, or with an operand; who names it goes too.
+  static void remove(Operation *op, ModuleOp module, bool passesOn = false) {
+    if (passesOn)
+      op->getResult(0).replaceAllUsesWith(operandLike(op->getResult(0)));
     if (isa<SymbolOpInterface>(op))
       if (std::optional<SymbolTable::UseRange> uses = SymbolTable::getSymbolUses(op, module)) {
         llvm::SetVector<Operation *> users;
