@@ -91,7 +91,7 @@ Expected<void> HuggingFaceReader::readMarks() {
     return found.empty() ? config->numbers(key) : found;
   };
   std::vector<int64_t> begins = ids("bos_token_id"), ends = ids("eos_token_id");
-  bool isGpt2 = config->text("model_type", "") == "gpt2";
+  bool isGpt2 = family == "gpt2";
   // A tokenizer of LLaMA's begins a text with its mark, if it does not say otherwise; those of GPT-2's kind do not.
   // What a tokenizer.json does goes before what the settings say, as in transformers.
   bool marks = tokenizer->flag("add_bos_token",

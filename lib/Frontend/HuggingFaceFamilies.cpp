@@ -145,8 +145,10 @@ bool HuggingFaceReader::readBertStem(const std::string &prefix, int64_t firstPos
 void HuggingFaceReader::readBert() {
   // RoBERTa's positions count from behind the number of the token that fills batches up; it has no table for those
   // tokens themselves.
-  bool isRoberta = StringRef(config->text("model_type", "bert")).ends_with("roberta"); // or xlm-roberta
+  bool isRoberta = family.ends_with("roberta"); // or xlm-roberta
   std::optional<int64_t> padding = isRoberta ? config->number("pad_token_id", 1) : std::nullopt;
+  if (padding && *padding < 0)
+    return config->fail("pad_token_id", "to be a token", std::to_string(*padding));
   std::string prefix = isRoberta ? "roberta." : "bert.";
   std::string p = names.any(prefix) ? prefix : "", layer = p + "encoder.layer.{n}.";
   bool classifies = readBertStem(p, padding.value_or(-1) + 1);
@@ -297,8 +299,7 @@ void HuggingFaceReader::readRotary(bool isMistral, bool isQwen) {
 }
 
 void HuggingFaceReader::readLlama() {
-  std::string type = config->text("model_type", "llama");
-  bool isQwen2 = type == "qwen2", isQwen3 = type == "qwen3", isQwen = isQwen2 || isQwen3;
+  bool isQwen2 = family == "qwen2", isQwen3 = family == "qwen3", isQwen = isQwen2 || isQwen3;
   model.model.kind = Language;
   number("layers", "num_hidden_layers");
   number("d_model", "hidden_size");
@@ -316,7 +317,7 @@ void HuggingFaceReader::readLlama() {
   real("attention_dropout", "attention_dropout", 0.0);
   if (!config->check()) // what follows counts layers
     return;
-  readRotary(type == "mistral", isQwen);
+  readRotary(family == "mistral", isQwen);
   config->only("mlp_bias", false);
   config->only("pretraining_tp", 1);
   bool biased = !isQwen2 && config->flag("attention_bias", false);
@@ -464,7 +465,8 @@ Expected<void> HuggingFaceReader::readFamily() {
     }
     if (Expected<void> fine = refuseQuantized(); !fine)
       return fine;
-    config->only("is_encoder_decoder", StringRef(family.type) == "marian");
+    this->family = family.type;
+    config->only("is_encoder_decoder", this->family == "marian");
     (this->*family.read)();
     return config->check();
   }

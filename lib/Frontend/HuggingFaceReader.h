@@ -83,6 +83,7 @@ private:
   }
 
   std::string folder, given;
+  StringRef family; // the `model_type` of its architecture, which config.json need not say
   HuggingFaceModel model;
   std::optional<Settings> config;
   Names names;

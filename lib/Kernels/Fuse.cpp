@@ -65,8 +65,9 @@ private:
   bool mayJoin(Operation *op, KernelKind kind, Value operand, const Group &group) {
     if (isa<RotaryOp>(op)) // it reads other columns too: from memory
       return false;
-    if (auto embedding = dyn_cast<EmbeddingOp>(op); embedding && embedding.getTable() == operand)
-      return false;                   // other rows
+    auto embedding = dyn_cast<EmbeddingOp>(op);
+    if (embedding && embedding.getTable() == operand) // other rows
+      return false;
     if (isa<BlockStatisticsOp>(op)) { // it sees blocks of the product
       if (group.kind != KernelKind::Matmul)
         return false;
