@@ -333,9 +333,10 @@ private:
     setOption(module, "precision", options.precision);
     if (options.quantize != "none") {
       if (!module.lookupSymbol("prepare"))
-        return fail(userMistake,
-                    "--quantize=" + options.quantize +
-                        " is about the weights that 'encode' and 'decode' read, but the model has neither");
+        return fail(
+            userMistake,
+            "--quantize=" + options.quantize +
+                " is about the weights that 'encode', 'decode' and 'classify' read, but the model has none of them");
       setOption(module, "quantize", options.quantize);
     }
     setOption(module, "recompute", text);

@@ -17,8 +17,8 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
     std::string kind; // of the models that have it; empty: more than one
   };
   static const std::map<std::string, Command> commands = {
-      {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss", "classify"}, ""}},
-      {"evaluate", {{"loss"}, {"quantized_loss", "encode", "decode", "classify"}, ""}},
+      {"train", {{"train_step"}, {"accumulate", "update", "gradients", "loss"}, ""}},
+      {"evaluate", {{"loss"}, {"quantized_loss", "encode", "decode"}, ""}},
       {"translate", {{"encode", "decode"}, {}, "sequence_to_sequence"}},
       {"attention", {{"encode", "decode", "attention"}, {}, "sequence_to_sequence"}},
       {"generate", {{"decode"}, {}, "language_model"}},
@@ -47,8 +47,9 @@ llvm::Error mlir::xf::selectFunctions(ModuleOp module, ArrayRef<std::string> fun
     wanted.insert(command.needs.begin(), command.needs.end());
     wanted.insert(command.uses.begin(), command.uses.end());
   }
-  if (wanted.count("encode") || wanted.count("decode") || wanted.count("quantized_loss"))
-    wanted.insert("prepare"); // what they read
+  for (const char *reader : {"encode", "decode", "classify", "quantized_loss"})
+    if (wanted.count(reader))
+      wanted.insert("prepare");
   for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
     if (entry->hasAttr("xf.entry") && !wanted.count(entry.getName().str()))
       entry.erase();

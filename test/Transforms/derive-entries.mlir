@@ -69,6 +69,8 @@
 // ENCODER-NOT: func.func @{{(model|loss|decode|attention)}}
 
 // A classifier predicts classes' probabilities, from all that its logits depend on.
+// CLASSES-LABEL: func.func @loss(
+// CLASSES-SAME: tensor<?x3xf32> {xf.name = "log_probabilities"})
 // CLASSES-LABEL: func.func @classify(
 // CLASSES-SAME: xf.dims = ["sequences"], xf.name = "queries"
 // CLASSES-NOT: labels

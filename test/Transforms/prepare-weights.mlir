@@ -6,6 +6,15 @@
 
 // RUN: xf-compile preset:transformer-tiny,layers=1,vocabulary=20,tied=true --quantize=int8 --compile-to=input | FileCheck %s --check-prefix=INT8
 
+// RUN: xf-compile preset:transformer-classifier,layers=1,vocabulary=20 --compile-to=input | FileCheck %s --check-prefix=CLASSES
+// CLASSES-LABEL: func.func @loss(
+// CLASSES-NOT: xf.get_prepared
+// CLASSES-LABEL: func.func @classify(
+// CLASSES: %[[QUERY:.*]] = xf.get_prepared @encoder.0.attention.query.weight
+// CLASSES: xf.linear %{{.*}}, %[[QUERY]]
+// CLASSES-NOT: xf.get_param @encoder.0.attention.query.weight
+// CLASSES-LABEL: func.func @prepare(
+
 // Of i8 with --quantize, and a loss of them.
 // INT8-LABEL: func.func @loss(
 // INT8-NOT: xf.get_prepared

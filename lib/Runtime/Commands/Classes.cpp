@@ -137,14 +137,10 @@ Expected<std::vector<std::string>> xf::runtime::classNames(const Session &sessio
   return names;
 }
 
-bool xf::runtime::classifies(const Session &session) {
-  return session.program.kind == "classifier" && session.program.function("classify");
-}
-
 int64_t xf::runtime::classCount(const Session &session) {
-  if (const Function *classify = session.program.function("classify"))
-    if (auto output = classify->output("log_probabilities"))
-      return classify->outputs[*output].shape.back().size;
+  for (const Function &function : session.program.functions)
+    if (auto output = function.output("log_probabilities"))
+      return function.outputs[*output].shape.back().size;
   return session.program.model.value("classes", int64_t(2));
 }
 
@@ -257,43 +253,4 @@ Expected<void> xf::runtime::loadHeadless(const Program &program, const Safetenso
   for (const Parameter &parameter : body)
     file.moveReals(*file.find(parameter.name), *array + parameter.offset);
   return {};
-}
-
-Expected<std::vector<float>> xf::runtime::classify(Session &session, const ModelState &model, Batch batch) {
-  int64_t classes = classCount(session);
-  std::vector<float> values(batch.predicted * classes);
-  std::erase_if(batch.lists, [](const auto &list) { return list.first == "labels"; });
-  std::vector<TensorView> outputs = {
-      {"log_probabilities", ElementType::F32, {batch.predicted, classes}, values.data()}};
-  if (Expected<void> ran =
-          session.executor().run(*session.program.function("classify"), batch.views(), outputs, model.arenas());
-      !ran)
-    return ran.error();
-  return values;
-}
-
-Expected<Accuracy> xf::runtime::measureAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
-                                                int64_t batchTokens) {
-  int64_t classes = classCount(session);
-  Accuracy result;
-  result.classes.resize(classes);
-  for (const std::vector<int64_t> &indices : dataset.inOrder({.tokens = batchTokens})) {
-    Batch batch = dataset.pack(indices);
-    const std::vector<int32_t> labels = batch.lists.back().second;
-    Expected<std::vector<float>> values = classify(session, model, std::move(batch));
-    if (!values)
-      return values.error();
-    for (size_t i = 0; i < labels.size(); ++i) {
-      auto row = values->begin() + int64_t(i) * classes;
-      int64_t best = std::max_element(row, row + classes) - row; // the lower of equal ones
-      ++result.classes[labels[i]].labelled;
-      ++result.classes[best].found;
-      ++result.texts;
-      if (best == labels[i]) {
-        ++result.classes[best].right;
-        ++result.right;
-      }
-    }
-  }
-  return result;
 }

@@ -14,8 +14,7 @@ namespace xf::runtime {
 /// Tokens of a text that an encoder can read, its two marks aside; 0: any number.
 int64_t longestText(const Session &session);
 
-/// Whether the program has what classifying takes, and how many classes it tells apart.
-bool classifies(const Session &session);
+/// How many classes the program tells apart.
 int64_t classCount(const Session &session);
 
 /// A text as an encoder reads it: with its marks.
@@ -54,22 +53,6 @@ Expected<SentencePairs> readLabelled(const Session &session, const Vocabulary &v
 bool isHeadless(const Session &session, const Safetensors &file);
 /// Starts a classifier from such a file: its head is drawn by the seed.
 Expected<void> loadHeadless(const Program &program, const Safetensors &file, uint64_t seed, ModelState &state);
-
-/// How a classifier did on a dataset; of every class, how many texts are of it, how many were found to be, and how many
-/// of these rightly.
-struct ClassCounts {
-  int64_t labelled = 0, found = 0, right = 0;
-};
-struct Accuracy {
-  std::vector<ClassCounts> classes;
-  int64_t texts = 0, right = 0;
-  double share() const { return texts ? double(right) / double(texts) : 0; }
-};
-Expected<Accuracy> measureAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
-                                   int64_t batchTokens);
-
-/// The log probabilities of the classes of every text of a batch, in its order.
-Expected<std::vector<float>> classify(Session &session, const ModelState &model, Batch batch);
 
 void addClassify(CLI::App &app, Session &session, Action &action);
 

@@ -33,12 +33,14 @@ static Expected<std::vector<std::vector<float>>> classifyAll(Session &session, c
     function.setChunks(dims);
     if (Expected<void> allowed = checkAllowed(session, what, {&function, std::move(dims)}); !allowed)
       return allowed.error();
-    Expected<std::vector<float>> values = classify(session, model, std::move(batch));
-    if (!values)
-      return values.error();
     int64_t classes = classCount(session);
+    std::vector<float> values(indices.size() * classes);
+    std::vector<TensorView> outputs = {
+        {"log_probabilities", ElementType::F32, {int64_t(indices.size()), classes}, values.data()}};
+    if (Expected<void> ran = session.executor().run(function, batch.views(), outputs, model.arenas()); !ran)
+      return ran.error();
     for (size_t i = 0; i < indices.size(); ++i) {
-      auto row = values->begin() + int64_t(i) * classes;
+      auto row = values.begin() + int64_t(i) * classes;
       all[indices[i]].assign(row, row + classes);
     }
   }

@@ -79,8 +79,6 @@ static Expected<void> checkMemory(Session &session, const Dataset &dataset, int6
     std::vector<int64_t> dims = dataset.largest({.tokens = count}).dims(loss);
     loss.setChunks(dims);
     std::vector<Call> calls = {{&loss, std::move(dims)}};
-    if (const Function *classify = session.program.function("classify"))
-      calls.push_back({classify, dataset.largest({.tokens = count}).dims(*classify)});
     if (session.translates()) // after that, of one sentence at least
       for (const char *name : {"encode", "decode"}) {
         const Function &function = *session.program.function(name);
@@ -109,18 +107,13 @@ static Expected<void> findNotFinite(Session &session, const ModelState &model, c
   return userError("the loss is not finite");
 }
 
-static Expected<void> printAccuracy(Session &session, const ModelState &model, const Dataset &dataset,
-                                    int64_t batchTokens) {
-  Expected<Accuracy> accuracy = measureAccuracy(session, model, dataset, batchTokens);
-  if (!accuracy)
-    return accuracy.error();
-  printResult("accuracy           {:.2f}% ({} of {})\n", 100 * accuracy->share(), accuracy->right, accuracy->texts);
-  for (size_t i = 0; i < accuracy->classes.size(); ++i) {
-    const ClassCounts &counts = accuracy->classes[i];
-    printResult("  {:<16} {} of {} right, {} others taken for it\n", dataset.classes()[i], counts.right,
-                counts.labelled, counts.found - counts.right);
+static void printAccuracy(const Accuracy &accuracy, const std::vector<std::string> &names) {
+  printResult("accuracy           {:.2f}% ({} of {})\n", 100 * accuracy.share(), accuracy.right, accuracy.texts);
+  for (size_t i = 0; i < accuracy.classes.size(); ++i) {
+    const ClassCounts &counts = accuracy.classes[i];
+    printResult("  {:<16} {} of {} right, {} others taken for it\n", names[i], counts.right, counts.labelled,
+                counts.found - counts.right);
   }
-  return {};
 }
 
 static Expected<int> evaluate(Session &session, EvaluateOptions options) {
@@ -137,7 +130,7 @@ static Expected<int> evaluate(Session &session, EvaluateOptions options) {
     return fits.error();
   std::string_view measured = lossOf(session).name;
   Expected<ModelState> model = session.translates() ? session.loadModel(options.model, {measured, "encode", "decode"})
-                                                    : session.loadModel(options.model, {measured, "classify"});
+                                                    : session.loadModel(options.model, {measured});
   if (!model)
     return model.error();
   Expected<CorpusLoss> loss = measureLoss(session, lossOf(session), *model, **dataset, options.batchTokens);
@@ -155,9 +148,8 @@ static Expected<int> evaluate(Session &session, EvaluateOptions options) {
     printResult("perplexity         {:.2f}\n", std::exp(loss->perToken()));
   }
   printResult("tokens per second  {:.0f} reading\n", double(loss->tokens) / loss->seconds);
-  if (classifies(session))
-    if (Expected<void> printed = printAccuracy(session, *model, **dataset, options.batchTokens); !printed)
-      return printed.error();
+  if (!loss->accuracy.classes.empty())
+    printAccuracy(loss->accuracy, (*dataset)->classes());
   if (session.translates())
     if (Expected<void> printed = printBleu(session, *model, options); !printed)
       return printed.error();

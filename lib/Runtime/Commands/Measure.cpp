@@ -4,9 +4,23 @@
 //===-----------------------------------------------------------------------------------------===//
 #include "Measure.h"
 
+#include <algorithm>
 #include <chrono>
 
 using namespace xf::runtime;
+
+void Accuracy::add(std::span<const int32_t> labels, std::span<const float> logProbabilities) {
+  for (size_t i = 0; i < labels.size(); ++i) {
+    std::span<const float> row = logProbabilities.subspan(i * classes.size(), classes.size());
+    int64_t best = std::ranges::max_element(row) - row.begin();
+    bool isRight = best == labels[i];
+    ++classes[labels[i]].labelled;
+    ++classes[best].found;
+    classes[best].right += isRight;
+    right += isRight;
+  }
+  texts += int64_t(labels.size());
+}
 
 Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const Function &loss, const ModelState &model,
                                               const Dataset &dataset, int64_t batchTokens) {
@@ -14,11 +28,24 @@ Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const Function &
   auto start = std::chrono::steady_clock::now();
   BatchPlan plan = dataset.inOrder({.tokens = batchTokens});
   Batch batch;
-  std::vector<float> nll; // of the call that is ready
+  struct Outputs {
+    std::vector<float> nll, logProbabilities;
+    std::vector<int32_t> labels;
+  } ready; // of the call that is
+  std::optional<size_t> classes = loss.output("log_probabilities");
+  if (classes)
+    result.accuracy.classes.resize(loss.outputs[*classes].shape.back().size);
   auto prepare = [&](size_t index) -> Expected<void> {
     batch = dataset.pack(plan[index]);
-    nll.resize(batch.predicted);
-    std::vector<TensorView> outputs = {{"token_nll", ElementType::F32, {int64_t(nll.size())}, nll.data()}};
+    ready.nll.resize(batch.predicted);
+    std::vector<TensorView> outputs = {{"token_nll", ElementType::F32, {batch.predicted}, ready.nll.data()}};
+    if (classes) {
+      ready.labels = batch.lists.back().second;
+      int64_t count = int64_t(result.accuracy.classes.size());
+      ready.logProbabilities.resize(batch.predicted * count);
+      outputs.push_back(
+          {"log_probabilities", ElementType::F32, {batch.predicted, count}, ready.logProbabilities.data()});
+    }
     return session.executor().prepare(loss, batch.views(), outputs, model.arenas());
   };
   for (size_t index = 0; index < plan.size(); ++index) {
@@ -28,7 +55,7 @@ Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const Function &
     if (Expected<void> started = session.executor().start(); !started)
       return started.error();
     // A GPU computes this one meanwhile.
-    std::vector<float> running = std::exchange(nll, {});
+    Outputs running = std::exchange(ready, {});
     result.predicted += batch.predicted;
     result.tokens += batch.tokens;
     if (index + 1 < plan.size())
@@ -36,8 +63,9 @@ Expected<CorpusLoss> xf::runtime::measureLoss(Session &session, const Function &
         return prepared.error();
     if (Expected<void> finished = session.executor().finish(); !finished)
       return finished.error();
-    for (float each : running)
+    for (float each : running.nll)
       result.total += each;
+    result.accuracy.add(running.labels, running.logProbabilities);
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;

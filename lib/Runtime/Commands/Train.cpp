@@ -163,9 +163,7 @@ std::vector<Call> Training::largestCalls(int64_t count) const {
   if (update)
     calls.push_back({update, std::vector<int64_t>(update->dims.size(), 0)});
   if (validation)
-    for (const char *name : {"loss", "classify"})
-      if (const Function *measures = program.function(name))
-        add(*validation, *measures, validationRecipe(recipe));
+    add(*validation, *program.function("loss"), validationRecipe(recipe));
   return calls;
 }
 
@@ -491,13 +489,8 @@ Expected<void> Training::validate(json &record) {
       progress.bestLoss = measured->perToken();
     progress.sinceBest = best ? 0 : progress.sinceBest + 1;
     record["validation_loss"] = measured->perToken();
-    if (classifies(session)) {
-      Expected<Accuracy> accuracy =
-          measureAccuracy(session, state, *validation, validationRecipe(options.recipe()).tokens);
-      if (!accuracy)
-        return accuracy.error();
-      record["validation_accuracy"] = accuracy->share();
-    }
+    if (!measured->accuracy.classes.empty())
+      record["validation_accuracy"] = measured->accuracy.share();
     record["best"] = best;
   }
   if (best)
@@ -552,6 +545,9 @@ Expected<int> Training::run() {
     return userError("--patience asks for a validation loss, but there is no validation text");
   if (options.validSteps && !options.validation.given())
     return userError("--valid-steps asks for a validation loss, but there is no validation text");
+  if (options.validation.given() && !program.function("loss"))
+    return userError("validating needs the function 'loss', which this executable was compiled without; "
+                     "--functions=train compiles it too");
   int64_t checkpointBytes = 3 * program.parameterElements * int64_t(sizeof(float));
   Expected<ResultFolder> folder = ResultFolder::make(options.output, 2 * checkpointBytes);
   if (!folder)

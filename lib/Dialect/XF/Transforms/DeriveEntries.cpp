@@ -164,12 +164,23 @@ private:
     flat.erase();
   }
 
-  /// The log probabilities of classes, of whatever the logits are computed from.
+  Value logProbabilities(Value logits) { return LogSoftmaxOp::create(b, logits.getLoc(), logits.getType(), logits); }
+
+  /// The log probabilities of classes, of whatever the logits are computed from; and beside the loss, for it is of
+  /// texts whose classes are known that one asks how many are found.
   void deriveClassification(func::FuncOp loss) {
     entry = command = "classify";
     func::FuncOp flat = loss.clone();
     inlineCalls(flat, symbols);
     if (findLogits(flat)) {
+      if (loss.getOps<CrossEntropyOp>().empty()) // it is in a function that is called
+        inlineCalls(loss, symbols);
+      Operation *end = loss.getBody().front().getTerminator();
+      b.setInsertionPoint(end);
+      end->insertOperands(end->getNumOperands(),
+                          logProbabilities((*loss.getOps<CrossEntropyOp>().begin()).getLogits()));
+      (void)loss.insertResult(loss.getNumResults(), logits.getType(),
+                              b.getDictionaryAttr(b.getNamedAttr("xf.name", b.getStringAttr("log_probabilities"))));
       findNeeded();
       describeComputation(flat);
       for (BlockArgument argument : flat.getArguments())
@@ -187,8 +198,7 @@ private:
       for (Operation &op : flat.getBody().front())
         if (needed.contains(&op))
           b.clone(op, mapping);
-      finishEntry(function, {{"log_probabilities",
-                              LogSoftmaxOp::create(b, logits.getLoc(), logits.getType(), mapping.lookup(logits))}});
+      finishEntry(function, {{"log_probabilities", logProbabilities(mapping.lookup(logits))}});
     }
     flat.erase();
   }

@@ -47,7 +47,7 @@ struct PrepareWeightsPass : impl::PrepareWeightsPassBase<PrepareWeightsPass> {
       prepared.insert(param.getNameAttr());
     };
     SmallVector<func::FuncOp> entries;
-    for (StringRef name : {"encode", "decode"})
+    for (StringRef name : {"encode", "decode", "classify"})
       if (auto entry = symbols.lookup<func::FuncOp>(name); entry && entry->hasAttr("xf.entry"))
         entries.push_back(entry);
     // The loss of what predictions read, beside that of the parameters, which training asks for.

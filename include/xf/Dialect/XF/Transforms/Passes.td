@@ -33,7 +33,7 @@ def DeriveEntriesPass : Pass<"xf-derive-entries", "::mlir::ModuleOp"> {
 def PrepareWeightsPass : Pass<"xf-prepare-weights", "::mlir::ModuleOp"> {
   let summary = "pack the weights of predictions once";
   let description = [{
-    Where `@encode` and `@decode` multiply by a parameter, they read its packed form instead (xf.get_prepared), and `@prepare` computes it (xf.pack, xf.set_prepared), of the largest first. They look tokens up in it, too; in a table of no product's they do where its numbers become narrower. The two are inlined: their layers no longer read
+    Where `@encode`, `@decode` and `@classify` multiply by a parameter, they read its packed form instead (xf.get_prepared), and `@prepare` computes it (xf.pack, xf.set_prepared), of the largest first. They look tokens up in it, too; in a table of no product's they do where its numbers become narrower. They are inlined: their layers no longer read
     what those of the training do. With `form=kept` what is kept is the weight as it is, of which a later stage makes a copy of another type, and tables are looked up as they are; with `form=int8` it is quantized, and `@quantized_loss` is `@loss` with weights so.
   }];
   let options = [Option<"form", "form", "::mlir::xf::WeightForm", "::mlir::xf::WeightForm::Packed", "how weights are kept", [{::llvm::cl::values(
