@@ -296,8 +296,11 @@ public:
     line("module @" + llvm::join(llvm::split(c.name, '-'), "_") + " attributes {xf.kind = \"" + nameOf(c.kind).str() +
          "\", xf.config = {" + configuration() + "}} {");
     for (const char *side : {"encoder", "decoder"})
-      if ((StringRef(side) == "encoder" ? c.kind != Language : c.kind & (Pairs | Language)) && layersOf(side) > 0)
+      if ((StringRef(side) == "encoder" ? c.kind != Language : c.kind & (Pairs | Language)) &&
+          layersOf(side) > int64_t(endsInFirst()))
         writeLayer(side);
+    if (endsInFirst())
+      writeLastLayer();
     writeModel();
     line("}");
     return text;
@@ -463,6 +466,28 @@ private:
              .str());
   }
 
+  /// Where a text's first token alone is looked at, the last layer is computed of that one, unless what it sees depends
+  /// on where it stands: a query without the others counts as the last of its text.
+  bool endsInFirst() {
+    bool isPlaced = !c.is("window", "none") || rotary() || relative() || c.is("positions", "alibi");
+    return c.kind == Classifier && c.is("pooling", "first") && !isPlaced && layersOf("encoder");
+  }
+
+  void writeLastLayer() {
+    line("  // The last layer, of each text's first token, which attends to all of them");
+    line("  func.func private @last_encoder_layer(%x: " + x + ", %texts: " + x + ", %offsets: " + ids +
+         ", %text_offsets: " + ids + ") -> " + x + " {");
+    std::string key = preNorm ? "%textsn" : "%texts";
+    if (preNorm)
+      line("    " + key + " = " + norm("attention_norm", "%texts"));
+    writeSublayer("attention", 'x', 'a', 'b', [&](StringRef input) {
+      return attention("attention", input, key, "%text_offsets", /*self=*/true, /*causal=*/false);
+    });
+    writeSublayer("feed_forward", 'b', 'f', 'y', [&](StringRef input) { return feedForward(input); });
+    line("    return %y : " + x);
+    line("  }");
+  }
+
   void writeLayer(StringRef side) {
     bool causal = side == "decoder", cross = causal && c.kind == Pairs;
     auto [name, type] = sharedOf(causal);
@@ -541,7 +566,8 @@ private:
         writeAngles(side, shared.substr(2), sharedType);
       sharedType = ", " + sharedType;
     }
-    for (int64_t i = 0; i < layers; ++i)
+    bool endsInFirst = this->endsInFirst();
+    for (int64_t i = 0; i < layers - endsInFirst; ++i)
       line(llvm::formatv("    {0}{1} = xf.apply @{2}_layer as \"{2}.{3}\" ({0}{3}{4}, %{5}offsets{6}{11}) : ({7}{8}, "
                          "{9}{10}{12}) -> {7}",
                          value, i + 1, layer, i, memory.empty() ? "" : ", " + memory, side,
@@ -549,6 +575,13 @@ private:
                          memory.empty() ? "" : ", " + ids, shared, shared.empty() ? "" : sharedType)
                .str());
     std::string states = value + std::to_string(layers);
+    if (endsInFirst) {
+      std::string texts = value + std::to_string(layers - 1);
+      line(llvm::formatv("    {0} = xf.apply @last_encoder_layer as \"encoder.{1}\" ({2}, {3}, %query_offsets, "
+                         "%offsets) : ({4}, {4}, {5}, {5}) -> {4}",
+                         states, layers - 1, writePooling(texts), texts, x, ids)
+               .str());
+    }
     if (!preNorm)
       return states;
     line("    " + value + " = " + norm(layer + ".norm", states));
@@ -620,8 +653,10 @@ private:
     }
     line("      -> (tensor<f32> {xf.name = \"loss\"}, " + rows + " {xf.name = \"token_nll\"}) attributes {xf.entry} {");
     std::string memory = c.kind == Pairs ? writeStack("encoder", "source_", "%x") : "";
-    std::string states = c.kind == Classifier ? writePooler(writePooling(writeStack("encoder", "", "%x")))
+    std::string states = c.kind == Classifier ? writeStack("encoder", "", "%x")
                                               : writeStack("decoder", target, c.kind == Pairs ? "%y" : "%x", memory);
+    if (c.kind == Classifier)
+      states = writePooler(endsInFirst() ? states : writePooling(states));
     std::string width = c.text(c.kind == Classifier ? "classes" : target + "vocabulary");
     std::string logits = llvm::formatv("tensor<?x{0}xf32>", width).str();
     const char *matrix = c.kind == Classifier     ? "classifier"
