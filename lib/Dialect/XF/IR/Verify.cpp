@@ -205,6 +205,9 @@ LogicalResult MultiHeadAttentionOp::verify() {
   }
   if (getRms() && !getQkNorm()) // C8
     return emitOpError() << "expected 'rms' with 'qk_norm' alone, which it says more of";
+  constexpr float byDefault = 1e-5f;
+  if (getEpsilon().convertToFloat() != byDefault && !getQkNorm())
+    return emitOpError() << "expected 'epsilon' with 'qk_norm' alone, which it says more of";
   if (failed(expectEpsilon(*this, getEpsilon())))
     return failure();
   return expectRate(*this, "dropout", getDropout());

@@ -239,6 +239,15 @@ func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
 
 // xf.multi_head_attention C8
 func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
+  // expected-error@+1 {{'xf.multi_head_attention' op expected 'epsilon' with 'qk_norm' alone, which it says more of}}
+  %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(4, 4) epsilon(1.0e-6) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
+  return
+}
+
+// -----
+
+// xf.multi_head_attention C8
+func.func @f(%x: tensor<?x8xf32>, %o: tensor<?xi32>) {
   // expected-error@+1 {{'xf.multi_head_attention' op expected epsilon to be a number that is not negative, but got -1}}
   %y = xf.multi_head_attention "a" (%x, %x, %x) offsets(%o, %o) heads(2) head_dims(4, 4) qk_norm epsilon(-1.0) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> tensor<?x8xf32>
   return

@@ -39,7 +39,7 @@ def XF_MultiHeadAttentionOp : XF_Composite<"multi_head_attention", [AttrSizedOpe
     each `.weight` and without `rms` also `.bias`, of d_k numbers for all heads.
 
     - C1: key and value have as many rows. C2: heads, key_value_heads, d_k, d_v and the products of heads are from 1 to 2^31 - 1, and key_value_heads divides heads. C3: result has query's rows. C4: window is from 0 to 2^30. C5: lengths has a number a query token. C6: the score region is as in xf.attention.
-    - C7: angles has query's rows and d_k features, which are even, and queries and keys are in the same sequences (one value of offsets). C8: `rms` goes with `qk_norm`, and epsilon is finite and not negative.
+    - C7: angles has query's rows and d_k features, which are even, and queries and keys are in the same sequences (one value of offsets). C8: `rms` and epsilon go with `qk_norm`, and epsilon is finite and not negative.
 
     ```mlir
     %a = xf.multi_head_attention "attention" (%x, %x, %x) offsets(%o, %o) heads(8) head_dims(64, 64) causal

@@ -49,7 +49,7 @@ def XF_PackOp : XF_Primitive<"pack", "Pack"> {
     `result[p, k, c] = weight[32 p + c, k]`, and zero where there is no such row: panels of 32 columns of W^T, each of which a product reads from beginning to end (Goto & van de Geijn 2008).
 
     Of i8, a weight is quantized: 32 numbers of a row, k from 32 g on, have the scale `s = max over those k of |weight[r, k]| / 127`, in bf16, and in place of weight[r, k] stands `q = weight[r, k] / s`, rounded to the nearest integer from -127 to 127, of two the even one (0 where s is).
-    Before each 32 rows of a panel come two with their 32 scales. A product multiplies by `q s`, so that what differs from a product by the weight itself is at most s / 2 an element.
+    Before each 32 rows of a panel come two with their 32 scales. A product multiplies by `q s`, so that what differs from a product by the weight itself is at most s / 2 an element, where s is a normal number.
 
     - C1: result is ceil(out / 32) x in x 32, or of i8 ceil(out / 32) x (in + 2 ceil(in / 32)) x 32.
 
