@@ -130,6 +130,8 @@ def specification(rng):
         keys["first_position"] = 0
     if keys["positions"] == "rotary":
         keys["d_k"] += keys["d_k"] % 2
+    if keys.get("qk_norm") == "true" and keys["d_k"] == 2:  # a norm of two numbers is nearly their signs, and its gradient what rounding leaves
+        keys["d_k"] = 4
     if keys["positions"] == "sinusoidal_halves":
         keys["d_model"] += keys["d_model"] % 2 + 4
     for name in rng.sample(sorted(keys), rng.randrange(4)):  # the preset's own, but for what makes it large
