@@ -35,9 +35,13 @@
 // CHECK: %[[VALUES:.*]] = xf.cache_write
 // CHECK: xf.cached_attention %{{.*}}, %[[KEYS]], %[[VALUES]] rows(
 // CHECK: xf.cached_attention
+// What comes after the last attention is of the rows whose logits are asked for.
 // CHECK: %[[ASKED:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<?x128xf32>) -> tensor<?x128xf32>
-// CHECK: %[[NORMED:.*]] = xf.layer_norm %[[ASKED]],
-// CHECK: xf.linear %[[NORMED]],
+// CHECK: %[[OUTPUT:.*]] = xf.linear %[[ASKED]],
+// CHECK: %[[RESIDUAL:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<?x128xf32>) -> tensor<?x128xf32>
+// CHECK: xf.add %[[RESIDUAL]], %[[OUTPUT]] :
+// CHECK-NOT: xf.embedding
+// CHECK: xf.linear
 // CHECK: %[[MAXIMA:.*]], %[[SUMS:.*]] = xf.block_statistics %[[LOGITS:.*]] :
 // CHECK: xf.top_k %[[LOGITS]], %[[MAXIMA]], %[[SUMS]] ranks(
 // CHECK-LABEL: func.func @attention(
@@ -57,7 +61,8 @@
 // LM-COUNT-2: xf.cache_write
 // LM: xf.cached_attention
 // LM: %[[X:.*]] = xf.embedding %{{.*}}, %{{.*}} : (tensor<?xi32>, tensor<?x128xf32>) -> tensor<?x128xf32>
-// LM: %[[N:.*]] = xf.layer_norm %[[X]],
+// LM: xf.linear %[[X]],
+// LM: %[[N:.*]] = xf.layer_norm
 // LM: xf.linear %[[N]],
 // LM-LABEL: func.func @attention(
 // LM-SAME: xf.dims = ["tokens"], xf.name = "ids"

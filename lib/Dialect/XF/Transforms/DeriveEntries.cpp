@@ -393,18 +393,21 @@ private:
     return encode;
   }
 
-  /// What nothing but the logits depends on, by a product, or by one of a norm: it need not be computed of rows whose
-  /// logits nobody wants. Null where the logits come otherwise.
-  Value statesOfLogits() {
-    auto isRead = [&](Value value, Operation *by) {
-      return targetSide.contains(value) && value.getDefiningOp() &&
-             llvm::all_of(value.getUsers(), [&](Operation *user) { return user == by || !needed.contains(user); });
-    };
-    auto linear = logits.getDefiningOp<LinearOp>();
-    if (!linear || !isRead(linear.getX(), linear))
-      return {};
-    auto norm = linear.getX().getDefiningOp<LayerNormOp>();
-    return norm && isRead(norm.getX(), norm) ? norm.getX() : Value(linear.getX());
+  /// What works on rows and leads to nothing but the logits, from the last layer's attention on: it need not be
+  /// computed of rows whose logits nobody wants.
+  DenseSet<Operation *> findLate(func::FuncOp flat) {
+    DenseSet<Operation *> late;
+    for (Operation &op : llvm::reverse(flat.getBody().front())) {
+      auto isRows = [&](Value operand) {
+        auto type = dyn_cast<RankedTensorType>(operand.getType());
+        return !targetSide.contains(operand) || (type && type.getRank() == 2 && isa<FloatType>(type.getElementType()));
+      };
+      if (needed.contains(&op) && onTargetSide(&op) && !isa<AttentionOp, ReshapeOp>(op) &&
+          llvm::all_of(op.getOperands(), isRows) &&
+          llvm::all_of(op.getUsers(), [&](Operation *user) { return !needed.contains(user) || late.contains(user); }))
+        late.insert(&op);
+    }
+    return late;
   }
 
   void deriveDecoding(func::FuncOp after, func::FuncOp flat) {
@@ -444,13 +447,19 @@ private:
     arguments.push_back({"ranks", "ranks", targetIds});
     func::FuncOp decode = createEntry(after, "decode", arguments);
     auto argument = [&](size_t i) -> Value { return decode.getArgument(i); };
-    Value ranks = argument(slots + 4), states = statesOfLogits();
-    auto rowsOfLogits = [&](Value x) {
-      auto type = cast<RankedTensorType>(x.getType());
-      type = RankedTensorType::get({ShapedType::kDynamic, type.getDimSize(1)}, type.getElementType());
-      return EmbeddingOp::create(b, logits.getLoc(), type, argument(slots + 3), x, APFloat(1.0f), IntegerAttr());
+    Value ranks = argument(slots + 4);
+    DenseSet<Operation *> late = findLate(flat);
+    IRMapping mapping, ofLogits; // of all rows; of those whose logits are wanted
+    auto pick = [&](Value value) {
+      if (!ofLogits.contains(value)) {
+        Value x = mapping.lookup(value);
+        if (targetSide.contains(value))
+          x = EmbeddingOp::create(b, logits.getLoc(), x.getType(), argument(slots + 3), x, APFloat(1.0f),
+                                  IntegerAttr());
+        ofLogits.map(value, x);
+      }
+      return ofLogits.lookup(value);
     };
-    IRMapping mapping;
     mapping.map(targetIds, argument(0));
     for (auto [i, value] : llvm::enumerate(memory))
       mapping.map(value, argument(2 + i));
@@ -480,16 +489,15 @@ private:
             attention.getKeyValueHeadsAttr(), attention.getScaleAttr(), attention.getWindowAttr());
         cloneScore(attention, cached.getScore());
         mapping.map(attention.getResult(), cached);
+      } else if (late.contains(&op)) {
+        llvm::for_each(op.getOperands(), pick);
+        b.clone(op, ofLogits);
       } else {
         b.clone(op, mapping);
       }
-      if (states && states.getDefiningOp() == &op)
-        mapping.map(states, rowsOfLogits(mapping.lookup(states)));
     }
     // The likeliest tokens, as many as the search asks for, and the logits themselves for whoever wants another one's.
-    Value predicted = mapping.lookup(logits);
-    if (!states)
-      predicted = rowsOfLogits(predicted);
+    Value predicted = pick(logits);
     Location loc = logits.getLoc();
     auto type = cast<RankedTensorType>(logits.getType());
     RankedTensorType statistics = BlockStatisticsOp::statisticsType(type),
