@@ -69,7 +69,7 @@ static std::string gpuHere() {
 
 static int64_t bytesOfPredictions(const Program &program) {
   std::vector<const Function *> functions;
-  for (const char *name : {"encode", "decode"})
+  for (const char *name : {"encode", "decode", "classify"})
     if (const Function *function = program.function(name))
       functions.push_back(function);
   return Loading(program, functions).bytes;
@@ -129,7 +129,7 @@ static Expected<int> info(Session &session, const InfoOptions &options) {
     printWorkspaces(session, options);
     return 0;
   }
-  for (const char *name : {"train_step", "loss", "encode"})
+  for (const char *name : {"train_step", "loss", "encode", "classify"})
     if (const Function *function = program.function(name)) {
       std::vector<std::string> sizes;
       for (int64_t tokens : {1024, 4096, 16384})
