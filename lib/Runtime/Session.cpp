@@ -83,7 +83,6 @@ Safetensors::Metadata Session::identity() const {
                            "beam",
                            "length_penalty",
                            "extra_length",
-                           "pooling",
                            "max_tokens",
                            "unit_length",
                            "max_length",
@@ -99,6 +98,8 @@ Safetensors::Metadata Session::identity() const {
                            "hugging_face",
                            "vocabulary"})
     keys.erase(name);
+  if (program.kind == "encoder") // whose states are what it computes
+    keys.erase("pooling");
   if (keys.contains("heads") && keys.value("key_value_heads", json()) == keys["heads"]) // as without the key
     keys.erase("key_value_heads");
   // Sizes of what other positions have.
