@@ -10,25 +10,15 @@
 namespace xf::runtime {
 
 /// Whether lists and objects are nested deeper than those of any file that is read here.
-inline bool nestsTooDeep(std::string_view text) {
-  constexpr int most = 100;
-  int depth = 0;
-  bool isQuoted = false;
-  for (size_t i = 0; i < text.size() && depth <= most; ++i)
-    if (text[i] == '"')
-      isQuoted = !isQuoted;
-    else if (isQuoted)
-      i += text[i] == '\\';
-    else
-      depth += (text[i] == '[' || text[i] == '{') - (text[i] == ']' || text[i] == '}');
-  return depth > most;
-}
+bool nestsTooDeep(std::string_view text);
 
 /// The JSON of a text; a discarded value, which is neither list nor object, where it is none or nests too deep.
-template <typename Json = nlohmann::json> Json parseJson(std::string_view text) {
-  return nestsTooDeep(text) ? Json(Json::value_t::discarded)
-                            : Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-}
+template <typename Json = nlohmann::json> Json parseJson(std::string_view text);
+
+// Compiled in the runtime alone: the compiler's files have no exceptions, where the library's parser would end the
+// process and not throw, and of two forms of one function the linker takes either.
+extern template nlohmann::json parseJson(std::string_view);
+extern template nlohmann::ordered_json parseJson(std::string_view);
 
 } // namespace xf::runtime
 
