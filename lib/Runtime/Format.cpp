@@ -1,6 +1,6 @@
 //===- Format.cpp - fmt, compiled once ----------------------------------------------===//
 // Debian has fmt as a shared library, which executables of xf must not need, or as headers alone, which every file then
-// compiles again: a quarter of what building the runtime takes. Here they are the static library that it lacks.
+// compiles again: a fifth of what building the runtime takes. Here they are the static library that it lacks.
 //===--------------------------------------------------------------------------------===//
 #include <fmt/format-inl.h>
 
