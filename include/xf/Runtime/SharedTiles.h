@@ -36,12 +36,11 @@ public:
       std::atomic<int64_t> &taken = shares[owner].taken;
       int64_t first = taken.load(std::memory_order_relaxed);
       while (first < size) {
-        // Nearly all of one's own at once; of what may be wanted by two, halves.
+        // Of one's own nearly all at once and then the rest, for each range packs anew; all where it is few, which no
+        // eighth would even out. Of what may be wanted by two, halves.
         int64_t rest = size - first, some = std::max<int64_t>(1, rest / 2);
-        if (workers == 1)
-          some = rest;
-        else if (i == 0 && first == 0)
-          some = rest - rest / 8;
+        if (i == 0)
+          some = workers > 1 && first == 0 && size >= few ? rest - rest / 8 : rest;
         if (taken.compare_exchange_weak(first, first + some, std::memory_order_relaxed))
           return {begin + first, begin + first + some};
       }
@@ -50,6 +49,7 @@ public:
   }
 
 private:
+  static constexpr int64_t few = 16;
   struct alignas(64) Share { // a cache line each
     std::atomic<int64_t> taken{0};
   };

@@ -37,13 +37,22 @@ TEST(SharedTiles, OwnTilesFirstAndThenOthers) {
   };
   EXPECT_EQ(take(1), std::pair(int64_t(16), int64_t(30)));
   EXPECT_EQ(take(0), std::pair(int64_t(0), int64_t(14)));
-  EXPECT_EQ(take(1), std::pair(int64_t(30), int64_t(31)));
-  EXPECT_EQ(take(1), std::pair(int64_t(31), int64_t(32)));
+  EXPECT_EQ(take(1), std::pair(int64_t(30), int64_t(32)));
   EXPECT_EQ(take(1), std::pair(int64_t(14), int64_t(15)));
   EXPECT_EQ(take(0), std::pair(int64_t(15), int64_t(16)));
   EXPECT_TRUE(shared.take(0, 32).empty());
   shared.reset();
   EXPECT_EQ(take(0), std::pair(int64_t(0), int64_t(14)));
+}
+
+TEST(SharedTiles, FewTilesAreTakenAtOnce) {
+  SharedTiles shared(2);
+  SharedTiles::Range own = shared.take(1, 31);
+  EXPECT_EQ(own.begin, 15);
+  EXPECT_EQ(own.end, 29) << "16 tiles are not few";
+  own = shared.take(0, 31);
+  EXPECT_EQ(own.begin, 0);
+  EXPECT_EQ(own.end, 15);
 }
 
 TEST(SharedTiles, OneWorkerTakesAllAtOnce) {
