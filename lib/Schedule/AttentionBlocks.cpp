@@ -168,7 +168,9 @@ void AttentionTask::scoreProduct(Value copied, int64_t features, Value rowBegin,
     Value firstKey = e.mul(index, e.index(panel));
     emitTiles(e, e.index(0), rows, e.index(0), e.index(features),
               {rowsOfTile(e.registers), vectors, [&](Value, int64_t) { return e.splat(0); },
-               [&](Value r, Value c) { return e.load(copied, {e.add(rowBegin, r), c}); },
+               [&](Value first, int64_t r, Value c) {
+                 return e.load(copied, {e.add(rowBegin, e.add(first, e.index(r))), c});
+               },
                [&](Value c, int64_t v) { return e.loadVector(packed, {index, c, e.index(v * width)}, width); },
                [&](Value r, int64_t v, Value sum) {
                  e.storeVector(sum, scores, {r, e.add(firstKey, e.index(v * width))}, width);
@@ -190,7 +192,8 @@ void AttentionTask::accumulate(Value sums, Value sumHead, Value sumStart, KeyRan
                  Value sum = e.loadVector(sums, at(row, v), lanes[v]);
                  return isFirst ? e.select(isFirst, e.splat(0), sum) : sum;
                },
-               a, [&](Value k, int64_t v) { return e.loadVector(copied, {k, own(v)}, width); },
+               [&](Value first, int64_t r, Value k) { return a(e.add(first, e.index(r)), k); },
+               [&](Value k, int64_t v) { return e.loadVector(copied, {k, own(v)}, width); },
                [&](Value row, int64_t v, Value sum) { e.storeVector(sum, sums, at(row, v), lanes[v]); }});
   });
 }

@@ -67,11 +67,11 @@ Attribute chooseMatmul(Operation *root, const ScheduleTarget &target) {
   // idle.
   constexpr int64_t fewTiles = 32;
   auto linear = dyn_cast<LinearOp>(root);
+  auto tilesOf = [&](int64_t rows) { return llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns); };
   if (linear && linear.isPacked())
     rows = registerRows;
-  else if (!ShapedType::isDynamic(extents.m) &&
-           llvm::divideCeil(extents.m, rows) * llvm::divideCeil(extents.n, columns) < fewTiles)
-    rows = std::min(rows, 2 * registerRows);
+  else if (!ShapedType::isDynamic(extents.m) && tilesOf(rows) < fewTiles)
+    rows = std::min(rows, tilesOf(2 * registerRows) < fewTiles / 2 ? registerRows : 2 * registerRows);
   // A block of A is read once a panel, from the second cache; a copy is no further from it than its row.
   int64_t blockRows = copyA ? 96 : 48;
   return MatmulScheduleAttr::get(root->getContext(), registerRows, rows, columns, blockRows, depth, copyA);

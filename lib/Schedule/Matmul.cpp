@@ -23,6 +23,7 @@ struct Product {
   bool quantized = false; // and of i8
   bool inScratch = false; // C is memory of a block, whose first row is `firstRow`
   Value firstRow = {}, firstColumn = {};
+  SmallVector<Value> read = {}, written = {}; // matrices like C: of its epilogue, and C where it is not scratch
 
   SmallVector<Value> placeOfC(Emitter &e, Value row, Value column) const {
     return inScratch ? SmallVector<Value>{e.sub(row, firstRow), e.sub(column, firstColumn)}
@@ -95,8 +96,9 @@ private:
     Value buffer = p.packed ? p.b : e.allocate({panels, depth, panel});
     widened = p.quantized && rows > 2 ? e.allocate({depth, panel}) : Value();
     if (copiesA)
-      copy = e.allocate(p.transposeA ? ArrayRef<int64_t>{depth, rowsPerBlock + padding}
-                                     : ArrayRef<int64_t>{rowsPerBlock, depth + padding});
+      copy = p.transposeA ? e.allocate({llvm::divideCeilSigned(rowsPerBlock, rows),
+                                        depth + llvm::divideCeilSigned(e.registers.width, rows), rows})
+                          : e.allocate({rowsPerBlock, depth + padding});
     // Full panels of this tile, and whether the one past the last full panel of the matrix is here too.
     Value columnEnd = e.min(e.add(columnBegin, e.index(columnsPerTile)), e.index(p.n));
     fullPanels = e.make<arith::DivSIOp>(e.sub(columnEnd, columnBegin), e.index(panel));
@@ -147,13 +149,40 @@ private:
   }
   /// What a block of k adds to: the initial value, or what the blocks before it gave.
   Value sumSoFar(Value row, Value column, int64_t count) {
-    // Meanwhile what the next panel adds to in this row comes from memory: rows lie where no prefetcher follows.
-    if (p.initial && cast<MemRefType>(p.initial.getType()).getRank() == 2)
-      e.prefetch(p.initial, {row, e.add(column, e.index(panel))});
     Value initial = initialVector(row, column, count);
     if (!isFirstBlock || count == 0)
       return initial;
     return e.select(isFirstBlock, initial, e.loadVector(p.c, p.placeOfC(e, row, column), count));
+  }
+
+  /// While a tile is added up, what its rows are written to comes from memory, and what an epilogue reads with them:
+  /// rows lie so far apart that no prefetcher follows. Where sums begin with what is there, that is the next panel's.
+  void askForRow(Value row, Value column) {
+    bool isReadAtOnce = p.initial && cast<MemRefType>(p.initial.getType()).getRank() == 2;
+    if (isReadAtOnce)
+      column = e.add(column, e.index(panel));
+    for (int64_t at = 0; at < panel; at += lineOfFloats) {
+      SmallVector<Value> place{row, e.add(column, e.index(at))};
+      if (isReadAtOnce)
+        e.prefetch(p.initial, place);
+      for (Value matrix : p.read)
+        e.prefetch(matrix, place);
+      for (Value matrix : p.written)
+        e.prefetch(matrix, place, /*write=*/true);
+    }
+  }
+
+  /// While a block of rows meets its first panels, the next block's rows of A come from memory: those of a tile lie one
+  /// after another, and each panel asks for a part of them, by the k of its loop. Later panels ask for what they load.
+  void askForNextRows(Value index, Value row, Value k) {
+    if (copiesA || staticK != depth)
+      return; // a copy asks for itself; and a part of long rows is long enough for a prefetcher
+    int64_t parts = std::min(rows, llvm::divideCeilSigned(columnsPerTile, panel));
+    while (rows % parts != 0)
+      --parts;
+    Value asks = e.compare(arith::CmpIPredicate::slt, index, e.index(parts)), step = e.index(rows / parts);
+    Value begin = e.select(asks, e.mul(index, e.index(staticK * (rows / parts))), e.index(0));
+    e.prefetch(p.a, {e.select(asks, e.add(row, e.index(rowsPerBlock)), row), e.add(begin, e.mul(k, step))});
   }
 
   void initialise(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
@@ -239,31 +268,57 @@ private:
   }
 
   /// Copies a block of A as it lies: its own rows, a power of two apart, would share few sets of the caches.
-  void copyBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value columnEnd) {
+  void copyBlock(Value rowBegin, Value rowEnd, Value kBegin, Value kEnd) {
     int64_t width = e.registers.width;
-    Value full = e.sub(columnEnd, e.make<arith::RemSIOp>(e.sub(columnEnd, columnBegin), e.index(width)));
+    Value full = e.sub(kEnd, e.make<arith::RemSIOp>(e.sub(kEnd, kBegin), e.index(width)));
     e.loop(rowBegin, rowEnd, 1, [&](Value row) {
       Value to = e.sub(row, rowBegin);
       Value ahead = e.add(row, e.index(rowsAhead)); // rows lie on pages of their own, where no prefetcher follows
-      e.loop(columnBegin, full, width, [&](Value column) {
-        e.prefetch(p.a, {ahead, column});
-        e.storeVector(e.loadVector(p.a, {row, column}, width), copy, {to, e.sub(column, columnBegin)}, width);
+      e.loop(kBegin, full, width, [&](Value k) {
+        e.prefetch(p.a, {ahead, k});
+        e.storeVector(e.loadVector(p.a, {row, k}, width), copy, {to, e.sub(k, kBegin)}, width);
       });
-      e.loop(full, columnEnd, 1,
-             [&](Value column) { e.store(e.load(p.a, {row, column}), copy, {to, e.sub(column, columnBegin)}); });
+      e.loop(full, kEnd, 1, [&](Value k) { e.store(e.load(p.a, {row, k}), copy, {to, e.sub(k, kBegin)}); });
     });
+  }
+
+  /// Packs a block of a transposed A into the rows of register tiles, so that a tile reads its numbers in the order in
+  /// which they lie. What a tile's last vector holds of the next tile is overwritten by the next k.
+  void packTilesOfA(Value rowBegin, Value rowEnd, Value kBegin, Value kEnd) {
+    int64_t width = e.registers.width, span = llvm::alignTo(rows, width);
+    Value count = e.sub(rowEnd, rowBegin), readable = e.sub(e.sub(e.dim(p.a, 1), rowBegin), e.index(span - rows));
+    Value fullTiles = e.make<arith::DivSIOp>(e.make<arith::MaxSIOp>(e.min(count, readable), e.index(0)), e.index(rows));
+    e.loop(kBegin, kEnd, 1, [&](Value k) {
+      Value to = e.sub(k, kBegin), ahead = e.add(k, e.index(rowsAhead));
+      e.loop(e.index(0), fullTiles, 1, [&](Value tile) {
+        Value row = e.add(rowBegin, e.mul(tile, e.index(rows)));
+        e.prefetch(p.a, {ahead, row});
+        for (int64_t i = 0; i < rows; i += width)
+          e.storeVector(e.loadVector(p.a, {k, e.add(row, e.index(i))}, width), copy, {tile, to, e.index(i)}, width);
+      });
+      e.loop(e.mul(fullTiles, e.index(rows)), count, 1, [&](Value row) {
+        auto [tile, place] = placeInTiles(row);
+        e.store(e.load(p.a, {k, e.add(rowBegin, row)}), copy, {tile, to, place});
+      });
+    });
+  }
+  std::pair<Value, Value> placeInTiles(Value row) {
+    return {e.make<arith::DivUIOp>(row, e.index(rows)), e.make<arith::RemUIOp>(row, e.index(rows))};
   }
 
   //===-- Register tiles ----------------------------------------------------===//
   void emitBlock(Value rowBegin, Value rowEnd, Value columnBegin, Value buffer, Value kBegin, Value kEnd) {
     if (copiesA)
-      p.transposeA ? copyBlock(kBegin, kEnd, rowBegin, rowEnd) : copyBlock(rowBegin, rowEnd, kBegin, kEnd);
-    auto a = [&](Value row, Value k) {
-      if (copiesA) {
-        row = e.sub(row, rowBegin);
-        k = e.sub(k, kBegin);
+      p.transposeA ? packTilesOfA(rowBegin, rowEnd, kBegin, kEnd) : copyBlock(rowBegin, rowEnd, kBegin, kEnd);
+    auto a = [&](Value first, int64_t number, Value k) {
+      auto row = [&](Value first) { return e.add(first, e.index(number)); };
+      if (copiesA && p.transposeA) {
+        auto [tile, place] = placeInTiles(e.sub(first, rowBegin));
+        return e.load(copy, {tile, e.sub(k, kBegin), row(place)});
       }
-      return e.load(copiesA ? copy : p.a, p.transposeA ? ValueRange{k, row} : ValueRange{row, k});
+      if (copiesA)
+        return e.load(copy, {row(e.sub(first, rowBegin)), e.sub(k, kBegin)});
+      return e.load(p.a, p.transposeA ? ValueRange{k, row(first)} : ValueRange{row(first), k});
     };
     forPanels([&](Value index, int64_t valid) {
       Value column = e.add(columnBegin, e.mul(index, e.index(panel)));
@@ -285,7 +340,11 @@ private:
       auto scale = [&](int64_t v) {
         return e.loadVector(scales->numbers, scales->place(packedPanel, group, packedLane(v)), e.registers.width);
       };
-      auto initial = [&](Value row, int64_t v) { return sumSoFar(row, columnOf(v), lanes(valid, v)); };
+      auto initial = [&](Value row, int64_t v) {
+        if (v == 0)
+          askForRow(row, column);
+        return sumSoFar(row, columnOf(v), lanes(valid, v));
+      };
       auto b = [&](Value k, int64_t v) -> Value {
         if (!p.packed)
           return e.loadVector(buffer, {index, e.sub(k, kBegin), e.index(v * e.registers.width)}, e.registers.width);
@@ -300,7 +359,7 @@ private:
       // a load from the second cache each time.
       auto ahead = [&](Value row, Value k) {
         if (!p.packed)
-          return;
+          return askForNextRows(index, row, k);
         Value tile = e.make<arith::DivSIOp>(e.sub(row, rowBegin), e.index(rows));
         Value asks = e.compare(arith::CmpIPredicate::slt, tile, e.index(2));
         Value ahead = e.select(asks, e.add(packedPanel, e.index(1)), packedPanel);
@@ -412,7 +471,7 @@ private:
 
   Emitter &e;
   Product p;
-  static constexpr int64_t padding = 16, rowsAhead = 8;
+  static constexpr int64_t padding = 16, rowsAhead = 8, lineOfFloats = 16;
   int64_t vectors, rows, panel, staticM, staticK, depth, columnsPerTile, rowsPerTile, rowsPerBlock, partial;
   bool copiesA;
   Value fullPanels, hasPartial, copy, widened, isFirstBlock, isLastBlock, kept;
@@ -456,10 +515,22 @@ LogicalResult scheduleMatmul(func::FuncOp kernel, const RegisterFile &registers)
     p.c = e.function.getArgument(place);
   Value m = e.dim(p.c, 0);
   p.inScratch = Emitter::isNarrow(p.c);
-  MatmulSchedule schedule(e, p);
   SmallVector<Operation *> epilogue;
-  for (Operation &op : llvm::drop_begin(body.without_terminator()))
+  auto isLikeC = [&](Value matrix) {
+    auto type = dyn_cast<MemRefType>(matrix.getType());
+    return type && type.getRank() == 2 && type.getDimSize(1) == p.n;
+  };
+  for (Operation &op : llvm::drop_begin(body.without_terminator())) {
     epilogue.push_back(&op);
+    for (Value operand : op.getOperands())
+      if (isa<BlockArgument>(operand))
+        if (Value matrix = e.placeOf(operand); isLikeC(matrix) && !llvm::is_contained(p.read, matrix))
+          p.read.push_back(matrix);
+  }
+  for (unsigned i = 0; i < kernel.getNumResults(); ++i)
+    if (Value matrix = e.function.getArgument(kernel.getNumArguments() + i); isLikeC(matrix))
+      p.written.push_back(matrix);
+  MatmulSchedule schedule(e, p);
   // Rows vary fastest: the tiles of a range that share their columns share the packed block of B.
   Value rowTiles = e.ceilDiv(m, schedule.tileRows());
   LogicalResult status = success();

@@ -18,7 +18,7 @@ static void emitTile(Emitter &e, int64_t count, Value row, Value kBegin, Value k
       for (int64_t v = 0; v < product.vectors; ++v)
         b.push_back(product.b(k, v));
       for (int64_t r = 0; r < count; ++r) {
-        Value a = e.splat(product.a(rows[r], k));
+        Value a = e.splat(product.a(row, r, k));
         for (int64_t v = 0; v < product.vectors; ++v)
           next.push_back(e.fma(a, b[v], carried[r * product.vectors + v]));
       }

@@ -28,10 +28,10 @@ func.func private @packed(%x: tensor<?x300xf32>, %w: tensor<32x300x32xf32>) -> t
   %0 = xf.linear %x, %w : (tensor<?x300xf32>, tensor<32x300x32xf32>) -> tensor<?x1000xf32>
   return %0 : tensor<?x1000xf32>
 }
-// Few tiles: small ones, for all workers. What lies transposed is copied, for more columns.
-// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 12, columns = 112, block_rows = 96, depth = 2048, copy_a = true>
-// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 12, columns = 112, block_rows = 96, depth = 512, copy_a = true>
-// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 24, columns = 128, block_rows = 96, depth = 2048, copy_a = true>
+// Few tiles: small ones, for all workers, and where they would still be few those of one register tile. What lies transposed is copied, for more columns.
+// CHECK: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 112, block_rows = 96, depth = 2048, copy_a = true>
+// CACHES: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 6, rows = 6, columns = 112, block_rows = 96, depth = 512, copy_a = true>
+// WIDE: @gradient({{.*}} xf.schedule = #xf.matmul_schedule<register_rows = 12, rows = 12, columns = 128, block_rows = 96, depth = 2048, copy_a = true>
 func.func private @gradient(%dy: tensor<?x100xf32>, %x: tensor<?x100xf32>) -> tensor<100x100xf32> attributes {xf.kernel = #xf<kernel matmul>} {
   %0 = xf.matmul %dy, %x transpose_a : (tensor<?x100xf32>, tensor<?x100xf32>) -> tensor<100x100xf32>
   return %0 : tensor<100x100xf32>

@@ -12,12 +12,13 @@ namespace mlir::xf {
 /// Rows of a tile of two vectors: as many sums as leave registers for a row of B and a broadcast.
 inline int64_t rowsOfTile(const RegisterFile &registers) { return registers.count >= 32 ? 12 : 6; }
 
-/// What a product reads and writes, by row (index), k (index) and number of vector.
+/// What a product reads and writes, by row (index; of A, its number in the tile that begins at `first`), k (index) and
+/// number of vector.
 struct TileProduct {
   int64_t rows, vectors; // of a full tile
   function_ref<Value(Value row, int64_t vector)> initial;
-  function_ref<Value(Value row, Value k)> a;      // a number
-  function_ref<Value(Value k, int64_t vector)> b; // a vector
+  function_ref<Value(Value first, int64_t row, Value k)> a; // a number
+  function_ref<Value(Value k, int64_t vector)> b;           // a vector
   function_ref<void(Value row, int64_t vector, Value sum)> store;
   function_ref<void(Value row, Value k)> ahead = nullptr; // what each k of the tile from `row` on asks for
   // Where b is of groups of PackOp::group, whose products are added up and then scaled: of the one that begins at k.
