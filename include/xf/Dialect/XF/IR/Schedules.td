@@ -16,7 +16,7 @@ class XF_Schedule<string name, string attrMnemonic> : AttrDef<XF_Dialect, name> 
 def XF_MatmulScheduleAttr : XF_Schedule<"MatmulSchedule", "matmul_schedule"> {
   let summary = "tiles of a matrix product";
   let description = [{
-    A tile of work is `rows` x `columns` of the result. A worker takes its rows in blocks of `block_rows`, each through blocks of B of `depth` x `columns`, which it has packed; in registers are `register_rows` x 2 vectors.
+    A tile of work is `rows` x `columns` of the result. A worker takes its rows in blocks of `block_rows`, each through blocks of B of `depth` x `columns`, which it has packed; in registers are `register_rows` x 2 vectors. With `copy_a` a block of A is copied first: a transposed one in the order in which tiles of registers read it.
 
     ```mlir
     #xf.matmul_schedule<register_rows = 6, rows = 48, columns = 256, block_rows = 96, depth = 512, copy_a = false>
