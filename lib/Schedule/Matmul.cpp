@@ -23,7 +23,7 @@ struct Product {
   bool quantized = false; // and of i8
   bool inScratch = false; // C is memory of a block, whose first row is `firstRow`
   Value firstRow = {}, firstColumn = {};
-  SmallVector<Value> read = {}, written = {}; // matrices like C: of its epilogue, and C where it is not scratch
+  SmallVector<Value> read = {}, written = {}; // matrices like C: what the epilogue reads, and the kernel's results
 
   SmallVector<Value> placeOfC(Emitter &e, Value row, Value column) const {
     return inScratch ? SmallVector<Value>{e.sub(row, firstRow), e.sub(column, firstColumn)}
@@ -283,7 +283,8 @@ private:
   }
 
   /// Packs a block of a transposed A into the rows of register tiles, so that a tile reads its numbers in the order in
-  /// which they lie. What a tile's last vector holds of the next tile is overwritten by the next k.
+  /// which they lie. What a tile's last vector holds of the next tile is overwritten by the next k, and lies in the
+  /// copy's padding after the last.
   void packTilesOfA(Value rowBegin, Value rowEnd, Value kBegin, Value kEnd) {
     int64_t width = e.registers.width, span = llvm::alignTo(rows, width);
     Value count = e.sub(rowEnd, rowBegin), readable = e.sub(e.sub(e.dim(p.a, 1), rowBegin), e.index(span - rows));
