@@ -18,10 +18,10 @@ Value bitsOf(Emitter &e, Value x) { return e.bitcast(e.b.getI32Type(), x); }
 Value ofBits(Emitter &e, Value bits) { return e.bitcast(e.b.getF32Type(), bits); }
 } // namespace
 
-/// 2^x by the GPU's own instruction, good to 2^-22 of the result.
-static Value emitPowerOf2(Emitter &e, Value x) {
+/// A GPU's own instruction, which takes subnormal numbers for 0.
+static Value byInstruction(Emitter &e, StringRef name, Value x) {
   auto of = [&](Value number) -> Value {
-    return LLVM::CallIntrinsicOp::create(e.b, e.loc, e.b.getF32Type(), e.b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f"),
+    return LLVM::CallIntrinsicOp::create(e.b, e.loc, e.b.getF32Type(), e.b.getStringAttr("llvm.nvvm." + name),
                                          ValueRange{number})
         .getResult(0);
   };
@@ -36,7 +36,7 @@ static Value emitPowerOf2(Emitter &e, Value x) {
 
 Value emitExp(Emitter &e, Value x) {
   if (e.registers.isGPU()) // what is lost in rounding x log2 e is |x| 2^-24 of a result that is small where |x| is not
-    return emitPowerOf2(e, e.mul(x, e.splat(1.44269504088896341)));
+    return byInstruction(e, "ex2.approx.ftz.f", e.mul(x, e.splat(1.44269504088896341)));
   // exp x = 2^n exp r, |r| <= ln 2 / 2; ln 2 in two parts so that r keeps its bits.
   x = e.minimum(e.splat(88.72), e.maximum(e.splat(-87.33654), x)); // NaN stays NaN
   Value n = math::RoundEvenOp::create(e.b, e.loc, e.mul(x, e.splat(1.44269504088896341)));
@@ -81,16 +81,24 @@ Value emitLog(Emitter &e, Value x) {
   return e.select(finite, e.fma(n, e.splat(0.693359375), p), x); // infinity and NaN stay
 }
 
+/// x / y, for y that is neither subnormal nor above 2^126. On a GPU it is good to 2^-22 of the result: an exact
+/// quotient is a branch and a call for each number there, which took more than all else of these functions.
+static Value quotient(Emitter &e, Value x, Value y) {
+  return e.registers.isGPU() ? e.mul(x, byInstruction(e, "rcp.approx.ftz.f", y)) : e.div(x, y);
+}
+
 Value emitGelu(Emitter &e, Value x) {
   // max(x, 0) - |x| times what the normal distribution has beyond |x|: nothing is lost in either tail. The fraction is
   // good to 1e-8 up to 5.5, and the product below 2e-7 from there on.
   Value magnitude = e.minimum(e.splat(5.5), math::AbsFOp::create(e.b, e.loc, x));
-  Value beyond = e.div(polynomial(e, magnitude,
-                                  {2.349655733e-05, -7.293564850e-04, 9.492426179e-03, -6.633771211e-02,
-                                   2.626884580e-01, -5.591297746e-01, 5.000000000e-01}),
-                       polynomial(e, magnitude,
-                                  {3.409126657e-05, 2.007825788e-05, 5.461244727e-04, -8.874119376e-04, 2.172829583e-02,
-                                   -5.056323856e-02, 2.697806656e-01, -3.203767836e-01, 1.000000000e+00}));
+  Value beyond =
+      quotient(e,
+               polynomial(e, magnitude,
+                          {2.349655733e-05, -7.293564850e-04, 9.492426179e-03, -6.633771211e-02, 2.626884580e-01,
+                           -5.591297746e-01, 5.000000000e-01}),
+               polynomial(e, magnitude,
+                          {3.409126657e-05, 2.007825788e-05, 5.461244727e-04, -8.874119376e-04, 2.172829583e-02,
+                           -5.056323856e-02, 2.697806656e-01, -3.203767836e-01, 1.000000000e+00}));
   return e.sub(e.maximum(e.splat(0), x), e.mul(magnitude, beyond));
 }
 
@@ -104,13 +112,13 @@ Value emitGeluDerivative(Emitter &e, Value x) {
   Value denominator = polynomial(
       e, square,
       {3.023409079e-07, 9.682053133e-06, 2.369257563e-04, 3.901964519e-03, 4.379539937e-02, 3.046330512e-01, 1});
-  return e.add(e.div(e.mul(x, numerator), denominator), e.splat(0.5));
+  return e.add(quotient(e, e.mul(x, numerator), denominator), e.splat(0.5));
 }
 
 /// The logistic function 1 / (1 + exp(-x)) from -88 on, and exp(-x).
 static std::pair<Value, Value> emitLogistic(Emitter &e, Value x) {
   Value power = emitExp(e, arith::NegFOp::create(e.b, e.loc, x));
-  return {e.div(e.splat(1), e.add(e.splat(1), power)), power};
+  return {quotient(e, e.splat(1), e.add(e.splat(1), power)), power};
 }
 /// x where it is at least `least`, NaN included.
 static Value atLeast(Emitter &e, double least, Value x) { return e.maximum(e.splat(least), x); }
@@ -154,7 +162,7 @@ Value emitTanh(Emitter &e, Value x) {
   Value numerator =
       polynomial(e, square, {1.389709741e-8, 2.099344742e-5, 3.518720752e-3, 1.340044726e-1, 9.999999853e-1});
   Value denominator = polynomial(e, square, {7.996308744e-7, 3.323609773e-4, 2.596480582e-2, 4.673376754e-1, 1});
-  return e.div(e.mul(x, numerator), denominator);
+  return quotient(e, e.mul(x, numerator), denominator);
 }
 
 Value emitOnNumber(Emitter &e, Value (*function)(Emitter &, Value), Value x) {
