@@ -415,7 +415,7 @@ Attribute chooseWarpgroupMatmul(func::FuncOp kernel) {
   int64_t m = result.getDimSize(0), n = result.getDimSize(1), columns = 0, best = 0,
           k = cast<RankedTensorType>(root->getOperand(0).getType())
                   .getDimSize(matmul && matmul.getTransposeA() ? 0 : 1);
-  constexpr int64_t usualRows = 4096, chunk = 128 << 20; // elements of 512 MiB
+  constexpr int64_t usualRows = 4096, chunk = 256 << 20; // bf16 in 512 MiB
   int64_t batch = std::min(usualRows, chunk / std::max({m, n, k, int64_t(1)}));
   m = ShapedType::isDynamic(m) ? batch : m;
   k = ShapedType::isDynamic(k) ? batch : k;
