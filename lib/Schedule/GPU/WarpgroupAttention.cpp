@@ -47,6 +47,16 @@ private:
     return SmallVector<Value>(llvm::drop_begin(carried));
   }
   void copy(WarpgroupRows &block);
+  /// While one warpgroup's products are on their way the other computes probabilities: each begins its own when the
+  /// other has begun. All go through the same steps then.
+  bool takesTurns() const { return !region && !masks.lengths; }
+  void awaitTurn(WarpgroupRows &block) { passTurn(block.group, /*arrives=*/false); }
+  void giveTurn(WarpgroupRows &block) { passTurn(e.sub(e.i32(1), block.group), /*arrives=*/true); }
+  void passTurn(Value group, bool arrives) {
+    constexpr int64_t first = 1 + WarpgroupRows::groups; // behind those of WarpgroupRows::meet
+    xfg::BarrierOp::create(e.b, e.loc, e.toIndex(e.add(group, e.i32(first))),
+                           WarpgroupRows::groups * WarpgroupRows::groupThreads, arrives);
+  }
   State attend(WarpgroupRows &block, const Sequence &sequence, const ColumnSteps &steps, Step &at, State state);
   /// Takes products to scores, in powers of two where there is a region.
   void applyRegion(WarpgroupRows &block, const Sequence &sequence, SmallVector<Value> &scores, Value firstColumn);
@@ -91,11 +101,18 @@ void Forward::emit() {
     state.maxima.fill(e.f32(-std::numeric_limits<float>::infinity()));
     state.sums.fill(e.f32(0));
     queries.await(e.i32(0));
+    auto isGroup = [&](int64_t number) { return e.compare(arith::CmpIPredicate::eq, rows.group, e.i32(number)); };
+    if (takesTurns()) {
+      rows.isTogether = true;
+      e.when(isGroup(1), [&] { giveTurn(rows); });
+    }
     state = State::of(
         forSteps(rows, state.flat(), [&](const Sequence &sequence, const ColumnSteps &steps, ValueRange carried) {
           return rows.forOwn(steps, {&keys, &values}, carried,
                              [&](Step &at) { return attend(rows, sequence, steps, at, State::of(carried)).flat(); });
         }));
+    if (takesTurns())
+      e.when(isGroup(0), [&] { awaitTurn(rows); });
     store(rows, state);
   }
   divideByOneInstruction(e);
@@ -186,8 +203,12 @@ Forward::State Forward::attend(WarpgroupRows &block, const Sequence &sequence, c
                                                initial, [&](Step step, bool needsMask, ValueRange carried) {
                                                  Value now = turnOf(step), before = e.sub(now, one);
                                                  state = State::of(carried);
+                                                 if (takesTurns())
+                                                   awaitTurn(block);
                                                  Value product = beginScores(now);
                                                  state.outputs = beginOutputs(carried.back(), before);
+                                                 if (takesTurns())
+                                                   giveTurn(block);
                                                  SmallVector<Value> scores = elementsOf(e, awaitProduct(e, 1, product));
                                                  keys.release(now);
                                                  applyRegion(block, sequence, scores, firstColumn(step));
