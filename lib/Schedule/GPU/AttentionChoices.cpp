@@ -66,9 +66,10 @@ void addForward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpgr
 void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpgroups) {
   int64_t extras = a.hasDropout + a.hasRegion + a.hasWindow;
   if (hasWarpgroups && a.isForWarpgroups) {
-    // Five products in place of seven, with sums in order; it has run on no GPU yet, and `true` chooses it. A region
-    // may mask blocks, which only the block itself passes over. Of the widest heads that share keys registers hold no
-    // more than the head's number besides.
+    // Five products in place of seven, with sums in order: `true` chooses them. They win where sequences are long and
+    // nothing is masked, and lose where sequences are short, which a compiler doesn't know (docs/Performance.md). A
+    // region may mask blocks, which only the block itself passes over. Of the widest heads that share keys registers
+    // hold no more than the head's number besides.
     constexpr bool ordersSums = false;
     bool isFullInOrder = a.sharesKeys && a.widest() > 64 && (a.hasDropout || a.hasLengths);
     if (ordersSums && !a.hasRegion && !isFullInOrder)

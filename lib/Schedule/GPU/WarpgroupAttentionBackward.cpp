@@ -131,6 +131,20 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
   bool isLate = isWide && tiles.ofValues; // the product of values
   Value productOfValues = tiles.ofKeys && !isLate ? beginProductOfValues() : Value();
   shareStatistics(rows, sequence, number, now, place, tiles.ofKeys);
+  // What is read for the columns comes while products are on their way; or as late as it can, where registers are few.
+  bool readsEarly = !isTight && !dropout && !region && !lengths;
+  auto readPairs = [&](int64_t kind) {
+    SmallVector<Values> pairs;
+    for (int64_t n = 0; n < step / 8; ++n)
+      pairs.push_back(pairOf(statistics, {place, e.index(kind)}, n));
+    return pairs;
+  };
+  SmallVector<Values> sums, corrections;
+  if (readsEarly) {
+    sums = readPairs(0);
+    if (tiles.ofKeys)
+      corrections = readPairs(1);
+  }
   Values scores = elementsOf(e, awaitProduct(e, productOfValues ? 1 : 0, product)), derivatives(scores.size());
   if (!tiles.ofKeys)
     others.release(now);
@@ -145,9 +159,8 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
   }
   if (needsMask)
     rows.mask(scores, e.mul(number, e.i32(step)));
-  // What is read for the columns comes as late as it can, for the registers that it takes.
   for (int64_t n = 0; n < step / 8; ++n) {
-    Values sums = pairOf(statistics, {place, e.index(0)}, n), ends;
+    Values sum = readsEarly ? sums[n] : pairOf(statistics, {place, e.index(0)}, n), ends;
     if (lengths)
       ends = pairOf(lengths, {place, e.index(0)}, n);
     for (int64_t i = 4 * n; i < 4 * n + 4; ++i) {
@@ -156,7 +169,7 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
         scores[i] = e.select(e.compare(arith::CmpIPredicate::slt, key, ends[i % 2]), scores[i],
                              e.f32(-std::numeric_limits<float>::infinity()));
       }
-      scores[i] = probability(scores[i], sums[i % 2]);
+      scores[i] = probability(scores[i], sum[i % 2]);
     }
   }
   if (tiles.ofKeys && isLate)
@@ -170,9 +183,9 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
   if (!tiles.ofValues)
     otherValues.release(now);
   for (int64_t n = 0; n < step / 8; ++n) {
-    Values corrections(2), words[2];
+    Values correction(2), words[2];
     if (tiles.ofKeys)
-      corrections = pairOf(statistics, {place, e.index(1)}, n);
+      correction = readsEarly ? corrections[n] : pairOf(statistics, {place, e.index(1)}, n);
     for (auto [key, word] : llvm::zip(keys, words))
       word = pairOf(keeps, key.row, n);
     for (int64_t i = 4 * n; i < 4 * n + 4; ++i) {
@@ -181,7 +194,7 @@ WarpgroupBackward::Values WarpgroupBackward::stepOfKeys(WarpgroupRows rows, cons
       if (dropout)
         keep = e.compare(arith::CmpIPredicate::ne, e.make<arith::AndIOp>(words[own][i % 2], keys[own].bit), e.i32(0));
       if (tiles.ofKeys)
-        differences[i] = gradientOf(scores[i], differences[i], keep, corrections[i % 2]);
+        differences[i] = gradientOf(scores[i], differences[i], keep, correction[i % 2]);
       if (tiles.ofKeys && region)
         differences[i] = region.timesDerivative(differences[i], derivatives[i], scores[i]);
       if (keep)

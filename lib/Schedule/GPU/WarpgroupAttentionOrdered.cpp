@@ -124,7 +124,9 @@ public:
     e.setGridSum({{queries, 0, 4}, {offsets, 0, 256}, {keys, 0, keyHeads}, {keyOffsets, 0, 128 * keyHeads}});
     gradients = xfg::TileType::get(e.b.getBF16Type(), 2 * WarpgroupRows::blockRows, step);
     gradientTile = xfg::CreateTileOp::create(e.b, e.loc, gradients, e.allocateDynamic(gradients.getBytes()));
-    sums = allocate({features / 8, WarpgroupRows::groupThreads, 4}, e.b.getF32Type());
+    sums.resize(isWide ? 1 : 2); // of wide heads shared memory has room for one slot
+    for (Value &slot : sums)
+      slot = allocate({features / 8, WarpgroupRows::groupThreads, 4}, e.b.getF32Type());
     e.syncBlock();
   }
 
@@ -133,7 +135,7 @@ public:
   }
 
 private:
-  enum Barrier : int64_t { Together = 3, Full, Empty };
+  enum Barrier : int64_t { Together = 3, Full, Empty = Full + 2 }; // Full and Empty: of each slot of sums
   void emitStatistics();
   void emitKeys();
   void emitResults();
@@ -168,11 +170,25 @@ private:
   int64_t parts() const { return features == 96 ? 2 : 1; }
   int64_t columnsBetweenGroups() const { return features - partColumns() * parts(); }
   /// Leaves a warpgroup's half of them for the writer.
-  void leave(WarpgroupRows &rows, ArrayRef<Value> elements);
+  void leave(WarpgroupRows &rows, Value turn, ArrayRef<Value> elements);
   void store(WarpgroupRows rows, Value tile, Value accumulator, double factor, Value map, Value matrix,
              int64_t features);
-  void barrier(Barrier number, int64_t warpgroups, int64_t warps, bool arrives = false) {
-    xfg::BarrierOp::create(e.b, e.loc, e.index(number), warpgroups * WarpgroupRows::groupThreads + warps * 32, arrives);
+  void barrier(Value number, int64_t warps, bool arrives = false) {
+    int64_t threads = WarpgroupRows::groups * WarpgroupRows::groupThreads + warps * 32;
+    xfg::BarrierOp::create(e.b, e.loc, number, threads, arrives);
+  }
+  /// Of the warpgroups that compute and the writer, for the slot of sums of a turn (i32).
+  void meetWriter(Barrier barrierOfFirst, Value turn, bool arrives = false) {
+    barrier(e.toIndex(e.add(e.i32(barrierOfFirst), slotOf(turn))), /*warps=*/1, arrives);
+  }
+  Value slotOf(Value turn) { return e.make<arith::AndIOp>(turn, e.i32(static_cast<int32_t>(sums.size()) - 1)); }
+  Value sumsOf(Value turn) {
+    return e.select(e.compare(arith::CmpIPredicate::eq, slotOf(turn), e.i32(0)), sums.front(), sums.back());
+  }
+  /// Once for each slot.
+  void forSlots(function_ref<void(Value)> body) {
+    for (int32_t slot = 0; slot < static_cast<int32_t>(sums.size()); ++slot)
+      body(e.i32(slot));
   }
   Value statisticOf(Value kind, Value head, Value row) { // indices
     Value place = e.add(e.mul(kind, e.index(heads)), head);
@@ -192,7 +208,7 @@ private:
     Value statistic, length;
   } next;
   Value gradientTile; // of scores, twice a block's
-  Value sums;         // a step's: for every 8 columns of the head four numbers a thread, as accumulators have them
+  Values sums; // slots of a step's: for every 8 columns of the head four numbers a thread, as accumulators have them
 };
 
 //===-- Before: D ---------------------------------------------------------===//
@@ -324,7 +340,7 @@ void Ordered::compute(WarpgroupRows &rows, const Keys &keys) {
     return next;
   });
   // The other warpgroup has read the block's keys, over which results are written.
-  barrier(Empty, 2, 1);
+  forSlots([&](Value slot) { meetWriter(Empty, slot); });
   unsigned first = e.kernel.getNumArguments();
   store(rows, tiles.keys, sums[1], scale, keyGradient, e.function.getArgument(first + 1), features);
   store(rows, tiles.values, sums[2], kept, valueGradient, e.function.getArgument(first + 2), valueFeatures);
@@ -335,14 +351,22 @@ void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
   auto [nextBegin, nextEnd] = rows.stepsOfNext(keys.rows, masks, /*areKeys=*/true, step);
   Value firstTile = ticket.queryTiles.firstOf(keys.sequence), name = e.add(keys.number, e.i32(1));
   Value isFirst = e.compare(arith::CmpIPredicate::eq, e.toI32(e.lane()), e.i32(0));
-  barrier(Empty, 2, 1, /*arrives=*/true);
-  auto writeStep = [&](Step now, ValueRange) {
+  forSlots([&](Value slot) { meetWriter(Empty, slot, /*arrives=*/true); });
+  // An addition is in memory long after it has read its numbers: the next block of keys is told a step later, and the
+  // next addition begins before.
+  auto tell = [&](int64_t pending, Value before) {
+    xfg::WaitCopiesOp::create(e.b, e.loc, pending, /*written=*/true);
+    xfg::FenceCopiesOp::create(e.b, e.loc, /*in_memory=*/true);
+    e.when(e.compare(arith::CmpIPredicate::sge, before, e.index(0)), [&] { e.release(memory, before, name); });
+  };
+  auto writeStep = [&](Step now, ValueRange carried) {
+    Value turn = carried[0], before = carried[1], from = sumsOf(turn);
     Value sum = sumOf(e.add(firstTile, now.number), head), to = e.mul(sum, e.index(tileElements)),
           last = e.add(firstLast, sum);
     // The next block of keys comes before this one, if it has such a step. Whoever is the first need not add.
     Value isLater = e.make<arith::AndIOp>(e.compare(arith::CmpIPredicate::sle, nextBegin, now.number),
                                           e.compare(arith::CmpIPredicate::slt, now.number, nextEnd));
-    barrier(Full, 2, 1);
+    meetWriter(Full, turn);
     e.when(isFirst, [&] {
       auto branch = scf::IfOp::create(e.b, e.loc, isLater, /*withElseRegion=*/true);
       {
@@ -350,26 +374,24 @@ void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
         e.b.setInsertionPointToStart(branch.thenBlock());
         e.awaitRelease(memory, last, e.add(name, e.i32(1)));
         xfg::FenceCopiesOp::create(e.b, e.loc, /*in_memory=*/true);
-        xfg::CopyRunOutOp::create(e.b, e.loc, sums, memory, to, /*adds=*/true);
+        xfg::CopyRunOutOp::create(e.b, e.loc, from, memory, to, /*adds=*/true);
         e.b.setInsertionPointToStart(branch.elseBlock());
-        xfg::CopyRunOutOp::create(e.b, e.loc, sums, memory, to, /*adds=*/false);
+        xfg::CopyRunOutOp::create(e.b, e.loc, from, memory, to, /*adds=*/false);
       }
       xfg::WaitCopiesOp::create(e.b, e.loc, 0, /*written=*/false);
     });
     e.syncWarp();
-    barrier(Empty, 2, 1, /*arrives=*/true);
-    e.when(isFirst, [&] {
-      xfg::WaitCopiesOp::create(e.b, e.loc, 0, /*written=*/true);
-      xfg::FenceCopiesOp::create(e.b, e.loc, /*in_memory=*/true);
-      e.release(memory, last, name);
-    });
+    meetWriter(Empty, turn, /*arrives=*/true);
+    e.when(isFirst, [&] { tell(1, before); });
     e.syncWarp();
-    return Values();
+    return Values{e.add(turn, e.i32(1)), last};
   };
-  forHeads({}, [&](ValueRange) {
+  Value before = forHeads({e.i32(0), e.index(-1)}, [&](ValueRange carried) {
     Step at = steps.first();
-    return rows.forSteps(steps, at, steps.end, {}, writeStep);
-  });
+    return rows.forSteps(steps, at, steps.end, carried, writeStep);
+  })[1];
+  e.when(isFirst, [&] { tell(0, before); });
+  e.syncWarp();
   e.when(isFirst, [&] {
     ticket.release(Ticket::KeysDone);
     ticket.end();
@@ -420,23 +442,23 @@ Ordered::Values Ordered::beginQueryGradient(WarpgroupRows &rows, Value turn, Val
   return results;
 }
 
-void Ordered::leave(WarpgroupRows &rows, ArrayRef<Value> elements) {
+void Ordered::leave(WarpgroupRows &rows, Value turn, ArrayRef<Value> elements) {
   // Both warpgroups have some columns in common where a half is no panel.
   int64_t count = features / 4, skipped = (features / 2 - columnsBetweenGroups()) / 2;
   Value isSecond = e.compare(arith::CmpIPredicate::ne, rows.group, e.i32(0));
-  barrier(Empty, 2, 1);
-  Value first = e.mul(rows.group, e.i32(count / 4)), thread = e.toIndex(rows.thread());
+  meetWriter(Empty, turn);
+  Value to = sumsOf(turn), first = e.mul(rows.group, e.i32(count / 4)), thread = e.toIndex(rows.thread());
   for (int64_t i = 0; i < count; i += 4) {
     Values four;
     for (int64_t j = i; j < i + 4; ++j)
       four.push_back(skipped ? e.select(isSecond, elements[skipped + j], elements[j]) : elements[j]);
     Value vector = vector::FromElementsOp::create(e.b, e.loc, VectorType::get(4, e.b.getF32Type()), four);
-    vector::StoreOp::create(e.b, e.loc, vector, sums,
+    vector::StoreOp::create(e.b, e.loc, vector, to,
                             ValueRange{e.toIndex(e.add(first, e.i32(i / 4))), thread, e.index(0)},
                             /*nontemporal=*/false, llvm::Align(16));
   }
   xfg::FenceCopiesOp::create(e.b, e.loc);
-  barrier(Full, 2, 1, /*arrives=*/true);
+  meetWriter(Full, turn, /*arrives=*/true);
 }
 
 Ordered::Values Ordered::addProducts(WarpgroupRows &rows, Value turn, const KeyTiles &tiles,
@@ -447,7 +469,7 @@ Ordered::Values Ordered::addProducts(WarpgroupRows &rows, Value turn, const KeyT
   xfg::WriteOp::create(e.b, e.loc, differences, ownGradients);
   shareNext(rows, e.add(turn, e.i32(1)));
   xfg::FenceCopiesOp::create(e.b, e.loc);
-  barrier(Together, 2, 0);
+  barrier(e.index(Together), /*warps=*/0);
   Values done = beginQueryGradient(rows, turn, tiles.keys);
   Value keys = beginProduct(e, fragmentOf(e, differences), others.tile(turn), features, gradients[0],
                             /*transposeB=*/false);
@@ -459,7 +481,7 @@ Ordered::Values Ordered::addProducts(WarpgroupRows &rows, Value turn, const KeyT
   Values elements;
   for (Value part : done)
     llvm::append_range(elements, elementsOf(e, part));
-  leave(rows, elements);
+  leave(rows, turn, elements);
   keys = awaitProduct(e, 0, keys);
   others.release(turn);
   return {keys, values};
