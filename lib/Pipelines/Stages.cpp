@@ -74,8 +74,8 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     return buildAutodiffPipeline(pm, options.recompute);
   case Stage::fuse: {
     ChunkLogitsPassOptions chunks;
-    if (!options.gpu
-             .empty()) // rows that fill a GPU, in 512 MiB; the pass counts f32, and of bf16 there are twice as many
+    // Rows that fill a GPU, in 512 MiB; the pass counts f32, and of bf16 there are twice as many.
+    if (!options.gpu.empty())
       chunks.bytes = int64_t(options.precision == Precision::BF16 ? 1024 : 512) << 20;
     pm.addPass(createChunkLogitsPass(chunks));
     pm.addPass(options.gpu.empty() ? createSumPartsPass() : createSplitCapturedGradientsPass());

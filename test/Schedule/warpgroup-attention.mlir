@@ -15,10 +15,13 @@
 // CHECK-SAME: xf.grid = [array<i64: 0, 0, 0, 128>, array<i64: -1, 2, 0, 1>]
 // CHECK-SAME: xf.schedule = #xf.warpgroup_attention_schedule<columns = 128, stages = 2>
 // CHECK-SAME: xf.tensor_maps = [array<i64: 0, 128, 64>, array<i64: 1, 128, 64>, array<i64: 2, 128, 64>, array<i64: 5, 64, 64>], xf.threads = 384
-// Scores, then outputs of the step before; probabilities while the latter are on their way.
+// Scores, then outputs of the step before, when it is the warpgroup's turn; probabilities while the latter are on their
+// way.
 // CHECK: scf.for
+// CHECK: xfg.barrier %{{.*}} threads 256{{$}}
 // CHECK: xfg.mma {{.*}} transpose_b : !xfg.tile<64x64xbf16, of 128>, <128x64xbf16>, <64x128xf32>
 // CHECK: xfg.mma {{.*}} : !xfg.fragment<64x128xbf16>, <128x64xbf16>, <64x64xf32>
+// CHECK: xfg.barrier %{{.*}} threads 256 arrives
 // CHECK: xfg.wait 1
 // CHECK: llvm.nvvm.ex2
 // CHECK: xfg.pin

@@ -390,9 +390,8 @@ void Ordered::write(WarpgroupRows &rows, const Keys &keys) {
     Step at = steps.first();
     return rows.forSteps(steps, at, steps.end, carried, writeStep);
   })[1];
-  e.when(isFirst, [&] { tell(0, before); });
-  e.syncWarp();
   e.when(isFirst, [&] {
+    tell(0, before);
     ticket.release(Ticket::KeysDone);
     ticket.end();
   });
