@@ -29,7 +29,11 @@ struct Work {
 SetVector<Operation *> findRoots(ModuleOp module, const SymbolTable &symbols, Stage next) {
   SetVector<Operation *> roots;
   if (next != Stage::link)
-    module.walk([&](DispatchOp dispatch) { roots.insert(symbols.lookup(dispatch.getKernel())); });
+    module.walk([&](DispatchOp dispatch) {
+      roots.insert(symbols.lookup(dispatch.getKernel()));
+      if (std::optional<StringRef> otherwise = dispatch.getOtherwise())
+        roots.insert(symbols.lookup(*otherwise));
+    });
   else if (auto table = symbols.lookup<LLVM::GlobalOp>("xf_kernels"))
     table.walk([&](LLVM::AddressOfOp address) { roots.insert(symbols.lookup(address.getGlobalName())); });
   return roots;
@@ -242,6 +246,8 @@ void reduceToProgram(ModuleOp module, MutableArrayRef<Work> works, Stage next) {
     auto function = cast<FunctionOpInterface>(work.root);
     function.eraseBody();
     if (next != Stage::link) {
+      for (StringRef name : launchFacts)
+        function->removeAttr(name); // what was expected of a form that it did not get
       for (NamedAttribute fact : cast<DictionaryAttr>(parseAttribute(work.kernel.facts, module.getContext())))
         function->setAttr(fact.getName(), fact.getValue());
     }

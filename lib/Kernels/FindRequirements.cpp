@@ -79,8 +79,7 @@ private:
     auto memory = cast<MemRefType>(buffer.getType());
     size[0] = memory.getDimSize(source->second);
     if (memory.isDynamicDim(source->second))
-      size = Affine(
-          cast<DenseI64ArrayAttr>((*buffer.getExtents())[memory.getDynamicDimIndex(source->second)]).asArrayRef());
+      size = Affine(buffer.getExtentForm(source->second));
     if (auto loops = entry->getAttrOfType<ArrayAttr>("xf.loops"))
       for (auto loop : loops.getAsRange<DenseI64ArrayAttr>())
         size[loop[1] + 1] += std::exchange(size[loop[0] + 1], 0);

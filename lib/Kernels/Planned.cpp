@@ -21,9 +21,9 @@ int64_t extentAt(Value buffer, unsigned dim, ArrayRef<int64_t> dims) {
   auto type = cast<MemRefType>(buffer.getType());
   if (!type.isDynamicDim(dim))
     return type.getDimSize(dim);
-  auto affine = cast<DenseI64ArrayAttr>((*buffer.getDefiningOp<BufferOp>().getExtents())[type.getDynamicDimIndex(dim)]);
-  int64_t value = affine[0];
-  for (auto [coefficient, size] : llvm::zip(affine.asArrayRef().drop_front(), dims))
+  ArrayRef<int64_t> form = buffer.getDefiningOp<BufferOp>().getExtentForm(dim);
+  int64_t value = form[0];
+  for (auto [coefficient, size] : llvm::zip(form.drop_front(), dims))
     value += coefficient * size;
   return value;
 }
@@ -37,6 +37,17 @@ int64_t elementsAt(Value buffer, ArrayRef<int64_t> dims) {
 
 int64_t workspaceAt(func::FuncOp entry, ArrayRef<int64_t> dims) {
   std::vector<runtime::Interval> intervals;
+  // What kernels take while they run, as far as it is known before they are scheduled.
+  SymbolTable symbols(entry->getParentOfType<ModuleOp>());
+  for (auto [number, dispatch] : llvm::enumerate(entry.getBody().front().getOps<DispatchOp>()))
+    for (StringRef kernel : {dispatch.getKernel(), dispatch.getOtherwise().value_or("")})
+      if (auto *function = symbols.lookup(kernel); function && function->hasAttr("xf.workspace")) {
+        int64_t elements = 0;
+        for (auto term : function->getAttrOfType<ArrayAttr>("xf.workspace").getAsRange<DenseI64ArrayAttr>())
+          elements += term[2] * (term[0] < 0 ? 1 : extentAt(dispatch->getOperand(term[0]), term[1], dims));
+        int64_t at = static_cast<int64_t>(number);
+        intervals.push_back({elements * int64_t(sizeof(float)), at, at});
+      }
   for (auto buffer : entry.getBody().front().getOps<BufferOp>())
     if (buffer.isSlot())
       intervals.push_back({elementsAt(buffer, dims) * cast<MemRefType>(buffer.getType()).getElementTypeBitWidth() / 8,

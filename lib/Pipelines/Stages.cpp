@@ -95,6 +95,8 @@ void mlir::xf::buildStage(OpPassManager &pm, Stage stage, const StageOptions &op
     pm.addPass(createPlanPass());
     pm.addPass(createSymbolDCEPass()); // kernels of casts that became one
     pm.addPass(createFindRequirementsPass());
+    if (!options.gpu.empty())
+      pm.addPass(createAddLongFormsPass({options.gpu}));
     return;
   case Stage::schedule:
     if (!options.gpu.empty()) {

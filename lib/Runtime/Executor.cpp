@@ -450,7 +450,7 @@ Expected<std::optional<NonFinite>> Executor::findNonFinite(const Function &funct
     if (done > 0)
       lookAt(steps[done - 1]);
     if (done < steps.size())
-      clearUntil(steps[done].dispatch - function.dispatches.data());
+      clearUntil(steps[done].number);
   });
   if (!executed)
     return executed.error();

@@ -376,6 +376,11 @@ static Dispatch parseDispatch(const json &value, size_t index, const Sizes &size
         fail("formula {} of '{}' is out of range, there are {}", number->get<size_t>(), function.name, formulas.size());
       *formula = formulas[number->get<size_t>()];
     }
+  if (auto otherwise = value.find("otherwise"); otherwise != value.end()) {
+    dispatch.where = sizeAt(sizes, otherwise->at("where"), function);
+    dispatch.otherwise = std::make_shared<const Dispatch>(
+        parseDispatch(otherwise->at("dispatch"), index, sizes, formulas, function, program));
+  }
   return dispatch;
 }
 

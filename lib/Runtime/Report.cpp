@@ -57,7 +57,7 @@ void Report::add(const Function &function, const Dispatch &dispatch, std::span<c
 
 void Report::add(const Function &function, std::span<const int64_t> dims) {
   for (const Dispatch &dispatch : function.dispatches)
-    add(function, dispatch, dims);
+    add(function, dispatch.at(dims), dims);
 }
 
 std::vector<Report::Column> Report::columns() const {

@@ -45,11 +45,12 @@ void Walk::layOut(const Function &function, std::span<const int64_t> dims, const
     }
   };
   /// One dispatch, on the rows from `row` on of what it sees a chunk of.
-  auto addStep = [&](const Dispatch &dispatch, std::span<const int64_t> dims, int64_t row, int64_t rows) {
+  auto addStep = [&](int64_t number, std::span<const int64_t> dims, int64_t row, int64_t rows) {
+    const Dispatch &dispatch = function.dispatches[number].at(dims);
     int64_t count = tileCount(dispatch, dims);
     if (count <= 0)
       return;
-    steps.push_back({&dispatch, pointers.size(), extents.size(), count});
+    steps.push_back({&dispatch, pointers.size(), extents.size(), count, number});
     for (size_t i = 0; i < dispatch.operands.size(); ++i) {
       std::span<char> operand = place(dispatch.operands[i]);
       if (int64_t width = dispatch.chunkBytes[i])
@@ -61,9 +62,9 @@ void Walk::layOut(const Function &function, std::span<const int64_t> dims, const
       extents.push_back(dim.at(dims));
   };
   auto loop = function.loops.begin();
-  for (size_t i = 0; i < function.dispatches.size();) {
-    if (loop == function.loops.end() || int64_t(i) < loop->begin) {
-      addStep(function.dispatches[i++], dims, 0, 0);
+  for (int64_t i = 0; i < int64_t(function.dispatches.size());) {
+    if (loop == function.loops.end() || i < loop->begin) {
+      addStep(i++, dims, 0, 0);
       continue;
     }
     std::vector<int64_t> inChunk(dims.begin(), dims.end());
@@ -71,7 +72,7 @@ void Walk::layOut(const Function &function, std::span<const int64_t> dims, const
     for (int64_t row = 0; row < total; row += chunk) {
       inChunk[loop->dim] = std::min(chunk, total - row);
       for (int64_t d = loop->begin; d < loop->end; ++d)
-        addStep(function.dispatches[d], inChunk, row, inChunk[loop->dim]);
+        addStep(d, inChunk, row, inChunk[loop->dim]);
     }
     i = loop++->end;
   }

@@ -537,7 +537,7 @@ void Emitter::awaitRelease(Value numbers, Value index, Value number) {
       [&](ValueRange) { return SmallVector<Value>{read()}; });
 }
 
-ArrayAttr Emitter::sumOf(ArrayRef<ExtentTerm> terms) {
+ArrayAttr sumOf(Builder &b, ArrayRef<ExtentTerm> terms) {
   SmallVector<Attribute> entries;
   for (const ExtentTerm &term : terms)
     entries.push_back(b.getDenseI64ArrayAttr({term.operand, term.dimension, term.coefficient}));
@@ -545,11 +545,11 @@ ArrayAttr Emitter::sumOf(ArrayRef<ExtentTerm> terms) {
 }
 Value Emitter::workspace(ArrayRef<ExtentTerm> elements) {
   unsigned number = function.getNumArguments();
-  workspaceSum = sumOf(elements);
+  workspaceSum = sumOf(b, elements);
   (void)function.insertArgument(number, MemRefType::get({ShapedType::kDynamic}, b.getF32Type()), DictionaryAttr(), loc);
   return function.getArgument(number);
 }
-void Emitter::setGridSum(ArrayRef<ExtentTerm> terms) { gridSum = sumOf(terms); }
+void Emitter::setGridSum(ArrayRef<ExtentTerm> terms) { gridSum = sumOf(b, terms); }
 
 Value Emitter::isLastBlock(Value counters, Value number, int64_t blocks) {
   Value shared = allocateShared({1}, b.getI32Type());

@@ -149,7 +149,7 @@ private:
   static Affine extent(BufferOp buffer, unsigned dim, size_t numDims) {
     auto type = cast<MemRefType>(buffer.getType());
     if (type.isDynamicDim(dim))
-      return Affine(cast<DenseI64ArrayAttr>((*buffer.getExtents())[type.getDynamicDimIndex(dim)]).asArrayRef());
+      return Affine(buffer.getExtentForm(dim));
     return constant(type.getDimSize(dim), numDims);
   }
   static Affine constant(int64_t value, size_t numDims) {
@@ -305,14 +305,15 @@ private:
     return llvm::join(parts, ", ");
   }
 
-  int64_t numberOf(DispatchOp dispatch) {
-    auto it = llvm::find(kernels, dispatch.getKernel());
+  int64_t numberOf(DispatchOp dispatch, func::FuncOp kernel) {
+    StringRef name = kernel.getName();
+    auto it = llvm::find(kernels, name);
     if (it != kernels.end())
       return it - kernels.begin();
-    kernels.push_back(dispatch.getKernel().str());
-    shapes[dispatch.getKernel()] = shapeOf(dispatch);
-    if (auto list = symbols.lookup<func::FuncOp>(dispatch.getKernel())->getAttrOfType<ArrayAttr>("xf.tensor_maps"))
-      maps.insert({dispatch.getKernel(), mapsOf(dispatch, list)});
+    kernels.push_back(name.str());
+    shapes[name] = shapeOf(dispatch);
+    if (auto list = kernel->getAttrOfType<ArrayAttr>("xf.tensor_maps"))
+      maps.insert({name, mapsOf(dispatch, list)});
     return kernels.size() - 1;
   }
 
@@ -351,17 +352,25 @@ private:
                                      {"last", (*buffer.getLive())[1]}});
       }
       if (auto dispatch = dyn_cast<DispatchOp>(op)) {
-        json::Object object = describe(dispatch, dims.size(), sizes);
-        if (auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
-            auto terms = kernel->getAttrOfType<ArrayAttr>("xf.workspace"))
-          addWorkspace(object, sumOf(dispatch, terms, dims.size()), dispatches.size(), sizes, workspaces);
-        if (std::optional<AffineMap> cost = dispatch.getCost()) {
-          if (!isDescribable(*cost, dims.size()))
-            return dispatch.emitOpError() << "expected 'cost' to be two sums, products or quotients of " << dims.size()
-                                          << " symbols at stage 'target', but got " << dispatch.getCostAttr();
-          object["flops"] = formulas.indexOf(cost->getResult(0));
-          object["bytes"] = formulas.indexOf(cost->getResult(1));
-        }
+        std::optional<AffineMap> cost = dispatch.getCost();
+        if (cost && !isDescribable(*cost, dims.size()))
+          return dispatch.emitOpError() << "expected 'cost' to be two sums, products or quotients of " << dims.size()
+                                        << " symbols at stage 'target', but got " << dispatch.getCostAttr();
+        auto describeWith = [&](StringRef name) {
+          auto kernel = symbols.lookup<func::FuncOp>(name);
+          json::Object object = describe(dispatch, kernel, dims.size(), sizes);
+          if (auto terms = kernel->getAttrOfType<ArrayAttr>("xf.workspace"))
+            addWorkspace(object, sumOf(dispatch, terms, dims.size()), dispatches.size(), sizes, workspaces);
+          if (cost) {
+            object["flops"] = formulas.indexOf(cost->getResult(0));
+            object["bytes"] = formulas.indexOf(cost->getResult(1));
+          }
+          return object;
+        };
+        json::Object object = describeWith(dispatch.getKernel());
+        if (std::optional<StringRef> otherwise = dispatch.getOtherwise())
+          object["otherwise"] =
+              json::Object{{"where", sizes.indexOf(*dispatch.getWhere())}, {"dispatch", describeWith(*otherwise)}};
         dispatches.push_back(std::move(object));
       }
     }
@@ -413,7 +422,8 @@ private:
                                             {"last", number}});
   }
 
-  json::Object describe(DispatchOp dispatch, size_t numDims, SizeTable &sizes) {
+  /// A dispatch as `kernel` does it.
+  json::Object describe(DispatchOp dispatch, func::FuncOp kernel, size_t numDims, SizeTable &sizes) {
     json::Array operands, dims, scalars, writes, grid, chunks;
     SmallVector<int64_t> positions; // of each dispatch operand among the memrefs
     for (Value operand : dispatch->getOperands()) {
@@ -448,7 +458,6 @@ private:
     ArrayRef<int32_t> written = *dispatch.getWrites();
     for (int32_t write : written)
       writes.push_back(positions[write]);
-    auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
     for (auto entry : kernel->getAttrOfType<ArrayAttr>("xf.grid").getAsRange<DenseI64ArrayAttr>()) {
       Affine size(numDims + 1, 0);
       if (entry[0] == gridSum)
@@ -460,9 +469,12 @@ private:
       size[0] += entry[2];
       grid.push_back(json::Array{sizes.indexOf(size), entry[3]});
     }
-    json::Object object{{"kernel", numberOf(dispatch)},    {"label", dispatch.getLabel()},
-                        {"operands", std::move(operands)}, {"writes", std::move(writes)},
-                        {"dims", std::move(dims)},         {"scalars", std::move(scalars)},
+    json::Object object{{"kernel", numberOf(dispatch, kernel)},
+                        {"label", dispatch.getLabel()},
+                        {"operands", std::move(operands)},
+                        {"writes", std::move(writes)},
+                        {"dims", std::move(dims)},
+                        {"scalars", std::move(scalars)},
                         {"grid", std::move(grid)}};
     if (!chunks.empty())
       object["chunks"] = std::move(chunks);
@@ -480,6 +492,22 @@ private:
 };
 } // namespace
 
+/// Whether what a kernel says of its operands fits those of a dispatch.
+static LogicalResult checkTerms(DispatchOp dispatch, func::FuncOp kernel) {
+  for (StringRef name : {"xf.grid", "xf.grid_sum", "xf.workspace"})
+    if (auto list = kernel->getAttrOfType<ArrayAttr>(name))
+      for (auto entry : list.getAsRange<DenseI64ArrayAttr>()) {
+        auto type = entry[0] >= 0 && entry[0] < dispatch->getNumOperands()
+                        ? dyn_cast<MemRefType>(dispatch->getOperand(entry[0]).getType())
+                        : MemRefType();
+        if (entry[0] == gridSum ? !kernel->hasAttr("xf.grid_sum") || name != "xf.grid"
+                                : entry[0] >= 0 && (!type || entry[1] < 0 || entry[1] >= type.getRank()))
+          return dispatch.emitOpError() << "expected '" << name << "' of '" << kernel.getName()
+                                        << "' to be about its operands, but got " << entry;
+      }
+  return success();
+}
+
 LogicalResult checkScheduled(ModuleOp module) {
   for (auto kernel : module.getOps<func::FuncOp>())
     if (kernel->hasAttr("xf.kernel") && failed(checkScheduled(kernel)))
@@ -493,21 +521,12 @@ LogicalResult checkScheduled(ModuleOp module) {
         return function.emitError() << "expected '" << function.getName()
                                     << "' to be as stage 'plan' leaves it, but it has no '" << name << "'";
     for (auto dispatch : function.front().getOps<DispatchOp>()) {
-      auto kernel = symbols.lookup<func::FuncOp>(dispatch.getKernel());
       for (Value operand : dispatch.getOperands())
         if (!operand.getDefiningOp<BufferOp>() && !matchPattern(operand, m_Constant()))
           return dispatch.emitOpError() << "expected buffers and constants, but got " << operand.getType();
-      for (StringRef name : {"xf.grid", "xf.grid_sum", "xf.workspace"})
-        if (auto list = kernel->getAttrOfType<ArrayAttr>(name))
-          for (auto entry : list.getAsRange<DenseI64ArrayAttr>()) {
-            auto type = entry[0] >= 0 && entry[0] < dispatch->getNumOperands()
-                            ? dyn_cast<MemRefType>(dispatch->getOperand(entry[0]).getType())
-                            : MemRefType();
-            if (entry[0] == gridSum ? !kernel->hasAttr("xf.grid_sum") || name != "xf.grid"
-                                    : entry[0] >= 0 && (!type || entry[1] < 0 || entry[1] >= type.getRank()))
-              return dispatch.emitOpError() << "expected '" << name << "' of '" << kernel.getName()
-                                            << "' to be about its operands, but got " << entry;
-          }
+      for (StringRef kernel : {dispatch.getKernel(), dispatch.getOtherwise().value_or(dispatch.getKernel())})
+        if (failed(checkTerms(dispatch, symbols.lookup<func::FuncOp>(kernel))))
+          return failure();
     }
   }
   return success();

@@ -143,6 +143,12 @@ struct Dispatch {
   std::vector<int64_t> scalars;
   std::vector<GridAxis> grid;
   std::shared_ptr<const Formula> flops, bytes; // null where unknown; many dispatches have one
+  std::shared_ptr<const Dispatch> otherwise;   // what runs in its place where `where` is above 0; null: nothing does
+  Affine where;
+
+  const Dispatch &at(std::span<const int64_t> dims) const {
+    return otherwise && where.at(dims) > 0 ? otherwise->at(dims) : *this;
+  }
 };
 
 /// What kernels take to be so of an input: nothing looks at it again.

@@ -30,6 +30,7 @@ struct Walk {
     const Dispatch *dispatch;
     size_t buffers, dims; // where its part of `pointers` and `extents` starts
     int64_t tiles;
+    int64_t number = 0; // of the function's dispatches: the one that this is, or is in the place of
   };
   std::vector<Step> steps; // those with tiles; loops are unrolled
   std::vector<void *> pointers;

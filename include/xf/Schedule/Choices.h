@@ -43,6 +43,18 @@ Attribute chooseBlockMatmul(func::FuncOp kernel);
 /// The forms of attention for a GPU: the one that is chosen, and then those that need fewer registers each.
 SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget &target);
 
+/// Where an average sequence has more than so many rows on each side (arguments of the kernel, and those that say where
+/// its sequences begin), another form is faster: the first one of a kernel with the attribute `xf.long`.
+struct LongForm {
+  int64_t rows;
+  struct Side {
+    unsigned matrix, offsets;
+  } sides[2];
+  SmallVector<ExtentTerm> workspace; // f32 that it takes while it runs
+};
+/// That of a kernel on tensors, none of whose operands is widened first; none where the choice needs no batch.
+std::optional<LongForm> formForLongSequences(func::FuncOp kernel, const ScheduleTarget &target);
+
 /// What comes after `taken` among the forms of a kernel that is not scheduled yet; null where nothing does.
 Attribute scheduleAfter(func::FuncOp kernel, Attribute taken, const ScheduleTarget &target);
 

@@ -40,6 +40,8 @@ struct GridEntry {
 struct ExtentTerm {
   int64_t operand, dimension, coefficient;
 };
+/// A sum of them, as `xf.workspace` and `xf.grid_sum` have it.
+ArrayAttr sumOf(Builder &b, ArrayRef<ExtentTerm> terms);
 
 /// Whether a cast is between memory and what is computed. What rounds on the way, and a cast from an argument to a
 /// result, is a kernel's work.
@@ -281,7 +283,6 @@ public:
   func::FuncOp kernel, function;
 
 private:
-  ArrayAttr sumOf(ArrayRef<ExtentTerm> terms);
   void setThread(Value number);
   static bool isFloat(Value x) { return isa<FloatType>(getElementTypeOrSelf(x.getType())); }
   SmallVector<Value> atShare(ValueRange at);

@@ -28,6 +28,16 @@ def ScheduleCPUPass : XF_SchedulePass<"xf-schedule-cpu"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
+def AddLongFormsPass : Pass<"xf-add-long-forms", "::mlir::ModuleOp"> {
+  let summary = "give dispatches a second kernel for long sequences";
+  let description = [{
+    Of a kernel whose fastest form for a GPU depends on how long a batch's sequences are, a copy gets the attribute `xf.long`, by which the form for long ones is the first that it may have, and every dispatch of it names the copy: `or @copy where` the rows are more than so many for each sequence. After xf-plan; a kernel that has `xf.schedule` already is left as it is.
+  }];
+  let options = [
+    Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the oldest GPU that kernels are for; those for sm_90a run on no other">
+  ];
+}
+
 def ScheduleGPUPass : Pass<"xf-schedule-gpu", "::mlir::ModuleOp"> {
   let summary = "apply a schedule for a GPU to every kernel";
   let description = [{

@@ -63,16 +63,10 @@ void addForward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpgr
   forms.push_back(a.onTensorCores(16, /*isTight=*/true));
 }
 
-void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpgroups) {
+void addBackward(SmallVector<Attribute> &forms, const Attended &a, bool hasWarpgroups, bool isLong) {
   int64_t extras = a.hasDropout + a.hasRegion + a.hasWindow;
   if (hasWarpgroups && a.isForWarpgroups) {
-    // Five products in place of seven, with sums in order: `true` chooses them. They win where sequences are long and
-    // nothing is masked, and lose where sequences are short, which a compiler doesn't know (docs/Performance.md). A
-    // region may mask blocks, which only the block itself passes over. Of the widest heads that share keys registers
-    // hold no more than the head's number besides.
-    constexpr bool ordersSums = false;
-    bool isFullInOrder = a.sharesKeys && a.widest() > 64 && (a.hasDropout || a.hasLengths);
-    if (ordersSums && !a.hasRegion && !isFullInOrder)
+    if (isLong)
       forms.push_back(a.onWarpgroups(64, /*inTurn=*/false, /*isOrdered=*/true));
     // Both sums of the widest heads, and the number of the head that keys are shared by, where no mask bounds steps.
     bool isFull = a.sharesKeys && !a.isCausal && a.widths[1] + a.widths[3] == 256;
@@ -109,6 +103,23 @@ Attended attendedOf(func::FuncOp kernel, AttentionBackwardOp op) {
 
 bool isForTensorCores(func::FuncOp kernel, AttentionBackwardOp op) { return attendedOf(kernel, op).isForTensorCores; }
 
+/// Of the backward the one with sums in order: five products in place of seven. It wins where sequences are long and
+/// nothing is masked, and loses where they are short or causal (docs/Performance.md). Nobody has measured it where
+/// heads share keys. A region may mask blocks, which only the block itself passes over.
+std::optional<LongForm> formForLongSequences(func::FuncOp kernel, const ScheduleTarget &target) {
+  auto op = dyn_cast<AttentionBackwardOp>(rootOf(kernel));
+  if (!op || !op.getCapturedGradients().empty() || !target.hasWarpgroups)
+    return std::nullopt;
+  Attended a = attendedOf(kernel, op);
+  if (!a.isForWarpgroups || a.isCausal || a.hasWindow || a.hasLengths || a.hasDropout || a.hasRegion || a.sharesKeys)
+    return std::nullopt;
+  auto argument = [](Value tensor) { return cast<BlockArgument>(tensor).getArgNumber(); };
+  return LongForm{/*rows=*/1024,
+                  {{argument(op.getQuery()), argument(op.getQueryOffsets())},
+                   {argument(op.getKey()), argument(op.getKeyOffsets())}},
+                  workspaceInOrder(op)};
+}
+
 SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget &target) {
   SmallVector<Attribute> forms;
   Operation *root = rootOf(kernel);
@@ -120,7 +131,7 @@ SmallVector<Attribute> attentionForms(func::FuncOp kernel, const ScheduleTarget 
                          {op.getValue(), op.getValueFeatures()}}),
                target.hasWarpgroups);
   else if (auto op = dyn_cast<AttentionBackwardOp>(root); op && op.getCapturedGradients().empty())
-    addBackward(forms, attendedOf(kernel, op), target.hasWarpgroups);
+    addBackward(forms, attendedOf(kernel, op), target.hasWarpgroups, kernel->hasAttr("xf.long"));
   else
     return forms;
   for (bool isTight : {false, true})

@@ -23,6 +23,8 @@ void emitAttentionBackwardTensorCore(Emitter &e, AttentionBackwardOp op);
 void emitWarpgroupAttention(Emitter &e, AttentionOp op);
 void emitWarpgroupAttentionHalves(Emitter &e, AttentionBackwardOp op);
 void emitWarpgroupAttentionOrdered(Emitter &e, AttentionBackwardOp op);
+/// f32 that it takes while it runs.
+SmallVector<ExtentTerm> workspaceInOrder(AttentionBackwardOp op);
 
 /// Takes a row's scores, of which a thread has some, to probabilities: scores times `factor` are powers of two. The
 /// row's maximum and the thread's part of its sum go on; what was summed before is to be multiplied by the result.

@@ -13,6 +13,8 @@
 
 namespace mlir::xf {
 namespace {
+int64_t argumentOf(Value tensor) { return cast<BlockArgument>(tensor).getArgNumber(); }
+
 /// Tiles of `size` rows for all sequences: those of sequence s from number offsets[s] / size + s on. Some may be left
 /// over, but their number is known of that of rows.
 struct SequenceTiles {
@@ -110,15 +112,14 @@ public:
   Ordered(Emitter &e, AttentionBackwardOp op, Ticket &ticket)
       : WarpgroupBackward(e, op, e.toIndex(ticket.keyHead)), ticket(ticket), sharers(sharersOf(op)),
         tileElements(step * features) {
-    auto argument = [&](Value tensor) { return int64_t(cast<BlockArgument>(tensor).getArgNumber()); };
-    int64_t queries = argument(op.getQuery()), offsets = argument(op.getQueryOffsets()), keys = argument(op.getKey()),
-            keyOffsets = argument(op.getKeyOffsets());
+    int64_t queries = argumentOf(op.getQuery()), offsets = argumentOf(op.getQueryOffsets()),
+            keys = argumentOf(op.getKey()), keyOffsets = argumentOf(op.getKeyOffsets());
     // Sums of each tile of queries and head; two statistics of each query and head; and who was the last to add to the
     // sums, a number each.
     Value tiles = e.toIndex(e.mul(ticket.queryTiles.count(), e.i32(heads)));
     firstStatistic = e.mul(tiles, e.index(tileElements));
     firstLast = e.add(firstStatistic, e.mul(e.dim(query, 0), e.index(2 * heads)));
-    memory = e.workspace({{queries, 0, heads * (features + 3)}, {offsets, 0, heads * (tileElements + 1)}});
+    memory = e.workspace(workspaceInOrder(op));
     // 128 a block: two works a tile of 64 queries, and one a head of keys of a tile of these.
     int64_t keyHeads = ticket.keyHeads;
     e.setGridSum({{queries, 0, 4}, {offsets, 0, 256}, {keys, 0, keyHeads}, {keyOffsets, 0, 128 * keyHeads}});
@@ -571,6 +572,12 @@ void Ordered::emitResults() {
   });
 }
 } // namespace
+
+SmallVector<ExtentTerm> workspaceInOrder(AttentionBackwardOp op) {
+  int64_t heads = op.getHeads(), features = op.getKeyFeatures();
+  return {{argumentOf(op.getQuery()), 0, heads * (features + 3)},
+          {argumentOf(op.getQueryOffsets()), 0, heads * (Ticket::step * features + 1)}};
+}
 
 void emitWarpgroupAttentionOrdered(Emitter &e, AttentionBackwardOp op) {
   Ticket ticket(e, op);

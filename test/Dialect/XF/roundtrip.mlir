@@ -88,6 +88,16 @@ func.func @buffer() -> memref<?x512xf32> {
   return %s : memref<?x512xf32>
 }
 
+// CHECK-LABEL: @either(
+// CHECK: xf.dispatch @linear_512x64 "projection"{{.*}} writes [2] or @linear_512x64 where [-64, 1] :
+func.func @either() attributes {xf.dims = ["rows"]} {
+  %x = xf.buffer input(0) extents [array<i64: 0, 1>] : memref<?x512xf32>
+  %w = xf.buffer parameter(0) : memref<64x512xf32>
+  %y = xf.buffer output(0) extents [array<i64: 0, 1>] : memref<?x64xf32>
+  xf.dispatch @linear_512x64 "projection" (%x, %w, %y) writes [2] or @linear_512x64 where [-64, 1] : (memref<?x512xf32>, memref<64x512xf32>, memref<?x64xf32>) -> ()
+  return
+}
+
 // CHECK-LABEL: @adam(
 // CHECK: xf.adam %{{.*}} parameters [@w, @b]
 func.func @adam(%g0: tensor<512x512xf32>, %g1: tensor<512xf32>, %n: tensor<f32>, %lr: tensor<f32>, %random: tensor<2xi64>, %hyper: tensor<8xf32>) {

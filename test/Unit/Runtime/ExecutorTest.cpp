@@ -236,6 +236,60 @@ TEST(Executor, RepeatsALoopForEveryChunk) {
     }
 }
 
+// More than 8 rows are doubled by another kernel, in other tiles and beside memory of its own.
+TEST(Executor, TakesTheKernelThatABatchWants) {
+  constexpr const char *either = R"({
+    "abi": 3, "name": "either", "kind": "functions", "target": {"triple": "t", "cpu": "c", "features": []},
+    "parameters": [], "parameter_elements": 0, "kernels": [{"name": "few"}, {"name": "many"}],
+    "functions": [{
+      "name": "run", "dims": ["rows"],
+      "inputs": [{"name": "x", "type": "f32", "shape": ["rows", 2]}],
+      "outputs": [{"name": "y", "type": "f32", "shape": ["rows", 2]}],
+      "sizes": [[0, 1], [0, 8], [-8, 1]],
+      "slots": [{"name": "scaled", "type": "f32", "size": 1, "first": 0, "last": 1},
+                {"name": "own", "type": "f32", "size": 0, "first": 1, "last": 1}],
+      "dispatches": [
+        {"kernel": 0, "label": "scale", "operands": [["input", 0], ["slot", 0]], "writes": [1], "dims": [0], "scalars": [], "grid": [[0, 4]]},
+        {"kernel": 0, "label": "scale", "operands": [["slot", 0], ["output", 0]], "writes": [1], "dims": [0], "scalars": [], "grid": [[0, 4]],
+         "otherwise": {"where": 2, "dispatch":
+          {"kernel": 1, "label": "scale", "operands": [["slot", 0], ["output", 0], ["slot", 1]], "writes": [1, 2], "dims": [0], "scalars": [], "grid": [[0, 4]]}}}]
+    }]})";
+  const KernelFunction kernels[] = {scaleRows<2>, scaleRows<3>};
+  Expected<Program> program = parseProgram(either, 2);
+  ASSERT_TRUE(program) << program.error().message;
+  const Function &function = program->functions[0];
+  Team team(2);
+  for (int64_t rows : {0, 1, 8, 9, 100}) {
+    Executor executor(*program, kernels, team);
+    Report profile(*program);
+    profile.limits = {.threads = 2, .flops = 1, .bytes = 1};
+    executor.profile(profile);
+    std::vector<float> x(rows * 2), y(rows * 2, -1);
+    for (int64_t i = 0; i < rows * 2; ++i)
+      x[i] = float(i);
+    std::vector<TensorView> inputs{{"x", ElementType::F32, {rows, 2}, x.data()}},
+        outputs{{"y", ElementType::F32, {rows, 2}, y.data()}};
+    Expected<void> ran = executor.run(function, inputs, outputs, {});
+    ASSERT_TRUE(ran) << ran.error().message;
+    for (int64_t i = 0; i < rows * 2; ++i)
+      ASSERT_EQ(y[i], (rows > 8 ? 6 : 4) * float(i)) << rows << " rows";
+    EXPECT_EQ(profile.text().find("many") != std::string::npos, rows > 8) << profile.text();
+    Report planned(*program);
+    planned.add(function, *executor.bind(function, inputs));
+    EXPECT_EQ(planned.text().find("many") != std::string::npos, rows > 8) << planned.text();
+    if (rows) { // doubled twice it is too large, tripled and doubled sooner
+      x.back() = 2e38f;
+      Expected<std::optional<NonFinite>> found = executor.findNonFinite(function, inputs, {});
+      ASSERT_TRUE(found && *found);
+      EXPECT_EQ((*found)->tensor, "scaled");
+      x.back() = 1e38f;
+      found = executor.findNonFinite(function, inputs, {});
+      ASSERT_TRUE(found && *found);
+      EXPECT_EQ((*found)->tensor, "y");
+    }
+  }
+}
+
 namespace {
 void addOne(void *const *buffers, const int64_t *, const int64_t *, int64_t, int64_t, void *) { to(buffers)[0] += 1; }
 } // namespace

@@ -94,6 +94,16 @@ TEST(Program, RejectsWhatBreaksTheContract) {
       {"expected 7 numbers of a tensor map, but got 2", [](json &p) { p["kernels"][0]["maps"] = {{0, 1}}; }},
       {"has no operand 99 of 8 x 8",
        [&](json &p) { p["kernels"][size_t(step(p)["dispatches"][0]["kernel"])]["maps"] = {{99, 8, 8, 16, 1, 1, 2}}; }},
+      {"calls kernel 99, there are 13",
+       [&](json &p) {
+         json other = step(p)["dispatches"][0];
+         other["kernel"] = 99;
+         step(p)["dispatches"][0]["otherwise"] = {{"where", 0}, {"dispatch", other}};
+       }},
+      {"size 9999 of 'train_step' is out of range",
+       [&](json &p) {
+         step(p)["dispatches"][0]["otherwise"] = {{"where", 9999}, {"dispatch", step(p)["dispatches"][0]}};
+       }},
       {"has tile 0", [&](json &p) { step(p)["dispatches"][0]["grid"][0][1] = 0; }},
   };
   for (const Case &c : cases)

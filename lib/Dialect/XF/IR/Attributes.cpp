@@ -60,6 +60,7 @@ constexpr Known ofModules[] = {{"xf.kind", "text", isOf<StringAttr>},
                                {"xf.options", "a dictionary", isOf<DictionaryAttr>}};
 constexpr Known ofFunctions[] = {{"xf.entry", "a unit", isOf<UnitAttr>},
                                  {"xf.kernel", "the kind of a kernel", isOf<KernelKindAttr>},
+                                 {"xf.long", "a unit", isOf<UnitAttr>},          // its batches are of long sequences
                                  {"xf.schedule", "a schedule", isOf<Attribute>}, // which one, the kernel decides
                                  {"xf.dims", "a list of names", areNames},
                                  {"xf.inputs", "a list of names, types and extents", isInterface},

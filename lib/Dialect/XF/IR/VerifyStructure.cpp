@@ -98,6 +98,12 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto kernel = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getKernelAttr());
   if (!kernel || !kernel->hasAttr("xf.kernel")) // C1
     return emitOpError() << "expected '" << getKernel() << "' to be a kernel of the module";
+  if (FlatSymbolRefAttr otherwise = getOtherwiseAttr()) {
+    auto other = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, otherwise);
+    if (!other || other->getAttr("xf.kernel") != kernel->getAttr("xf.kernel"))
+      return emitOpError() << "expected '" << *getOtherwise() << "' to be a kernel of the module, of the kind that '"
+                           << getKernel() << "' has";
+  }
   // After `plan` the dispatch speaks of buffers and after `schedule` the kernel of tiles: only the tensor form has
   // equal types.
   if (getWrites() || llvm::any_of(getOperandTypes(), llvm::IsaPred<MemRefType>))
@@ -113,6 +119,15 @@ LogicalResult DispatchOp::verify() {
   for (Value operand : getOperands())
     if (isa<MemRefType>(operand.getType()) && !operand.getDefiningOp<BufferOp>()) // C3
       return emitOpError() << "expected memory from xf.buffer, but got an operand of " << operand.getType();
+  if (!getOtherwise() && !getWhere())
+    return success();
+  auto function = (*this)->getParentOfType<func::FuncOp>();
+  auto dims = function ? function->getAttrOfType<ArrayAttr>("xf.dims") : ArrayAttr();
+  if (!getOtherwise() || !getWhere() || !dims) // C4
+    return emitOpError() << "expected 'otherwise' and 'where' together, in a function with 'xf.dims'";
+  if (getWhere()->size() != dims.size() + 1)
+    return emitOpError() << "expected 'where' to be a form of " << dims.size() + 1 << " numbers, one more than '"
+                         << function.getName() << "' has dimensions, but got " << getWhere()->size();
   return success();
 }
 

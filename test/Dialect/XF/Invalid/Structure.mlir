@@ -255,6 +255,51 @@ func.func @f(%x: memref<4xf32>) {
 
 // -----
 
+// xf.dispatch C1
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func private @other(memref<4xf32>) attributes {xf.kernel = #xf<kernel row>}
+func.func @f() attributes {xf.dims = ["rows"]} {
+  %x = xf.buffer input(0) : memref<4xf32>
+  // expected-error@+1 {{'xf.dispatch' op expected 'other' to be a kernel of the module, of the kind that 'k' has}}
+  xf.dispatch @k "k" (%x) writes [0] or @other where [1, 1] : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
+// xf.dispatch C4
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func @f() {
+  %x = xf.buffer input(0) : memref<4xf32>
+  // expected-error@+1 {{'xf.dispatch' op expected 'otherwise' and 'where' together, in a function with 'xf.dims'}}
+  xf.dispatch @k "k" (%x) writes [0] or @k where [1, 1] : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
+// xf.dispatch C4
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func @f() attributes {xf.dims = ["rows"]} {
+  %x = xf.buffer input(0) : memref<4xf32>
+  // expected-error@+1 {{'xf.dispatch' op expected 'otherwise' and 'where' together, in a function with 'xf.dims'}}
+  "xf.dispatch"(%x) {kernel = @k, label = "k", writes = array<i32: 0>, otherwise = @k} : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
+// xf.dispatch C4
+func.func private @k(memref<4xf32>) attributes {xf.kernel = #xf<kernel scalar>}
+func.func @f() attributes {xf.dims = ["rows"]} {
+  %x = xf.buffer input(0) : memref<4xf32>
+  // expected-error@+1 {{'xf.dispatch' op expected 'where' to be a form of 2 numbers, one more than 'f' has dimensions, but got 3}}
+  xf.dispatch @k "k" (%x) writes [0] or @k where [1, 1, 1] : (memref<4xf32>) -> ()
+  return
+}
+
+// -----
+
 // xf.buffer C1
 func.func @f() {
   // expected-error@+1 {{'xf.buffer' op expected 'index' to be at least 0, but got -1}}

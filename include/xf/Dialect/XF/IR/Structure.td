@@ -163,19 +163,28 @@ def XF_DispatchOp : XF_Op<"dispatch", [DeclareOpInterfaceMethods<SymbolUserOpInt
   let description = [{
     From `outline` on tensors; from `plan` on buffers, where the results have become operands (the last `writes` of them) and i64
     scalars are constants. `cost` gives its floating-point operations and the bytes that it reads and writes, as expressions in the
-    function's dimensions; attention counts sequences of equal lengths.
+    function's dimensions; attention counts sequences of equal lengths. Where an affine form of them, `[constant, coefficient of
+    dimension 0, ...]`, is above 0, another kernel with the same definition does the work: which is faster depends on the batch.
 
-    - C1: `kernel` is a function with attribute xf.kernel whose types agree. C2: `writes` are operands. C3: memory comes from xf.buffer.
+    - C1: `kernel` is a function with attribute xf.kernel whose types agree, and so is `otherwise`. C2: `writes` are operands. C3: memory comes from xf.buffer.
+      C4: `otherwise` and `where` come together, on buffers, and `where` has as many numbers as the function has dimensions and one.
 
     ```mlir
     %y = xf.dispatch @linear_512x64 "projection" (%x, %w) : (tensor<?x512xf32>, tensor<64x512xf32>) -> tensor<?x64xf32>
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, StrAttr:$label, Variadic<AnyType>:$operands, OptionalAttr<DenseI32ArrayAttr>:$writes,
-                       OptionalAttr<AffineMapAttr>:$cost);
+                       OptionalAttr<AffineMapAttr>:$cost, OptionalAttr<FlatSymbolRefAttr>:$otherwise, OptionalAttr<DenseI64ArrayAttr>:$where);
   let results = (outs Variadic<AnyRankedTensor>:$results);
+  let builders = [OpBuilder<(ins "::mlir::TypeRange":$results, "::llvm::StringRef":$kernel, "::llvm::StringRef":$label, "::mlir::ValueRange":$operands,
+                                 "::mlir::DenseI32ArrayAttr":$writes, "::mlir::AffineMapAttr":$cost), [{
+    build($_builder, $_state, results, kernel, label, operands, writes, cost, ::mlir::FlatSymbolRefAttr(), ::mlir::DenseI64ArrayAttr());
+  }]>];
   let hasVerifier = 1;
-  let assemblyFormat = "$kernel $label `(` $operands `)` (`writes` $writes^)? (`cost` $cost^)? `:` functional-type($operands, $results) attr-dict";
+  let assemblyFormat = [{
+    $kernel $label `(` $operands `)` (`writes` $writes^)? (`cost` $cost^)? (`or` $otherwise^ `where` $where)?
+    `:` functional-type($operands, $results) attr-dict
+  }];
 }
 
 def XF_BufferOp : XF_Op<"buffer", [Pure]> {
@@ -199,6 +208,11 @@ def XF_BufferOp : XF_Op<"buffer", [Pure]> {
   let extraClassDeclaration = [{
     /// Whether this is all of a slot.
     bool isSlot() { return getKind() == BufferKind::Slot && !getChunk() && !getOffset() && !getView(); }
+    /// The affine form of a dynamic extent.
+    ::llvm::ArrayRef<int64_t> getExtentForm(unsigned dim) {
+      unsigned number = ::llvm::cast<::mlir::MemRefType>(getType()).getDynamicDimIndex(dim);
+      return ::llvm::cast<::mlir::DenseI64ArrayAttr>((*getExtents())[number]).asArrayRef();
+    }
   }];
   let hasVerifier = 1;
   let assemblyFormat = "$kind `(` $index `)` (`at` $offset^)? (`chunk` $chunk^)? (`view` $view^)? (`extents` $extents^)? (`live` $live^)? ($label^)? `:` type($result) attr-dict";
