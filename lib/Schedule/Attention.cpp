@@ -112,7 +112,8 @@ void emit(Emitter &e, AttentionOp op) {
                 sums, {}, first, {{}, e.sub(queryEnd, queryBegin)}, values, keys, dV,
                 [&](Value r, Value j) { return e.load(scores, {r, j}); }, isFirst);
           };
-          whereScores(task.masks.window ? task.isAny(keys) : Value(), queryBegin, queryEnd, keys, block);
+          whereScores(task.masks.window || task.masks.causal ? task.isAny(keys) : Value(), queryBegin, queryEnd, keys,
+                      block);
         });
       };
       whereScores({}, turnBegin, turnEnd, {{}, keysHere}, keyBlock);

@@ -45,9 +45,9 @@ func.func private @far(%x: tensor<?x4096xf32>, %w: tensor<32x4096xf32>) -> tenso
   %0 = xf.linear %x, %w : (tensor<?x4096xf32>, tensor<32x4096xf32>) -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
 }
-// CHECK: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
-// CACHES: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 72, keys = 128, turn = 128>
-// WIDE: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 512>
+// CHECK: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 1024>
+// CACHES: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 72, keys = 128, turn = 512>
+// WIDE: @attention({{.*}} xf.schedule = #xf.attention_schedule<queries = 48, keys = 128, turn = 1024>
 func.func private @attention(%x: tensor<?x8xf32>, %offsets: tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>) attributes {xf.kernel = #xf<kernel attention>} {
   %0, %1 = xf.attention %x, %x, %x offsets(%offsets, %offsets) heads(2) scale(0.5) : (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?xi32>, tensor<?xi32>) -> (tensor<?x8xf32>, tensor<?x2xf32>)
   return %0, %1 : tensor<?x8xf32>, tensor<?x2xf32>
