@@ -98,7 +98,7 @@ func.func @one_side() attributes {xf.entry, xf.dims = ["rows", "rows_plus_1", "o
 }
 
 //--- wrong.mlir
-// CHECK: error: {{.*}}expected
+// CHECK: error: 'func.func' op expected kernel 'none' of kind 'attention_backward' to have one op of its kind, but got 0
 func.func private @none(%x: tensor<?x128xbf16>) -> tensor<?x128xbf16> attributes {xf.kernel = #xf<kernel attention_backward>} {
   return %x : tensor<?x128xbf16>
 }

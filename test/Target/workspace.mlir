@@ -46,7 +46,7 @@ module {
 
 // -----
 
-// What runs in a dispatch's place has its own kernel, grid and workspace, in the lifetime of the dispatch; 1 + 2 rows - 3 is the form.
+// What runs in a dispatch's place has its own kernel, grid and workspace, in the lifetime of the dispatch; 2 rows - 3 is the form.
 // CHECK: \22dispatches\22:[{\22dims\22:[0,0],\22grid\22:{{\[\[}}0,64]],\22kernel\22:0,\22label\22:\22first\22,\22operands\22:{{\[\[}}\22input\22,0],[\22output\22,0]],
 // CHECK-SAME: \22otherwise\22:{\22dispatch\22:{\22dims\22:[0,0,2],\22grid\22:{{\[\[}}0,128]],\22kernel\22:1,\22label\22:\22first\22,\22operands\22:{{\[\[}}\22input\22,0],[\22output\22,0],[\22slot\22,0]],\22scalars\22:[],\22writes\22:[1,2]},\22where\22:1},
 // CHECK-SAME: \22sizes\22:{{\[\[}}0,1],[-3,2],[0,67],[0,268]]
